@@ -1,0 +1,1 @@
+"""What people reach: the REST API and the admin pages."""

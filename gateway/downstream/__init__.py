@@ -1,0 +1,1 @@
+"""What MCP clients reach: the /mcp endpoint and its tools."""

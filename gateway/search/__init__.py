@@ -1,0 +1,1 @@
+"""Finding the few tools that a query needs."""

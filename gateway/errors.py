@@ -82,6 +82,10 @@ class UpstreamReplyError(UpstreamError):
         self.data = data
 
 
+class InstallError(ModelGateError):
+    """A server of the demo could not be installed."""
+
+
 class NotFoundError(ModelGateError):
     """There is no such thing in this tenant."""
 

@@ -91,6 +91,9 @@ class UpstreamSettings:
     list_timeout_seconds: float = field(default=30.0, metadata=_at_least(0.1))
     call_timeout_seconds: float = field(default=60.0, metadata=_at_least(0.1))
     max_calls_in_flight: int = field(default=32, metadata=_at_least(1))
+    failures_before_pause: int = field(default=5, metadata=_at_least(1))
+    pause_seconds: float = field(default=30.0, metadata=_at_least(0))
+    max_message_bytes: int = field(default=32 * 1024 * 1024, metadata=_at_least(1024))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,9 @@ _ALIASES = {
 # Read by the command line itself, not settings.
 _NOT_SETTINGS = {"MODELGATE_CONFIG", "MODELGATE_URL", "MODELGATE_API_KEY"}
 
-_SECTIONS: dict[str, type[Any]] = {f.name: typing.get_type_hints(Settings)[f.name] for f in dataclasses.fields(Settings)}
+_SECTIONS: dict[str, type[Any]] = {
+    f.name: typing.get_type_hints(Settings)[f.name] for f in dataclasses.fields(Settings)
+}
 
 
 def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -156,7 +161,9 @@ def _read_file(path: Path, values: dict[str, dict[str, Any]], environ: Mapping[s
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except FileNotFoundError:
-        raise SettingsError(f"The settings file {path} does not exist; create it or name another with --config.") from None
+        raise SettingsError(
+            f"The settings file {path} does not exist; create it or name another with --config."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The settings file {path} cannot be read: {error}.") from None
     except tomllib.TOMLDecodeError as error:
@@ -180,7 +187,9 @@ def _read_environment(values: dict[str, dict[str, Any]], environ: Mapping[str, s
         if variable in _ALIASES:
             section, key = _ALIASES[variable]
             # A variable of its own, named by the section and key, is the more exact word.
-            if f"MODELGATE_{section}_{key}".upper() in environ and not variable.upper().endswith(f"{section}_{key}".upper()):
+            if f"MODELGATE_{section}_{key}".upper() in environ and not variable.upper().endswith(
+                f"{section}_{key}".upper()
+            ):
                 continue
         else:
             section, _, key = variable.removeprefix("MODELGATE_").lower().partition("_")

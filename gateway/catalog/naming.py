@@ -1,0 +1,43 @@
+"""Names that clients see: slugs of servers and exposed names of tools."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Collection
+
+EXPOSED_NAME_LENGTH = 64
+_SLUG_LENGTH = 32
+_HASH_LENGTH = 6
+
+
+def slug_of(name: str) -> str:
+    """A server's name as lower-case letters, digits and single `_`: `Local MCP` gives `local_mcp`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:_SLUG_LENGTH].strip("_")
+    return slug or f"server_{_digest(name)}"
+
+
+def exposed_name(slug: str, tool: str, taken: Collection[str]) -> str:
+    """The name under which a tool is offered to clients: `{slug}__{tool}`, unlike any in `taken`.
+
+    At most 64 of the characters that language models' APIs take; what does not fit, or collides, is cut and ends in
+    `_` and six hex digits of a hash of the whole name.
+    """
+    full = f"{slug}__{tool}"
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", full)
+    if len(plain) <= EXPOSED_NAME_LENGTH and plain not in taken:
+        return plain
+    salt = 0
+    while True:
+        # The salt only ever counts when two hashes of six digits collide.
+        ending = f"_{_digest(full + chr(0) * salt)}"
+        name = plain[: EXPOSED_NAME_LENGTH - len(ending)] + ending
+        if name not in taken:
+            return name
+        salt += 1
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]

@@ -1,0 +1,102 @@
+"""A tool as an upstream server describes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mcp_types
+from pydantic import ValidationError
+
+from gateway.errors import InvalidInputError
+
+_MAXIMUM_NAME_LENGTH = 256
+_MAXIMUM_DEFINITION_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """What an upstream says of one tool: `raw` untouched, and what the catalogue reads from it."""
+
+    name: str
+    description: str
+    raw: dict[str, Any]
+
+    @property
+    def json(self) -> str:
+        return json.dumps(self.raw, ensure_ascii=False, separators=(",", ":"))
+
+    @property
+    def content_hash(self) -> bytes:
+        """Independent of the order of keys, which some servers change from run to run."""
+        return hashlib.sha256(json.dumps(self.raw, sort_keys=True).encode()).digest()
+
+    @property
+    def parameters(self) -> list[tuple[str, str]]:
+        """Name and description of each parameter, in declared order."""
+        properties = self.raw["inputSchema"].get("properties")
+        if not isinstance(properties, dict):
+            return []
+        described = []
+        for name, schema in properties.items():
+            text = schema.get("description") if isinstance(schema, dict) else None
+            described.append((name, text if isinstance(text, str) else ""))
+        return described
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedTool:
+    """A listed tool that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+def read_listing(entries: Sequence[object]) -> tuple[list[ToolDefinition], list[SkippedTool]]:
+    """Judge each entry of a listing by itself: the tools that can be used, and those that cannot."""
+    tools: dict[str, ToolDefinition] = {}
+    skipped = []
+    for position, entry in enumerate(entries, 1):
+        try:
+            tool = read_tool(entry)
+            if tool.name in tools:
+                raise InvalidInputError("another tool of the same listing has this name")
+            tools[tool.name] = tool
+        except InvalidInputError as error:
+            name = entry.get("name") if isinstance(entry, dict) else None
+            shown = name[:_MAXIMUM_NAME_LENGTH] if isinstance(name, str) and name else f"(number {position})"
+            skipped.append(SkippedTool(_storable(shown), error.message))
+    return list(tools.values()), skipped
+
+
+def read_tool(entry: object) -> ToolDefinition:
+    """One entry of tools/list. Raises InvalidInputError with the reason why it cannot be used."""
+    if not isinstance(entry, dict):
+        raise InvalidInputError("it is not a JSON object")
+    try:
+        text = json.dumps(entry, ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except ValueError:
+        raise InvalidInputError("it holds characters or numbers that JSON does not have") from None
+    if size > _MAXIMUM_DEFINITION_BYTES:
+        raise InvalidInputError(f"its definition has {size} bytes, more than {_MAXIMUM_DEFINITION_BYTES}")
+    if "\\u0000" in text:
+        raise InvalidInputError("it holds a null character")
+    try:
+        tool = mcp_types.Tool.model_validate(entry, by_name=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidInputError(f"{where or 'its definition'}: {first['msg']}") from None
+    if not tool.name or len(tool.name) > _MAXIMUM_NAME_LENGTH:
+        raise InvalidInputError(f"its name has {len(tool.name)} characters, not 1 to {_MAXIMUM_NAME_LENGTH}")
+    if entry["inputSchema"].get("type") != "object":
+        raise InvalidInputError('inputSchema: its type is not "object"')
+    return ToolDefinition(tool.name, tool.description or "", entry)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

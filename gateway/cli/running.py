@@ -1,0 +1,52 @@
+"""What every command does first: read the settings, set up logging, and run its work on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway.settings import Settings, load_settings
+from gateway.telemetry import configure_logging
+
+ResultT = TypeVar("ResultT")
+
+# A command needs few connections: one a sync at a time, and one to work with.
+CONNECTIONS = 8
+
+
+def settings_of(context: click.Context, *, log_level: str | None = None) -> Settings:
+    """The settings in force, with logging set up as they say, or at `log_level`."""
+    path: Path | None = context.find_root().obj
+    settings = load_settings(path)
+    configure_logging(log_level or settings.server.log_level)
+    return settings
+
+
+def run(work: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
+    """Run `work` to its end, on uvloop where it exists."""
+    if sys.platform != "win32":
+        try:
+            import uvloop
+        except ImportError:
+            pass
+        else:
+            return uvloop.run(work())
+    return asyncio.run(work())
+
+
+def table(head: list[str], rows: list[list[str]]) -> None:
+    """Print rows under a head, in columns as wide as they need to be."""
+    widths = [max(len(line[column]) for line in [head, *rows]) for column in range(len(head))]
+    for line in [head, *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def plain(text: str, length: int = 1_000) -> str:
+    """Text from elsewhere made harmless for a terminal: one line, no control characters, at most `length` long."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= length else line[: length - 1] + "…"

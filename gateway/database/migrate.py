@@ -1,0 +1,107 @@
+"""Numbered migrations: `migrations/NNNN_name.sql`, each applied once, in its own transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from gateway.database.queries import statement
+from gateway.errors import MigrationError
+
+# Any process that migrates this database takes this advisory lock first.
+_LOCK = 0x6D6F64656C67
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file: its number, name, SQL text and the SHA-256 (hex) of that text."""
+
+    number: int
+    name: str
+    sql: str
+    checksum: str
+
+
+def migrations_folder() -> Path:
+    """Where the migrations are: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def read_migrations(folder: Path) -> list[Migration]:
+    """The migrations in `folder`, in order. Raises MigrationError for a gap or a number that stands twice."""
+    found = []
+    for path in sorted(folder.glob("*.sql")):
+        match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)", path.stem)
+        if not match:
+            raise MigrationError(f"The migration {path.name} is not named NNNN_name.sql; rename it.")
+        sql = path.read_text(encoding="utf-8")
+        found.append(Migration(int(match[1]), path.stem, sql, hashlib.sha256(sql.encode()).hexdigest()))
+    for expected, migration in enumerate(found, 1):
+        if migration.number != expected:
+            raise MigrationError(f"The migration {migration.name} stands where number {expected:04d} should.")
+    return found
+
+
+async def migrate(connection: asyncpg.Connection[Any], folder: Path | None = None) -> list[str]:
+    """Bring the database up to the newest migration and return the names of those applied.
+
+    Safe to run from several processes at once. Raises MigrationError when an applied migration was changed, is
+    missing from `folder`, or is newer than this version of ModelGate knows.
+    """
+    migrations = read_migrations(folder or migrations_folder())
+    async with connection.transaction():
+        await connection.execute(statement("lock_migrations"), _LOCK)
+        await connection.execute(statement("create_schema_migrations"))
+    await connection.execute(statement("lock_migrations_session"), _LOCK)
+    try:
+        return await _apply(connection, migrations)
+    finally:
+        await connection.execute(statement("unlock_migrations_session"), _LOCK)
+
+
+async def pending(connection: asyncpg.Connection[Any], folder: Path | None = None) -> list[str]:
+    """The names of migrations that are not applied yet; raises MigrationError as `migrate` does."""
+    migrations = read_migrations(folder or migrations_folder())
+    rows = await connection.fetch(statement("applied_migrations"))
+    return [migration.name for migration in _unapplied(migrations, rows)]
+
+
+async def _apply(connection: asyncpg.Connection[Any], migrations: list[Migration]) -> list[str]:
+    applied = []
+    for migration in _unapplied(migrations, await connection.fetch(statement("applied_migrations"))):
+        try:
+            async with connection.transaction():
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    statement("record_migration"), migration.number, migration.name, migration.checksum
+                )
+        except asyncpg.PostgresError as error:
+            raise MigrationError(
+                f"The migration {migration.name} failed and was undone: {error}. Fix the cause and start again."
+            ) from error
+        applied.append(migration.name)
+    return applied
+
+
+def _unapplied(migrations: list[Migration], rows: list[asyncpg.Record]) -> list[Migration]:
+    known = {migration.number: migration for migration in migrations}
+    for row in rows:
+        migration = known.pop(row["number"], None)
+        if migration is None:
+            newer = row["number"] > len(migrations)
+            raise MigrationError(
+                f"The database has the migration {row['name']}, which "
+                + ("is newer than this version of ModelGate; update ModelGate." if newer else "is missing here.")
+            )
+        if migration.checksum != row["checksum"]:
+            raise MigrationError(
+                f"The migration {migration.name} was changed after it was applied; restore the file as it was."
+            )
+    return list(known.values())

@@ -1,0 +1,222 @@
+"""The connection pool, and the one way in which statements are run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+from pgvector.asyncpg import register_vector
+
+from gateway.database.embedded import EmbeddedServer
+from gateway.database.migrate import migrate
+from gateway.database.queries import statement
+from gateway.errors import ConflictError, DatabaseError, DatabaseUnavailableError
+from gateway.settings import Settings
+
+Row: TypeAlias = asyncpg.Record
+
+_MINIMUM_POSTGRESQL = 14
+_MINIMUM_PGVECTOR = (0, 8)
+_ACQUIRE_SECONDS = 5.0
+# A statement that takes longer than this has lost its way; it must not hold a connection for ever.
+_STATEMENT_SECONDS = 30.0
+_REVIVE_EVERY_SECONDS = 1.0
+
+# What asyncpg and the socket raise when PostgreSQL is gone, starting or stopping.
+_GONE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    asyncio.TimeoutError,
+)
+
+
+class Statements:
+    """Runs named statements on one connection; every method raises DatabaseUnavailableError when it is lost."""
+
+    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+        self._connection = connection
+
+    async def fetch(self, name: str, *args: Any, **numbers: int) -> list[Row]:
+        """All rows of the statement called `name`."""
+        with _told():
+            return await self._connection.fetch(statement(name, **numbers), *args)
+
+    async def fetchrow(self, name: str, *args: Any, **numbers: int) -> Row | None:
+        """The first row, or None."""
+        with _told():
+            return await self._connection.fetchrow(statement(name, **numbers), *args)
+
+    async def fetchval(self, name: str, *args: Any, **numbers: int) -> Any:
+        """The first column of the first row, or None."""
+        with _told():
+            return await self._connection.fetchval(statement(name, **numbers), *args)
+
+    async def execute(self, name: str, *args: Any, **numbers: int) -> int:
+        """Run for its effect; the number of rows it touched."""
+        with _told():
+            status = await self._connection.execute(statement(name, **numbers), *args)
+        return int(status.rpartition(" ")[2]) if status.rpartition(" ")[2].isdigit() else 0
+
+    async def executemany(self, name: str, rows: Sequence[Sequence[Any]], **numbers: int) -> None:
+        """Run once for each of `rows`, in one round trip."""
+        with _told():
+            await self._connection.executemany(statement(name, **numbers), rows)
+
+
+class Database:
+    """A pool of connections to one PostgreSQL, embedded or not. Use `open_database`."""
+
+    def __init__(self, pool: asyncpg.Pool[Any], url: str, embedded: EmbeddedServer | None) -> None:
+        self._pool = pool
+        self._embedded = embedded
+        self._revived_at = 0.0
+        self.url = url
+
+    async def fetch(self, name: str, *args: Any, **numbers: int) -> list[Row]:
+        async with self.connection() as connection:
+            return await connection.fetch(name, *args, **numbers)
+
+    async def fetchrow(self, name: str, *args: Any, **numbers: int) -> Row | None:
+        async with self.connection() as connection:
+            return await connection.fetchrow(name, *args, **numbers)
+
+    async def fetchval(self, name: str, *args: Any, **numbers: int) -> Any:
+        async with self.connection() as connection:
+            return await connection.fetchval(name, *args, **numbers)
+
+    async def execute(self, name: str, *args: Any, **numbers: int) -> int:
+        async with self.connection() as connection:
+            return await connection.execute(name, *args, **numbers)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Statements]:
+        """One connection for several statements."""
+        try:
+            connection = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+        except _GONE as error:
+            await self._revive()
+            raise DatabaseUnavailableError() from error
+        try:
+            # The pool hands out a proxy that has every method of a connection.
+            yield Statements(connection)  # type: ignore[arg-type]
+        finally:
+            with contextlib.suppress(*_GONE):
+                await self._pool.release(connection, timeout=_ACQUIRE_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Statements]:
+        """One transaction: all of it is kept, or none."""
+        async with self.connection() as statements:
+            with _told():
+                transaction = statements._connection.transaction()
+                await transaction.start()
+            try:
+                yield statements
+            except BaseException:
+                with contextlib.suppress(*_GONE):
+                    await transaction.rollback()
+                raise
+            with _told():
+                await transaction.commit()
+
+    async def _revive(self) -> None:
+        """Start an embedded server that died; at most once a second, however many requests find it gone."""
+        now = time.monotonic()
+        if self._embedded is not None and now - self._revived_at >= _REVIVE_EVERY_SECONDS:
+            self._revived_at = now
+            await asyncio.to_thread(self._embedded.revive)
+
+
+@contextlib.asynccontextmanager
+async def open_database(settings: Settings, *, size: int | None = None) -> AsyncIterator[Database]:
+    """The database of `settings`, started if it is the embedded one, checked and migrated.
+
+    `size` overrides the number of pooled connections. Raises DatabaseError when it cannot be reached or used, and
+    MigrationError when its schema does not fit.
+    """
+    embedded = None if settings.database.url else EmbeddedServer(settings.data_dir)
+    url = settings.database.url or await asyncio.to_thread(EmbeddedServer.start, embedded)  # type: ignore[arg-type]
+    try:
+        await _prepare(url)
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size or settings.database.pool_size,
+            init=_initialise,
+            command_timeout=_STATEMENT_SECONDS,
+            server_settings={"application_name": "modelgate", "jit": "off"},
+        )
+        try:
+            yield Database(pool, url, embedded)
+        finally:
+            try:
+                await asyncio.wait_for(pool.close(), timeout=_ACQUIRE_SECONDS)
+            except _GONE:
+                pool.terminate()
+    finally:
+        if embedded is not None:
+            await asyncio.to_thread(embedded.stop)
+
+
+async def _prepare(url: str) -> None:
+    """Check the versions and migrate, on a connection of its own: types must exist before the pool asks for them."""
+    try:
+        connection = await asyncpg.connect(url, timeout=10, server_settings={"application_name": "modelgate"})
+    except (*_GONE, asyncpg.PostgresError, ValueError) as error:
+        raise DatabaseError(
+            f"The database at {_place(url)} cannot be reached ({error or type(error).__name__}); "
+            "check database.url and that PostgreSQL runs."
+        ) from error
+    try:
+        versions = await connection.fetchrow(statement("server_version"))
+        assert versions is not None
+        if versions["postgresql"] < _MINIMUM_POSTGRESQL * 10_000:
+            raise DatabaseError(
+                f"PostgreSQL {versions['postgresql'] // 10_000} is too old; ModelGate needs PostgreSQL "
+                f"{_MINIMUM_POSTGRESQL} or newer."
+            )
+        found = versions["pgvector"]
+        if found is None or tuple(int(part) for part in found.split(".")[:2]) < _MINIMUM_PGVECTOR:
+            raise DatabaseError(
+                f"PostgreSQL at {_place(url)} has {'no pgvector' if found is None else 'pgvector ' + found}; install "
+                "pgvector 0.8 or newer (Debian: postgresql-NN-pgvector; Docker: pgvector/pgvector:pg17)."
+            )
+        await migrate(connection)
+    finally:
+        await connection.close()
+
+
+async def _initialise(connection: asyncpg.Connection[Any]) -> None:
+    await register_vector(connection)
+    # jsonb comes as Python values; json stays text, to be passed on as the upstream wrote it.
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn what the driver raises into errors of ours."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise ConflictError(f"That already exists ({error.constraint_name}).") from error
+    except asyncpg.ForeignKeyViolationError as error:
+        raise ConflictError(f"That refers to something that is not there ({error.constraint_name}).") from error
+    except _GONE as error:
+        raise DatabaseUnavailableError() from error
+
+
+def _place(url: str) -> str:
+    """A URL without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'localhost'}{f':{parts.port}' if parts.port else ''}{parts.path}"

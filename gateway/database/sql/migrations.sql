@@ -1,0 +1,34 @@
+-- name: lock_migrations
+-- Held to the end of the transaction: two first starts must not both create the table.
+SELECT pg_advisory_xact_lock($1)
+
+-- name: lock_migrations_session
+-- Held while migrations run, each in a transaction of its own.
+SELECT pg_advisory_lock($1)
+
+-- name: unlock_migrations_session
+-- Lets the next process look whether there is anything left to do.
+SELECT pg_advisory_unlock($1)
+
+-- name: create_schema_migrations
+-- The record of what was applied.
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    number integer PRIMARY KEY,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+
+-- name: applied_migrations
+-- What was applied, oldest first.
+SELECT number, name, checksum FROM schema_migrations ORDER BY number
+
+-- name: record_migration
+-- Written in the transaction of the migration itself.
+INSERT INTO schema_migrations (number, name, checksum) VALUES ($1, $2, $3)
+
+-- name: server_version
+-- The version of PostgreSQL as a number, and of pgvector: installed in this database, else what could be installed.
+SELECT current_setting('server_version_num')::int AS postgresql,
+       coalesce((SELECT extversion FROM pg_extension WHERE extname = 'vector'),
+                (SELECT default_version FROM pg_available_extensions WHERE name = 'vector')) AS pgvector

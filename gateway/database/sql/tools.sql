@@ -1,0 +1,128 @@
+-- name: stored_tools
+-- Every tool of a server, removed ones too, with the hash of the texts that are embedded in a space (null: none).
+SELECT t.id, t.name, t.exposed_name, t.content_hash, t.definition, t.removed_at IS NOT NULL AS removed, e.text_hash
+FROM tools t
+LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $3
+WHERE t.tenant_id = $1 AND t.server_id = $2
+
+-- name: exposed_names
+-- Every exposed name of a tenant that is taken.
+SELECT exposed_name FROM tools WHERE tenant_id = $1
+
+-- name: lock_tenant
+-- Serialises writers that give out exposed names.
+SELECT id FROM tenants WHERE id = $1 FOR UPDATE
+
+-- name: insert_tool
+-- A tool seen for the first time.
+INSERT INTO tools (tenant_id, server_id, name, exposed_name, category, definition, content_hash)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING id
+
+-- name: update_tool
+-- A tool that changed, or came back.
+UPDATE tools SET category = $3, definition = $4, content_hash = $5, removed_at = NULL, updated_at = now()
+WHERE tenant_id = $1 AND id = $2
+
+-- name: hide_tools
+-- Tools that the server no longer lists; their rules stay for when they come back.
+UPDATE tools SET removed_at = now(), updated_at = now()
+WHERE tenant_id = $1 AND id = ANY($2::bigint[]) AND removed_at IS NULL
+
+-- name: delete_terms
+-- Before the terms of changed tools are written anew.
+DELETE FROM tool_terms WHERE tenant_id = $1 AND tool_id = ANY($2::bigint[])
+
+-- name: insert_terms
+-- The stemmed words of tools with how often they occur, from their lexical texts.
+WITH texts AS (
+    SELECT unnest($2::bigint[]) AS tool_id, unnest($3::text[]) AS body
+)
+INSERT INTO tool_terms (tenant_id, lexeme, tool_id, count)
+SELECT $1, w.lexeme, texts.tool_id, coalesce(cardinality(w.positions), 1)
+FROM texts, unnest(to_tsvector('english', texts.body)) AS w
+
+-- name: count_terms
+-- The document length of tools, after their terms were written.
+UPDATE tools t SET term_count = (
+    SELECT coalesce(sum(m.count), 0) FROM tool_terms m WHERE m.tenant_id = t.tenant_id AND m.tool_id = t.id
+)
+WHERE t.tenant_id = $1 AND t.id = ANY($2::bigint[])
+
+-- name: upsert_embedding
+-- The three vectors of a tool in a space.
+INSERT INTO tool_embeddings
+    (tenant_id, tool_id, space_id, text_hash, name_embedding, description_embedding, combined_embedding)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (tenant_id, tool_id, space_id) DO UPDATE
+SET text_hash = excluded.text_hash, name_embedding = excluded.name_embedding,
+    description_embedding = excluded.description_embedding, combined_embedding = excluded.combined_embedding
+
+-- name: drop_stale_embeddings
+-- Vectors of texts that a tool no longer has must not find it.
+DELETE FROM tool_embeddings e USING unnest($2::bigint[], $3::bytea[]) AS now_is (tool_id, text_hash)
+WHERE e.tenant_id = $1 AND e.tool_id = now_is.tool_id AND e.text_hash <> now_is.text_hash
+
+-- name: tools_without_vectors
+-- Tools that are there but have no vectors in a space, of any tenant, oldest first.
+SELECT t.tenant_id, t.id, t.name, t.definition, s.name AS server_name
+FROM tools t
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE t.removed_at IS NULL
+  AND NOT EXISTS (SELECT FROM tool_embeddings e
+                  WHERE e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $1)
+ORDER BY t.id
+LIMIT $2
+
+-- name: count_embeddings
+-- How many tools that are there have vectors in a space, and how many there are, in a tenant.
+SELECT count(*) AS tools, count(e.tool_id) AS embedded
+FROM tools t
+LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $2
+WHERE t.tenant_id = $1 AND t.removed_at IS NULL
+
+-- name: listed_tools
+-- What a caller with these roles gets listed: the tools that are ALLOW, by exposed name.
+SELECT t.id, t.exposed_name, t.name, t.definition, s.name AS server_name
+FROM role_tools v
+JOIN tools t ON t.tenant_id = v.tenant_id AND t.id = v.tool_id
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
+GROUP BY t.tenant_id, t.id, s.tenant_id, s.id
+HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) = 'ALLOW'
+ORDER BY t.exposed_name
+
+-- name: callable_tool
+-- The tool that goes by a name, where these roles may call it: exposed name, "server name/tool" or "slug/tool".
+SELECT t.id, t.name, t.exposed_name, t.definition, t.server_id
+FROM tools t
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+JOIN role_tools v ON v.tenant_id = t.tenant_id AND v.tool_id = t.id AND v.role_id = ANY($2::bigint[])
+WHERE t.tenant_id = $1
+  AND (t.exposed_name = $3 OR (t.name = $5 AND (s.name = $4 OR s.slug = $4)))
+GROUP BY t.tenant_id, t.id, s.name
+HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
+ORDER BY (t.exposed_name = $3) DESC, (s.name = $4) DESC
+LIMIT 1
+
+-- name: found_tools
+-- What a search result shows of tools, by id.
+SELECT t.id, t.exposed_name, t.name, t.title, t.description, t.input_schema, t.annotations, t.definition -> 'icons' AS icons,
+       t.category, s.name AS server_name
+FROM tools t
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE t.tenant_id = $1 AND t.id = ANY($2::bigint[])
+
+-- name: visible_servers
+-- The servers behind what these roles may find, with the number of tools, most first.
+SELECT s.id, s.name, s.slug, s.description, s.instructions, s.server_info, count(*) AS tool_count
+FROM (
+    SELECT v.tool_id FROM role_tools v
+    WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
+    GROUP BY v.tool_id
+    HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
+) AS visible
+JOIN tools t ON t.tenant_id = $1 AND t.id = visible.tool_id
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+GROUP BY s.tenant_id, s.id
+ORDER BY count(*) DESC, s.name

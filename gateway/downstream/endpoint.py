@@ -1,0 +1,113 @@
+"""The ASGI application at /mcp: lets requests in and gives each to what speaks its dialect."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types import INVALID_REQUEST
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.downstream.authentication import Authentication, refusal
+from gateway.downstream.mcp_server import McpServer
+from gateway.downstream.oneshot import OneShot, failure, parse_failure, unavailable
+from gateway.downstream.origin import OriginGuard
+from gateway.errors import CredentialError, DatabaseUnavailableError
+from gateway.settings import ServerSettings
+
+
+class McpEndpoint:
+    """One URL for both protocol eras and for plain POSTs."""
+
+    def __init__(
+        self, authentication: Authentication, server: McpServer, oneshot: OneShot, settings: ServerSettings
+    ) -> None:
+        self._authentication = authentication
+        self._oneshot = oneshot
+        self._origins = OriginGuard(settings)
+        self._maximum = settings.max_body_bytes
+        self._sessions = StreamableHTTPSessionManager(
+            server,
+            session_idle_timeout=settings.session_idle_seconds,
+            max_sessions=settings.max_sessions,
+            max_request_body_size=settings.max_body_bytes,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Sessions live as long as this block."""
+        async with self._sessions.run():
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        headers = Headers(scope=scope)
+        refused = self._origins.refusal(headers)
+        if refused is None:
+            try:
+                caller = await self._authentication.let_in(scope)
+            except CredentialError as error:
+                refused = refusal(error)
+            except DatabaseUnavailableError as error:
+                refused = unavailable(error)
+        if refused is not None:
+            await refused(scope, receive, send)
+            return
+        version = headers.get("mcp-protocol-version")
+        handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+        if scope["method"] != "POST" or "mcp-session-id" in headers or not handshake:
+            await self._sessions.handle_request(scope, receive, send)
+            return
+        body = await self._read(headers, receive)
+        if isinstance(body, Response):
+            await body(scope, receive, send)
+            return
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError):
+            await parse_failure()(scope, receive, send)
+            return
+        if isinstance(message, dict) and message.get("method") == "initialize":
+            await self._sessions.handle_request(scope, _replay(body, receive), send)
+            return
+        response = await self._oneshot.answer(caller, message, receive)
+        await response(scope, receive, send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | Response:
+        """The body, or 413 as soon as it is known to be too long."""
+        too_long = failure(
+            None, INVALID_REQUEST, f"The body is longer than the {self._maximum} bytes it may have.", status=413
+        )
+        if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > self._maximum:
+            return too_long
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return Response(status_code=499)
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self._maximum:
+                return too_long
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body again, then what comes after it."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed

@@ -1,0 +1,106 @@
+"""What every embedder can do, and what is known of the vectors it makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.errors import EmbeddingError
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""float32, shape (n, d) or (d,), each row of length 1."""
+
+TEXT_TEMPLATE_VERSION = 1
+"""Raised when the texts made of a tool change, so that their vectors count as another space."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """Vectors are comparable within one space and never across two."""
+
+    provider: str
+    model: str
+    dimensions: int
+    document_prefix: str = ""
+    query_prefix: str = ""
+
+    @property
+    def key(self) -> str:
+        """64 hex digits (SHA-256) that are the same for the same space in every process."""
+        parts = [
+            self.provider,
+            self.model,
+            self.dimensions,
+            self.document_prefix,
+            self.query_prefix,
+            TEXT_TEMPLATE_VERSION,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderHealth:
+    """Whether an embedder could be used just now.
+
+    `detail` is a sentence for a person, `next_step` what to do about it (empty when `ok`), `latency_ms` how long the
+    check took, None when nothing answered.
+    """
+
+    ok: bool
+    detail: str
+    model: str
+    latency_ms: float | None = None
+    next_step: str = ""
+
+    @classmethod
+    def failed(cls, error: EmbeddingError, model: str) -> EmbedderHealth:
+        """From an error of this package, whose message is what happened, a semicolon, and what to do about it."""
+        detail, _, step = error.message.rpartition("; ")
+        if not detail:
+            return cls(ok=False, detail=error.message, model=model)
+        return cls(ok=False, detail=f"{detail}.", model=model, next_step=step[:1].upper() + step[1:])
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of length 1.
+
+    Every method that makes vectors raises EmbedderUnavailableError when the embedder does not answer, BadVectorError
+    when what it returned is not a usable vector, and EmbeddingError for all else (a missing model, a refused key).
+    An empty text is embedded as a fixed placeholder and a text over `max_input_chars` is cut, never refused.
+    """
+
+    @property
+    def remote(self) -> bool:
+        """Whether each vector costs a request over the network."""
+        ...
+
+    @property
+    def max_input_chars(self) -> int:
+        """How many characters of a text the model reads."""
+        ...
+
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of what is searched for: float32, shape (len(texts), d), in the order of `texts`."""
+        ...
+
+    async def embed_query(self, text: str) -> Vectors:
+        """The vector of what is asked: float32, shape (d,)."""
+        ...
+
+    async def space(self) -> EmbeddingSpace:
+        """The space of this embedder's vectors; the first call asks the model for its dimensions."""
+        ...
+
+    async def health(self) -> EmbedderHealth:
+        """Asks once, without retrying; never raises for an embedder that is down."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes connections; the embedder cannot be used afterwards."""
+        ...

@@ -1,0 +1,160 @@
+"""The embedding spaces of the database: the one that searches use, and the one that the settings ask for.
+
+They are the same until the model is changed. Then the space asked for is filled beside the one that serves, and takes
+its place when it is full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.database.pool import Database
+from gateway.embedding.cache import QueryCache
+from gateway.embedding.choice import choose_embedder
+from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors
+from gateway.errors import BadVectorError, EmbedderUnavailableError
+from gateway.settings import EmbedderSettings
+
+# pgvector can build an HNSW index over at most this many dimensions of a halfvec.
+_INDEXED_DIMENSIONS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpace:
+    """A space with the number under which the database keeps its vectors."""
+
+    id: int
+    space: EmbeddingSpace
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVector:
+    """A query in a space: `vector` is float32, shape (space.dimensions,)."""
+
+    stored: StoredSpace
+    vector: Vectors
+
+
+class Spaces:
+    """Embeds documents into the space that the settings ask for, and queries into the one that serves."""
+
+    def __init__(self, database: Database, embedder: Embedder, settings: EmbedderSettings) -> None:
+        self.embedder = embedder
+        self._database = database
+        self._settings = settings
+        self._cache = QueryCache(database)
+        self._wanted: StoredSpace | None = None
+        self._serving: StoredSpace | None = None
+        self._former: Embedder | None = None
+        self._learning = asyncio.Lock()
+
+    async def wanted(self) -> StoredSpace:
+        """The space of the configured embedder, registered, indexed, and serving if none was.
+
+        Raises EmbeddingError as long as the embedder has not said what its vectors are like.
+        """
+        if self._wanted is not None:
+            return self._wanted
+        async with self._learning:
+            if self._wanted is None:
+                self._wanted = await self._register(await self.embedder.space())
+        return self._wanted
+
+    async def serving(self) -> StoredSpace:
+        """The space that searches use. Raises EmbeddingError while there is none."""
+        if self._serving is None:
+            row = await self._database.fetchrow("active_space")
+            if row is None:
+                return await self.wanted()
+            space = EmbeddingSpace(
+                row["provider"], row["model"], row["dimensions"], row["document_prefix"], row["query_prefix"]
+            )
+            self._serving = StoredSpace(row["id"], space)
+        return self._serving
+
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """Vectors in the wanted space: float32, shape (len(texts), d)."""
+        return await self.embedder.embed_documents(texts)
+
+    async def embed_query(self, text: str) -> QueryVector:
+        """The query in the space that serves. Raises EmbeddingError when its embedder cannot say."""
+        stored = await self.serving()
+        vector = await self._cache.vector(stored.id, text, await self._embedder_of(stored))
+        if vector.shape != (stored.space.dimensions,):
+            raise BadVectorError(
+                f"The model {stored.space.model} gave {vector.shape[0]} dimensions where the catalogue has "
+                f"{stored.space.dimensions}; restart the gateway, which then embeds the catalogue anew."
+            )
+        return QueryVector(stored, vector)
+
+    async def swap(self) -> None:
+        """Let the wanted space serve; the one that served before is dropped."""
+        wanted = await self.wanted()
+        async with self._database.transaction() as transaction:
+            await transaction.execute("deactivate_spaces", wanted.id)
+            await transaction.execute("activate_space", wanted.id)
+            await transaction.execute("announce_space", wanted.id)
+        await self._drop_others(wanted)
+        self._serving = wanted
+
+    def on_notice(self, payload: str) -> None:
+        """Another process may have swapped: ask again before the next search."""
+        if not payload or '"space"' in payload:
+            self._serving = None
+
+    async def aclose(self) -> None:
+        """Close the embedders."""
+        await self.embedder.aclose()
+        if self._former is not None:
+            await self._former.aclose()
+
+    async def _register(self, space: EmbeddingSpace) -> StoredSpace:
+        if space.dimensions > _INDEXED_DIMENSIONS:
+            raise BadVectorError(
+                f"The model {space.model} has {space.dimensions} dimensions; choose one with at most "
+                f"{_INDEXED_DIMENSIONS}, the most that can be indexed."
+            )
+        space_id: int = await self._database.fetchval(
+            "register_space",
+            space.key,
+            space.provider,
+            space.model,
+            space.dimensions,
+            space.document_prefix,
+            space.query_prefix,
+        )
+        await self._database.execute("index_space", space=space_id, dimensions=space.dimensions)
+        await self._database.execute("activate_first_space", space_id)
+        return StoredSpace(space_id, space)
+
+    async def _embedder_of(self, stored: StoredSpace) -> Embedder:
+        if self._wanted is None or stored.id != self._wanted.id:
+            try:
+                if (await self.wanted()).id == stored.id:
+                    return self.embedder
+            except EmbedderUnavailableError:
+                # The configured embedder is down; the one of the space that serves may not be.
+                pass
+            return await self._former_embedder(stored.space)
+        return self.embedder
+
+    async def _former_embedder(self, space: EmbeddingSpace) -> Embedder:
+        """The embedder of a space that serves although the settings have moved on."""
+        if self._former is None:
+            settings = EmbedderSettings(
+                type="builtin" if space.provider == "builtin" else "openai" if space.provider == "openai" else "ollama",
+                base_url=self._settings.base_url,
+                model=space.model,
+                api_key=self._settings.api_key,
+                timeout_seconds=self._settings.timeout_seconds,
+                batch_size=self._settings.batch_size,
+            )
+            self._former = await choose_embedder(settings)
+        return self._former
+
+    async def _drop_others(self, kept: StoredSpace) -> None:
+        for row in await self._database.fetch("other_spaces", kept.id):
+            await self._database.execute("drop_space_index", space=row["id"])
+            await self._database.execute("delete_space", row["id"])

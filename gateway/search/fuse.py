@@ -1,0 +1,105 @@
+"""Meaning and words as one score.
+
+The rank of a tool in its query is `similarity + 5 × BM25 / √(ceiling × best BM25)`, where similarity is the weighted
+cosine in units of the space's calibration. Between the two usual scalings, by the best BM25 of the query (a weak match
+counts in full where nothing matches well) and by the largest possible one (long queries lose all of it), their
+geometric mean ranks at least as well as min–max fusion on each of the sets of `bench/retrieval.py`.
+
+The score is logistic in the rank, so that it never contradicts it, and starts from what speaks for the best tool of the
+query: its similarity, how many of the rarest words it could match, and its lead over the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gateway.search.calibrate import COMBINED_WEIGHT, DESCRIPTION_WEIGHT, NAME_WEIGHT, Calibration
+from gateway.search.candidate import Candidate
+
+_K1 = 1.2
+_LEXICAL_WEIGHT = 5.0
+# Least squares over the best five by BM25 of each query: what similarity to expect of a tool that has no vector.
+_EXPECTED_SIMILARITY, _EXPECTED_BY_WORDS = 0.3, 4.4
+# Logistic regression of "this tool is right" over the three sets and queries of other catalogues.
+_BASE, _BY_SIMILARITY, _BY_WORDS, _BY_LEAD, _BY_GAP = -3.6, 0.28, 2.0, 0.6, 1.0
+_LARGEST_LEAD = 3.0
+# Cosines this near in both name and description are those of one tool on two servers, which is no rival to itself.
+_SAME_COSINE = 1e-3
+
+
+def fuse(candidates: Sequence[Candidate], calibration: Calibration, lexical_ceiling: float, tools: int) -> list[float]:
+    """The score of each candidate, 0…1, in the order given; a higher score is a better rank.
+
+    At 0.5 a tool is as likely wrong as right. `lexical_ceiling` is the largest BM25 that a tool could have for this
+    query: the sum of idf × (k1 + 1) over its words that stand in the catalogue. `tools` is the number of tools which
+    those frequencies were counted over. Candidates without vectors, and all of them while there are none, are scored by
+    their words.
+    """
+    if not candidates:
+        return []
+    lexical = _scaled_lexical(candidates, lexical_ceiling)
+    similarities = [
+        _similarity(candidate, calibration, words) for candidate, words in zip(candidates, lexical, strict=True)
+    ]
+    ranks = [similarity + _LEXICAL_WEIGHT * words for similarity, words in zip(similarities, lexical, strict=True)]
+    best = max(range(len(candidates)), key=ranks.__getitem__)
+    evidence = (
+        _BASE
+        + _BY_SIMILARITY * similarities[best]
+        + _BY_WORDS * math.sqrt(candidates[best].lexical / _largest_word(tools))
+        + _BY_LEAD * _lead(candidates, ranks, best)
+    )
+    return [_logistic(evidence - _BY_GAP * (ranks[best] - rank)) for rank in ranks]
+
+
+def _scaled_lexical(candidates: Sequence[Candidate], ceiling: float) -> list[float]:
+    """BM25 as a share of the geometric mean of the best of this query and the best there could be, 0…1."""
+    best = max(candidate.lexical for candidate in candidates)
+    if best <= 0:
+        return [0.0] * len(candidates)
+    scale = math.sqrt(best * max(ceiling, best))
+    return [candidate.lexical / scale for candidate in candidates]
+
+
+def _similarity(candidate: Candidate, calibration: Calibration, words: float) -> float:
+    """The weighted cosine over that of unrelated texts, in units of the calibration."""
+    total = weight = 0.0
+    for cosine, mean, share in (
+        (candidate.combined, calibration.combined_mean, COMBINED_WEIGHT),
+        (candidate.name, calibration.name_mean, NAME_WEIGHT),
+        (candidate.description, calibration.description_mean, DESCRIPTION_WEIGHT),
+    ):
+        if cosine is not None:
+            total += share * (cosine - mean)
+            weight += share
+    if weight == 0:
+        return _EXPECTED_SIMILARITY + _EXPECTED_BY_WORDS * words
+    return total / weight / calibration.unit
+
+
+def _largest_word(tools: int) -> float:
+    """The most that one word can add to BM25: one that stands in a single tool of so many."""
+    return (_K1 + 1) * math.log(1 + (max(tools, 1) - 0.5) / 1.5)
+
+
+def _lead(candidates: Sequence[Candidate], ranks: Sequence[float], best: int) -> float:
+    """How far the best stands above the next tool that is another one, and above an unrelated tool, at most 3."""
+    rival = max(
+        (rank for candidate, rank in zip(candidates, ranks, strict=True) if not _same(candidate, candidates[best])),
+        default=0.0,
+    )
+    return min(max(ranks[best] - max(rival, 0.0), 0.0), _LARGEST_LEAD)
+
+
+def _same(one: Candidate, other: Candidate) -> bool:
+    if one.tool_id == other.tool_id:
+        return True
+    if one.name is None or other.name is None or one.description is None or other.description is None:
+        return False
+    return abs(one.name - other.name) < _SAME_COSINE and abs(one.description - other.description) < _SAME_COSINE
+
+
+def _logistic(evidence: float) -> float:
+    # Beyond this the exponential overflows.
+    return 1 / (1 + math.exp(min(-evidence, 700.0)))

@@ -1,0 +1,61 @@
+"""What is searched for, and what is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One search: a query, or several for a task of several steps; each is searched for itself, then merged.
+
+    `category` and `server` (a name or slug) narrow it down; `max_results` is 1 to 50. `several` says that the caller
+    gave a list of queries, be it of one, and wants to be told which found what.
+    """
+
+    queries: tuple[str, ...]
+    max_results: int
+    category: str | None = None
+    server: str | None = None
+    several: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Why a tool was found: `score` 0…1 ranks and cuts, `similarity` is the raw cosine, None without vectors.
+
+    `queries` are the positions of the queries that found it.
+    """
+
+    tool_id: int
+    score: float
+    similarity: float | None
+    queries: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTool:
+    """A found tool as a client is shown it. The fields that end in `_json` are JSON text, None where not given."""
+
+    match: Match
+    exposed_name: str
+    name: str
+    server: str
+    category: str
+    title: str | None
+    description: str
+    input_schema_json: str
+    annotations_json: str | None
+    icons_json: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """`total_found` counts every tool at or over the threshold, `tools` holds the best of them, best first.
+
+    `notice` says what was not as usual, empty when all was.
+    """
+
+    total_found: int
+    tools: tuple[FoundTool, ...] = field(default=())
+    notice: str = ""

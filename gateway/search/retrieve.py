@@ -1,0 +1,76 @@
+"""Candidates of a query, from one SQL statement in which visibility stands before every limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.catalog.text import lexical_text
+from gateway.database.pool import Database
+from gateway.embedding.spaces import QueryVector
+from gateway.search.candidate import Candidate
+from gateway.search.scope import Scopes
+
+CANDIDATES = 60
+# Up to here comparing all visible tools is faster than walking the index, and it is exact.
+_EXACT_UP_TO = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """Whose search it is and what it is narrowed to."""
+
+    tenant_id: int
+    role_ids: tuple[int, ...]
+    category: str | None = None
+    server_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """Candidates in no order; `lexical_ceiling` is the BM25 of a tool that had every word of the query, at its most."""
+
+    candidates: tuple[Candidate, ...]
+    lexical_ceiling: float
+
+
+class Retriever:
+    """Fetches candidates."""
+
+    def __init__(self, database: Database, scopes: Scopes) -> None:
+        self._database = database
+        self._scopes = scopes
+
+    async def retrieve(
+        self, narrowing: Narrowing, query: str, vector: QueryVector | None, limit: int = CANDIDATES
+    ) -> Retrieved:
+        """The `limit` nearest and the `limit` best by words among visible tools; without a vector by words alone."""
+        corpus = await self._scopes.corpus(narrowing.tenant_id)
+        arguments = [
+            narrowing.tenant_id,
+            list(narrowing.role_ids),
+            narrowing.category,
+            narrowing.server_id,
+            lexical_text(query),
+            float(corpus.tools),
+            corpus.mean_length,
+            limit,
+        ]
+        if vector is None:
+            rows = await self._database.fetch("search_lexical", *arguments)
+        else:
+            visible = await self._scopes.visible(narrowing.tenant_id, narrowing.role_ids)
+            narrowed = narrowing.category is not None or narrowing.server_id is not None
+            rows = await self._database.fetch(
+                "search_exact" if visible <= _EXACT_UP_TO or narrowed else "search_indexed",
+                *arguments,
+                vector.vector,
+                space=vector.stored.id,
+                dimensions=vector.stored.space.dimensions,
+            )
+        return Retrieved(
+            tuple(
+                Candidate(row["tool_id"], row["combined"], row["name"], row["description"], row["lexical"])
+                for row in rows
+            ),
+            rows[0]["lexical_ceiling"] if rows else 0.0,
+        )

@@ -1,0 +1,265 @@
+"""An embedding server for tests: Ollama's and OpenAI's wire over a socket, with the builtin model behind it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from gateway.embedding.builtin import StaticModel, load_static_model
+from gateway.embedding.traits import traits_of
+from tests.doubles.embedding_faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    authorization: str | None
+
+
+class EmbeddingServer:
+    """Serves from `with` (or `start`) to its end (or `stop`), on one port for as long as it lives.
+
+    `requests` and `texts` record what arrived, prefixes included; `embedded` the texts that were answered with
+    vectors. `fault` is what goes wrong from now on, None for nothing. Real vectors are those of the builtin model for
+    the text without its task prefix, cut or repeated to `dimensions`.
+    """
+
+    def __init__(
+        self, *, models: tuple[str, ...] = ("nomic-embed-text:latest",), dimensions: int = 256, api_key: str = ""
+    ) -> None:
+        self.models = models
+        self.dimensions = dimensions
+        self.api_key = api_key
+        self.requests: list[Seen] = []
+        self.texts: list[str] = []
+        self.embedded: list[str] = []
+        self._fault: Fault | None = None
+        self._faults_left = 0
+        self._healed = threading.Event()
+        self._port = 0
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def fault(self) -> Fault | None:
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Fault | None) -> None:
+        self._faults_left = -1 if fault is None or fault.times is None else fault.times
+        self._fault = fault
+        self._healed.set()
+        self._healed = threading.Event()
+
+    def clear(self) -> None:
+        """Forgets what was recorded."""
+        self.requests.clear()
+        self.texts.clear()
+        self.embedded.clear()
+
+    def start(self) -> None:
+        """Listens; on the same port again after `stop`."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self._port))
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._application(), lifespan="off", log_config=None, access_log=False, ws="none", timeout_keep_alive=60
+        )
+        self._server = _Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
+        self._thread.start()
+        self._server.listening.wait(10)
+
+    def stop(self) -> None:
+        """Closes the port and every connection."""
+        if self._server is None or self._thread is None:
+            return
+        self._healed.set()
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._server = None
+
+    def __enter__(self) -> EmbeddingServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> EmbeddingServer:
+        await anyio.to_thread.run_sync(self.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await anyio.to_thread.run_sync(self.stop)
+
+    def _application(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/api/embed", self._embed, methods=["POST"]),
+                Route("/api/embeddings", self._embed_one, methods=["POST"]),
+                Route("/api/tags", self._tags),
+                Route("/api/show", self._show, methods=["POST"]),
+                Route("/v1/embeddings", self._openai, methods=["POST"]),
+            ]
+        )
+
+    async def _embed(self, request: Request) -> Response:
+        if self._fault and self._fault.kind == "no_lists":
+            self._record(request)
+            return PlainTextResponse("404 page not found", 404)
+        body = await request.json()
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        return await self._answer(
+            request, body["model"], texts, lambda rows: {"model": body["model"], "embeddings": rows}
+        )
+
+    async def _embed_one(self, request: Request) -> Response:
+        body = await request.json()
+        return await self._answer(
+            request, body["model"], [body["prompt"]], lambda rows: {"embedding": rows[0] if rows else []}
+        )
+
+    async def _openai(self, request: Request) -> Response:
+        body = await request.json()
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+
+        def shape(rows: list[Any]) -> dict[str, Any]:
+            items = [{"object": "embedding", "index": number, "embedding": row} for number, row in enumerate(rows)]
+            if self._fault and self._fault.kind == "shuffled":
+                items.reverse()
+            return {"object": "list", "model": body["model"], "data": items}
+
+        return await self._answer(request, body["model"], texts, shape)
+
+    async def _tags(self, request: Request) -> Response:
+        self._record(request)
+        listed = () if self._fault and self._fault.kind == "model_missing" else self.models
+        return JSONResponse({"models": [{"name": name, "model": name} for name in listed]})
+
+    async def _show(self, request: Request) -> Response:
+        self._record(request)
+        model = (await request.json())["model"]
+        if not self._has(model):
+            return JSONResponse({"error": f"model '{model}' not found"}, 404)
+        return JSONResponse({"model_info": {"static.embedding_length": self.dimensions}})
+
+    async def _answer(self, request: Request, model: str, texts: list[str], shape: Any) -> Response:
+        self._record(request)
+        if self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
+            told = request.headers.get("authorization", "no key").removeprefix("Bearer ")
+            return JSONResponse({"error": {"message": f"Incorrect API key provided: {told}"}}, 401)
+        if not self._has(model):
+            return JSONResponse({"error": f'model "{model}" not found, try pulling it first'}, 404)
+        self.texts += texts
+        fault = self._next_fault()
+        if fault and fault.kind == "slow":
+            await anyio.to_thread.run_sync(self._healed.wait, fault.number)
+        elif fault and (instead := _broken(fault)):
+            return instead
+        rows = await anyio.to_thread.run_sync(self._vectors, model, texts)
+        text = json.dumps(shape(_spoiled(rows, fault)))
+        if fault and fault.kind == "value":
+            text = text.replace('"spoiled"', fault.literal)
+        if fault is None or fault.kind in ("slow", "shuffled"):
+            self.embedded += texts
+        return Response(text, media_type="application/json")
+
+    def _vectors(self, model: str, texts: list[str]) -> list[list[float]]:
+        traits = traits_of(model)
+        bare = [text.removeprefix(traits.document_prefix).removeprefix(traits.query_prefix) for text in texts]
+        rows = _model().embed(bare).tolist()
+        return [(row * (self.dimensions // len(row) + 1))[: self.dimensions] for row in rows]
+
+    def _record(self, request: Request) -> None:
+        self.requests.append(Seen(request.method, request.url.path, request.headers.get("authorization")))
+
+    def _has(self, model: str) -> bool:
+        gone = self._fault is not None and self._fault.kind == "model_missing"
+        return not gone and model.removesuffix(":latest") in {name.removesuffix(":latest") for name in self.models}
+
+    def _next_fault(self) -> Fault | None:
+        if self._fault is None or self._faults_left == 0:
+            return None
+        self._faults_left -= 1
+        return self._fault
+
+
+@functools.cache
+def _model() -> StaticModel:
+    return load_static_model()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+def _broken(fault: Fault) -> Response | None:
+    """The answer that takes the place of vectors, None where the fault lies in the vectors."""
+    if fault.kind == "status":
+        headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+        return JSONResponse({"error": "the model runner is out of luck"}, fault.status, headers)
+    if fault.kind == "body":
+        return Response(fault.literal)
+    if fault.kind == "huge":
+        return StreamingResponse(_spaces(int(fault.number)))
+    if fault.kind == "cut":
+        return Response('{"embeddings":', headers={"Content-Length": "1000"})
+    return None
+
+
+async def _spaces(size: int) -> AsyncIterator[bytes]:
+    for _ in range(0, size, 2**20):
+        yield b" " * 2**20
+        # A client that has gone is noticed only while something is awaited.
+        await anyio.lowlevel.checkpoint()
+
+
+def _spoiled(rows: list[list[float]], fault: Fault | None) -> list[Any]:
+    spoiled: list[list[Any]] = [list(row) for row in rows]
+    if fault is None:
+        return spoiled
+    if fault.kind == "dimensions":
+        return [(row * 100)[: int(fault.number)] for row in spoiled]
+    if fault.kind == "missing_vector":
+        return spoiled[:-1]
+    if fault.kind == "zeros":
+        return [[0.0] * len(row) for row in spoiled]
+    if fault.kind == "ragged":
+        spoiled[-1].pop()
+    if fault.kind == "value":
+        spoiled[-1][0] = "spoiled"
+    return spoiled

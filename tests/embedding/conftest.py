@@ -1,0 +1,65 @@
+"""An embedding server, and embedders that reach it without long waits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from gateway.embedding.breaker import CircuitBreaker
+from gateway.embedding.endpoint import Endpoint
+from gateway.embedding.ollama import OLLAMA_HINT, OllamaEmbedder
+from gateway.embedding.openai import OPENAI_HINT, OpenAIEmbedder, api_base
+from gateway.embedding.patience import Backoff
+from tests.doubles.embedding_server import EmbeddingServer
+
+MODEL = "nomic-embed-text"
+
+MakeEndpoint = Callable[..., Endpoint]
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddingServer]:
+    with EmbeddingServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[MakeEndpoint]:
+    made: list[Endpoint] = []
+
+    def make(url: str, *, api_key: str = "", timeout: float = 10.0, breaker: CircuitBreaker | None = None) -> Endpoint:
+        made.append(
+            Endpoint(
+                url,
+                name="Ollama",
+                hint=OLLAMA_HINT,
+                api_key=api_key,
+                timeout_seconds=timeout,
+                backoff=Backoff(first_seconds=0.001),
+                breaker=breaker,
+            )
+        )
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.aclose()
+
+
+@pytest.fixture
+def ollama(server: EmbeddingServer, endpoint: MakeEndpoint) -> OllamaEmbedder:
+    return OllamaEmbedder(endpoint(server.url), MODEL, batch_size=4)
+
+
+@pytest.fixture
+async def openai(server: EmbeddingServer) -> AsyncIterator[OpenAIEmbedder]:
+    reached = Endpoint(
+        api_base(server.url),
+        name="The embedding server",
+        hint=OPENAI_HINT,
+        api_key="sk-secret",
+        backoff=Backoff(first_seconds=0.001),
+    )
+    yield OpenAIEmbedder(reached, MODEL, batch_size=4)
+    await reached.aclose()

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gateway.embedding.builtin import BuiltinEmbedder
+from gateway.embedding.embedder import EmbeddingSpace
+from gateway.embedding.endpoint import Endpoint
+from gateway.embedding.openai import OpenAIEmbedder, api_base
+from gateway.errors import BadVectorError, EmbeddingError
+from tests.doubles.embedding_faults import Fault
+from tests.doubles.embedding_server import EmbeddingServer
+from tests.embedding.conftest import MODEL, MakeEndpoint
+
+TEXTS = [f"a tool that does thing number {number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("fault", [None, Fault.shuffled()])
+async def test_documents_go_out_in_batches_and_come_back_by_their_index(
+    openai: OpenAIEmbedder, server: EmbeddingServer, fault: Fault | None
+) -> None:
+    server.fault = fault
+    vectors = await openai.embed_documents(TEXTS)
+    assert np.allclose(vectors, await BuiltinEmbedder().embed_documents(TEXTS), atol=1e-6)
+    assert sorted(server.texts) == [f"search_document: {text}" for text in TEXTS]
+    assert [seen.path for seen in server.requests] == ["/v1/embeddings"] * 3
+    assert {seen.authorization for seen in server.requests} == {"Bearer sk-secret"}
+
+
+async def test_the_space_of_a_compatible_server(openai: OpenAIEmbedder) -> None:
+    assert await openai.space() == EmbeddingSpace("openai", MODEL, 256, "search_document: ", "search_query: ")
+
+
+async def test_a_key_that_is_refused_is_told_without_the_key(endpoint: MakeEndpoint) -> None:
+    async with EmbeddingServer(api_key="sk-right") as server:
+        wrong = OpenAIEmbedder(endpoint(api_base(server.url), api_key="sk-wrong"), MODEL)
+        with pytest.raises(EmbeddingError) as caught:
+            await wrong.embed_query("hello")
+        assert "HTTP 401; set embedder.api_key or OPENAI_API_KEY" in caught.value.message
+        assert "sk-" not in caught.value.message
+        health = await OpenAIEmbedder(endpoint(api_base(server.url)), MODEL).health()
+        assert health.next_step == "Set embedder.api_key or OPENAI_API_KEY to a key that is valid there."
+        right = OpenAIEmbedder(endpoint(api_base(server.url), api_key="sk-right"), MODEL)
+        assert (await right.health()).ok
+
+
+async def test_a_model_that_is_not_there_is_told(openai: OpenAIEmbedder, server: EmbeddingServer) -> None:
+    server.fault = Fault.model_missing()
+    with pytest.raises(
+        EmbeddingError, match=r"try pulling it first\); check .* that nomic-embed-text is offered there"
+    ):
+        await openai.embed_query("hello")
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", "[]", '{"data": [1]}', '{"data": [{"index": 0}]}', '{"data": [{"embedding": "AAAA", "index": 0}]}']
+)
+async def test_an_answer_without_vectors_is_told(openai: OpenAIEmbedder, server: EmbeddingServer, body: str) -> None:
+    server.fault = Fault.body(body)
+    with pytest.raises(BadVectorError):
+        await openai.embed_query("hello")
+
+
+async def test_a_server_that_is_well_says_so(openai: OpenAIEmbedder, server: EmbeddingServer) -> None:
+    health = await openai.health()
+    assert health.ok
+    assert health.detail == f"The embedding server at {server.url}/v1 answers with the model {MODEL}."
+
+
+async def test_a_failing_server_is_asked_once_by_a_health_check(
+    openai: OpenAIEmbedder, server: EmbeddingServer
+) -> None:
+    server.fault = Fault.failing(500)
+    health = await openai.health()
+    assert not health.ok
+    assert "HTTP 500" in health.detail
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ("https://api.openai.com", "https://api.openai.com/v1"),
+        ("https://api.openai.com/v1/", "https://api.openai.com/v1"),
+        ("http://localhost:1234/v1/embeddings", "http://localhost:1234/v1"),
+        ("http://localhost:1234/proxy", "http://localhost:1234/proxy/v1"),
+        ("https://example.com/v1beta/openai", "https://example.com/v1beta/openai"),
+    ],
+)
+def test_the_version_is_added_where_the_address_has_none(given: str, base: str) -> None:
+    assert api_base(given) == base
+
+
+async def test_a_server_on_another_machine_uses_the_certificates_of_the_system(endpoint: MakeEndpoint) -> None:
+    reached: Endpoint = endpoint("https://127.0.0.1:1/v1")
+    health = await OpenAIEmbedder(reached, MODEL).health()
+    assert health.detail == "Ollama at https://127.0.0.1:1/v1 does not answer."

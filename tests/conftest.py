@@ -1,10 +1,63 @@
-"""What every test shares."""
+"""What every test shares: one PostgreSQL for the run, a database, parts and a gateway for each test that asks."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+
+from gateway.app import Parts, open_parts
+from gateway.settings import Settings, load_settings
+from tests.support.cluster import Cluster
+from tests.support.gateway import RunningGateway, running_gateway
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Cluster]:
+    # With several workers the base folder is each worker's own, and its parent is that of the whole run.
+    base = tmp_path_factory.getbasetemp()
+    started = Cluster((base if worker_id == "master" else base.parent) / "cluster")
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+async def database_url(cluster: Cluster) -> AsyncIterator[str]:
+    """A migrated database that no other test sees."""
+    name = await cluster.create()
+    yield cluster.url(name)
+    await cluster.drop(name)
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a gateway with the builtin embedder on a database of its own."""
+    environ = {
+        "MODELGATE_DATABASE_URL": database_url,
+        "MODELGATE_DATABASE_POOL_SIZE": "4",
+        "MODELGATE_EMBEDDER_TYPE": "builtin",
+        "MODELGATE_DATA_DIR": str(tmp_path / "data"),
+    }
+    loaded = load_settings(environ=environ)
+    return replace(loaded, server=replace(loaded.server, port=0))
+
+
+@pytest.fixture
+async def parts(settings: Settings) -> AsyncIterator[Parts]:
+    """The working parts of a gateway that is not served."""
+    async with open_parts(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def gateway(parts: Parts) -> AsyncIterator[RunningGateway]:
+    """A gateway on a real port, without upstream servers."""
+    async with running_gateway(parts) as running:
+        yield running

@@ -150,6 +150,8 @@ class Servers:
             list_timeout=row["limits"].get("list_timeout_seconds", self._limits.list_timeout_seconds),
             call_timeout=row["limits"].get("call_timeout_seconds", self._limits.call_timeout_seconds),
             max_calls=row["limits"].get("max_calls_in_flight", self._limits.max_calls_in_flight),
+            session=row["session"],
+            idle_stop_seconds=row["idle_stop_seconds"],
         )
 
     async def _free_slug(self, tenant_id: int, name: str) -> str:

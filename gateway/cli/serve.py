@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import click
@@ -111,11 +112,23 @@ async def _serve(
 
 
 class _Server(uvicorn.Server):
-    """Tells when requests are answered, and ends when what is done then fails."""
+    """Tells when requests are answered, ends when what is done then fails, and leaves signals at that.
+
+    Uvicorn would raise a signal again after it has stopped serving, which would end the process before the database and
+    the upstream servers are stopped.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        # Not taken back: what is left to stop is stopped in any case.
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

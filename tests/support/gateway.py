@@ -1,0 +1,99 @@
+"""A gateway in the test's own process, listening on a real port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import uvicorn
+
+from gateway.access.tenants import tenant_by_slug
+from gateway.app import Gateway, Parts
+from gateway.catalog.server import NewServer
+
+LOCAL_MCP = Path(__file__).parents[2] / "examples" / "local_mcp.py"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningGateway:
+    """The gateway's address, its parts, and a key that carries the role "all"."""
+
+    url: str
+    parts: Parts
+    key: str
+    http: httpx2.AsyncClient
+
+    @property
+    def mcp(self) -> str:
+        return f"{self.url}/mcp"
+
+    async def post(self, body: Any, **headers: str) -> httpx2.Response:
+        """One plain POST to /mcp with the key; `body` is sent as JSON, bytes as they are."""
+        sent = {"X-API-Key": self.key, "Content-Type": "application/json", **headers}
+        if isinstance(body, bytes):
+            return await self.http.post("/mcp", content=body, headers=sent)
+        return await self.http.post("/mcp", json=body, headers=sent)
+
+    async def request(self, method: str, params: Any = None, **headers: str) -> Any:
+        """The whole JSON-RPC response to one request."""
+        message = {"jsonrpc": "2.0", "id": 1, "method": method}
+        if params is not None:
+            message["params"] = params
+        return (await self.post(message, **headers)).json()
+
+    async def call(self, name: str, arguments: Any = None) -> Any:
+        """The result of one tools/call."""
+        return (await self.request("tools/call", {"name": name, "arguments": arguments or {}}))["result"]
+
+
+@contextlib.asynccontextmanager
+async def running_gateway(parts: Parts) -> AsyncIterator[RunningGateway]:
+    """Serve a gateway made of `parts` until the block ends."""
+    tenant = await tenant_by_slug(parts.database)
+    key = (await parts.keys.create(tenant.id, "test", ["all"])).key
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(256)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = _Server(
+            uvicorn.Config(Gateway(parts).application(), log_config=None, access_log=False, timeout_graceful_shutdown=2)
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await server.ready.wait()
+        try:
+            async with httpx2.AsyncClient(base_url=url, timeout=30) as http:
+                yield RunningGateway(url, parts, key, http)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def add_local_mcp(parts: Parts, root: Path, *, name: str = "Local MCP", sync: bool = True) -> int:
+    """Add the example server, and sync it; returns its id."""
+    tenant = await tenant_by_slug(parts.database)
+    new = NewServer(name, "stdio", command=sys.executable, args=(str(LOCAL_MCP), "--root", str(root)))
+    server_id = await parts.servers.add(tenant.id, new)
+    if sync:
+        await parts.sync.run(tenant.id, server_id)
+    return server_id
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()

@@ -48,6 +48,7 @@ class Parts:
 
     settings: Settings
     database: Database
+    notices: Notices
     keys: KeyRing
     servers: Servers
     pool: UpstreamPool
@@ -69,14 +70,16 @@ async def open_parts(settings: Settings, *, connections: int | None = None) -> A
         embedder = await choose_embedder(settings.embedder)
         spaces = Spaces(database, embedder, settings.embedder)
         stack.push_async_callback(spaces.aclose)
-        scopes = Scopes(database)
+        scopes = Scopes(database, spaces)
         stack.push_async_callback(scopes.aclose)
         pool = await stack.enter_async_context(UpstreamPool(settings.upstream))
-        servers = Servers(database, vault, settings.upstream)
+        notices = Notices(database)
+        servers = Servers(database, vault, settings.upstream, notices)
         yield Parts(
             settings=settings,
             database=database,
-            keys=KeyRing(database),
+            notices=notices,
+            keys=KeyRing(database, notices),
             servers=servers,
             pool=pool,
             spaces=spaces,
@@ -97,9 +100,8 @@ class Gateway:
         self._endpoint = McpEndpoint(
             Authentication(parts.keys), McpServer(methods), OneShot(methods), parts.settings.server
         )
-        self._notices = Notices(parts.database)
-        self._notices.subscribe(parts.scopes.on_notice)
-        self._notices.subscribe(parts.spaces.on_notice)
+        parts.notices.subscribe(parts.scopes.on_notice)
+        parts.notices.subscribe(parts.spaces.on_notice)
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -115,7 +117,7 @@ class Gateway:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         filler = VectorFiller(self._parts.database, self._parts.spaces)
-        async with self._notices.listening(), self._endpoint.running():
+        async with self._parts.notices.listening(), self._endpoint.running():
             tasks = [asyncio.create_task(filler.run()), asyncio.create_task(self._write_use())]
             try:
                 yield

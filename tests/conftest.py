@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,13 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Cluster]:
-    # With several workers the base folder is each worker's own, and its parent is that of the whole run.
-    base = tmp_path_factory.getbasetemp()
-    started = Cluster((base if worker_id == "master" else base.parent) / "cluster")
+def cluster(testrun_uid: str) -> Iterator[Cluster]:
+    """The PostgreSQL of this run, shared by its workers.
+
+    Not below pytest's own folders: each run of pytest closes those to other users, and PostgreSQL runs as another one
+    where the tests run as root.
+    """
+    started = Cluster(Path(tempfile.gettempdir()) / f"modelgate-tests-{testrun_uid}")
     yield started
     started.stop()
 

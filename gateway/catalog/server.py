@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from gateway.access.roles import publish
 from gateway.catalog.naming import slug_of
+from gateway.database.kept import Kept
+from gateway.database.notices import Notices
 from gateway.database.pool import Database, Row
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 from gateway.settings import UpstreamSettings
@@ -72,8 +74,11 @@ class ServerRecord:
 class Servers:
     """Adds, reads and removes the servers of tenants."""
 
-    def __init__(self, database: Database, vault: Vault, limits: UpstreamSettings) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, limits: UpstreamSettings, notices: Notices | None = None
+    ) -> None:
         self._database = database
+        self._specs: Kept[int, ServerSpec] = Kept(notices)
         self._vault = vault
         self._limits = limits
 
@@ -128,6 +133,9 @@ class Servers:
 
     async def spec(self, tenant_id: int, server_id: int) -> ServerSpec:
         """What it takes to connect to a server, its secrets opened. Raises NotFoundError."""
+        return await self._specs.get(tenant_id, server_id, lambda: self._read_spec(tenant_id, server_id))
+
+    async def _read_spec(self, tenant_id: int, server_id: int) -> ServerSpec:
         row = await self._database.fetchrow("server_by_id", tenant_id, server_id)
         if row is None:
             raise NotFoundError(f"There is no server {server_id} in this tenant.")

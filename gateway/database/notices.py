@@ -24,13 +24,16 @@ class Notices:
     """Keeps one connection that listens, and hands each payload to those who subscribed.
 
     While the connection is lost, something may have been missed: `connected` is False, and after it came back
-    subscribers get an empty payload, which means that anything may have changed.
+    subscribers get an empty payload, which means that anything may have changed. They get one, too, for each change
+    that this process makes, before the changing call returns.
     """
 
     def __init__(self, database: Database) -> None:
         self._url = database.url
         self._subscribers: list[OnNotice] = []
         self.connected = False
+        # PostgreSQL may take a moment to deliver what this process itself has changed.
+        database.on_change(lambda: self._tell(""))
 
     def subscribe(self, callback: OnNotice) -> None:
         """Call `callback(payload)` for every notice; it must not block."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from pgvector.asyncpg import register_vector
 from gateway.database.embedded import EmbeddedServer
 from gateway.database.migrate import migrate
 from gateway.database.queries import statement
-from gateway.errors import ConflictError, DatabaseError, DatabaseUnavailableError
+from gateway.errors import ConflictError, DatabaseError, DatabaseUnavailableError, InvalidInputError
 from gateway.settings import Settings
 
 Row: TypeAlias = asyncpg.Record
@@ -27,15 +27,20 @@ _ACQUIRE_SECONDS = 5.0
 # A statement that takes longer than this has lost its way; it must not hold a connection for ever.
 _STATEMENT_SECONDS = 30.0
 _REVIVE_EVERY_SECONDS = 1.0
+_SERVER_SETTINGS = {
+    "application_name": "modelgate",
+    "jit": "off",
+    # An index scan goes on until it has as many tools as were asked for that the caller may see.
+    "hnsw.iterative_scan": "strict_order",
+}
 
-# What asyncpg and the socket raise when PostgreSQL is gone, starting or stopping.
+# What asyncpg and the socket raise when PostgreSQL is gone, starting, stopping, or out of something it needs.
 _GONE = (
     OSError,
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
     asyncio.TimeoutError,
 )
@@ -46,32 +51,39 @@ class Statements:
 
     def __init__(self, connection: asyncpg.Connection[Any]) -> None:
         self._connection = connection
+        self.notified = False
+        """Whether a statement has told other processes of a change."""
 
     async def fetch(self, name: str, *args: Any, **numbers: int) -> list[Row]:
         """All rows of the statement called `name`."""
         with _told():
-            return await self._connection.fetch(statement(name, **numbers), *args)
+            return await self._connection.fetch(self._text(name, numbers), *args)
 
     async def fetchrow(self, name: str, *args: Any, **numbers: int) -> Row | None:
         """The first row, or None."""
         with _told():
-            return await self._connection.fetchrow(statement(name, **numbers), *args)
+            return await self._connection.fetchrow(self._text(name, numbers), *args)
 
     async def fetchval(self, name: str, *args: Any, **numbers: int) -> Any:
         """The first column of the first row, or None."""
         with _told():
-            return await self._connection.fetchval(statement(name, **numbers), *args)
+            return await self._connection.fetchval(self._text(name, numbers), *args)
 
     async def execute(self, name: str, *args: Any, **numbers: int) -> int:
         """Run for its effect; the number of rows it touched."""
         with _told():
-            status = await self._connection.execute(statement(name, **numbers), *args)
+            status = await self._connection.execute(self._text(name, numbers), *args)
         return int(status.rpartition(" ")[2]) if status.rpartition(" ")[2].isdigit() else 0
 
     async def executemany(self, name: str, rows: Sequence[Sequence[Any]], **numbers: int) -> None:
         """Run once for each of `rows`, in one round trip."""
         with _told():
-            await self._connection.executemany(statement(name, **numbers), rows)
+            await self._connection.executemany(self._text(name, numbers), rows)
+
+    def _text(self, name: str, numbers: Mapping[str, int]) -> str:
+        text = statement(name, **numbers)
+        self.notified = self.notified or "pg_notify" in text
+        return text
 
 
 class Database:
@@ -81,7 +93,12 @@ class Database:
         self._pool = pool
         self._embedded = embedded
         self._revived_at = 0.0
+        self._on_change: list[Callable[[], None]] = []
         self.url = url
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each committed change that other processes are told of, before its caller goes on."""
+        self._on_change.append(callback)
 
     async def fetch(self, name: str, *args: Any, **numbers: int) -> list[Row]:
         async with self.connection() as connection:
@@ -104,12 +121,18 @@ class Database:
         """One connection for several statements."""
         try:
             connection = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
-        except _GONE as error:
+        except (*_GONE, asyncpg.PostgresError) as error:
             await self._revive()
             raise DatabaseUnavailableError() from error
         try:
             # The pool hands out a proxy that has every method of a connection.
-            yield Statements(connection)  # type: ignore[arg-type]
+            statements = Statements(connection)  # type: ignore[arg-type]
+            try:
+                yield statements
+            finally:
+                if statements.notified:
+                    for callback in self._on_change:
+                        callback()
         finally:
             with contextlib.suppress(*_GONE):
                 await self._pool.release(connection, timeout=_ACQUIRE_SECONDS)
@@ -155,7 +178,7 @@ async def open_database(settings: Settings, *, size: int | None = None) -> Async
             max_size=size or settings.database.pool_size,
             init=_initialise,
             command_timeout=_STATEMENT_SECONDS,
-            server_settings={"application_name": "modelgate", "jit": "off"},
+            server_settings=_SERVER_SETTINGS,
         )
         try:
             yield Database(pool, url, embedded)
@@ -212,8 +235,17 @@ def _told() -> Iterator[None]:
         raise ConflictError(f"That already exists ({error.constraint_name}).") from error
     except asyncpg.ForeignKeyViolationError as error:
         raise ConflictError(f"That refers to something that is not there ({error.constraint_name}).") from error
+    except asyncpg.DataError as error:
+        raise _does_not_fit() from error
     except _GONE as error:
+        # The driver's own word for a value that it cannot send.
+        if isinstance(error, ValueError):
+            raise _does_not_fit() from error
         raise DatabaseUnavailableError() from error
+
+
+def _does_not_fit() -> InvalidInputError:
+    return InvalidInputError("A value does not fit into the database; look for odd characters or numbers in it.")
 
 
 def _place(url: str) -> str:

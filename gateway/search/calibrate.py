@@ -21,9 +21,9 @@ _SAMPLE = 500
 _SAME_TOOL = 0.98
 # A description that only repeats the name has no answer to give.
 _SAME_TEXT = 0.999
-# Of wordllama in 64 and 256 dimensions, as it is, whitened, and with all vectors pulled to one direction, a name lies
-# 0.46 of the way from unrelated (the mean) to identical (1) towards its own description, and that is 4.5 standard
-# deviations of unrelated pairs; both held within a tenth on LiveMCPBench's tools.
+# On LiveMCPBench's tools a name lies 0.46 of the way from unrelated (the mean) to identical (1) towards its own
+# description, and 4.5 standard deviations of unrelated pairs above their mean. The first held within a tenth, the
+# second between 3.2 and 4.8, for wordllama in 256 and 64 dimensions, whitened, and pulled to one direction.
 _OWN_SHARE = 0.46
 _OWN_DEVIATIONS = 4.5
 # What is taken for granted of a space of which no tool tells anything.
@@ -55,13 +55,6 @@ class Calibration:
         return cls(**{field.name: float(values[field.name]) for field in fields(cls)})
 
 
-def sampled(tools: int) -> NDArray[np.intp]:
-    """Which rows of so many tools `calibrate` looks at: ascending, at most 500, always the same."""
-    if tools <= _SAMPLE:
-        return np.arange(tools)
-    return np.unique(np.linspace(0, tools - 1, _SAMPLE).astype(np.intp))
-
-
 def calibrate(
     names: NDArray[np.float32],
     descriptions: NDArray[np.float32],
@@ -70,37 +63,53 @@ def calibrate(
 ) -> Calibration:
     """Learn a space from vectors of the catalogue's tools.
 
-    All arrays have shape (n, d), one row a tool, each row of length 1, or zeros or NaN where there is no vector; of
-    more than 500 rows, those of `sampled(n)` are used. `queries` are the names once more, embedded as queries, for a
-    model that embeds those differently; without it `names` are taken. Needs no order of the rows and no label, takes
-    some 50 ms, and gives the assumed values for an empty catalogue. Raises ValueError where the shapes differ.
+    The first three have shape (n, d), one row a tool, each row of length 1, or zeros or NaN where there is no vector;
+    of more than 500 tools an even sample is taken. A model that embeds queries and documents differently shifts all
+    cosines between the two, so for such a model `queries` has to be given: shape (m, d), m <= n, the names of the first
+    m tools embedded as queries; 100 of them are plenty where the tools stand in no order. The result is always the same
+    for the same vectors; of an empty catalogue it is the assumed values. Raises ValueError where the shapes do not fit.
     """
-    asked = names if queries is None else queries
-    if not names.shape == descriptions.shape == combined.shape == asked.shape or names.ndim != 2:
-        raise ValueError("The vectors to calibrate with have different shapes.")
-    rows = sampled(len(names))
-    kinds = [np.nan_to_num(vectors[rows].astype(np.float32)) for vectors in (asked, names, descriptions, combined)]
-    present = np.all([np.any(vectors != 0, axis=1) for vectors in kinds], axis=0)
-    asked, names, descriptions, combined = (vectors[present] for vectors in kinds)
-    kept = _distinct(descriptions)
-    asked, names, descriptions, combined = asked[kept], names[kept], descriptions[kept], combined[kept]
-    if len(asked) == 0:
+    if names.ndim != 2 or not names.shape == descriptions.shape == combined.shape:
+        raise ValueError("The vectors of names, descriptions and combined texts have different shapes.")
+    if queries is not None and (queries.ndim != 2 or len(queries) > len(names) or queries.shape[1] != names.shape[1]):
+        raise ValueError("The vectors of queries do not fit those of the tools.")
+    tools = _distinct(descriptions, _complete(_even(len(names)), names, descriptions, combined))
+    if queries is None:
+        queries, askers = names, tools
+    else:
+        askers = _complete(_even(len(queries)), queries, names, descriptions, combined)
+    if len(tools) == 0 or len(askers) == 0:
         return Calibration()
 
-    cosines = [asked @ vectors.T for vectors in (combined, names, descriptions)]
-    others = ~np.eye(len(asked), dtype=bool)
-    answers = np.diag(cosines[2])[np.sum(names * descriptions, axis=1) < _SAME_TEXT]
+    own_descriptions = descriptions[askers]
+    unrelated = (askers[:, None] != tools[None, :]) & (own_descriptions @ descriptions[tools].T < _SAME_TOOL)
+    cosines = [(queries[askers] @ vectors[tools].T)[unrelated] for vectors in (combined, names, descriptions)]
+    answers = np.sum(queries[askers] * own_descriptions, axis=1)
+    answers = answers[np.sum(names[askers] * own_descriptions, axis=1) < _SAME_TEXT]
     own = float(np.median(answers)) if len(answers) else None
-    means = _means([matrix[others] for matrix in cosines], own)
+    means = _means(cosines, own)
     weighted = COMBINED_WEIGHT * cosines[0] + NAME_WEIGHT * cosines[1] + DESCRIPTION_WEIGHT * cosines[2]
-    return Calibration(*means, unit=_unit(weighted[others], own, len(answers), means))
+    return Calibration(*means, unit=_unit(weighted, own, len(answers), means))
 
 
-def _distinct(descriptions: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """False for each tool that an earlier one has the description of; shape (n,)."""
-    earlier = np.tril(descriptions @ descriptions.T > _SAME_TOOL, -1)
-    kept: NDArray[np.bool_] = ~earlier.any(axis=1)
-    return kept
+def _even(rows: int) -> NDArray[np.intp]:
+    """At most 500 of so many rows, ascending."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(np.intp))
+
+
+def _complete(rows: NDArray[np.intp], *kinds: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Those of `rows` that have a vector of every kind."""
+    complete = np.ones(len(rows), dtype=np.bool_)
+    for vectors in kinds:
+        complete &= np.isfinite(vectors[rows]).all(axis=1) & (vectors[rows] != 0).any(axis=1)
+    return rows[complete]
+
+
+def _distinct(descriptions: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """`rows` without each tool whose description an earlier one has."""
+    earlier = np.tril(descriptions[rows] @ descriptions[rows].T >= _SAME_TOOL, -1)
+    distinct: NDArray[np.intp] = rows[~earlier.any(axis=1)]
+    return distinct
 
 
 def _means(unrelated: list[NDArray[np.float32]], own: float | None) -> tuple[float, float, float]:
@@ -108,7 +117,7 @@ def _means(unrelated: list[NDArray[np.float32]], own: float | None) -> tuple[flo
 
     Medians, for many pairs of one server are related; drawn to what the names' own descriptions let expect.
     """
-    expected = _ASSUMED_MEAN if own is None else (own - _OWN_SHARE) / (1 - _OWN_SHARE)
+    expected = _ASSUMED_MEAN if own is None else max((own - _OWN_SHARE) / (1 - _OWN_SHARE), 0.0)
     pairs = len(unrelated[0])
     trust = pairs / (pairs + _PAIRS)
     combined, name, description = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Candidate:
     """One visible tool of one query.
 
-    `combined`, `name` and `description` are the cosines (−1…1) between the query and the vectors of those texts, None
+    `combined`, `name` and `description` are the cosines (-1…1) between the query and the vectors of those texts, None
     where there is no such vector; `lexical` is the tool's BM25 (0 or more; 0 where no word of the query stands in it).
     """
 

@@ -86,7 +86,7 @@ class Finder:
         else:
             calibration = Calibration()
             if vector is not None:
-                calibration = await self._scopes.calibration(narrowing.tenant_id, vector.stored.id)
+                calibration = await self._scopes.calibration(narrowing.tenant_id, vector.stored)
             tools = (await self._scopes.corpus(narrowing.tenant_id)).tools
             scores = fuse(candidates, calibration, retrieved.lexical_ceiling, tools)
         matches = [

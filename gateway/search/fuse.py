@@ -1,12 +1,12 @@
 """Meaning and words as one score.
 
-The rank of a tool in its query is `similarity + 5 × BM25 / √(ceiling × best BM25)`, where similarity is the weighted
-cosine in units of the space's calibration. Between the two usual scalings, by the best BM25 of the query (a weak match
-counts in full where nothing matches well) and by the largest possible one (long queries lose all of it), their
-geometric mean ranks at least as well as min–max fusion on each of the sets of `bench/retrieval.py`.
+The rank of a tool in its query is `similarity + 5 * BM25 / sqrt(ceiling * best BM25)`, where similarity is the weighted
+cosine in units of the space's calibration. Of the two plain scalings, one by the best BM25 of the query counts a weak
+match in full where nothing matches well, and one by the largest possible BM25 leaves nothing of it in a long query;
+their geometric mean ranks as well as min-max fusion on each of the sets of `bench/retrieval.py`.
 
 The score is logistic in the rank, so that it never contradicts it, and starts from what speaks for the best tool of the
-query: its similarity, how many of the rarest words it could match, and its lead over the next.
+query: its similarity, the rare words that it shares, its lead over the next, and how few others there are.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ _K1 = 1.2
 _LEXICAL_WEIGHT = 5.0
 # Least squares over the best five by BM25 of each query: what similarity to expect of a tool that has no vector.
 _EXPECTED_SIMILARITY, _EXPECTED_BY_WORDS = 0.3, 4.4
-# Logistic regression of "this tool is right" over the three sets and queries of other catalogues.
+# Logistic regression of "this tool is right" over the three sets and queries of other catalogues, rounded; the base is
+# raised by 0.8, for of the best tools that LiveMCPBench does not name as right about half would have done as well.
 _BASE, _BY_SIMILARITY, _BY_WORDS, _BY_LEAD, _BY_GAP = -3.6, 0.28, 2.0, 0.6, 1.0
 _LARGEST_LEAD = 3.0
+# Fewer tools, fewer chances for a wrong one; seen from 500 tools down to 10, and not above.
+_BY_SIZE, _MANY_TOOLS, _FEW_TOOLS = 0.15, 500, 4
 # Cosines this near in both name and description are those of one tool on two servers, which is no rival to itself.
 _SAME_COSINE = 1e-3
 
@@ -32,9 +35,9 @@ def fuse(candidates: Sequence[Candidate], calibration: Calibration, lexical_ceil
     """The score of each candidate, 0…1, in the order given; a higher score is a better rank.
 
     At 0.5 a tool is as likely wrong as right. `lexical_ceiling` is the largest BM25 that a tool could have for this
-    query: the sum of idf × (k1 + 1) over its words that stand in the catalogue. `tools` is the number of tools which
-    those frequencies were counted over. Candidates without vectors, and all of them while there are none, are scored by
-    their words.
+    query: the sum of idf * (k1 + 1), k1 being 1.2, over its words that stand in the catalogue. `tools` is the number of
+    tools that those frequencies were counted over. Candidates without vectors are scored by their words, all of them
+    where none has a vector.
     """
     if not candidates:
         return []
@@ -43,12 +46,13 @@ def fuse(candidates: Sequence[Candidate], calibration: Calibration, lexical_ceil
         _similarity(candidate, calibration, words) for candidate, words in zip(candidates, lexical, strict=True)
     ]
     ranks = [similarity + _LEXICAL_WEIGHT * words for similarity, words in zip(similarities, lexical, strict=True)]
-    best = max(range(len(candidates)), key=ranks.__getitem__)
+    best = max(range(len(candidates)), key=lambda i: (ranks[i], candidates[i].lexical, -candidates[i].tool_id))
     evidence = (
         _BASE
         + _BY_SIMILARITY * similarities[best]
         + _BY_WORDS * math.sqrt(candidates[best].lexical / _largest_word(tools))
         + _BY_LEAD * _lead(candidates, ranks, best)
+        + _BY_SIZE * math.log(_MANY_TOOLS / min(max(tools, _FEW_TOOLS), _MANY_TOOLS))
     )
     return [_logistic(evidence - _BY_GAP * (ranks[best] - rank)) for rank in ranks]
 
@@ -58,7 +62,7 @@ def _scaled_lexical(candidates: Sequence[Candidate], ceiling: float) -> list[flo
     best = max(candidate.lexical for candidate in candidates)
     if best <= 0:
         return [0.0] * len(candidates)
-    scale = math.sqrt(best * max(ceiling, best))
+    scale = math.sqrt(best) * math.sqrt(max(ceiling, best))
     return [candidate.lexical / scale for candidate in candidates]
 
 

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.catalog.category import split_words
 from gateway.database.pool import Database
-from gateway.embedding.embedder import Vectors
-from gateway.errors import DatabaseError
+from gateway.embedding.spaces import Spaces, StoredSpace
+from gateway.errors import DatabaseError, EmbeddingError
 from gateway.search.calibrate import Calibration, calibrate
 
 logger = logging.getLogger(__name__)
 
 _SAMPLE = 500
+_ASKED_SAMPLE = 100
+_PATIENCE_SECONDS = 1.0
 _KEPT = 10_000
 
 
@@ -34,8 +37,9 @@ class Scopes:
     A version is only kept while notices of changes come in; call `on_notice` for each.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, spaces: Spaces) -> None:
         self._database = database
+        self._spaces = spaces
         self._corpora: dict[int, Corpus] = {}
         self._visible: dict[tuple[int, tuple[int, ...]], int] = {}
         self._calibrations: dict[tuple[int, int], Calibration] = {}
@@ -61,21 +65,21 @@ class Scopes:
             self._visible[tenant_id, role_ids] = found
         return found
 
-    async def calibration(self, tenant_id: int, space_id: int) -> Calibration:
+    async def calibration(self, tenant_id: int, stored: StoredSpace) -> Calibration:
         """How cosines of a space are scored in this tenant.
 
-        After a change of the catalogue the former one serves on while the new one is worked out beside.
+        It is worked out beside the searches: one is at most held up for a moment, and goes on with the former
+        calibration, or an assumed one.
         """
-        key = (tenant_id, space_id)
+        key = (tenant_id, stored.id)
         found = self._calibrations.get(key)
-        if found is None:
-            await self._calibrate(key)
-            return self._calibrations[key]
-        if key in self._stale and key not in self._calibrating:
-            task = asyncio.create_task(self._calibrate_quietly(key))
+        if (found is None or key in self._stale) and key not in self._calibrating:
+            task = asyncio.create_task(self._calibrate(key, stored))
             self._calibrating[key] = task
             task.add_done_callback(lambda _: self._calibrating.pop(key, None))
-        return found
+        if found is None:
+            await asyncio.wait([self._calibrating[key]], timeout=_PATIENCE_SECONDS)
+        return self._calibrations.get(key, Calibration())
 
     def on_notice(self, payload: str) -> None:
         """Forget what the change named by a notice may have altered; an empty payload names everything."""
@@ -88,19 +92,22 @@ class Scopes:
         """Wait for calibrations under way."""
         await asyncio.gather(*self._calibrating.values(), return_exceptions=True)
 
-    async def _calibrate(self, key: tuple[int, int]) -> None:
+    async def _calibrate(self, key: tuple[int, int], stored: StoredSpace) -> None:
         self._stale.discard(key)
-        rows = await self._database.fetch("sampled_embeddings", *key, _SAMPLE)
-        columns = ("name_embedding", "description_embedding", "combined_embedding")
-        arrays: list[Vectors] = [
-            np.array([row[column].to_numpy() for row in rows], dtype=np.float32).reshape(len(rows), -1)
-            for column in columns
-        ]
-        self._calibrations[key] = await asyncio.to_thread(calibrate, *arrays)
-
-    async def _calibrate_quietly(self, key: tuple[int, int]) -> None:
+        # A model that embeds questions otherwise than documents is asked for its questions, which takes time.
+        asks = stored.space.query_prefix != stored.space.document_prefix
         try:
-            await self._calibrate(key)
-        except DatabaseError as error:
+            rows = await self._database.fetch("sampled_embeddings", *key, _ASKED_SAMPLE if asks else _SAMPLE)
+            arrays = [
+                np.array([row[column].to_numpy() for row in rows], dtype=np.float32).reshape(
+                    len(rows), stored.space.dimensions
+                )
+                for column in ("name_embedding", "description_embedding", "combined_embedding")
+            ]
+            if asks and rows:
+                names = [" ".join(split_words(row["name"])) or row["name"] for row in rows]
+                arrays.append(np.array([(await self._spaces.embed_query(name)).vector for name in names]))
+            self._calibrations[key] = await asyncio.to_thread(calibrate, *arrays)
+        except (DatabaseError, EmbeddingError, ValueError) as error:
             self._stale.add(key)
             logger.info("The calibration stays as it was for the moment: %s", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import uuid
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class Cluster:
     """Shared by all test processes; the last of them stops it."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._server = EmbeddedServer(folder)
         self._url = self._server.start()
         asyncio.run(self._make_template())
@@ -36,7 +38,10 @@ class Cluster:
         await self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def stop(self) -> None:
+        """Let go of the server; the last one stops it and removes its files."""
         self._server.stop()
+        if not (self._folder / "postgresql" / "postmaster.pid").exists():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _run(self, statement: str) -> None:
         connection = await asyncpg.connect(self._url)

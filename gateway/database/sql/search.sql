@@ -60,6 +60,7 @@ FROM unnest(tsvector_to_array(to_tsvector('english', $5::text))) AS w (lexeme)
 CROSS JOIN LATERAL (
     SELECT count(*)::float8 AS found_in FROM tool_terms m WHERE m.tenant_id = $1 AND m.lexeme = w.lexeme
 ) AS f
+WHERE f.found_in > 0
 
 -- name: search_exact
 -- Candidates of a query: the nearest by meaning and the best by words, each with its three cosines and its BM25.

@@ -44,7 +44,7 @@ USING hnsw ((combined_embedding::halfvec({dimensions})) halfvec_cosine_ops) WHER
 
 -- name: sampled_embeddings
 -- Vectors of up to $3 tools of a tenant in a space, spread over the catalogue, the same ones each time.
-SELECT e.name_embedding, e.description_embedding, e.combined_embedding
+SELECT t.name, e.name_embedding, e.description_embedding, e.combined_embedding
 FROM tool_embeddings e JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
 WHERE e.tenant_id = $1 AND e.space_id = $2
 ORDER BY md5(e.tool_id::text)

@@ -1,0 +1,59 @@
+# Every target installs what it needs first; `make help` lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types layers bench clean
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(INSTALLED) ## Create .venv with the gateway and its tools, as locked.
+
+demo: $(INSTALLED) ## Start a gateway with real MCP servers and print its URL, a key and a curl.
+	$(BIN)/modelgate demo
+
+test: $(INSTALLED) ## Run all tests.
+	$(BIN)/pytest -n 2
+
+lint: $(INSTALLED) ## Check style and formatting.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(INSTALLED) ## Check types.
+	$(BIN)/mypy
+
+layers: $(INSTALLED) ## Check which package imports which.
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED) ## Measure speed, each benchmark in turn.
+	@for name in $(notdir $(basename $(wildcard bench/[a-z]*.py))); do \
+		echo "== bench.$$name"; $(BIN)/python -m bench.$$name || exit 1; done
+
+clean: ## Remove .venv and caches.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
+
+# The first interpreter found that is new enough, unless PYTHON names one.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
+
+# An environment that is already there is kept where it can be used.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null || $(MAKE) --no-print-directory $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=24"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.PHONY: $(VENV)
+$(VENV):
+	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+		echo "ModelGate needs Python 3.10 or newer; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot create environments; install its venv module (Debian, Ubuntu: python3-venv)."; exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV)

@@ -43,7 +43,7 @@ class Finder:
             notice = notice or told
             for match in matches:
                 merged[match.tool_id] = _merge(merged.get(match.tool_id), match, position)
-        best = sorted(merged.values(), key=lambda match: (-match.score, -(match.similarity or 0.0), match.tool_id))
+        best = sorted(merged.values(), key=_best_first)
         shown = await self._show(caller.tenant_id, best[: request.max_results])
         return SearchOutcome(len(merged), shown, notice)
 
@@ -69,16 +69,17 @@ class Finder:
             notice = f"Semantic search is unavailable, these results are by words alone: {error.message}"
         limit = CANDIDATES
         while True:
-            matches, more = await self._score(narrowing, query, vector, limit)
-            # As many as were asked for pass: tools beyond the limit may pass too, and are to be counted.
-            if not more or limit >= _WIDEST:
+            scored = await self._score(narrowing, query, vector, limit)
+            matches = [match for match in scored if match.score >= self._settings.threshold]
+            # So many pass that tools beyond the limit may pass too, and are to be counted.
+            if len(matches) < limit // 2 or len(scored) < limit or limit >= _WIDEST:
                 break
             limit *= _WIDER
-        return await self._exactly_named_first(narrowing, query, matches), notice
+        named = await self._exactly_named(narrowing, query, scored)
+        ids = {match.tool_id for match in named}
+        return [*named, *(match for match in matches if match.tool_id not in ids)], notice
 
-    async def _score(
-        self, narrowing: Narrowing, query: str, vector: QueryVector | None, limit: int
-    ) -> tuple[list[Match], bool]:
+    async def _score(self, narrowing: Narrowing, query: str, vector: QueryVector | None, limit: int) -> list[Match]:
         retrieved = await self._retriever.retrieve(narrowing, query, vector, limit)
         candidates = retrieved.candidates
         if vector is not None and self._settings.mode == "cosine":
@@ -89,28 +90,31 @@ class Finder:
                 calibration = await self._scopes.calibration(narrowing.tenant_id, vector.stored)
             tools = (await self._scopes.corpus(narrowing.tenant_id)).tools
             scores = fuse(candidates, calibration, retrieved.lexical_ceiling, tools)
-        matches = [
+        return [
             Match(candidate.tool_id, min(score, 1.0), candidate.combined)
             for candidate, score in zip(candidates, scores, strict=True)
-            if score >= self._settings.threshold
         ]
-        return matches, len(matches) >= limit
 
-    async def _exactly_named_first(self, narrowing: Narrowing, query: str, matches: list[Match]) -> list[Match]:
-        if len(query.split()) != 1:
-            return matches
+    async def _exactly_named(self, narrowing: Narrowing, query: str, scored: list[Match]) -> list[Match]:
+        """The tools that go by the query as it stands; in cosine mode their score is still the cosine."""
+        name = query.strip()
+        if "/" not in name and len(name.split()) != 1:
+            return []
+        server, _, tool = name.partition("/")
         rows = await self._database.fetch(
             "named_tools",
             narrowing.tenant_id,
             list(narrowing.role_ids),
             narrowing.category,
             narrowing.server_id,
-            query.strip(),
+            name,
+            server,
+            tool,
         )
-        named = {row["id"] for row in rows}
-        similarity = {match.tool_id: match.similarity for match in matches}
-        first = [Match(tool_id, 1.0, similarity.get(tool_id)) for tool_id in named]
-        return first + [match for match in matches if match.tool_id not in named]
+        by_id = {match.tool_id: match for match in scored}
+        named = [by_id.get(row["id"], Match(row["id"], 0.0, None)) for row in rows]
+        cosine = self._settings.mode == "cosine"
+        return [replace(match, score=match.score if cosine else 1.0, named=True) for match in named]
 
     async def _show(self, tenant_id: int, matches: list[Match]) -> tuple[FoundTool, ...]:
         if not matches:
@@ -136,8 +140,12 @@ class Finder:
         )
 
 
+def _best_first(match: Match) -> tuple[bool, float, float, int]:
+    return not match.named, -match.score, -(match.similarity or 0.0), match.tool_id
+
+
 def _merge(before: Match | None, match: Match, position: int) -> Match:
     if before is None:
         return replace(match, queries=(position,))
-    best = match if match.score > before.score else before
+    best = min(match, before, key=_best_first)
     return replace(best, queries=(*before.queries, position))

@@ -24,13 +24,15 @@ class SearchRequest:
 class Match:
     """Why a tool was found: `score` 0…1 ranks and cuts, `similarity` is the raw cosine, None without vectors.
 
-    `queries` are the positions of the queries that found it.
+    `queries` are the positions of the queries that found it. A tool that a query names exactly is `named`, and goes
+    before all others.
     """
 
     tool_id: int
     score: float
     similarity: float | None
     queries: tuple[int, ...] = (0,)
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

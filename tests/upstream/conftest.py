@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import pytest
 import uvicorn
 
+from gateway.errors import UpstreamError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.session import UpstreamSession
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.warden import Warden
-from tests.upstream.processes import children
+from tests.upstream.processes import children, until
 
 SERVERS = Path(__file__).parent / "servers"
 
@@ -50,19 +52,21 @@ def web(url: str, **changes: Any) -> ServerSpec:
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Run an ASGI application; yields the address of its root."""
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
+async def serving(app: Any, listening: socket.socket | None = None) -> AsyncIterator[str]:
+    """Run an ASGI application, on the bound socket `listening` where given; yields the address of its root."""
+    if listening is None:
+        listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="warning", lifespan="on", ws="none", timeout_graceful_shutdown=1)
     )
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.serve, [listening])
-        while not server.started:
-            await anyio.sleep(0.005)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
+    with listening:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, [listening])
+            await until(lambda: server.started)
+            try:
+                yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            finally:
+                server.should_exit = True
 
 
 @pytest.fixture
@@ -81,23 +85,25 @@ async def connect(no_child_is_left: None) -> AsyncIterator[Connect]:
         @asynccontextmanager
         async def opened(spec: ServerSpec, **options: Any) -> AsyncIterator[UpstreamSession]:
             session = UpstreamSession(spec, warden, **options)
+            # A failure to connect is raised outside of the task group, which would wrap it.
             async with anyio.create_task_group() as tasks:
                 await tasks.start(_quietly, session)
-                if session.error is not None:
-                    raise session.error
-                yield session
-                session.close()
+                if session.connected:
+                    try:
+                        yield session
+                    finally:
+                        session.close()
+                    return
+            assert session.error is not None
+            raise session.error
 
         yield opened
 
 
 async def _quietly(session: UpstreamSession, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-    # A failure raised here would reach the test in an exception group.
     try:
         await session.run(task_status=task_status)
-    except Exception:
-        if session.error is None:
-            raise
+    except UpstreamError:
         task_status.started()
 
 

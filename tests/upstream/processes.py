@@ -1,8 +1,9 @@
-"""Looking at processes from outside."""
+"""Looking at processes from outside, and waiting for what comes."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -26,8 +27,14 @@ def alive(pid: int) -> bool:
 
 async def gone(*pids: int) -> None:
     """Wait until none of the processes runs."""
-    while any(alive(pid) for pid in pids):
-        await anyio.sleep(0.02)
+    await until(lambda: not any(alive(pid) for pid in pids))
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Wait for something that tells nobody when it happens."""
+    with anyio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110
+            await anyio.sleep(0.01)
 
 
 def memory(pid: int | None = None) -> int:

@@ -28,14 +28,14 @@ def build() -> MCPServer:
         return "m" * size
 
     @server.tool()
-    async def steps(ctx: Context) -> str:  # type: ignore[type-arg]
+    async def steps(ctx: Context) -> str:
         """Work in three steps."""
         for step in range(3):
             await ctx.report_progress(step + 1, 3, f"step {step + 1}")
         return "done"
 
     @server.tool()
-    async def colour(ctx: Context) -> str:  # type: ignore[type-arg]
+    async def colour(ctx: Context) -> str:
         """Ask for a colour."""
         answer = await ctx.elicit("Which colour?", Answer)
         return answer.data.colour if answer.action == "accept" else answer.action

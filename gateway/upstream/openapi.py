@@ -1,0 +1,243 @@
+"""An HTTP API with an OpenAPI document as an MCP server: a wire whose other end is here."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+import httpx2
+from anyio.abc import TaskGroup
+from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, SERVER_INFO_META_KEY
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from gateway.errors import InvalidInputError, UpstreamError, UpstreamUnavailableError
+from gateway.upstream.endpoint import Endpoint
+from gateway.upstream.message import Message, decode
+from gateway.upstream.openapi_document import MAX_DOCUMENT_BYTES, Document, read_document
+from gateway.upstream.openapi_operation import Operation, is_json, tools_of
+from gateway.upstream.openapi_request import request_of
+from gateway.upstream.spec import ServerSpec
+from gateway.upstream.wire import Listener, Wire
+
+
+class OpenApiWire:
+    """A `Wire` that answers for an API: its document is the listing, its operations are the tools."""
+
+    def __init__(self, spec: ServerSpec, listener: Listener, tasks: TaskGroup, max_message_bytes: int) -> None:
+        self._spec = spec
+        self._name = spec.name
+        self._listener = listener
+        self._tasks = tasks
+        self._max_message_bytes = max_message_bytes
+        self._exchanges: dict[int, anyio.CancelScope] = {}
+        self._document: Document | None = None
+        self._tools: dict[str, Operation] = {}
+        self._base: httpx2.URL | None = None
+        self._endpoint: Endpoint | None = None
+
+    async def opened(self) -> None:
+        """Read the document. Raises UpstreamError where it cannot be had or used."""
+        await self._read()
+
+    async def agreed(self, version: str) -> None:
+        """Nothing of an API depends on the version of MCP."""
+
+    def oddity(self) -> str | None:
+        return None
+
+    def stderr(self) -> str:
+        return ""
+
+    async def send(self, message: Message, headers: Mapping[str, str]) -> None:
+        """Take a request, to be answered through the listener; an API hears no notifications."""
+        if "method" in message and "id" in message:
+            scope = anyio.CancelScope()
+            self._exchanges[message["id"]] = scope
+            self._tasks.start_soon(self._exchange, message, scope)
+
+    async def cancel(self, request_id: int, reason: str) -> None:
+        """Close the HTTP request."""
+        scope = self._exchanges.get(request_id)
+        if scope is not None:
+            scope.cancel()
+
+    async def close(self) -> None:
+        if self._endpoint is not None:
+            await self._endpoint.close()
+
+    async def _exchange(self, message: Message, scope: anyio.CancelScope) -> None:
+        request_id: int = message["id"]
+        try:
+            with scope:
+                outcome = await self._outcome(message["method"], message.get("params") or {})
+                self._listener.received({"jsonrpc": "2.0", "id": request_id, **outcome}, request_id)
+        except UpstreamError as error:
+            self._listener.failed(request_id, error)
+        finally:
+            del self._exchanges[request_id]
+
+    async def _outcome(self, method: str, params: Message) -> Message:
+        if method == "server/discover":
+            return {"result": self._discovered()}
+        if method == "tools/list":
+            if self._spec.document_url is not None:
+                await self._read()
+            tools = [operation.definition for operation in self._tools.values()]
+            return {"result": {**_COMPLETE, "tools": tools, "ttlMs": 0, "cacheScope": "private"}}
+        if method == "tools/call":
+            operation = self._tools.get(str(params.get("name")))
+            if operation is None:
+                return _error(INVALID_PARAMS, f"There is no operation {str(params.get('name'))[:200]!r}.")
+            return {"result": {**_COMPLETE, **await self._call(operation, params.get("arguments") or {})}}
+        return _error(METHOD_NOT_FOUND, f"An HTTP API does not know {method}.")
+
+    def _discovered(self) -> Message:
+        info = self._document.values.get("info", {}) if self._document is not None else {}
+        described = info.get("description") or info.get("summary")
+        return {
+            **_COMPLETE,
+            "supportedVersions": list(MODERN_PROTOCOL_VERSIONS),
+            "capabilities": {"tools": {}},
+            "ttlMs": 0,
+            "cacheScope": "private",
+            **({"instructions": described} if isinstance(described, str) and described else {}),
+            "_meta": {SERVER_INFO_META_KEY: {"name": str(info.get("title")), "version": str(info.get("version"))}},
+        }
+
+    async def _call(self, operation: Operation, arguments: Message) -> Message:
+        try:
+            request = request_of(operation, arguments)
+        except InvalidInputError as error:
+            return _failed(error.message)
+        endpoint, base = self._endpoint, self._base
+        if endpoint is None or base is None:
+            raise UpstreamUnavailableError(self._name, f"Server {self._name} is not connected yet.")
+        url = httpx2.URL(str(base).rstrip("/") + request.target)
+        async with endpoint.request(request.method, request.headers, request.body, url) as response:
+            body = await endpoint.body(response)
+        return _result(response, body, str(url.copy_with(query=None)))
+
+    async def _read(self) -> None:
+        """Read the document, again where it comes from a URL, and the tools in it."""
+        text: str | bytes | None = self._spec.document
+        if text is None:
+            text = await self._fetched()
+        try:
+            # A large document takes a while; meanwhile others are served.
+            document = await asyncio.to_thread(read_document, self._name, text)
+            tools = await asyncio.to_thread(tools_of, document)
+            base = self._address(document)
+        except InvalidInputError as error:
+            raise UpstreamUnavailableError(self._name, error.message) from None
+        except (KeyError, TypeError, AttributeError, RecursionError):
+            raise UpstreamUnavailableError(
+                self._name, f"The OpenAPI document of {self._name} cannot be made into tools; correct it."
+            ) from None
+        if base != self._base:
+            await self.close()
+            self._endpoint = Endpoint(replace(self._spec, url=str(base)), self._max_message_bytes)
+        self._document, self._tools, self._base = document, tools, base
+
+    async def _fetched(self) -> bytes:
+        where = httpx2.URL(self._spec.document_url or "")
+        trusted = self._spec.url is None or _origin(httpx2.URL(self._spec.url)) == _origin(where)
+        # Secrets are for the API; a document that lies elsewhere is read without them.
+        spec = self._spec if trusted else replace(self._spec, headers={}, credential=None, certificate=None)
+        endpoint = Endpoint(replace(spec, url=str(where)), MAX_DOCUMENT_BYTES)
+        try:
+            async with endpoint.request("GET", {"accept": "application/json, application/yaml, */*;q=0.5"}) as response:
+                if response.status_code != 200:
+                    raise endpoint.refused(response.status_code)
+                return await endpoint.body(response)
+        finally:
+            await endpoint.close()
+
+    def _address(self, document: Document) -> httpx2.URL:
+        """Where the API is: what was set by hand, else the first server that the document names."""
+        if self._spec.url is not None:
+            return httpx2.URL(self._spec.url)
+        servers = document.values.get("servers") or [{"url": "/"}]
+        named = str(servers[0].get("url", "/"))
+        for variable, values in (servers[0].get("variables") or {}).items():
+            named = named.replace("{" + variable + "}", str(values.get("default", "")))
+        try:
+            base = httpx2.URL(named)
+            if self._spec.document_url is not None:
+                base = httpx2.URL(self._spec.document_url).join(named)
+        except httpx2.InvalidURL:
+            base = httpx2.URL("")
+        if base.scheme not in ("http", "https") or not base.host:
+            raise InvalidInputError(
+                f"The OpenAPI document of {self._name} does not say where the API is; set its address by hand."
+            )
+        secret = self._spec.headers or self._spec.credential or self._spec.certificate
+        if secret and self._spec.document_url is not None and _origin(base) != _origin(self._spec.document_url):
+            raise InvalidInputError(
+                f"The OpenAPI document of {self._name} says that the API is at {base.host}, which is not where the "
+                "document is; set the address by hand, so that secrets go nowhere else."
+            )
+        return base
+
+
+_COMPLETE: Message = {"resultType": "complete"}
+
+
+@asynccontextmanager
+async def open_openapi(spec: ServerSpec, listener: Listener, max_message_bytes: int) -> AsyncIterator[Wire]:
+    """A wire to the API of `spec`; its document is read when the wire is `opened`."""
+    async with anyio.create_task_group() as tasks:
+        wire = OpenApiWire(spec, listener, tasks, max_message_bytes)
+        try:
+            yield wire
+        finally:
+            tasks.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await wire.close()
+
+
+def _result(response: httpx2.Response, body: bytes, uri: str) -> Message:
+    """A response as the result of a tool: JSON as text and, where it is an object, as structured content."""
+    kind = str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+    if response.status_code >= 400 or 300 <= response.status_code < 400:
+        text = body.decode(response.encoding or "utf-8", errors="replace")
+        return _failed(f"HTTP {response.status_code} {response.reason_phrase}".rstrip() + (f"\n{text}" if text else ""))
+    if not body:
+        return {"content": [_text(f"HTTP {response.status_code}")], "isError": False}
+    if is_json(kind):
+        return {"content": [_text(body.decode("utf-8", errors="replace"))], **_structured(body), "isError": False}
+    if kind.startswith(("image/", "audio/")):
+        data = base64.b64encode(body).decode("ascii")
+        return {"content": [{"type": kind.partition("/")[0], "data": data, "mimeType": kind}], "isError": False}
+    if kind.startswith("text/") or kind in ("", "application/xml", "application/yaml", "application/javascript"):
+        return {"content": [_text(body.decode(response.encoding or "utf-8", errors="replace"))], "isError": False}
+    blob = {"uri": uri, "mimeType": kind, "blob": base64.b64encode(body).decode("ascii")}
+    return {"content": [{"type": "resource", "resource": blob}], "isError": False}
+
+
+def _structured(body: bytes) -> Message:
+    try:
+        value = decode(body)
+    except ValueError:
+        return {}
+    return {"structuredContent": value} if isinstance(value, dict) else {}
+
+
+def _failed(text: str) -> Message:
+    return {"content": [_text(text)], "isError": True}
+
+
+def _text(text: str) -> Message:
+    return {"type": "text", "text": text}
+
+
+def _error(code: int, message: str) -> Message:
+    return {"error": {"code": code, "message": message}}
+
+
+def _origin(url: httpx2.URL | str) -> tuple[str, str, int | None]:
+    parsed = httpx2.URL(url) if isinstance(url, str) else url
+    return parsed.scheme, parsed.host, parsed.port

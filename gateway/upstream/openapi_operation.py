@@ -1,0 +1,201 @@
+"""The operations of an OpenAPI document as tools."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.upstream.message import Message
+from gateway.upstream.openapi_document import Document, operations
+from gateway.upstream.openapi_schema import Schemas
+
+_NAME_LENGTH = 128
+# OpenAPI says of these that a parameter of that name is to be ignored; they are the gateway's to set.
+_OWN_HEADERS = ("accept", "content-type", "authorization")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Where an argument goes: `where` is path, query, header or cookie; `style` and `explode` as OpenAPI has them."""
+
+    argument: str
+    name: str
+    where: str
+    style: str
+    explode: bool
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The request body: of several arguments by property, or of one as a whole (`whole`)."""
+
+    media_type: str
+    properties: Mapping[str, str]
+    whole: str | None
+    binary: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation that can be called as the tool that `definition` describes."""
+
+    method: str
+    path: str
+    parameters: tuple[Parameter, ...]
+    body: Body | None
+    required: frozenset[str]
+    definition: Message
+
+
+def tools_of(document: Document) -> dict[str, Operation]:
+    """Every operation by the name of its tool. Raises InvalidInputError for references that lead nowhere."""
+    found: dict[str, Operation] = {}
+    for path, method, item, operation in operations(document):
+        name = _free_name(operation.get("operationId") or f"{method}_{path}", found)
+        found[name] = _Reader(document).read(name, method, path, item, operation)
+    return found
+
+
+class _Reader:
+    """Reads one operation; its arguments get names that do not collide."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._schemas = Schemas(document)
+        self._properties: Message = {}
+        self._required: list[str] = []
+
+    def read(self, name: str, method: str, path: str, item: Message, operation: Message) -> Operation:
+        parameters = [self._parameter(declared) for declared in self._declared(item, operation)]
+        body = self._body(self._document.followed(operation.get("requestBody")))
+        schema: Message = {"type": "object", "properties": self._properties}
+        if self._required:
+            schema["required"] = self._required
+        if self._schemas.definitions:
+            schema["$defs"] = self._schemas.definitions
+        definition: Message = {"name": name, "inputSchema": {**schema, "additionalProperties": False}}
+        if _text(operation, "summary"):
+            definition["title"] = _text(operation, "summary")
+        definition["description"] = _description(method, path, item, operation)
+        definition["annotations"] = _annotations(method)
+        return Operation(method.upper(), path, tuple(parameters), body, frozenset(self._required), definition)
+
+    def _declared(self, item: Message, operation: Message) -> list[Message]:
+        """The parameters of the path, then those of the operation, which go before them."""
+        declared: dict[tuple[str, str], Message] = {}
+        for entry in [*item.get("parameters", ()), *operation.get("parameters", ())]:
+            parameter = self._document.followed(entry)
+            where, name = parameter["in"], parameter["name"]
+            if where != "header" or name.lower() not in _OWN_HEADERS:
+                declared[where, name] = parameter
+        return list(declared.values())
+
+    def _parameter(self, declared: Message) -> Parameter:
+        where, name = declared["in"], declared["name"]
+        content = declared.get("content")
+        schema = declared.get("schema")
+        if isinstance(content, dict) and content:
+            schema = next(iter(content.values())).get("schema")
+        style = declared.get("style") or ("form" if where in ("query", "cookie") else "simple")
+        argument = self._argument(name, f"{name}_{where}", schema, declared, bool(declared.get("required")))
+        return Parameter(argument, name, where, style, bool(declared.get("explode", style == "form")), bool(content))
+
+    def _body(self, declared: Any) -> Body | None:
+        if not isinstance(declared, dict) or not declared.get("content"):
+            return None
+        media_type = _preferred(declared["content"])
+        schema = declared["content"][media_type].get("schema") or {}
+        required = bool(declared.get("required"))
+        parts = self._document.followed(schema)
+        plain = media_type in _FORMS or is_json(media_type)
+        if not plain or not isinstance(parts, dict) or not _is_plain_object(parts):
+            argument = self._argument("body", "request_body", schema, declared, required)
+            return Body(media_type, {}, argument)
+        needed = parts.get("required", ()) if required else ()
+        properties: dict[str, str] = {}
+        binary = set()
+        for name, part in parts["properties"].items():
+            held = self._document.followed(part)
+            if isinstance(held, dict) and held.get("readOnly"):
+                continue
+            argument = self._argument(name, f"{name}_body", part, {}, name in needed)
+            properties[argument] = name
+            if isinstance(held, dict) and held.get("format") == "binary":
+                binary.add(argument)
+        return Body(media_type, properties, None, frozenset(binary))
+
+    def _argument(self, name: str, other: str, schema: Any, declared: Message, required: bool) -> str:
+        argument, number = name, 1
+        while argument in self._properties:
+            argument, number = (other if number == 1 else f"{other}_{number}"), number + 1
+        standing = self._schemas.standing(schema if isinstance(schema, dict) else {})
+        if _text(declared, "description") and "description" not in standing:
+            standing = {**standing, "description": _text(declared, "description")}
+        self._properties[argument] = standing
+        if required:
+            self._required.append(argument)
+        return argument
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a media type is JSON (RFC 6839)."""
+    plain = media_type.partition(";")[0].strip().lower()
+    return plain == "application/json" or plain.endswith("+json")
+
+
+def _preferred(content: Mapping[str, Any]) -> str:
+    def rank(media_type: str) -> int:
+        plain = media_type.partition(";")[0].strip().lower()
+        return 0 if is_json(plain) else 1 + _FORMS.index(plain) if plain in _FORMS else 3
+
+    return min(content, key=rank)
+
+
+def _is_plain_object(schema: Mapping[str, Any]) -> bool:
+    return isinstance(schema.get("properties"), dict) and not any(
+        word in schema for word in ("allOf", "anyOf", "oneOf", "not", "nullable")
+    )
+
+
+def _free_name(wanted: str, taken: Mapping[str, object]) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", wanted).strip("_")[:_NAME_LENGTH] or "operation"
+    name, number = plain, 2
+    while name in taken:
+        ending = f"_{number}"
+        name, number = plain[: _NAME_LENGTH - len(ending)] + ending, number + 1
+    return name
+
+
+def _description(method: str, path: str, item: Message, operation: Message) -> str:
+    said = dict.fromkeys(
+        text
+        for text in (
+            _text(operation, "summary") or _text(item, "summary"),
+            _text(operation, "description") or _text(item, "description"),
+            "Deprecated." if operation.get("deprecated") is True else "",
+        )
+        if text
+    )
+    return "\n\n".join(said) or f"{method.upper()} {path}"
+
+
+def _annotations(method: str) -> dict[str, bool]:
+    """What HTTP says of a method (RFC 9110, section 9.2)."""
+    reading = method in ("get", "head", "options", "trace")
+    if reading:
+        return {"readOnlyHint": True, "openWorldHint": True}
+    return {
+        "readOnlyHint": False,
+        "destructiveHint": method in ("delete", "put", "patch"),
+        "idempotentHint": method in ("delete", "put"),
+        "openWorldHint": True,
+    }
+
+
+def _text(values: Mapping[str, Any], key: str) -> str:
+    value = values.get(key)
+    return value.strip() if isinstance(value, str) else ""

@@ -1,0 +1,232 @@
+"""One end of a JSON-RPC connection: requests are matched with replies, questions of the other end with answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError, UpstreamTimeoutError
+from gateway.upstream.call import NO_HOOKS, Call, CallHooks
+from gateway.upstream.message import Message
+from gateway.upstream.wire import UnsentError, Wire
+
+logger = logging.getLogger(__name__)
+
+_CANCEL_SECONDS = 5.0
+
+Asked = Callable[[Message, "Call | None"], None]
+"""Takes a question of the server, and the call it belongs to where that is known."""
+
+
+class Peer:
+    """The gateway's end of a connection to one server; the `Listener` of its wire.
+
+    Nothing that a server sends can fill memory: replies nobody waits for are dropped, and notifications are either
+    handed on at once or kept, up to a limit, for the call they belong to.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        exclusive: bool,
+        on_notification: Callable[[str, Message], None],
+        on_request: Asked,
+        on_closed: Callable[[UpstreamError], None],
+    ) -> None:
+        """`exclusive` says that all calls come from one caller, so that it may hear whatever the server says."""
+        self._server = server
+        self._exclusive = exclusive
+        self._on_notification = on_notification
+        self._on_request = on_request
+        self._on_closed = on_closed
+        self._calls: dict[int, Call] = {}
+        self._last_id = 0
+        self._ended: UpstreamError | None = None
+        self._wire: Wire | None = None
+        self._tasks: TaskGroup | None = None
+
+    def attach(self, wire: Wire, tasks: TaskGroup) -> None:
+        """Speak over `wire`; cancellations are sent from tasks of `tasks`."""
+        self._wire = wire
+        self._tasks = tasks
+
+    @property
+    def calls_in_flight(self) -> int:
+        return sum(not call.background for call in self._calls.values())
+
+    async def request(
+        self,
+        method: str,
+        params: Message | None,
+        headers: Mapping[str, str],
+        *,
+        timeout: float,
+        first_timeout: float | None = None,
+        hooks: CallHooks = NO_HOOKS,
+        background: bool = False,
+        cancellable: bool = True,
+    ) -> Message:
+        """Send a request and return the result as the server gave it.
+
+        `timeout` is in seconds and starts anew with each progress notification, and when the person who is asked a
+        question has answered it; `first_timeout` holds until then where it is shorter. A `background` request is no
+        call: nothing the server says belongs to it.
+        Raises UpstreamReplyError for an error reply, UpstreamTimeoutError, UpstreamUnavailableError where the
+        connection ends first (UnsentError where it had ended before), UpstreamProtocolError for a reply without result.
+        """
+        self._last_id += 1
+        call = Call(self._last_id, hooks, background)
+        message: Message = {"jsonrpc": "2.0", "id": call.id, "method": method}
+        if hooks.on_progress is not None:
+            params = dict(params or {})
+            params["_meta"] = {**params.get("_meta", {}), "progressToken": call.id}
+        if params is not None:
+            message["params"] = params
+        wire = self._open_wire()
+        self._calls[call.id] = call
+        sent = False
+        try:
+            deadline = anyio.current_time() + (timeout if first_timeout is None else min(first_timeout, timeout))
+            with anyio.CancelScope(deadline=deadline):
+                await wire.send(message, headers)
+                sent = True
+            if sent:
+                await self._settled(call, deadline, timeout)
+            if call.error is not None:
+                raise call.error.with_traceback(None)
+            if call.reply is None:
+                seconds = f"{timeout:.3g}"
+                raise UpstreamTimeoutError(
+                    self._server, f"Server {self._server} did not answer {method} within {seconds} s; try again later."
+                )
+            return call.reply
+        finally:
+            del self._calls[call.id]
+            for question in call.questions:
+                question.cancel()
+            if sent and cancellable and not call.settled:
+                self._cancel_later(call.id)
+
+    async def _settled(self, call: Call, deadline: float, timeout: float) -> None:
+        """Wait until `call` is settled or overdue, running its hooks meanwhile."""
+        while not call.settled:
+            with anyio.CancelScope(deadline=deadline):
+                await call.changed.wait()
+            if call.stirred:
+                deadline = anyio.current_time() + timeout
+            elif not call.changed.is_set():
+                break
+            call.changed = anyio.Event()
+            await call.deliver()
+        await call.deliver()
+
+    async def notify(self, method: str, params: Message | None, headers: Mapping[str, str]) -> None:
+        message: Message = {"jsonrpc": "2.0", "method": method}
+        if params is not None:
+            message["params"] = params
+        await self._open_wire().send(message, headers)
+
+    async def answer(self, request_id: object, outcome: Mapping[str, Any]) -> None:
+        """Send `{"result": …}` or `{"error": …}` to a question; an ended connection needs none."""
+        if self._ended is None:
+            await self._open_wire().send({"jsonrpc": "2.0", "id": request_id, **outcome}, {})
+
+    def received(self, message: object, related: int | None = None) -> bool:
+        if isinstance(message, list):
+            return bool(message) and all(self.received(part, related) for part in message)
+        if not isinstance(message, dict):
+            return False
+        method = message.get("method")
+        if isinstance(method, str):
+            if not isinstance(message.get("params"), dict):
+                message["params"] = {}
+            if message.get("id") is None:
+                self._notified(method, message["params"], related)
+            else:
+                self._on_request(message, self._belonging(related))
+            return True
+        if "result" not in message and "error" not in message:
+            return False
+        call = self._calls.get(self._answered(message.get("id")))
+        if call is not None:
+            self._settle(call, message)
+        return True
+
+    def failed(self, request_id: int, error: UpstreamError) -> None:
+        call = self._calls.get(request_id)
+        if call is not None:
+            call.fail(error)
+
+    def closed(self, error: UpstreamError) -> None:
+        if self._ended is not None:
+            return
+        self._ended = error
+        for call in self._calls.values():
+            call.fail(error)
+        self._on_closed(error)
+
+    def _open_wire(self) -> Wire:
+        if self._ended is not None or self._wire is None:
+            raise UnsentError(self._server, f"The connection to server {self._server} has ended; try again.")
+        return self._wire
+
+    def _settle(self, call: Call, message: Message) -> None:
+        result, error = message.get("result"), message.get("error")
+        if isinstance(result, dict):
+            call.succeed(result)
+        elif isinstance(error, dict) and isinstance(error.get("code"), int):
+            text = error.get("message")
+            call.fail(
+                UpstreamReplyError(
+                    self._server, error["code"], text if isinstance(text, str) else "", error.get("data")
+                )
+            )
+        else:
+            call.fail(
+                UpstreamProtocolError(
+                    self._server, f"Server {self._server} gave a reply that is not MCP; it may need an update."
+                )
+            )
+
+    def _answered(self, request_id: object) -> int:
+        """The id of the call that a reply names; some servers make it a string, or know none after an error."""
+        if isinstance(request_id, str) and request_id.isdecimal():
+            return int(request_id)
+        if request_id is None and len(self._calls) == 1:
+            return next(iter(self._calls))
+        return request_id if isinstance(request_id, int) else 0
+
+    def _notified(self, method: str, params: Message, related: int | None) -> None:
+        if method == "notifications/progress":
+            call = self._calls.get(self._answered(params.get("progressToken") or 0))
+            if call is not None:
+                call.tell(method, params)
+            return
+        belonging = self._belonging(related)
+        if belonging is not None and belonging.hooks.on_notification is not None and method == "notifications/message":
+            belonging.tell(method, params)
+            return
+        self._on_notification(method, params)
+
+    def _belonging(self, related: int | None) -> Call | None:
+        """The call that a message of the server belongs to: where it came says it, or that there is only one."""
+        if related is not None:
+            return self._calls.get(related)
+        calls = [call for call in self._calls.values() if not call.background]
+        return calls[-1] if len(calls) == 1 or (calls and self._exclusive) else None
+
+    def _cancel_later(self, request_id: int) -> None:
+        if self._ended is None and self._tasks is not None:
+            self._tasks.start_soon(self._cancel, request_id)
+
+    async def _cancel(self, request_id: int) -> None:
+        with anyio.move_on_after(_CANCEL_SECONDS):
+            try:
+                await self._open_wire().cancel(request_id, "nobody waits for the reply any more")
+            except UpstreamError as error:
+                logger.debug("cancellation not sent: %s", error)

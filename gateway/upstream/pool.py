@@ -1,0 +1,186 @@
+"""All upstream servers that are in use, each with its sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from types import TracebackType
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp.shared.exceptions import MCPError
+from mcp_types import METHOD_NOT_FOUND
+from typing_extensions import Self
+
+from gateway.errors import UpstreamError
+from gateway.settings import UpstreamSettings
+from gateway.upstream.breaker import Breaker
+from gateway.upstream.call import Answering, CallHooks, Hearing, Progress
+from gateway.upstream.message import Message
+from gateway.upstream.negotiation import SessionInfo
+from gateway.upstream.server import Server
+from gateway.upstream.session import UpstreamSession
+from gateway.upstream.spec import ServerSpec
+from gateway.upstream.status import ServerStatus
+from gateway.upstream.warden import Warden
+
+ListChanged = Callable[[ServerSpec, str], None]
+"""Told the server and the method, as in `notifications/tools/list_changed`; must return at once."""
+
+Noticed = Callable[[ServerSpec, "str | None", str, Message], None]
+"""Told the server, the session key, method and params of any other notification; must return at once."""
+
+Questioned = Callable[[ServerSpec, "str | None", str, Message], Awaitable[Message]]
+"""Asked with the server, the session key, method and params; returns the result, or raises MCPError to refuse."""
+
+
+class UpstreamPool:
+    """Long-lived sessions with upstream servers, opened when first needed. Entered and left in one task.
+
+    No server can hold up another: each has its own sessions, call slots and breaker.
+    """
+
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        *,
+        on_list_changed: ListChanged | None = None,
+        on_notification: Noticed | None = None,
+        on_question: Questioned | None = None,
+        capabilities: Message | None = None,
+    ) -> None:
+        """`on_question` answers what servers ask outside a call that answers for itself. `capabilities` are offered to
+        every server; without them, those of questions where `on_question` is given.
+        """
+        self._settings = settings
+        self._on_list_changed = on_list_changed
+        self._on_notification = on_notification
+        self._on_question = on_question
+        self._capabilities = capabilities
+        self._servers: dict[int, Server] = {}
+        self._warden = Warden()
+        self._stack = AsyncExitStack()
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._warden)
+        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End every session; the children of stdio servers are gone afterwards."""
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+        await self._stack.aclose()
+
+    async def request(
+        self,
+        spec: ServerSpec,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        session_key: str | None = None,
+        timeout: float | None = None,
+        on_progress: Progress | None = None,
+        on_notification: Hearing | None = None,
+        on_question: Answering | None = None,
+        capabilities: Message | None = None,
+    ) -> Message:
+        """Send a request to the server of `spec` and return its result untouched.
+
+        `session_key` chooses the session where `spec.session` is "per_client". `timeout`, in seconds and by default
+        `spec.call_timeout`, covers waiting for a call slot, connecting and the call, and starts anew with progress. The
+        hooks are those of `CallHooks`; `capabilities` replace the pool's for this request where the era allows it.
+        Raises UpstreamReplyError, UpstreamTimeoutError, UpstreamUnavailableError, UpstreamBusyError,
+        UpstreamProtocolError.
+        """
+        hooks = CallHooks(on_progress, on_notification, on_question)
+        seconds = spec.call_timeout if timeout is None else timeout
+
+        async def send(session: UpstreamSession, left: float) -> Message:
+            return await session.request(
+                method, params, timeout=seconds, first_timeout=left, hooks=hooks, capabilities=capabilities
+            )
+
+        return await self._server(spec).use(send, session_key, seconds, spec.call_timeout)
+
+    async def list_all(self, spec: ServerSpec, method: str, key: str) -> list[Any]:
+        """Every item under `key` of a list method, from all pages, within `spec.list_timeout`; raises as `request`.
+
+        The items are as the server gave them: normally dictionaries, and each for the caller to judge.
+        """
+
+        async def gather(session: UpstreamSession, left: float) -> list[Any]:
+            return await session.list_all(method, key, timeout=left)
+
+        return await self._server(spec).use(gather, None, spec.list_timeout, spec.list_timeout)
+
+    async def check(self, spec: ServerSpec) -> ServerStatus:
+        """Ping the server, connecting it where it is not, and return how it does. A failure is told by the status.
+
+        A check does not put off the idle stop of a stdio server, but does start one that has been stopped.
+        """
+        server = self._server(spec)
+        with suppress(UpstreamError):
+            await server.use(server.measure, None, spec.connect_timeout, spec.connect_timeout)
+        return server.status()
+
+    def session_info(self, spec: ServerSpec) -> SessionInfo | None:
+        """What the server said of itself when it was last connected under `spec`; None before that."""
+        server = self._servers.get(spec.id)
+        return server.info if server is not None and server.spec == spec else None
+
+    def status(self, server_id: int) -> ServerStatus:
+        """How the server does; `idle` where it has not been used."""
+        server = self._servers.get(server_id)
+        return server.status() if server is not None else ServerStatus()
+
+    async def forget(self, server_id: int) -> None:
+        """End all sessions with the server, and forget how it did."""
+        server = self._servers.pop(server_id, None)
+        if server is not None:
+            await server.close()
+
+    async def release(self, session_key: str) -> None:
+        """End the sessions that were opened for `session_key` alone."""
+        async with anyio.create_task_group() as tasks:
+            for server in self._servers.values():
+                tasks.start_soon(server.release, session_key)
+
+    def _server(self, spec: ServerSpec) -> Server:
+        server = self._servers.get(spec.id)
+        if server is not None and (server.spec is spec or server.spec == spec):
+            return server
+        if server is not None:
+            server.retire()
+        if self._tasks is None:
+            raise RuntimeError("the pool is used before it is entered")
+        breaker = Breaker(spec.name, self._settings.failures_before_pause, self._settings.pause_seconds)
+        server = self._servers[spec.id] = Server(spec, self._tasks, breaker, self._session)
+        return server
+
+    def _session(self, spec: ServerSpec, session_key: str | None, probe: bool) -> UpstreamSession:
+        def heard(method: str, params: Message) -> None:
+            if method.endswith("/list_changed"):
+                if self._on_list_changed is not None:
+                    self._on_list_changed(spec, method)
+            elif self._on_notification is not None:
+                self._on_notification(spec, session_key, method, params)
+
+        async def asked(method: str, params: Message) -> Message:
+            if self._on_question is None:
+                raise MCPError(METHOD_NOT_FOUND, f"This gateway cannot answer {method} here.")
+            return await self._on_question(spec, session_key, method, params)
+
+        return UpstreamSession(
+            spec,
+            self._warden,
+            on_notification=heard,
+            on_question=asked if self._on_question is not None else None,
+            capabilities=self._capabilities,
+            probe=probe,
+            max_message_bytes=self._settings.max_message_bytes,
+        )

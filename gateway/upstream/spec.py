@@ -1,0 +1,52 @@
+"""What the gateway has to know of an upstream server to connect to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from gateway.upstream.credential import ClientCertificate, Credential
+from gateway.upstream.oauth_grant import GrantStore
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """One upstream server: how to reach it and what it may take.
+
+    `command`, `args`, `env`, `cwd` and `idle_stop_seconds` are for `transport="stdio"`, `url` and `headers` for the
+    others. `document` or `document_url` is the OpenAPI document of `transport="openapi"`, where `url` may be None.
+    `credential` and `certificate` let the gateway in; `grants` keeps the OAuth tokens. `env`, `headers` and these hold
+    secrets in the clear, and so may `args`: none of them is shown by `repr`.
+    Timeouts are in seconds; `idle_stop_seconds=0` never stops the child process.
+    `prefix` begins the exposed names of the server's tools and prompts, without it the slug does.
+    `session="per_client"` gives each downstream session an upstream session of its own.
+    Two specs that are equal describe the same connection; a pool reopens a server whose spec has changed.
+    """
+
+    id: int
+    tenant_id: int
+    name: str
+    slug: str
+    transport: Literal["stdio", "http", "sse", "openapi"]
+    command: str | None = None
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
+    cwd: str | None = None
+    url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
+    credential: Credential | None = field(default=None, repr=False)
+    certificate: ClientCertificate | None = field(default=None, repr=False)
+    grants: GrantStore | None = field(default=None, repr=False)
+    document: str | None = field(default=None, repr=False)
+    document_url: str | None = None
+    connect_timeout: float = 10.0
+    list_timeout: float = 30.0
+    call_timeout: float = 60.0
+    max_calls: int = 32
+    session: Literal["shared", "per_client"] = "shared"
+    idle_stop_seconds: float = 0.0
+    prefix: str | None = None

@@ -1,0 +1,25 @@
+"""How an upstream server does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """The state of one server at one moment.
+
+    `idle`: not connected, and no reason to think that it could not be. `failing`: the last try failed. `left_alone`: it
+    failed so often that it is not tried for a while. `last_seen`: when it last answered, in UTC. `latency_ms`: round
+    trip of the last `check`, in milliseconds. `restarts`: connections after the first. `last_error`: the last failure,
+    None after a success. `stderr`: the last 64 KiB of a stdio server's standard error output.
+    """
+
+    state: Literal["idle", "connecting", "connected", "failing", "left_alone"] = "idle"
+    last_seen: datetime | None = None
+    latency_ms: float | None = None
+    restarts: int = 0
+    last_error: str | None = None
+    stderr: str = ""

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.catalog.approval import Standing
 from gateway.catalog.tool import ToolDefinition
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTool:
-    """A tool as the catalogue holds it; `text_hash` is that of the texts that have vectors, None without."""
+    """A tool as the catalogue holds it, its definition as JSON and how it stands with the admins.
+
+    `text_hash` is that of the texts that have vectors, None without.
+    """
 
     id: int
     name: str
     content_hash: bytes
     removed: bool
     text_hash: bytes | None
+    definition: str
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)

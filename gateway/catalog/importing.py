@@ -19,24 +19,34 @@ _TRANSPORTS: dict[str, Transport] = {
 }
 
 
-def read_client_configuration(text: str) -> list[NewServer]:
-    """The servers of a configuration file: `{"mcpServers": {name: {"command": …} or {"url": …}}}`.
+def read_client_configuration(text: str) -> tuple[list[NewServer], list[str]]:
+    """The servers of a configuration file, and a sentence for each that cannot be read, with its name and field.
 
-    VS Code's `{"servers": …}` is read as well. Raises InvalidInputError that names the server and the field.
+    A file is `{"mcpServers": {name: {"command": …} or {"url": …}}}`; VS Code's `{"servers": …}` is read as well. Raises
+    InvalidInputError for a file that is nothing of the kind.
     """
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"This is not valid JSON: {error}.") from None
     servers = document.get("mcpServers", document.get("servers")) if isinstance(document, dict) else None
     if not isinstance(servers, dict) or not servers:
         raise InvalidInputError('There is no "mcpServers" object with at least one server in it.')
-    return [_read_server(name, entry) for name, entry in servers.items()]
+    read: list[NewServer] = []
+    wrong: list[str] = []
+    for name, entry in servers.items():
+        try:
+            read.append(_read_server(name, entry))
+        except InvalidInputError as error:
+            wrong.append(error.message)
+    return read, wrong
 
 
 def _read_server(name: str, entry: Any) -> NewServer:
     if not isinstance(entry, dict):
         raise InvalidInputError(f"{name}: a server has to be a JSON object.")
+    if "command" not in entry and "url" not in entry:
+        raise InvalidInputError(f"{name}: there is neither a command nor a url.")
     default = "stdio" if "command" in entry else "http"
     transport = _TRANSPORTS.get(str(entry.get("type", entry.get("transport", default))))
     if transport is None:

@@ -7,6 +7,11 @@ import re
 import unicodedata
 from collections.abc import Collection
 
+TOOL_SEARCH = "tool_search"
+TOOL_CALL = "tool_call"
+GATEWAY_TOOLS = (TOOL_SEARCH, TOOL_CALL)
+"""The gateway's own tools, whose names no other tool may have."""
+
 EXPOSED_NAME_LENGTH = 64
 _SLUG_LENGTH = 32
 _HASH_LENGTH = 6
@@ -19,13 +24,16 @@ def slug_of(name: str) -> str:
     return slug or f"server_{_digest(name)}"
 
 
-def exposed_name(slug: str, tool: str, taken: Collection[str]) -> str:
+def exposed_name(slug: str, tool: str, taken: Collection[str], prefix: str | None = None) -> str:
     """The name under which a tool is offered to clients: `{slug}__{tool}`, unlike any in `taken`.
+
+    A server's own `prefix` stands in place of the slug; with an empty one the tool goes by its own name.
 
     At most 64 of the characters that language models' APIs take; what does not fit, or collides, is cut and ends in
     `_` and six hex digits of a hash of the whole name.
     """
-    full = f"{slug}__{tool}"
+    before = slug if prefix is None else prefix
+    full = f"{before}__{tool}" if before else tool
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", full)
     if len(plain) <= EXPOSED_NAME_LENGTH and plain not in taken:
         return plain

@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from gateway.access.roles import publish
+from gateway.catalog.grants import StoredGrant
 from gateway.catalog.naming import slug_of
+from gateway.catalog.new_server import NewServer, Secrets, Transport, check
+from gateway.catalog.tuning import Tuning, read_tuning
 from gateway.database.kept import Kept
 from gateway.database.notices import Notices
 from gateway.database.pool import Database, Row
-from gateway.errors import ConflictError, InvalidInputError, NotFoundError
+from gateway.errors import ConflictError, NotFoundError
 from gateway.settings import UpstreamSettings
+from gateway.upstream.credential import ClientCertificate, Credential, kind_of
 from gateway.upstream.credentials import Vault
 from gateway.upstream.spec import ServerSpec
 
-Transport = Literal["stdio", "http", "sse"]
-
-_NAME_LENGTH = 100
-
-
-@dataclass(frozen=True, slots=True)
-class NewServer:
-    """A server to be added: a command for stdio, else a URL. `env` and `headers` may hold secrets."""
-
-    name: str
-    transport: Transport
-    command: str | None = None
-    args: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    cwd: str | None = None
-    url: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    description: str = ""
+__all__ = ["NewServer", "ServerRecord", "Servers", "Transport"]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRecord:
-    """A server with the state of its last sync; without its secrets."""
+    """A server with the state of its last sync and its last health check; without its secrets.
+
+    `credential` names the kind of what the gateway is let in with; `health` is the state of `ServerStatus`.
+    """
 
     id: int
     tenant_id: int
@@ -60,6 +47,14 @@ class ServerRecord:
     sync_failed_at: datetime | None
     skipped_tools: tuple[Mapping[str, str], ...]
     protocol_version: str | None
+    credential: str
+    health: str | None
+    checked_at: datetime | None
+    last_seen_at: datetime | None
+    latency_ms: float | None
+    restarts: int
+    last_error: str | None
+    tuning: Tuning
 
     @property
     def state(self) -> str:
@@ -87,8 +82,7 @@ class Servers:
 
         Raises InvalidInputError for a server that cannot be, ConflictError when the name is taken.
         """
-        _check(server)
-        secrets = {"env": dict(server.env), "headers": dict(server.headers)}
+        check(server)
         slug = await self._free_slug(tenant_id, server.name)
         try:
             server_id: int = await self._database.fetchval(
@@ -102,8 +96,12 @@ class Servers:
                 list(server.args),
                 server.cwd,
                 server.url,
-                self._vault.seal(secrets, _owner(tenant_id, slug)),
+                self._vault.seal(server.secrets.packed(), _owner(tenant_id, slug)),
                 {},
+                server.prefix,
+                "none" if server.credential is None else kind_of(server.credential),
+                server.document,
+                server.document_url,
             )
         except ConflictError:
             raise ConflictError(
@@ -124,6 +122,95 @@ class Servers:
         known = ", ".join(server.name for server in servers)
         raise NotFoundError(f"There is no server {name!r}; there are: {known or 'none'}.")
 
+    async def update(self, tenant_id: int, server_id: int, server: NewServer) -> None:
+        """Make a server what `server` says; its slug stays, and with it the names of its tools.
+
+        Credential, certificate and document stay where `server` has none; `set_credential` takes the former away. The
+        transport cannot change. Raises NotFoundError, InvalidInputError and ConflictError as `add`.
+        """
+        row = await self._database.fetchrow("server_by_id", tenant_id, server_id)
+        if row is None:
+            raise NotFoundError(f"There is no server {server_id} in this tenant.")
+        before = self._secrets(row)
+        server = replace(
+            server,
+            credential=server.credential or before.credential,
+            certificate=server.certificate or before.certificate,
+            document=server.document or (None if server.document_url else row["document"]),
+            document_url=server.document_url or (None if server.document else row["document_url"]),
+        )
+        check(server)
+        await self._write(tenant_id, server_id, row["slug"], server)
+
+    async def set_credential(
+        self, tenant_id: int, server_id: int, credential: Credential | None, certificate: ClientCertificate | None
+    ) -> None:
+        """What the gateway is let in with from now on; None is nothing. Raises as `update`."""
+        record = await self._by_id(tenant_id, server_id)
+        spec = await self.spec(tenant_id, server_id)
+        server = NewServer(
+            name=record.name,
+            transport=record.transport,
+            command=spec.command,
+            args=spec.args,
+            env=spec.env,
+            cwd=spec.cwd,
+            url=spec.url,
+            headers=spec.headers,
+            description=record.description,
+            credential=credential,
+            certificate=certificate,
+            document=spec.document,
+            document_url=spec.document_url,
+        )
+        check(server)
+        await self._write(tenant_id, server_id, record.slug, server)
+
+    async def tune(self, tenant_id: int, server_id: int, tuning: Tuning) -> None:
+        """How a server is used from now on. Raises NotFoundError and InvalidInputError."""
+        tuning.check()
+        async with self._database.transaction() as transaction:
+            if not await transaction.execute(
+                "tune_server",
+                tenant_id,
+                server_id,
+                tuning.limits,
+                tuning.session,
+                tuning.idle_stop_seconds,
+                tuning.sync_every_seconds,
+            ):
+                raise NotFoundError(f"There is no server {server_id} in this tenant.")
+            await transaction.execute("bump_catalogue", tenant_id)
+
+    async def _write(self, tenant_id: int, server_id: int, slug: str, server: NewServer) -> None:
+        try:
+            async with self._database.transaction() as transaction:
+                await transaction.execute(
+                    "update_server",
+                    tenant_id,
+                    server_id,
+                    server.name,
+                    server.description,
+                    server.command,
+                    list(server.args),
+                    server.cwd,
+                    server.url,
+                    self._vault.seal(server.secrets.packed(), _owner(tenant_id, slug)),
+                    "none" if server.credential is None else kind_of(server.credential),
+                    server.document,
+                    server.document_url,
+                )
+                await transaction.execute("bump_catalogue", tenant_id)
+        except ConflictError:
+            raise ConflictError(f"There is a server named {server.name!r} already; choose another name.") from None
+
+    async def set_enabled(self, tenant_id: int, server_id: int, enabled: bool) -> None:
+        """Switch a server on, or off with all its tools. Raises NotFoundError."""
+        async with self._database.transaction() as transaction:
+            if not await transaction.execute("set_server_enabled", tenant_id, server_id, enabled):
+                raise NotFoundError(f"There is no server {server_id} in this tenant.")
+            await publish(transaction, tenant_id, server_id=server_id)
+
     async def remove(self, tenant_id: int, server_id: int) -> None:
         """Remove a server with its tools, vectors and rules. Raises NotFoundError."""
         async with self._database.transaction() as transaction:
@@ -139,9 +226,8 @@ class Servers:
         row = await self._database.fetchrow("server_by_id", tenant_id, server_id)
         if row is None:
             raise NotFoundError(f"There is no server {server_id} in this tenant.")
-        secrets: dict[str, Any] = {}
-        if row["sealed_secrets"] is not None:
-            secrets = self._vault.open(row["sealed_secrets"], _owner(tenant_id, row["slug"]))
+        secrets = self._secrets(row)
+        tuning = read_tuning(row)
         return ServerSpec(
             id=row["id"],
             tenant_id=row["tenant_id"],
@@ -150,17 +236,34 @@ class Servers:
             transport=row["transport"],
             command=row["command"],
             args=tuple(row["args"]),
-            env=secrets.get("env", {}),
+            env=secrets.env,
             cwd=row["cwd"],
             url=row["url"],
-            headers=secrets.get("headers", {}),
-            connect_timeout=row["limits"].get("connect_timeout_seconds", self._limits.connect_timeout_seconds),
-            list_timeout=row["limits"].get("list_timeout_seconds", self._limits.list_timeout_seconds),
-            call_timeout=row["limits"].get("call_timeout_seconds", self._limits.call_timeout_seconds),
-            max_calls=row["limits"].get("max_calls_in_flight", self._limits.max_calls_in_flight),
-            session=row["session"],
-            idle_stop_seconds=row["idle_stop_seconds"],
+            headers=secrets.headers,
+            credential=secrets.credential,
+            certificate=secrets.certificate,
+            grants=StoredGrant(row["tenant_id"], row["id"], self._database, self._vault),
+            document=row["document"],
+            document_url=row["document_url"],
+            connect_timeout=_or(tuning.connect_timeout_seconds, self._limits.connect_timeout_seconds),
+            list_timeout=_or(tuning.list_timeout_seconds, self._limits.list_timeout_seconds),
+            call_timeout=_or(tuning.call_timeout_seconds, self._limits.call_timeout_seconds),
+            max_calls=int(_or(tuning.max_calls_in_flight, self._limits.max_calls_in_flight)),
+            session=tuning.session,
+            idle_stop_seconds=tuning.idle_stop_seconds,
+            prefix=row["prefix"],
         )
+
+    def _secrets(self, row: Row) -> Secrets:
+        if row["sealed_secrets"] is None:
+            return Secrets()
+        return Secrets.unpacked(self._vault.open(row["sealed_secrets"], _owner(row["tenant_id"], row["slug"])))
+
+    async def _by_id(self, tenant_id: int, server_id: int) -> ServerRecord:
+        for record in await self.list(tenant_id):
+            if record.id == server_id:
+                return record
+        raise NotFoundError(f"There is no server {server_id} in this tenant.")
 
     async def _free_slug(self, tenant_id: int, name: str) -> str:
         taken = {server.slug for server in await self.list(tenant_id)}
@@ -171,29 +274,15 @@ class Servers:
         return numbered
 
 
-def _check(server: NewServer) -> None:
-    if not server.name.strip() or len(server.name) > _NAME_LENGTH or not server.name.isprintable():
-        raise InvalidInputError(
-            f"The server name {server.name[:_NAME_LENGTH]!r} has to be 1 to {_NAME_LENGTH} printable characters."
-        )
-    if "/" in server.name:
-        raise InvalidInputError(f"The server name {server.name!r} may not hold a slash; it separates server and tool.")
-    if server.transport == "stdio":
-        if not server.command:
-            raise InvalidInputError(f"The stdio server {server.name!r} needs a command.")
-        return
-    parts = urlsplit(server.url or "")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidInputError(f"The URL of {server.name!r} has to begin with http:// or https:// and name a host.")
-    for header in server.headers:
-        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header):
-            raise InvalidInputError(f"{header!r} is not the name of an HTTP header.")
-
-
 def _owner(tenant_id: int, slug: str) -> str:
     return f"server {slug} of tenant {tenant_id}"
 
 
 def _record(row: Row) -> ServerRecord:
-    kept = {name: row[name] for name in ServerRecord.__dataclass_fields__}
-    return ServerRecord(**{**kept, "args": tuple(row["args"]), "skipped_tools": tuple(row["skipped_tools"])})
+    kept = {name: row[name] for name in ServerRecord.__dataclass_fields__ if name != "tuning"}
+    kept |= {"args": tuple(row["args"]), "skipped_tools": tuple(row["skipped_tools"])}
+    return ServerRecord(**kept, tuning=read_tuning(row))
+
+
+def _or(own: float | None, general: float) -> float:
+    return general if own is None else own

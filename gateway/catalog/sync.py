@@ -12,16 +12,19 @@ from typing import Literal
 from gateway.access.roles import publish
 from gateway.catalog.category import category_of
 from gateway.catalog.changes import Changes, StoredTool, compare
-from gateway.catalog.naming import exposed_name
+from gateway.catalog.naming import GATEWAY_TOOLS, exposed_name
 from gateway.catalog.server import Servers
 from gateway.catalog.text import ToolTexts, texts_of
-from gateway.catalog.tool import SkippedTool, ToolDefinition, read_listing
+from gateway.catalog.tool import SkippedTool, ToolDefinition, read_listing, storable
 from gateway.catalog.vectors import VectorsByText, embed_texts, store_vectors
 from gateway.database.pool import Database, Statements
 from gateway.embedding.spaces import Spaces
-from gateway.errors import ConflictError, DatabaseError, EmbeddingError, ModelGateError
+from gateway.errors import ConflictError, EmbeddingError, ModelGateError
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
+
+# Of what went wrong with a sync, this much is kept: an upstream may say anything, at any length.
+_REASON_CHARACTERS = 1_000
 
 Step = Literal["list", "compare", "embed", "store", "done"]
 
@@ -78,22 +81,21 @@ class Sync:
                 report = await self._bring_in(spec, entries, on_progress, started)
             except Exception as error:
                 reason = error.message if isinstance(error, ModelGateError) else "an internal error; see the log"
-                with contextlib.suppress(DatabaseError):
-                    await self._database.execute("record_sync_failure", tenant_id, server_id, reason)
+                with contextlib.suppress(ModelGateError):
+                    await self._database.execute(
+                        "record_sync_failure", tenant_id, server_id, storable(reason)[:_REASON_CHARACTERS]
+                    )
                 raise
         on_progress(SyncProgress(spec.name, "done"))
         return report
 
     @contextlib.asynccontextmanager
     async def _only_one(self, spec: ServerSpec) -> AsyncIterator[None]:
-        async with self._database.connection() as lock:
+        # The lock ends with the connection, and so with a process that is killed.
+        async with self._database.connection_apart() as lock:
             if not await lock.fetchval("try_lock_server_sync", spec.id):
                 raise ConflictError(f"{spec.name} is being synced already; wait for that to end.")
-            try:
-                yield
-            finally:
-                with contextlib.suppress(ModelGateError):
-                    await lock.fetchval("unlock_server_sync", spec.id)
+            yield
 
     async def _bring_in(
         self, spec: ServerSpec, entries: list[object], on_progress: OnProgress, started: float
@@ -130,16 +132,17 @@ class Sync:
                 by_tool = {ids[name]: text for name, text in texts.items() if text.hash in hashes}
                 await store_vectors(transaction, spec.tenant_id, space_id, by_tool, vectors)
             info = self._pool.session_info(spec)
-            await transaction.execute(
+            able = await transaction.fetchval(
                 "record_sync",
                 spec.tenant_id,
                 spec.id,
                 [asdict(tool) for tool in skipped],
-                info and info.instructions,
-                info and info.server_info,
+                info and info.instructions and storable(info.instructions),
+                info and storable(info.server_info),
                 info and info.protocol_version,
+                info and info.capabilities,
             )
-            if changes or vectors:
+            if changes or vectors or able:
                 await publish(transaction, spec.tenant_id, server_id=spec.id)
         return SyncReport(
             server=spec.name,
@@ -205,9 +208,10 @@ class Sync:
             return {}
         await transaction.execute("lock_tenant", spec.tenant_id)
         taken = {row["exposed_name"] for row in await transaction.fetch("exposed_names", spec.tenant_id)}
+        taken.update(GATEWAY_TOOLS)
         ids = {}
         for tool in added:
-            name = exposed_name(spec.slug, tool.name, taken)
+            name = exposed_name(spec.slug, tool.name, taken, spec.prefix)
             taken.add(name)
             ids[tool.name] = await transaction.fetchval(
                 "insert_tool",

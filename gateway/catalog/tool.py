@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ def read_listing(entries: Sequence[object]) -> tuple[list[ToolDefinition], list[
         except InvalidInputError as error:
             name = entry.get("name") if isinstance(entry, dict) else None
             shown = name[:_MAXIMUM_NAME_LENGTH] if isinstance(name, str) and name else f"(number {position})"
-            skipped.append(SkippedTool(_storable(shown), error.message))
+            skipped.append(SkippedTool(storable(shown), storable(error.message)))
     return list(tools.values()), skipped
 
 
@@ -81,9 +82,12 @@ def read_tool(entry: object) -> ToolDefinition:
         size = len(text.encode())
     except ValueError:
         raise InvalidInputError("it holds characters or numbers that JSON does not have") from None
+    except RecursionError:
+        raise InvalidInputError("its definition is nested too deeply") from None
     if size > _MAXIMUM_DEFINITION_BYTES:
         raise InvalidInputError(f"its definition has {size} bytes, more than {_MAXIMUM_DEFINITION_BYTES}")
-    if "\\u0000" in text:
+    # An escaped backslash before u0000 is text about it.
+    if re.search(r"(?<!\\)(?:\\\\)*\\u0000", text):
         raise InvalidInputError("it holds a null character")
     try:
         tool = mcp_types.Tool.model_validate(entry, by_name=False)
@@ -98,5 +102,12 @@ def read_tool(entry: object) -> ToolDefinition:
     return ToolDefinition(tool.name, tool.description or "", entry)
 
 
-def _storable(text: str) -> str:
-    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+def storable(value: Any) -> Any:
+    """`value` (text, or JSON of any depth) without the null characters and lone surrogates that PostgreSQL refuses."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    return value

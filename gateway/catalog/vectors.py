@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gateway.catalog.text import ToolTexts, texts_of
 from gateway.catalog.tool import ToolDefinition
-from gateway.database.pool import Database, Statements
+from gateway.database.pool import Database, Row, Statements
 from gateway.embedding.embedder import Vectors
 from gateway.embedding.spaces import Spaces
-from gateway.errors import DatabaseError, EmbeddingError
+from gateway.errors import ModelGateError
 
 logger = logging.getLogger(__name__)
 
@@ -80,27 +80,40 @@ class VectorFiller:
                 filled = await self.fill()
                 if filled:
                     logger.info("Embedded %d tools that had no vectors.", filled)
-            except (EmbeddingError, DatabaseError) as error:
+            except ModelGateError as error:
                 logger.debug("Tools without vectors stay so for the moment: %s", error)
             await asyncio.sleep(self._every)
 
     async def fill(self) -> int:
         """Embed every tool without vectors in the wanted space, then let that space serve; returns how many."""
+        await self._spaces.drop_outdated()
         wanted = await self._spaces.wanted()
         filled = 0
         while rows := await self._database.fetch("tools_without_vectors", wanted.id, _FILL_AT_A_TIME):
-            texts: dict[int, dict[int, ToolTexts]] = {}
+            by_tenant: dict[int, list[Row]] = {}
             for row in rows:
-                raw = json.loads(row["definition"])
-                tool = ToolDefinition(row["name"], raw.get("description") or "", raw)
-                texts.setdefault(row["tenant_id"], {})[row["id"]] = texts_of(row["server_name"], tool)
-            for tenant_id, by_tool in texts.items():
-                vectors = await embed_texts(self._spaces, list(by_tool.values()))
-                async with self._database.transaction() as transaction:
-                    await store_vectors(transaction, tenant_id, wanted.id, by_tool, vectors)
-                    await transaction.execute("bump_catalogue", tenant_id)
-            filled += len(rows)
+                by_tenant.setdefault(row["tenant_id"], []).append(row)
+            for tenant_id, of_tenant in by_tenant.items():
+                filled += await self._fill(wanted.id, tenant_id, of_tenant)
         if (await self._spaces.serving()).id != wanted.id:
             await self._spaces.swap()
             logger.info("Searches now use %s (%s).", wanted.space.model, wanted.space.provider)
         return filled
+
+    async def _fill(self, space_id: int, tenant_id: int, rows: Sequence[Row]) -> int:
+        texts = {row["id"]: texts_of(row["server_name"], _definition(row)) for row in rows}
+        vectors = await embed_texts(self._spaces, list(texts.values()))
+        async with self._database.transaction() as transaction:
+            # A sync may have changed a tool while its former texts were embedded.
+            unchanged = await transaction.fetch(
+                "unchanged_tools", tenant_id, list(texts), [row["content_hash"] for row in rows]
+            )
+            kept = {row["id"]: texts[row["id"]] for row in unchanged}
+            await store_vectors(transaction, tenant_id, space_id, kept, vectors)
+            await transaction.execute("bump_catalogue", tenant_id)
+        return len(kept)
+
+
+def _definition(row: Row) -> ToolDefinition:
+    raw = json.loads(row["definition"])
+    return ToolDefinition(row["name"], raw.get("description") or "", raw)

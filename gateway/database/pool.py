@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from pgvector.asyncpg import register_vector
 
+from gateway.database.acting import GATEWAY, acting
 from gateway.database.embedded import EmbeddedServer
 from gateway.database.migrate import migrate
 from gateway.database.queries import statement
@@ -32,6 +33,8 @@ _SERVER_SETTINGS = {
     "jit": "off",
     # An index scan goes on until it has as many tools as were asked for that the caller may see.
     "hnsw.iterative_scan": "strict_order",
+    # What the triggers that write the trace name, unless somebody else acts.
+    "modelgate.actor": GATEWAY.json,
 }
 
 # What asyncpg and the socket raise when PostgreSQL is gone, starting, stopping, or out of something it needs.
@@ -127,6 +130,8 @@ class Database:
         try:
             # The pool hands out a proxy that has every method of a connection.
             statements = Statements(connection)  # type: ignore[arg-type]
+            if acting() is not GATEWAY:
+                await statements.execute("act_as", acting().json)
             try:
                 yield statements
             finally:
@@ -152,6 +157,22 @@ class Database:
                 raise
             with _told():
                 await transaction.commit()
+
+    @contextlib.asynccontextmanager
+    async def connection_apart(self) -> AsyncIterator[Statements]:
+        """A connection outside of the pool, for what holds one for long: it takes none away from requests."""
+        try:
+            connection = await asyncpg.connect(
+                self.url, timeout=_ACQUIRE_SECONDS, command_timeout=_STATEMENT_SECONDS, server_settings=_SERVER_SETTINGS
+            )
+        except (*_GONE, asyncpg.PostgresError) as error:
+            await self._revive()
+            raise DatabaseUnavailableError() from error
+        try:
+            yield Statements(connection)
+        finally:
+            with contextlib.suppress(*_GONE):
+                await connection.close(timeout=_ACQUIRE_SECONDS)
 
     async def _revive(self) -> None:
         """Start an embedded server that died; at most once a second, however many requests find it gone."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from gateway.database.pool import Database
 from gateway.embedding.embedder import Embedder, Vectors
-from gateway.errors import DatabaseUnavailableError
+from gateway.errors import ConflictError, DatabaseUnavailableError
 
 _IN_MEMORY = 2_000
 _IN_DATABASE = 20_000
@@ -56,6 +56,6 @@ class QueryCache:
             self._stored += 1
             if self._stored % _TRIM_EVERY == 0:
                 await self._database.execute("trim_query_embeddings", _IN_DATABASE)
-        except DatabaseUnavailableError:
-            # The vector is there; that it could not be kept costs only time.
+        except (ConflictError, DatabaseUnavailableError):
+            # The vector is there; that it could not be kept, or its space is being given up, costs only time.
             return

@@ -7,6 +7,8 @@ its place when it is full.
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +16,15 @@ from gateway.database.pool import Database
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.choice import choose_embedder
 from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors
-from gateway.errors import BadVectorError, EmbedderUnavailableError
+from gateway.errors import BadVectorError, EmbedderUnavailableError, EmbeddingError
 from gateway.settings import EmbedderSettings
+
+logger = logging.getLogger(__name__)
 
 # pgvector can build an HNSW index over at most this many dimensions of a halfvec.
 _INDEXED_DIMENSIONS = 4000
+# An embedder that does not say what its vectors are like is not asked again for so long: whoever asks, waits.
+_FAILURE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +53,26 @@ class Spaces:
         self._cache = QueryCache(database)
         self._wanted: StoredSpace | None = None
         self._serving: StoredSpace | None = None
-        self._former: Embedder | None = None
+        self._former: tuple[str, Embedder] | None = None
         self._learning = asyncio.Lock()
+        self._failure: EmbeddingError | None = None
+        self._failed_at = 0.0
+        self._has_served = False
+        self._overtaken = False
+        self._outdated: int | None = None
 
     async def wanted(self) -> StoredSpace:
         """The space of the configured embedder, registered, indexed, and serving if none was.
 
-        Raises EmbeddingError as long as the embedder has not said what its vectors are like.
+        Where another process, with other settings, let another space take over from it, that one: the later settings
+        hold. Raises EmbeddingError as long as the embedder has not said what its vectors are like.
         """
-        if self._wanted is not None:
-            return self._wanted
-        async with self._learning:
-            if self._wanted is None:
-                self._wanted = await self._register(await self.embedder.space())
+        if self._overtaken:
+            return await self.serving()
+        if self._wanted is None:
+            async with self._learning:
+                if self._wanted is None:
+                    self._wanted = await self._register(await self._learn())
         return self._wanted
 
     async def serving(self) -> StoredSpace:
@@ -72,10 +85,20 @@ class Spaces:
                 row["provider"], row["model"], row["dimensions"], row["document_prefix"], row["query_prefix"]
             )
             self._serving = StoredSpace(row["id"], space)
+        if self._wanted is not None and not self._overtaken:
+            self._overtaken = self._has_served and self._serving.id != self._wanted.id
+            self._has_served = self._serving.id == self._wanted.id
+            if self._overtaken:
+                logger.warning(
+                    "Another process has switched to %s; restart this one for the settings to be the same.",
+                    self._serving.space.model,
+                )
         return self._serving
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors in the wanted space: float32, shape (len(texts), d)."""
+        if self._overtaken:
+            return await (await self._former_embedder((await self.serving()).space)).embed_documents(texts)
         return await self.embedder.embed_documents(texts)
 
     async def embed_query(self, text: str) -> QueryVector:
@@ -90,14 +113,22 @@ class Spaces:
         return QueryVector(stored, vector)
 
     async def swap(self) -> None:
-        """Let the wanted space serve; the one that served before is dropped."""
-        wanted = await self.wanted()
+        """Let the wanted space serve. The one that served before stays for searches under way: see `drop_outdated`."""
+        wanted, former = await self.wanted(), await self.serving()
         async with self._database.transaction() as transaction:
             await transaction.execute("deactivate_spaces", wanted.id)
             await transaction.execute("activate_space", wanted.id)
             await transaction.execute("announce_space", wanted.id)
-        await self._drop_others(wanted)
         self._serving = wanted
+        self._has_served = True
+        self._outdated = former.id if former.id != wanted.id else None
+
+    async def drop_outdated(self) -> None:
+        """Drop the space that served before the last `swap`, with its vectors."""
+        outdated, self._outdated = self._outdated, None
+        if outdated is not None:
+            await self._database.execute("drop_space_index", space=outdated)
+            await self._database.execute("delete_space", outdated)
 
     def on_notice(self, payload: str) -> None:
         """Another process may have swapped: ask again before the next search."""
@@ -108,7 +139,16 @@ class Spaces:
         """Close the embedders."""
         await self.embedder.aclose()
         if self._former is not None:
-            await self._former.aclose()
+            await self._former[1].aclose()
+
+    async def _learn(self) -> EmbeddingSpace:
+        if self._failure is not None and time.monotonic() - self._failed_at < _FAILURE_SECONDS:
+            raise type(self._failure)(self._failure.message)
+        try:
+            return await self.embedder.space()
+        except EmbeddingError as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            raise
 
     async def _register(self, space: EmbeddingSpace) -> StoredSpace:
         if space.dimensions > _INDEXED_DIMENSIONS:
@@ -116,17 +156,19 @@ class Spaces:
                 f"The model {space.model} has {space.dimensions} dimensions; choose one with at most "
                 f"{_INDEXED_DIMENSIONS}, the most that can be indexed."
             )
-        space_id: int = await self._database.fetchval(
-            "register_space",
-            space.key,
-            space.provider,
-            space.model,
-            space.dimensions,
-            space.document_prefix,
-            space.query_prefix,
-        )
-        await self._database.execute("index_space", space=space_id, dimensions=space.dimensions)
-        await self._database.execute("activate_first_space", space_id)
+        async with self._database.transaction() as transaction:
+            await transaction.execute("lock_spaces")
+            space_id: int = await transaction.fetchval(
+                "register_space",
+                space.key,
+                space.provider,
+                space.model,
+                space.dimensions,
+                space.document_prefix,
+                space.query_prefix,
+            )
+            await transaction.execute("index_space", space=space_id, dimensions=space.dimensions)
+            await transaction.execute("activate_first_space", space_id)
         return StoredSpace(space_id, space)
 
     async def _embedder_of(self, stored: StoredSpace) -> Embedder:
@@ -142,7 +184,7 @@ class Spaces:
 
     async def _former_embedder(self, space: EmbeddingSpace) -> Embedder:
         """The embedder of a space that serves although the settings have moved on."""
-        if self._former is None:
+        if self._former is None or self._former[0] != space.key:
             settings = EmbedderSettings(
                 type="builtin" if space.provider == "builtin" else "openai" if space.provider == "openai" else "ollama",
                 base_url=self._settings.base_url,
@@ -151,10 +193,7 @@ class Spaces:
                 timeout_seconds=self._settings.timeout_seconds,
                 batch_size=self._settings.batch_size,
             )
-            self._former = await choose_embedder(settings)
-        return self._former
-
-    async def _drop_others(self, kept: StoredSpace) -> None:
-        for row in await self._database.fetch("other_spaces", kept.id):
-            await self._database.execute("drop_space_index", space=row["id"])
-            await self._database.execute("delete_space", row["id"])
+            former, self._former = self._former, (space.key, await choose_embedder(settings))
+            if former is not None:
+                await former[1].aclose()
+        return self._former[1]

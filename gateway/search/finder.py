@@ -44,7 +44,7 @@ class Finder:
             for match in matches:
                 merged[match.tool_id] = _merge(merged.get(match.tool_id), match, position)
         best = sorted(merged.values(), key=_best_first)
-        shown = await self._show(caller.tenant_id, best[: request.max_results])
+        shown = await self._show(caller, best[: request.max_results])
         return SearchOutcome(len(merged), shown, notice)
 
     async def _narrow(self, caller: Caller, request: SearchRequest) -> Narrowing:
@@ -116,10 +116,12 @@ class Finder:
         cosine = self._settings.mode == "cosine"
         return [replace(match, score=match.score if cosine else 1.0, named=True) for match in named]
 
-    async def _show(self, tenant_id: int, matches: list[Match]) -> tuple[FoundTool, ...]:
+    async def _show(self, caller: Caller, matches: list[Match]) -> tuple[FoundTool, ...]:
         if not matches:
             return ()
-        rows = await self._database.fetch("found_tools", tenant_id, [match.tool_id for match in matches])
+        rows = await self._database.fetch(
+            "found_tools", caller.tenant_id, list(caller.role_ids), [match.tool_id for match in matches]
+        )
         by_id = {row["id"]: row for row in rows}
         return tuple(
             FoundTool(
@@ -135,7 +137,7 @@ class Finder:
                 icons_json=row["icons"],
             )
             for match in matches
-            # A tool may be removed between the two statements.
+            # A tool may be removed or denied between the two statements.
             if (row := by_id.get(match.tool_id)) is not None
         )
 

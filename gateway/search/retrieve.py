@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.catalog.text import lexical_text
 from gateway.database.pool import Database
@@ -11,8 +12,6 @@ from gateway.search.candidate import Candidate
 from gateway.search.scope import Scopes
 
 CANDIDATES = 60
-# Up to here comparing all visible tools is faster than walking the index, and it is exact.
-_EXACT_UP_TO = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,10 @@ class Retriever:
     ) -> Retrieved:
         """The `limit` nearest and the `limit` best by words among visible tools; without a vector by words alone."""
         corpus = await self._scopes.corpus(narrowing.tenant_id)
-        arguments = [
+        audience = await self._scopes.audience(narrowing.tenant_id, narrowing.role_ids)
+        arguments: list[Any] = [
             narrowing.tenant_id,
-            list(narrowing.role_ids),
+            audience.bitmap,
             narrowing.category,
             narrowing.server_id,
             lexical_text(query),
@@ -58,14 +58,15 @@ class Retriever:
         if vector is None:
             rows = await self._database.fetch("search_lexical", *arguments)
         else:
-            visible = await self._scopes.visible(narrowing.tenant_id, narrowing.role_ids)
             narrowed = narrowing.category is not None or narrowing.server_id is not None
+            name = "search_narrowed" if narrowed else "search_indexed"
+            arguments.append(vector.vector)
+            # Comparing few tools is faster than walking the index, and it is exact.
+            if audience.ids is not None:
+                name = "search_exact"
+                arguments.append(audience.ids)
             rows = await self._database.fetch(
-                "search_exact" if visible <= _EXACT_UP_TO or narrowed else "search_indexed",
-                *arguments,
-                vector.vector,
-                space=vector.stored.id,
-                dimensions=vector.stored.space.dimensions,
+                name, *arguments, space=vector.stored.id, dimensions=vector.stored.space.dimensions
             )
         return Retrieved(
             tuple(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.access.audience import Audience, audience_of
 from gateway.catalog.category import split_words
 from gateway.database.pool import Database
 from gateway.embedding.spaces import Spaces, StoredSpace
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 _SAMPLE = 500
 _ASKED_SAMPLE = 100
 _PATIENCE_SECONDS = 1.0
-_KEPT = 10_000
+_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Scopes:
         self._database = database
         self._spaces = spaces
         self._corpora: dict[int, Corpus] = {}
-        self._visible: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._audiences: dict[tuple[int, tuple[int, ...]], Audience] = {}
+        self._changes = 0
         self._calibrations: dict[tuple[int, int], Calibration] = {}
         self._stale: set[tuple[int, int]] = set()
         self._calibrating: dict[tuple[int, int], asyncio.Task[None]] = {}
@@ -55,15 +57,24 @@ class Scopes:
             found = self._corpora[tenant_id] = Corpus(row["tools"], row["mean_length"])
         return found
 
+    async def audience(self, tenant_id: int, role_ids: tuple[int, ...]) -> Audience:
+        """The tools that these roles can find."""
+        found = self._audiences.get((tenant_id, role_ids))
+        if found is None:
+            changes = self._changes
+            row = await self._database.fetchrow("audience", tenant_id, list(role_ids))
+            assert row is not None
+            found = audience_of(row["ids"], row["positions"])
+            # What changed while it was read may not be in it.
+            if changes == self._changes:
+                if len(self._audiences) >= _KEPT:
+                    self._audiences.clear()
+                self._audiences[tenant_id, role_ids] = found
+        return found
+
     async def visible(self, tenant_id: int, role_ids: tuple[int, ...]) -> int:
         """How many tools these roles can find."""
-        found = self._visible.get((tenant_id, role_ids))
-        if found is None:
-            found = int(await self._database.fetchval("scope_of_roles", tenant_id, list(role_ids)))
-            if len(self._visible) >= _KEPT:
-                self._visible.clear()
-            self._visible[tenant_id, role_ids] = found
-        return found
+        return (await self.audience(tenant_id, role_ids)).count
 
     async def calibration(self, tenant_id: int, stored: StoredSpace) -> Calibration:
         """How cosines of a space are scored in this tenant.
@@ -85,7 +96,8 @@ class Scopes:
         """Forget what the change named by a notice may have altered; an empty payload names everything."""
         tenant = json.loads(payload).get("tenant") if payload else None
         self._corpora = {key: corpus for key, corpus in self._corpora.items() if tenant not in (None, key)}
-        self._visible = {key: count for key, count in self._visible.items() if tenant not in (None, key[0])}
+        self._changes += 1
+        self._audiences = {key: held for key, held in self._audiences.items() if tenant not in (None, key[0])}
         self._stale.update(key for key in self._calibrations if tenant is None or tenant == key[0])
 
     async def aclose(self) -> None:

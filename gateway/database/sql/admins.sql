@@ -175,3 +175,10 @@ VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5::float8))
 -- Somebody comes back from the provider; that works once.
 DELETE FROM openid_attempts WHERE state_hash = $1 AND expires_at > now()
 RETURNING nonce, code_verifier, return_to
+
+-- name: delete_rule_about
+-- The rule of a role about one target: a tool, a pattern, a server or a category.
+DELETE FROM role_rules
+WHERE tenant_id = $1 AND role_id = $2 AND coalesce(tool_id, 0) = coalesce($3::bigint, 0)
+  AND coalesce(pattern, '') = coalesce($4::text, '') AND coalesce(server_id, 0) = coalesce($5::bigint, 0)
+  AND coalesce(category, '') = coalesce($6::text, '')

@@ -1,59 +1,151 @@
+-- name: tools_there
+-- The tools of tenant $1, of server $3 or of all, that may be seen at all.
+SELECT t.id, t.server_id, t.category, lower(t.exposed_name) AS name
+FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE t.tenant_id = $1 AND ($3::bigint IS NULL OR t.server_id = $3) AND t.removed_at IS NULL AND s.enabled
+  AND NOT t.quarantined
+
+-- name: rule_matches
+-- Every tool with every rule about it, of role $2 or of all, and how specific the rule is: the lower place decides, at
+-- the same place the longer pattern, then the more restrictive. Patterns do not tell upper from lower case.
+SELECT u.role_id, t.id AS tool_id, 1 AS place, 0 AS length, u.visibility, u.id AS rule_id
+FROM role_rules u JOIN there t ON t.id = u.tool_id
+WHERE u.tenant_id = $1 AND ($2::bigint IS NULL OR u.role_id = $2)
+UNION ALL
+SELECT u.role_id, t.id, 2, length(u.pattern), u.visibility, u.id
+FROM role_rules u JOIN there t ON t.name LIKE
+     replace(replace(replace(replace(lower(u.pattern), '\', '\\'), '_', '\_'), '%', '\%'), '*', '%')
+WHERE u.tenant_id = $1 AND u.pattern IS NOT NULL AND ($2::bigint IS NULL OR u.role_id = $2)
+UNION ALL
+SELECT u.role_id, t.id, 3, 0, u.visibility, u.id
+FROM role_rules u JOIN there t ON t.server_id = u.server_id
+WHERE u.tenant_id = $1 AND ($2::bigint IS NULL OR u.role_id = $2)
+UNION ALL
+SELECT u.role_id, t.id, 4, 0, u.visibility, u.id
+FROM role_rules u JOIN there t ON t.category = u.category
+WHERE u.tenant_id = $1 AND ($2::bigint IS NULL OR u.role_id = $2)
+UNION ALL
+SELECT r.id, t.id, 5, 0, r.default_visibility, NULL
+FROM roles r CROSS JOIN there t
+WHERE r.tenant_id = $1 AND ($2::bigint IS NULL OR r.id = $2)
+
 -- name: refresh_role_tools
--- Resolve the rules of roles for tools; null means all. Most specific wins: tool, pattern, server, category, default.
--- Among patterns that match, the longer is the more specific, and at the same length DENY wins.
-WITH resolved AS (
-    SELECT r.tenant_id, r.id AS role_id, t.id AS tool_id,
-           coalesce(rule.visibility, r.default_visibility) AS visibility,
-           coalesce(rule.visibility = 'DENY' AND (rule.tool_id IS NOT NULL OR rule.pattern IS NOT NULL), false)
-               AS denied_explicitly,
-           rule.id AS rule_id
-    FROM roles r
-    JOIN tools t ON t.tenant_id = r.tenant_id AND t.removed_at IS NULL
-    JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id AND s.enabled
-    LEFT JOIN LATERAL (
-        SELECT u.id, u.visibility, u.tool_id, u.pattern
-        FROM role_rules u
-        WHERE u.tenant_id = r.tenant_id AND u.role_id = r.id
-          AND (u.tool_id = t.id OR u.server_id = t.server_id OR u.category = t.category
-               OR t.exposed_name LIKE replace(replace(replace(replace(u.pattern, '\', '\\'), '_', '\_'), '%', '\%'), '*', '%'))
-        ORDER BY (u.tool_id IS NOT NULL) DESC, (u.pattern IS NOT NULL) DESC, length(u.pattern) DESC,
-                 (u.server_id IS NOT NULL) DESC, u.visibility
-        LIMIT 1
-    ) AS rule ON true
-    WHERE r.tenant_id = $1 AND ($2::bigint IS NULL OR r.id = $2) AND ($3::bigint IS NULL OR t.server_id = $3)
-), gone AS (
+-- Resolve the rules of roles and profiles for tools; null for $2 or $3 means all. Most specific wins: tool, pattern,
+-- server, category, default. A profile grants nothing, and denies explicitly what its rules leave out.
+WITH there AS MATERIALIZED ({{tools_there}}),
+gone AS (
     DELETE FROM role_tools v
     WHERE v.tenant_id = $1 AND ($2::bigint IS NULL OR v.role_id = $2)
       AND ($3::bigint IS NULL OR v.tool_id IN (SELECT id FROM tools WHERE tenant_id = $1 AND server_id = $3))
-      AND NOT EXISTS (SELECT FROM resolved d WHERE d.role_id = v.role_id AND d.tool_id = v.tool_id)
+      AND v.tool_id NOT IN (SELECT id FROM there)
+), decided AS (
+    SELECT DISTINCT ON (role_id, tool_id) role_id, tool_id, place, visibility, rule_id
+    FROM ({{rule_matches}}) AS matches
+    ORDER BY role_id, tool_id, place, length DESC, visibility, rule_id
+), resolved AS (
+    SELECT d.role_id, d.tool_id, d.rule_id,
+           CASE r.kind WHEN 'role' THEN d.visibility ELSE 'DENY' END AS visibility,
+           d.visibility = 'DENY' AND (r.kind = 'profile' OR d.place <= 2) AS denied_explicitly,
+           CASE r.list_mode WHEN 'all' THEN d.visibility > 'DENY' WHEN 'chosen' THEN d.visibility = 'ALLOW'
+                            WHEN 'search' THEN false END AS listed
+    FROM decided d JOIN roles r ON r.tenant_id = $1 AND r.id = d.role_id
 )
-INSERT INTO role_tools (tenant_id, role_id, tool_id, visibility, denied_explicitly, rule_id)
-SELECT tenant_id, role_id, tool_id, visibility, denied_explicitly, rule_id FROM resolved
+INSERT INTO role_tools AS held (tenant_id, role_id, tool_id, visibility, denied_explicitly, listed, rule_id)
+SELECT $1, role_id, tool_id, visibility, denied_explicitly, listed, rule_id FROM resolved
 ON CONFLICT (tenant_id, role_id, tool_id) DO UPDATE
-SET visibility = excluded.visibility, denied_explicitly = excluded.denied_explicitly, rule_id = excluded.rule_id
-WHERE (role_tools.visibility, role_tools.denied_explicitly, role_tools.rule_id)
-      IS DISTINCT FROM (excluded.visibility, excluded.denied_explicitly, excluded.rule_id)
+SET visibility = excluded.visibility, denied_explicitly = excluded.denied_explicitly, listed = excluded.listed,
+    rule_id = excluded.rule_id
+WHERE (held.visibility, held.denied_explicitly, held.listed, held.rule_id)
+      IS DISTINCT FROM (excluded.visibility, excluded.denied_explicitly, excluded.listed, excluded.rule_id)
 
 -- name: insert_role
--- A new role.
-INSERT INTO roles (tenant_id, name, description, default_visibility) VALUES ($1, $2, $3, $4::text::visibility)
+-- A new role without rules, or a profile where there is a list mode.
+INSERT INTO roles (tenant_id, name, description, default_visibility, kind, list_mode)
+VALUES ($1, $2, $3, $4::text::visibility, CASE WHEN $5::text IS NULL THEN 'role' ELSE 'profile' END, $5)
 RETURNING id
 
 -- name: role_by_name
 -- One role.
 SELECT id, name, description, default_visibility::text AS default_visibility, version
-FROM roles WHERE tenant_id = $1 AND name = $2
+FROM roles WHERE tenant_id = $1 AND name = $2 AND kind = 'role'
 
 -- name: list_roles
--- All roles of a tenant.
+-- All roles of a tenant, with the number of their rules, and of the keys not revoked that carry them.
 SELECT r.id, r.name, r.description, r.default_visibility::text AS default_visibility, r.version,
-       (SELECT count(*) FROM role_rules u WHERE u.tenant_id = r.tenant_id AND u.role_id = r.id) AS rule_count
-FROM roles r WHERE r.tenant_id = $1 ORDER BY r.name
+       (SELECT count(*) FROM role_rules u WHERE u.tenant_id = r.tenant_id AND u.role_id = r.id) AS rule_count,
+       (SELECT count(*) FROM api_key_roles k JOIN api_keys a ON a.tenant_id = k.tenant_id AND a.id = k.key_id
+        WHERE k.tenant_id = r.tenant_id AND k.role_id = r.id AND a.revoked_at IS NULL) AS key_count
+FROM roles r WHERE r.tenant_id = $1 AND r.kind = 'role' ORDER BY r.name
 
--- name: insert_rule
+-- name: update_role
+-- Change a role or profile that is still at version $3; what is null stays.
+UPDATE roles SET name = coalesce($4, name), description = coalesce($5, description),
+       default_visibility = coalesce($6::text::visibility, default_visibility), list_mode = coalesce($7, list_mode),
+       version = version + 1
+WHERE tenant_id = $1 AND id = $2 AND version = $3
+RETURNING version
+
+-- name: delete_role
+-- A role or profile with its rules, still at version $3 (null: whatever its version).
+DELETE FROM roles WHERE tenant_id = $1 AND id = $2 AND ($3::integer IS NULL OR version = $3)
+
+-- name: upsert_rule
 -- A rule about a tool, a name pattern, a server or a category; it replaces the rule about the same target.
 INSERT INTO role_rules (tenant_id, role_id, tool_id, pattern, server_id, category, visibility)
 VALUES ($1, $2, $3, $4, $5, $6, $7::text::visibility)
 ON CONFLICT (tenant_id, role_id, coalesce(tool_id, 0), coalesce(pattern, ''), coalesce(server_id, 0), coalesce(category, ''))
 DO UPDATE SET visibility = excluded.visibility, version = role_rules.version + 1
 RETURNING id
+
+-- name: update_rule
+-- Change what a rule says, if it is still at version $3.
+UPDATE role_rules SET visibility = $4::text::visibility, version = version + 1
+WHERE tenant_id = $1 AND id = $2 AND version = $3
+RETURNING role_id, version
+
+-- name: delete_rule
+-- A rule, if it is still at version $3 (null: whatever its version).
+DELETE FROM role_rules WHERE tenant_id = $1 AND id = $2 AND ($3::integer IS NULL OR version = $3) RETURNING role_id
+
+-- name: rule_version
+-- Where a rule stands.
+SELECT version FROM role_rules WHERE tenant_id = $1 AND id = $2
+
+-- name: role_version
+-- Where a role or profile stands.
+SELECT version FROM roles WHERE tenant_id = $1 AND id = $2
+
+-- name: list_rules
+-- The rules of a role or profile, the more specific first.
+SELECT u.id, u.role_id, u.tool_id, u.pattern, u.server_id, u.category, u.visibility::text AS visibility, u.version,
+       t.exposed_name AS tool_name, t.removed_at IS NOT NULL AS tool_removed, s.name AS server_name
+FROM role_rules u
+LEFT JOIN tools t ON t.tenant_id = u.tenant_id AND t.id = u.tool_id
+LEFT JOIN servers s ON s.tenant_id = u.tenant_id AND s.id = u.server_id
+WHERE u.tenant_id = $1 AND u.role_id = $2
+ORDER BY u.tool_id IS NULL, u.pattern IS NULL, u.server_id IS NULL, t.exposed_name, length(u.pattern) DESC, u.pattern,
+         s.name, u.category
+
+-- name: rule_target_tool
+-- The tool that a rule is to be about, by exposed name, "server name/tool" or "slug/tool"; one that is hidden too.
+SELECT t.id, t.exposed_name, t.removed_at IS NOT NULL AS removed, s.enabled
+FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE t.tenant_id = $1 AND (t.exposed_name = $2 OR (t.name = $4 AND (s.name = $3 OR s.slug = $3)))
+ORDER BY (t.exposed_name = $2) DESC, (s.name = $3) DESC
+LIMIT 1
+
+-- name: decision
+-- What was resolved for a role or profile and a tool, with the rule that decided it (null: the default).
+SELECT v.visibility::text AS visibility, v.denied_explicitly, v.listed, r.default_visibility::text AS default_visibility,
+       u.id AS rule_id, u.tool_id, u.pattern, s.name AS server_name, u.category, u.visibility::text AS rule_visibility
+FROM role_tools v
+JOIN roles r ON r.tenant_id = v.tenant_id AND r.id = v.role_id
+LEFT JOIN role_rules u ON u.tenant_id = v.tenant_id AND u.id = v.rule_id
+LEFT JOIN servers s ON s.tenant_id = u.tenant_id AND s.id = u.server_id
+WHERE v.tenant_id = $1 AND v.role_id = $2 AND v.tool_id = $3
+
+-- name: combined_decision
+-- What several roles, and a profile, make of a tool together: no row where it cannot be found.
+SELECT sight.visibility::text AS visibility
+FROM tools t CROSS JOIN LATERAL ({{sight}}) AS sight
+WHERE t.tenant_id = $1 AND t.id = $3

@@ -1,10 +1,8 @@
--- name: scope_of_roles
--- How many tools these roles can find.
-SELECT count(DISTINCT v.tool_id)
-FROM role_tools v
-WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[]) AND v.visibility >= 'SEARCH'
-  AND NOT EXISTS (SELECT FROM role_tools d WHERE d.tenant_id = $1 AND d.role_id = ANY($2::bigint[])
-                  AND d.tool_id = v.tool_id AND d.denied_explicitly)
+-- name: audience
+-- The tools that these roles can find, with their positions in the same order.
+SELECT coalesce(array_agg(t.id ORDER BY t.id), '{}') AS ids,
+       coalesce(array_agg(t.position ORDER BY t.id), '{}') AS positions
+FROM ({{visible_tools}}) AS visible JOIN tools t ON t.tenant_id = $1 AND t.id = visible.tool_id
 
 -- name: corpus
 -- What BM25 needs to know of a tenant's catalogue: the number of tools and their mean length in lexemes.
@@ -12,29 +10,51 @@ SELECT count(*) AS tools, coalesce(avg(term_count), 0)::float8 AS mean_length
 FROM tools WHERE tenant_id = $1 AND removed_at IS NULL
 
 -- name: visible_tools
--- The tools that a caller may find, filtered: $1 tenant, $2 roles, $3 category or null, $4 server id or null.
-SELECT DISTINCT v.tool_id
+-- The tools that roles $2 of tenant $1 can find, all of them: the most permissive role decides, but for explicit denial.
+SELECT v.tool_id
 FROM role_tools v
-WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[]) AND v.visibility >= 'SEARCH'
-  AND NOT EXISTS (SELECT FROM role_tools d WHERE d.tenant_id = $1 AND d.role_id = ANY($2::bigint[])
-                  AND d.tool_id = v.tool_id AND d.denied_explicitly)
-  AND ($3::text IS NULL AND $4::bigint IS NULL
-       OR EXISTS (SELECT FROM tools f WHERE f.tenant_id = $1 AND f.id = v.tool_id
-                  AND ($3::text IS NULL OR f.category = $3) AND ($4::bigint IS NULL OR f.server_id = $4)))
+WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
+GROUP BY v.tool_id
+HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
+
+-- name: sight
+-- The same of one tool t: no row where the roles cannot find it.
+SELECT max(v.visibility) AS visibility
+FROM role_tools v
+WHERE v.tenant_id = $1 AND v.tool_id = t.id AND v.role_id = ANY($2::bigint[])
+HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
+
+-- name: within
+-- Whether tool t is in the audience and what the search is narrowed to: $2 bitmap of positions, $3 category or null,
+-- $4 server id or null. A tool that came after the bitmap was made is not in it.
+CASE WHEN t.position < 8 * length($2::bytea) THEN get_bit($2::bytea, t.position) = 1 ELSE false END
+AND ($3::text IS NULL OR t.category = $3) AND ($4::bigint IS NULL OR t.server_id = $4)
 
 -- name: dense_exact
--- The nearest visible tools by comparing all of them: exact, and the faster way while they are few.
+-- The nearest of the tools $10 by comparing all of them: exact, and the faster way while they are few.
 SELECT e.tool_id
-FROM visible JOIN tool_embeddings e ON e.tenant_id = $1 AND e.tool_id = visible.tool_id AND e.space_id = {space}
+FROM unnest($10::bigint[]) AS v (tool_id)
+JOIN tool_embeddings e ON e.tenant_id = $1 AND e.tool_id = v.tool_id AND e.space_id = {space}
+WHERE $3::text IS NULL AND $4::bigint IS NULL
+   OR EXISTS (SELECT FROM tools t WHERE t.tenant_id = $1 AND t.id = v.tool_id AND {{within}})
+ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $9::halfvec({dimensions})
+LIMIT $8
+
+-- name: dense_narrowed
+-- The same for many tools of which few are in the category or of the server that the search is narrowed to.
+SELECT e.tool_id
+FROM tools t
+JOIN tool_embeddings e ON e.tenant_id = $1 AND e.tool_id = t.id AND e.space_id = {space}
+WHERE t.tenant_id = $1 AND {{within}}
 ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $9::halfvec({dimensions})
 LIMIT $8
 
 -- name: dense_indexed
--- The nearest visible tools by the index, which goes on until it has enough that the caller may see.
+-- The nearest by the index, which goes on until it has enough that the caller may see.
 SELECT e.tool_id
 FROM tool_embeddings e
 WHERE e.space_id = {space} AND e.tenant_id = $1
-  AND EXISTS (SELECT FROM visible WHERE visible.tool_id = e.tool_id)
+  AND (SELECT {{within}} FROM tools t WHERE t.tenant_id = $1 AND t.id = e.tool_id)
 ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $9::halfvec({dimensions})
 LIMIT $8
 
@@ -46,9 +66,20 @@ SELECT m.tool_id,
        sum(q.idf * m.count * 2.2 / (m.count + 1.2 * (0.25 + 0.75 * t.term_count / greatest($7::float8, 1)))) AS bm25
 FROM lexemes q
 JOIN tool_terms m ON m.tenant_id = $1 AND m.lexeme = q.lexeme
-JOIN visible ON visible.tool_id = m.tool_id
 JOIN tools t ON t.tenant_id = $1 AND t.id = m.tool_id
-WHERE NOT (q.found_in > 200 AND q.found_in > 0.05 * $6::float8)
+WHERE NOT (q.found_in > 200 AND q.found_in > 0.05 * $6::float8) AND {{within}}
+GROUP BY m.tool_id
+ORDER BY 2 DESC, m.tool_id
+LIMIT $8
+
+-- name: best_lexical_of_few
+-- The same among the tools $10: what is not among them is left out before it is looked at.
+SELECT m.tool_id,
+       sum(q.idf * m.count * 2.2 / (m.count + 1.2 * (0.25 + 0.75 * t.term_count / greatest($7::float8, 1)))) AS bm25
+FROM lexemes q
+JOIN tool_terms m ON m.tenant_id = $1 AND m.lexeme = q.lexeme AND m.tool_id = ANY($10::bigint[])
+JOIN tools t ON t.tenant_id = $1 AND t.id = m.tool_id
+WHERE NOT (q.found_in > 200 AND q.found_in > 0.05 * $6::float8) AND {{within}}
 GROUP BY m.tool_id
 ORDER BY 2 DESC, m.tool_id
 LIMIT $8
@@ -64,16 +95,21 @@ WHERE f.found_in > 0
 
 -- name: search_exact
 -- Candidates of a query: the nearest by meaning and the best by words, each with its three cosines and its BM25.
-WITH visible AS MATERIALIZED ({{visible_tools}}),
-lexemes AS MATERIALIZED ({{query_lexemes}}),
+WITH lexemes AS MATERIALIZED ({{query_lexemes}}),
 dense AS MATERIALIZED ({{dense_exact}}),
+lexical AS MATERIALIZED ({{best_lexical_of_few}})
+{{candidates}}
+
+-- name: search_narrowed
+-- The same where the caller sees many tools and the search is narrowed.
+WITH lexemes AS MATERIALIZED ({{query_lexemes}}),
+dense AS MATERIALIZED ({{dense_narrowed}}),
 lexical AS MATERIALIZED ({{best_lexical}})
 {{candidates}}
 
 -- name: search_indexed
 -- The same with the index in place of the comparison with every visible tool.
-WITH visible AS MATERIALIZED ({{visible_tools}}),
-lexemes AS MATERIALIZED ({{query_lexemes}}),
+WITH lexemes AS MATERIALIZED ({{query_lexemes}}),
 dense AS MATERIALIZED ({{dense_indexed}}),
 lexical AS MATERIALIZED ({{best_lexical}})
 {{candidates}}
@@ -92,23 +128,25 @@ LEFT JOIN lexical l ON l.tool_id = c.tool_id
 
 -- name: search_lexical
 -- Candidates by words alone, while there are no vectors to compare with.
-WITH visible AS MATERIALIZED ({{visible_tools}}),
-lexemes AS MATERIALIZED ({{query_lexemes}}),
+WITH lexemes AS MATERIALIZED ({{query_lexemes}}),
 lexical AS MATERIALIZED ({{best_lexical}})
 SELECT l.tool_id, NULL::float8 AS combined, NULL::float8 AS name, NULL::float8 AS description,
        l.bm25::float8 AS lexical, (SELECT coalesce(sum(idf) * 2.2, 0) FROM lexemes)::float8 AS lexical_ceiling
 FROM lexical l
 
 -- name: named_tools
--- Visible tools whose exposed or own name is exactly this.
+-- Visible tools that are called exactly this: exposed name, own name, or "server name/tool" and "slug/tool".
 SELECT t.id FROM tools t
-WHERE t.tenant_id = $1 AND (t.exposed_name = $5 OR t.name = $5) AND t.id IN ({{visible_tools}})
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+CROSS JOIN LATERAL ({{sight}}) AS sight
+WHERE t.tenant_id = $1
+  AND (t.exposed_name = $5 OR t.name = $5 OR (t.name = $7 AND (s.name = $6 OR s.slug = $6)))
+  AND ($3::text IS NULL OR t.category = $3) AND ($4::bigint IS NULL OR t.server_id = $4)
 
 -- name: server_filter
 -- The server that a search is narrowed to, where these roles can find any of its tools.
 SELECT s.id FROM servers s
 WHERE s.tenant_id = $1 AND (s.name = $3 OR s.slug = $3)
-  AND EXISTS (SELECT FROM tools t JOIN role_tools v ON v.tenant_id = t.tenant_id AND v.tool_id = t.id
-              WHERE t.tenant_id = s.tenant_id AND t.server_id = s.id
-                AND v.role_id = ANY($2::bigint[]) AND v.visibility >= 'SEARCH')
+  AND EXISTS (SELECT FROM tools t CROSS JOIN LATERAL ({{sight}}) AS sight
+              WHERE t.tenant_id = s.tenant_id AND t.server_id = s.id)
 ORDER BY (s.name = $3) DESC LIMIT 1

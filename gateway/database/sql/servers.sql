@@ -1,7 +1,8 @@
 -- name: insert_server
 -- A new server.
-INSERT INTO servers (tenant_id, name, slug, description, transport, command, args, cwd, url, sealed_secrets, limits)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+INSERT INTO servers (tenant_id, name, slug, description, transport, command, args, cwd, url, sealed_secrets, limits,
+                     prefix, credential, document, document_url)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 RETURNING id
 
 -- name: list_servers
@@ -20,15 +21,60 @@ SELECT * FROM servers WHERE tenant_id = $1 AND id = $2
 -- One server by its name or slug; the name goes first.
 SELECT * FROM servers WHERE tenant_id = $1 AND (name = $2 OR slug = $2) ORDER BY (name = $2) DESC LIMIT 1
 
+-- name: update_server
+-- What a server is called and how it is reached.
+UPDATE servers SET name = $3, description = $4, command = $5, args = $6, cwd = $7, url = $8, sealed_secrets = $9,
+       credential = $10, document = $11, document_url = $12,
+       sealed_grant = CASE WHEN credential = $10 THEN sealed_grant END
+WHERE tenant_id = $1 AND id = $2
+
+-- name: tune_server
+-- How a server is used: limits that differ from the gateway's, sessions, idle stop and the interval of syncs.
+UPDATE servers SET limits = $3, session = $4, idle_stop_seconds = $5, sync_every_seconds = $6
+WHERE tenant_id = $1 AND id = $2
+
+-- name: sealed_grant
+-- The OAuth tokens of a server.
+SELECT slug, sealed_grant FROM servers WHERE tenant_id = $1 AND id = $2
+
+-- name: save_sealed_grant
+-- New OAuth tokens of a server.
+UPDATE servers SET sealed_grant = $3 WHERE tenant_id = $1 AND id = $2
+
+-- name: lock_grant
+-- At most one renewal of a server's tokens at a time, in whatever process, until the transaction ends.
+SELECT pg_advisory_xact_lock(1836016456, $1::int)
+
+-- name: servers_to_check
+-- Every server that is switched on, of every tenant that is not suspended, with when it is to be synced by itself.
+SELECT s.tenant_id, s.id, s.health, s.sync_every_seconds, s.synced_at, s.sync_failed_at
+FROM servers s JOIN tenants t ON t.id = s.tenant_id
+WHERE s.enabled AND t.suspended_at IS NULL
+ORDER BY s.id
+
+-- name: record_health
+-- How a server did at a check.
+UPDATE servers SET health = $3, checked_at = now(), last_seen_at = coalesce($4, last_seen_at), latency_ms = $5,
+       restarts = $6, last_error = $7
+WHERE tenant_id = $1 AND id = $2
+
+-- name: set_server_enabled
+-- A server that is switched off is left alone, and so are its tools.
+UPDATE servers SET enabled = $3 WHERE tenant_id = $1 AND id = $2
+
 -- name: delete_server
 -- A server with its tools, vectors, versions and the rules about it.
 DELETE FROM servers WHERE tenant_id = $1 AND id = $2
 
 -- name: record_sync
--- What the upstream said of itself at a sync that went well.
+-- What the upstream said of itself at a sync that went well; true where what it can do is not what it was.
+WITH before AS (
+    SELECT capabilities FROM servers WHERE tenant_id = $1 AND id = $2
+)
 UPDATE servers SET synced_at = now(), sync_error = NULL, sync_failed_at = NULL, skipped_tools = $3,
-       instructions = $4, server_info = $5, protocol_version = $6
-WHERE tenant_id = $1 AND id = $2
+       instructions = $4, server_info = $5, protocol_version = $6, capabilities = coalesce($7, '{}'::jsonb)
+FROM before WHERE tenant_id = $1 AND id = $2
+RETURNING before.capabilities <> servers.capabilities
 
 -- name: record_sync_failure
 -- Why a sync failed; the catalogue stays as it was.
@@ -37,10 +83,6 @@ UPDATE servers SET sync_error = $3, sync_failed_at = now() WHERE tenant_id = $1 
 -- name: try_lock_server_sync
 -- At most one sync of a server at a time, in whatever process; the lock ends with the connection.
 SELECT pg_try_advisory_lock(1836016455, $1::int)
-
--- name: unlock_server_sync
--- The sync is over.
-SELECT pg_advisory_unlock(1836016455, $1::int)
 
 -- name: insert_server_version
 -- What a sync changed.

@@ -1,3 +1,7 @@
+-- name: lock_spaces
+-- Held to the end of the transaction: two processes must not make the same index at once.
+SELECT pg_advisory_xact_lock(1836016456)
+
 -- name: register_space
 -- An embedding space, known by its key from then on.
 INSERT INTO embedding_spaces (key, provider, model, dimensions, document_prefix, query_prefix)
@@ -24,10 +28,6 @@ UPDATE embedding_spaces SET active = true WHERE id = $1
 -- name: announce_space
 -- Tell every process that another space serves.
 SELECT pg_notify('modelgate', json_build_object('space', $1::bigint)::text)
-
--- name: other_spaces
--- Spaces that neither serve nor are about to.
-SELECT id FROM embedding_spaces WHERE id <> $1 AND NOT active
 
 -- name: drop_space_index
 -- The index of a space that is given up.

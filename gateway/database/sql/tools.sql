@@ -1,6 +1,7 @@
 -- name: stored_tools
 -- Every tool of a server, removed ones too, with the hash of the texts that are embedded in a space (null: none).
-SELECT t.id, t.name, t.exposed_name, t.content_hash, t.definition, t.removed_at IS NOT NULL AS removed, e.text_hash
+SELECT t.id, t.name, t.exposed_name, t.content_hash, t.definition, t.removed_at IS NOT NULL AS removed, e.text_hash,
+       t.approved_hash, t.approved_at, t.quarantine
 FROM tools t
 LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $3
 WHERE t.tenant_id = $1 AND t.server_id = $2
@@ -11,7 +12,7 @@ SELECT exposed_name FROM tools WHERE tenant_id = $1
 
 -- name: lock_tenant
 -- Serialises writers that give out exposed names.
-SELECT id FROM tenants WHERE id = $1 FOR UPDATE
+SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE
 
 -- name: insert_tool
 -- A tool seen for the first time.
@@ -65,7 +66,7 @@ WHERE e.tenant_id = $1 AND e.tool_id = now_is.tool_id AND e.text_hash <> now_is.
 
 -- name: tools_without_vectors
 -- Tools that are there but have no vectors in a space, of any tenant, oldest first.
-SELECT t.tenant_id, t.id, t.name, t.definition, s.name AS server_name
+SELECT t.tenant_id, t.id, t.name, t.definition, t.content_hash, s.name AS server_name
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 WHERE t.removed_at IS NULL
@@ -73,6 +74,13 @@ WHERE t.removed_at IS NULL
                   WHERE e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $1)
 ORDER BY t.id
 LIMIT $2
+
+-- name: unchanged_tools
+-- Those of the tools $2 that still are as they were when their contents had the hashes $3; they stay so until commit.
+SELECT t.id FROM tools t
+JOIN unnest($2::bigint[], $3::bytea[]) AS was (id, content_hash) ON was.id = t.id AND was.content_hash = t.content_hash
+WHERE t.tenant_id = $1 AND t.removed_at IS NULL
+FOR SHARE OF t
 
 -- name: count_embeddings
 -- How many tools that are there have vectors in a space, and how many there are, in a tenant.
@@ -82,14 +90,15 @@ LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AN
 WHERE t.tenant_id = $1 AND t.removed_at IS NULL
 
 -- name: listed_tools
--- What a caller with these roles gets listed: the tools that are ALLOW, by exposed name.
-SELECT t.id, t.exposed_name, t.name, t.definition, s.name AS server_name
+-- What a caller with these roles gets listed, by exposed name: what is ALLOW, or what the profile has listed.
+SELECT t.id, t.exposed_name, t.name, t.definition, t.server_id, s.name AS server_name, s.slug AS server_slug
 FROM role_tools v
 JOIN tools t ON t.tenant_id = v.tenant_id AND t.id = v.tool_id
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
 GROUP BY t.tenant_id, t.id, s.tenant_id, s.id
-HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) = 'ALLOW'
+HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
+   AND coalesce(bool_or(v.listed), max(v.visibility) = 'ALLOW')
 ORDER BY t.exposed_name
 
 -- name: callable_tool
@@ -97,32 +106,62 @@ ORDER BY t.exposed_name
 SELECT t.id, t.name, t.exposed_name, t.definition, t.server_id
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-JOIN role_tools v ON v.tenant_id = t.tenant_id AND v.tool_id = t.id AND v.role_id = ANY($2::bigint[])
+CROSS JOIN LATERAL ({{sight}}) AS sight
 WHERE t.tenant_id = $1
   AND (t.exposed_name = $3 OR (t.name = $5 AND (s.name = $4 OR s.slug = $4)))
-GROUP BY t.tenant_id, t.id, s.name
-HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
 ORDER BY (t.exposed_name = $3) DESC, (s.name = $4) DESC
 LIMIT 1
 
 -- name: found_tools
--- What a search result shows of tools, by id.
+-- What a search result shows of tools $3, as far as roles $2 can find them at this moment.
 SELECT t.id, t.exposed_name, t.name, t.title, t.description, t.input_schema, t.annotations, t.definition -> 'icons' AS icons,
        t.category, s.name AS server_name
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-WHERE t.tenant_id = $1 AND t.id = ANY($2::bigint[])
+CROSS JOIN LATERAL ({{sight}}) AS sight
+WHERE t.tenant_id = $1 AND t.id = ANY($3::bigint[])
 
 -- name: visible_servers
 -- The servers behind what these roles may find, with the number of tools, most first.
 SELECT s.id, s.name, s.slug, s.description, s.instructions, s.server_info, count(*) AS tool_count
-FROM (
-    SELECT v.tool_id FROM role_tools v
-    WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
-    GROUP BY v.tool_id
-    HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
-) AS visible
+FROM ({{visible_tools}}) AS visible
 JOIN tools t ON t.tenant_id = $1 AND t.id = visible.tool_id
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 GROUP BY s.tenant_id, s.id
 ORDER BY count(*) DESC, s.name
+
+-- name: shared_app_resources
+-- Addresses of app resources that tools of several servers point to, with the oldest of those servers.
+SELECT uri, min(server_id) AS server_id
+FROM (
+    SELECT server_id, coalesce(definition -> '_meta' -> 'ui' ->> 'resourceUri', definition -> '_meta' ->> 'ui/resourceUri') AS uri
+    FROM tools WHERE tenant_id = $1 AND removed_at IS NULL
+) AS pointing
+WHERE uri IS NOT NULL
+GROUP BY uri HAVING count(DISTINCT server_id) > 1
+
+-- name: app_resource_servers
+-- The servers of which these roles may call a tool that points to an app resource, oldest first.
+SELECT DISTINCT t.server_id
+FROM ({{visible_tools}}) AS visible
+JOIN tools t ON t.tenant_id = $1 AND t.id = visible.tool_id
+WHERE $3 IN (t.definition -> '_meta' -> 'ui' ->> 'resourceUri', t.definition -> '_meta' ->> 'ui/resourceUri')
+ORDER BY t.server_id
+
+-- name: offering_servers
+-- The servers whose resources and prompts these roles may use: by the rule about the server, else by the role's default.
+-- At a profile, those that it names as a whole.
+SELECT s.id, s.name, s.slug, s.prefix, s.capabilities
+FROM servers s
+WHERE s.tenant_id = $1 AND s.enabled
+  AND EXISTS (
+      SELECT FROM roles r
+      LEFT JOIN role_rules u ON u.tenant_id = r.tenant_id AND u.role_id = r.id AND u.server_id = s.id
+      WHERE r.tenant_id = s.tenant_id AND r.id = ANY($2::bigint[]) AND r.kind = 'role'
+        AND coalesce(u.visibility, r.default_visibility) >= 'SEARCH')
+  AND NOT EXISTS (
+      SELECT FROM roles r
+      LEFT JOIN role_rules u ON u.tenant_id = r.tenant_id AND u.role_id = r.id AND u.server_id = s.id
+      WHERE r.tenant_id = s.tenant_id AND r.id = ANY($2::bigint[]) AND r.kind = 'profile'
+        AND coalesce(u.visibility, r.default_visibility) = 'DENY')
+ORDER BY s.id

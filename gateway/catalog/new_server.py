@@ -1,0 +1,112 @@
+"""A server as it is to be added, and what it may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from gateway.errors import InvalidInputError
+from gateway.upstream.credential import ClientCertificate, Credential, check_credential, packed, unpacked
+from gateway.upstream.openapi_document import read_document
+
+Transport = Literal["stdio", "http", "sse", "openapi"]
+
+_NAME_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NewServer:
+    """A server to be added: a command for stdio, else a URL. `env` and `headers` may hold secrets.
+
+    An OpenAPI server is a `document`, or a `document_url` to read it from; a `url` goes before the document's own.
+    """
+
+    name: str
+    transport: Transport
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cwd: str | None = None
+    url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    description: str = ""
+    prefix: str | None = None
+    credential: Credential | None = None
+    certificate: ClientCertificate | None = None
+    document: str | None = field(default=None, repr=False)
+    document_url: str | None = None
+
+    @property
+    def secrets(self) -> Secrets:
+        return Secrets(self.env, self.headers, self.credential, self.certificate)
+
+
+def check(server: NewServer) -> None:
+    """Raises InvalidInputError for a server that cannot be."""
+    if not server.name.strip() or len(server.name) > _NAME_LENGTH or not server.name.isprintable():
+        raise InvalidInputError(
+            f"The server name {server.name[:_NAME_LENGTH]!r} has to be 1 to {_NAME_LENGTH} printable characters."
+        )
+    if "/" in server.name:
+        raise InvalidInputError(f"The server name {server.name!r} may not hold a slash; it separates server and tool.")
+    if server.prefix is not None and not re.fullmatch(r"[A-Za-z0-9_-]{0,32}", server.prefix):
+        raise InvalidInputError(
+            f"The prefix {server.prefix[:_NAME_LENGTH]!r} has to be at most 32 letters, digits, _ or -."
+        )
+    if server.transport == "stdio":
+        if not server.command:
+            raise InvalidInputError(f"The stdio server {server.name!r} needs a command.")
+        if server.credential is not None or server.certificate is not None:
+            raise InvalidInputError(f"The stdio server {server.name!r} takes secrets in its environment only.")
+        return
+    if server.transport == "openapi":
+        if (server.document is None) == (server.document_url is None):
+            raise InvalidInputError(f"The OpenAPI server {server.name!r} needs a document, or the URL of one.")
+        if server.document is not None:
+            read_document(server.name, server.document)
+    for url in (server.url, server.document_url):
+        if url is not None or server.transport != "openapi":
+            _check_url(server.name, url or "")
+    check_credential(server.credential, server.certificate)
+    for header in server.headers:
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header):
+            raise InvalidInputError(f"{header!r} is not the name of an HTTP header.")
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What of a server is kept sealed."""
+
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    credential: Credential | None = None
+    certificate: ClientCertificate | None = None
+
+    def packed(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "env": dict(self.env),
+            "headers": dict(self.headers),
+            "credential": packed(self.credential),
+            "certificate": None if self.certificate is None else asdict(self.certificate),
+        }
+
+    @classmethod
+    def unpacked(cls, values: Mapping[str, Any]) -> Secrets:
+        """What `packed` made."""
+        certificate = values.get("certificate")
+        return cls(
+            env=values.get("env", {}),
+            headers=values.get("headers", {}),
+            credential=unpacked(values.get("credential")),
+            certificate=None if certificate is None else ClientCertificate(**certificate),
+        )
+
+
+def _check_url(name: str, url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInputError(f"The URL of {name!r} has to begin with http:// or https:// and name a host.")

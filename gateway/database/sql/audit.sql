@@ -1,0 +1,118 @@
+-- name: act_as
+-- Who makes the changes that follow on this connection, for the triggers that write the trace.
+SELECT set_config('modelgate.actor', $1, false)
+
+-- name: make_trace_partitions
+-- Room in the trace for the month of a moment.
+SELECT make_trace_partitions($1)
+
+-- name: drop_trace_partitions
+-- Drop the months of a table of the trace that ended before a moment; their names.
+SELECT drop_trace_partitions($1::text::regclass, $2)
+
+-- name: write_tool_calls
+-- Calls and searches, as a JSON array. A call of what the caller may not use is told apart from one of what is not there.
+INSERT INTO tool_calls (tenant_id, at, kind, key_id, key_name, roles, address, server_id, tool_id, target, outcome,
+                        duration_ms, arguments, query_hash, results, found, error)
+SELECT e.tenant_id, to_timestamp(e.at), e.kind, e.key_id, e.key_name,
+       ARRAY(SELECT r.name FROM roles r WHERE r.tenant_id = e.tenant_id AND r.id = ANY(e.role_ids) ORDER BY r.name),
+       e.address, e.server_id, e.tool_id, e.target,
+       CASE WHEN e.outcome = 'unknown' AND EXISTS (
+           SELECT FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+           WHERE t.tenant_id = e.tenant_id
+             AND (t.exposed_name = e.target
+                  OR t.name = split_part(e.target, '/', 2) AND split_part(e.target, '/', 1) IN (s.name, s.slug)))
+       THEN 'denied' ELSE e.outcome END,
+       e.duration_ms, nullif(e.arguments, 'null'::jsonb), decode(e.query_hash, 'hex'), e.results, e.found, e.error
+FROM jsonb_to_recordset($1::jsonb) AS e (
+    tenant_id bigint, at double precision, kind text, key_id bigint, key_name text, role_ids bigint[], address text,
+    server_id bigint, tool_id bigint, target text, outcome text, duration_ms double precision, arguments jsonb,
+    query_hash text, results integer, found bigint[], error text)
+
+-- name: write_audit_log
+-- Deeds and denials, as a JSON array.
+INSERT INTO audit_log (tenant_id, at, actor_kind, actor_id, actor_name, roles, address, action, target, outcome,
+                       duration_ms, details)
+SELECT e.tenant_id, to_timestamp(e.at), e.actor_kind, e.actor_id, e.actor_name, e.roles, e.address, e.action, e.target,
+       e.outcome, e.duration_ms, e.details
+FROM jsonb_to_recordset($1::jsonb) AS e (
+    tenant_id bigint, at double precision, actor_kind text, actor_id bigint, actor_name text, roles text[],
+    address text, action text, target text, outcome text, duration_ms double precision, details jsonb)
+
+-- name: audit_page
+-- The trace of a tenant, newest first: $2 since, $3 before this moment and $4 id, $5 action prefix, $6 outcome, $7 part of
+-- the actor's name or the target, $8 limit; null leaves a narrowing out.
+SELECT at, id, actor_kind, actor_id, actor_name, roles, address, action, target, outcome, duration_ms, details
+FROM audit_trail
+WHERE tenant_id = $1 AND ($2::timestamptz IS NULL OR at >= $2)
+  AND ($3::timestamptz IS NULL OR (at, id) < ($3, $4::bigint))
+  AND ($5::text IS NULL OR starts_with(action, $5)) AND ($6::text IS NULL OR outcome = $6)
+  AND ($7::text IS NULL OR strpos(lower(actor_name), lower($7)) > 0 OR strpos(lower(target), lower($7)) > 0)
+ORDER BY at DESC, id DESC
+LIMIT $8
+
+-- name: audit_after
+-- The trace of a tenant, oldest first, from a moment and id on: for exports in pieces.
+SELECT at, id, actor_kind, actor_id, actor_name, roles, address, action, target, outcome, duration_ms, details
+FROM audit_trail
+WHERE tenant_id = $1 AND (at, id) > ($2::timestamptz, $3::bigint) AND ($4::timestamptz IS NULL OR at < $4)
+ORDER BY at, id
+LIMIT $5
+
+-- name: usage_totals
+-- What a tenant's callers did since $2: how many calls and searches, how they went, and how long they took (ms).
+SELECT count(*) FILTER (WHERE kind = 'call') AS calls,
+       count(*) FILTER (WHERE kind = 'search') AS searches,
+       count(*) FILTER (WHERE kind = 'call' AND outcome IN ('failed', 'tool error')) AS call_errors,
+       count(*) FILTER (WHERE outcome IN ('denied', 'unknown')) AS denied,
+       count(*) FILTER (WHERE outcome = 'limited') AS limited,
+       count(*) FILTER (WHERE kind = 'search' AND results = 0) AS empty_searches,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE kind = 'call') AS call_p50_ms,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE kind = 'call') AS call_p95_ms,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE kind = 'search') AS search_p50_ms,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE kind = 'search') AS search_p95_ms,
+       count(DISTINCT key_id) AS keys
+FROM tool_calls WHERE tenant_id = $1 AND at >= $2
+
+-- name: usage_over_time
+-- The same in steps of $3 since $2, for a chart; steps in which nothing happened are left out.
+SELECT date_bin($3::interval, at, $2) AS starts,
+       count(*) FILTER (WHERE kind = 'call') AS calls,
+       count(*) FILTER (WHERE kind = 'search') AS searches,
+       count(*) FILTER (WHERE kind = 'call' AND outcome IN ('failed', 'tool error')) AS call_errors,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95_ms
+FROM tool_calls WHERE tenant_id = $1 AND at >= $2
+GROUP BY 1 ORDER BY 1
+
+-- name: top_tools
+-- The tools that were called most since $2, with how that went.
+SELECT c.tool_id, min(t.exposed_name) AS exposed_name, min(s.name) AS server_name, count(*) AS calls,
+       count(*) FILTER (WHERE c.outcome IN ('failed', 'tool error')) AS errors,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY c.duration_ms) AS p50_ms,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY c.duration_ms) AS p95_ms
+FROM tool_calls c
+JOIN tools t ON t.tenant_id = c.tenant_id AND t.id = c.tool_id
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE c.tenant_id = $1 AND c.at >= $2 AND c.kind = 'call'
+GROUP BY c.tool_id ORDER BY calls DESC, c.tool_id
+LIMIT $3
+
+-- name: tools_never_found
+-- Tools that are there and that no search has returned, and nobody called, since $2.
+WITH met AS (
+    SELECT unnest(found) AS tool_id FROM tool_calls WHERE tenant_id = $1 AND at >= $2 AND kind = 'search'
+    UNION
+    SELECT tool_id FROM tool_calls WHERE tenant_id = $1 AND at >= $2 AND kind = 'call' AND tool_id IS NOT NULL
+)
+SELECT t.id, t.exposed_name, s.name AS server_name, count(*) OVER () AS total
+FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE t.tenant_id = $1 AND t.removed_at IS NULL AND NOT EXISTS (SELECT FROM met WHERE met.tool_id = t.id)
+ORDER BY t.exposed_name
+LIMIT $3
+
+-- name: queries_without_result
+-- What was searched for since $2 and not found, most often asked first.
+SELECT target AS query, count(*) AS times, max(at) AS last_at
+FROM tool_calls WHERE tenant_id = $1 AND at >= $2 AND kind = 'search' AND results = 0 AND outcome = 'ok'
+GROUP BY target ORDER BY times DESC, last_at DESC
+LIMIT $3

@@ -1,0 +1,143 @@
+-- name: browsed_tools
+-- Tools of a tenant as an admin looks for them. $1 tenant, $2 space, $3 text, $4 server id, $5 category, $6 state,
+-- $7 role id, $8 visibility for that role; null: whatever it is.
+FROM tools t
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+LEFT JOIN role_tools v ON v.tenant_id = t.tenant_id AND v.tool_id = t.id AND v.role_id = $7::bigint
+WHERE t.tenant_id = $1
+  AND ($3::text IS NULL OR t.exposed_name ILIKE $3 OR t.name ILIKE $3 OR t.description ILIKE $3)
+  AND ($4::bigint IS NULL OR t.server_id = $4)
+  AND ($5::text IS NULL OR t.category = $5)
+  AND ($8::text IS NULL OR coalesce(v.visibility, 'DENY') = $8::text::visibility)
+  AND CASE coalesce($6::text, 'present')
+      WHEN 'present' THEN t.removed_at IS NULL
+      WHEN 'removed' THEN t.removed_at IS NOT NULL
+      WHEN 'unembedded' THEN t.removed_at IS NULL AND NOT EXISTS (
+          SELECT FROM tool_embeddings e WHERE e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $2)
+      ELSE true END
+
+-- name: browse_tools
+-- A page of them in the order of exposed names, from after $9 on, $10 long.
+SELECT t.id, t.name, t.exposed_name, t.title, left(t.description, 400) AS description, t.category, t.server_id,
+       s.name AS server_name, t.removed_at, t.updated_at, s.enabled AS server_enabled, v.visibility::text AS visibility,
+       EXISTS (SELECT FROM tool_embeddings e WHERE e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $2)
+           AS embedded
+{{browsed_tools}}
+  AND ($9::text IS NULL OR t.exposed_name > $9)
+ORDER BY t.exposed_name
+LIMIT $10
+
+-- name: count_browsed_tools
+-- How many they are in all.
+SELECT count(*) {{browsed_tools}}
+
+-- name: browsed_tool
+-- All of one tool.
+SELECT t.id, t.name, t.exposed_name, t.title, t.description, t.category, t.definition, t.server_id,
+       s.name AS server_name, s.enabled AS server_enabled, t.removed_at, t.created_at, t.updated_at, t.term_count
+FROM tools t
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE t.tenant_id = $1 AND t.id = $2
+
+-- name: tool_spaces
+-- The spaces in which a tool has vectors.
+SELECT p.provider, p.model, p.dimensions, p.active
+FROM tool_embeddings e JOIN embedding_spaces p ON p.id = e.space_id
+WHERE e.tenant_id = $1 AND e.tool_id = $2
+ORDER BY p.active DESC, p.id
+
+-- name: tool_visibilities
+-- What each role sees of a tool, and by which rule.
+SELECT r.id AS role_id, r.name AS role, coalesce(v.visibility, 'DENY')::text AS visibility, v.rule_id
+FROM roles r
+LEFT JOIN role_tools v ON v.tenant_id = r.tenant_id AND v.role_id = r.id AND v.tool_id = $2
+WHERE r.tenant_id = $1
+ORDER BY r.name
+
+-- name: similar_tools
+-- The tools nearest in meaning to one, itself left out; the cosine of their combined texts.
+SELECT t.id, t.name, t.exposed_name, t.server_id, s.name AS server_name, left(t.description, 400) AS description,
+       1 - (e.combined_embedding::halfvec({dimensions}) <=> o.combined_embedding::halfvec({dimensions})) AS similarity
+FROM tool_embeddings o
+JOIN tool_embeddings e ON e.tenant_id = o.tenant_id AND e.space_id = {space} AND e.tool_id <> o.tool_id
+JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE o.tenant_id = $1 AND o.tool_id = $2 AND o.space_id = {space}
+ORDER BY e.combined_embedding::halfvec({dimensions}) <=> o.combined_embedding::halfvec({dimensions})
+LIMIT $3
+
+-- name: hidden_tools
+-- The nearest tools that these roles may not find: $3 the query's vector, $4 how many.
+SELECT e.tool_id AS id, t.exposed_name, t.name, s.name AS server_name, t.category,
+       1 - (e.combined_embedding::halfvec({dimensions}) <=> $3::halfvec({dimensions})) AS similarity
+FROM tool_embeddings e
+JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE e.tenant_id = $1 AND e.space_id = {space}
+  AND (NOT EXISTS (SELECT FROM role_tools v WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
+                   AND v.tool_id = e.tool_id AND v.visibility >= 'SEARCH')
+       OR EXISTS (SELECT FROM role_tools d WHERE d.tenant_id = $1 AND d.role_id = ANY($2::bigint[])
+                  AND d.tool_id = e.tool_id AND d.denied_explicitly))
+ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $3::halfvec({dimensions})
+LIMIT $4
+
+-- name: listing_size
+-- How many tools these roles may find, and the characters of listing them all.
+SELECT count(*) AS tools, coalesce(sum(length(t.definition::text)), 0)::bigint AS characters
+FROM tools t
+WHERE t.tenant_id = $1 AND t.id IN (
+    SELECT v.tool_id FROM role_tools v WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
+    GROUP BY v.tool_id HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH')
+
+-- name: server_versions
+-- What syncs changed at a server, newest first, before version $3 (null: from the newest).
+SELECT version, added, removed, changed, created_at FROM server_versions
+WHERE tenant_id = $1 AND server_id = $2 AND ($3::integer IS NULL OR version < $3)
+ORDER BY version DESC LIMIT $4
+
+-- name: count_spaces
+-- Each space with how many tools of a tenant have vectors in it.
+SELECT p.id, p.provider, p.model, p.dimensions, p.active, p.created_at,
+       (SELECT count(*) FROM tool_embeddings e
+        JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
+        WHERE e.tenant_id = $1 AND e.space_id = p.id) AS tools
+FROM embedding_spaces p ORDER BY p.active DESC, p.id
+
+-- name: overview_counts
+-- What there is in a tenant.
+SELECT (SELECT count(*) FROM servers WHERE tenant_id = $1) AS servers,
+       (SELECT count(*) FROM servers WHERE tenant_id = $1 AND enabled AND sync_error IS NOT NULL) AS failing_servers,
+       (SELECT count(*) FROM tools WHERE tenant_id = $1 AND removed_at IS NULL) AS tools,
+       (SELECT count(*) FROM roles WHERE tenant_id = $1) AS roles,
+       (SELECT count(*) FROM api_keys WHERE tenant_id = $1 AND revoked_at IS NULL
+               AND (expires_at IS NULL OR expires_at > now())) AS keys
+
+-- name: role_matrix
+-- For each server what a role sees of its tools, and the rule about the server.
+SELECT s.id AS server_id, s.name AS server, s.enabled, count(t.id) AS tools,
+       count(*) FILTER (WHERE v.visibility = 'ALLOW') AS allowed,
+       count(*) FILTER (WHERE v.visibility = 'SEARCH') AS searchable,
+       count(*) FILTER (WHERE t.id IS NOT NULL AND coalesce(v.visibility, 'DENY') = 'DENY') AS denied,
+       (SELECT u.id FROM role_rules u WHERE u.tenant_id = $1 AND u.role_id = $2 AND u.server_id = s.id) AS rule_id,
+       (SELECT u.visibility::text FROM role_rules u WHERE u.tenant_id = $1 AND u.role_id = $2 AND u.server_id = s.id)
+           AS rule
+FROM servers s
+LEFT JOIN tools t ON t.tenant_id = s.tenant_id AND t.server_id = s.id AND t.removed_at IS NULL
+LEFT JOIN role_tools v ON v.tenant_id = t.tenant_id AND v.tool_id = t.id AND v.role_id = $2
+WHERE s.tenant_id = $1
+GROUP BY s.tenant_id, s.id
+ORDER BY s.name
+
+-- name: tenant_cards
+-- All tenants with what they hold.
+SELECT t.id, t.slug, t.name, t.suspended_at,
+       (SELECT count(*) FROM servers s WHERE s.tenant_id = t.id) AS servers,
+       (SELECT count(*) FROM tools o WHERE o.tenant_id = t.id AND o.removed_at IS NULL) AS tools,
+       (SELECT count(*) FROM api_keys k WHERE k.tenant_id = t.id AND k.revoked_at IS NULL) AS keys
+FROM tenants t ORDER BY t.name, t.slug
+
+-- name: tools_by_id
+-- Tools by number.
+SELECT t.id, t.name, t.exposed_name, t.category, s.name AS server_name
+FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE t.tenant_id = $1 AND t.id = ANY($2::bigint[])

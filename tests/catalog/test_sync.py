@@ -1,0 +1,218 @@
+"""Bringing the tools of real servers into the catalogue."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.access.tenants import tenant_by_slug
+from gateway.app import Parts, open_parts
+from gateway.catalog.server import NewServer
+from gateway.errors import ConflictError, ModelGateError, UpstreamError
+from gateway.settings import Settings
+from tests.doubles.embedding_server import EmbeddingServer
+from tests.support.listed import add_listed, tool
+from tests.support.rows import rows
+from tests.support.waiting import until
+from tests.upstream.conftest import raw
+
+
+async def exposed(url: str) -> dict[str, str]:
+    """Exposed names of the tools that are there, by their own."""
+    found = await rows(url, "SELECT name, exposed_name FROM tools WHERE removed_at IS NULL")
+    return {row["name"]: row["exposed_name"] for row in found}
+
+
+async def test_tools_are_added_changed_removed_and_come_back(parts: Parts, database_url: str, tmp_path: Path) -> None:
+    server = await add_listed(parts, tmp_path, tool("stays"), tool("changes", "one"), tool("goes"))
+    before = {row["name"]: row["id"] for row in await rows(database_url, "SELECT id, name FROM tools")}
+    names = await exposed(database_url)
+
+    server.lists(tool("stays"), tool("changes", "two"), tool("new"))
+    report = await server.sync()
+    assert (report.added, report.changed, report.removed, report.unchanged) == (("new",), ("changes",), ("goes",), 1)
+    assert "goes" not in await exposed(database_url)
+
+    server.lists(tool("stays"), tool("changes", "two"), tool("new"), tool("goes"))
+    report = await server.sync()
+    assert (report.added, report.embedded) == (("goes",), 0)
+    after = {row["name"]: row["id"] for row in await rows(database_url, "SELECT id, name FROM tools")}
+    assert after["goes"] == before["goes"]
+    assert (await exposed(database_url))["goes"] == names["goes"]
+
+
+async def test_a_tool_that_comes_back_has_its_rules(parts: Parts, database_url: str, tmp_path: Path) -> None:
+    server = await add_listed(parts, tmp_path, tool("a"), tool("b"))
+    await rows(
+        database_url,
+        """INSERT INTO role_rules (tenant_id, role_id, tool_id, visibility)
+           SELECT t.tenant_id, r.id, t.id, 'ALLOW' FROM tools t, roles r WHERE t.name = 'a' AND r.name = 'all'""",
+    )
+    seen = "SELECT v.visibility::text FROM role_tools v JOIN tools t ON t.id = v.tool_id WHERE t.name = 'a'"
+    server.lists(tool("b"))
+    await server.sync()
+    assert await rows(database_url, seen) == []
+    server.lists(tool("a"), tool("b"))
+    await server.sync()
+    assert [row["visibility"] for row in await rows(database_url, seen)] == ["ALLOW"]
+
+
+async def test_every_kind_of_tool_name_gets_a_name_for_clients(parts: Parts, database_url: str, tmp_path: Path) -> None:
+    odd = ["getWeather", "files.read", "files/read", "a__b", "ümlaut", "x" * 128, "with space", "日本"]
+    server = await add_listed(parts, tmp_path, *(tool(name) for name in odd))
+    names = await exposed(database_url)
+    assert set(names) == set(odd)
+    assert len(set(names.values())) == len(odd)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in names.values())
+    assert names["getWeather"] == "listed__getWeather"
+    assert names["files.read"] == "listed__files_read"
+    assert re.fullmatch(r"listed__files_read_[0-9a-f]{6}", names["files/read"])
+    await server.sync()
+    assert await exposed(database_url) == names
+
+
+async def test_two_servers_never_share_an_exposed_name(parts: Parts, database_url: str, tmp_path: Path) -> None:
+    await add_listed(parts, tmp_path, tool("b__c"), name="a")
+    await add_listed(parts, tmp_path, tool("c"), name="a b")
+    await add_listed(parts, tmp_path, tool("c"), name="A-B")
+    found = await rows(database_url, "SELECT exposed_name FROM tools ORDER BY id")
+    assert [row["exposed_name"] for row in found] == ["a__b__c", "a_b__c", "a_b_2__c"]
+
+
+async def test_a_malformed_tool_is_left_out_and_told_on_the_record(parts: Parts, tmp_path: Path) -> None:
+    server = await add_listed(parts, tmp_path, tool("good"), {"name": "bad", "inputSchema": {}}, 7, tool("fine"))
+    record = await server.record()
+    assert (record.tool_count, record.state) == (2, "synced")
+    assert [skipped["name"] for skipped in record.skipped_tools] == ["bad", "(number 3)"]
+    server.lists(tool("good"), tool("fine"))
+    await server.sync()
+    assert (await server.record()).skipped_tools == ()
+
+
+async def test_every_page_is_read(parts: Parts, tmp_path: Path) -> None:
+    server = await add_listed(parts, tmp_path, *(tool(f"tool{n}") for n in range(25)), page=10)
+    assert (await server.record()).tool_count == 25
+
+
+@pytest.mark.parametrize("line", ["this is no JSON", '{"jsonrpc": "2.0", "id": 1, "result": {"tools": 5}}', "[]", "{}"])
+async def test_a_reply_that_cannot_be_read_is_a_failure_and_not_zero_tools(
+    parts: Parts, tmp_path: Path, line: str
+) -> None:
+    server = await add_listed(parts, tmp_path, tool("kept"))
+    server.lists(line=line)
+    await rows(parts.database.url, """UPDATE servers SET limits = '{"list_timeout_seconds": 0.5}'""")
+    await parts.database.execute("bump_catalogue", server.tenant_id)
+    with pytest.raises(UpstreamError):
+        await server.sync()
+    record = await server.record()
+    assert (record.tool_count, record.state) == (1, "failing")
+    assert record.sync_error
+
+
+async def test_a_listing_that_is_truly_empty_removes_the_tools(parts: Parts, tmp_path: Path) -> None:
+    server = await add_listed(parts, tmp_path, tool("gone"))
+    server.lists()
+    assert (await server.sync()).removed == ("gone",)
+    assert (await server.record()).state == "synced"
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("exit", "exited with code 7"),
+        ("silent", "did not start a session within 1 s"),
+        ("noise", "does not speak MCP; it says 'Server is up and running!'"),
+        ("missing", "there is no command '/no/such/command'"),
+    ],
+)
+async def test_a_server_that_does_not_work_says_so_and_the_others_do(
+    parts: Parts, tmp_path: Path, mode: str, said: str
+) -> None:
+    good = await add_listed(parts, tmp_path, tool("a"))
+    spec = raw(mode)
+    tenant = await tenant_by_slug(parts.database)
+    command = "/no/such/command" if mode == "missing" else spec.command
+    bad = await parts.servers.add(tenant.id, NewServer("Bad", "stdio", command=command, args=spec.args))
+    await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
+    outcomes = await asyncio.gather(good.sync(), parts.sync.run(tenant.id, bad), return_exceptions=True)
+    assert not isinstance(outcomes[0], BaseException)
+    assert isinstance(outcomes[1], UpstreamError)
+    record = await parts.servers.named(tenant.id, "Bad")
+    assert record.state == "failing"
+    assert said in str(record.sync_error)
+    assert (await good.record()).state == "synced"
+
+
+async def test_a_failure_is_forgotten_after_a_sync_that_goes_well(parts: Parts, tmp_path: Path) -> None:
+    server = await add_listed(parts, tmp_path, tool("a"))
+    server.file.write_text("no JSON")
+    with pytest.raises(ModelGateError):
+        await server.sync()
+    assert (await server.record()).state == "failing"
+    server.lists(tool("a"))
+    await server.sync()
+    assert (await server.record()).state == "synced"
+
+
+async def test_each_text_is_embedded_once_and_nothing_twice(
+    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    same = [tool("search", "Find things", q="what to find"), tool("list", "Find things")]
+    server = await add_listed(served, tmp_path, *same)
+    documents = [text for text in embedder.embedded if text.startswith("search_document: ")]
+    assert sorted(documents) == sorted(set(documents))
+    # Two names, two combined texts, and the description that both share.
+    assert len(documents) == 5
+
+    embedder.clear()
+    report = await server.sync()
+    assert (report.embedded, embedder.requests) == (0, [])
+
+    server.lists(*same, tool("list_all", "Find everything"))
+    await server.sync()
+    assert len(embedder.embedded) == 3
+
+
+async def test_a_server_is_synced_once_at_a_time(parts: Parts, settings: Settings) -> None:
+    tenant = await tenant_by_slug(parts.database)
+    spec = raw("silent")
+    server_id = await parts.servers.add(tenant.id, NewServer("Silent", "stdio", command=spec.command, args=spec.args))
+    await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
+    first = asyncio.create_task(parts.sync.run(tenant.id, server_id))
+    await until(lambda: parts.pool.status(server_id).state == "connecting")
+    async with open_parts(settings) as others:
+        for each in (parts, others):
+            with pytest.raises(ConflictError, match="Silent is being synced already; wait"):
+                await each.sync.run(tenant.id, server_id)
+    with pytest.raises(UpstreamError):
+        await first
+
+
+async def test_more_syncs_than_connections_leave_some_for_requests(parts: Parts, tmp_path: Path) -> None:
+    tenant = await tenant_by_slug(parts.database)
+    spec = raw("silent")
+    for number in range(6):
+        new = NewServer(f"Silent {number}", "stdio", command=spec.command, args=spec.args)
+        await parts.servers.add(tenant.id, new)
+    await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
+    servers = await parts.servers.list(tenant.id)
+    syncs = [asyncio.create_task(parts.sync.run(tenant.id, server.id)) for server in servers]
+    await until(lambda: all(parts.pool.status(server.id).state == "connecting" for server in servers))
+    answers = await asyncio.gather(*(parts.database.fetch("applied_migrations") for _ in range(4)))
+    assert all(answers)
+    assert not any(sync.done() for sync in syncs)
+    outcomes = await asyncio.gather(*syncs, return_exceptions=True)
+    assert all(isinstance(outcome, UpstreamError) for outcome in outcomes)
+
+
+async def test_what_an_upstream_says_of_itself_may_hold_any_character(parts: Parts, tmp_path: Path) -> None:
+    server = await add_listed(parts, tmp_path, tool("a"))
+    error = r'{"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "bad \u0000 \ud800 end"}}'
+    server.lists(line=error.replace('"id": 1', '"id": %d'))
+    await rows(parts.database.url, """UPDATE servers SET limits = '{"list_timeout_seconds": 0.5}'""")
+    with pytest.raises(ModelGateError):
+        await server.sync()
+    assert (await server.record()).state == "failing"

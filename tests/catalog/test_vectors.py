@@ -1,0 +1,227 @@
+"""Vectors of tools while the embedder is down or wrong, and while another model takes over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.app import Parts, open_parts
+from gateway.catalog.vectors import VectorFiller
+from gateway.search.request import SearchOutcome, SearchRequest
+from gateway.settings import EmbedderSettings, Settings
+from tests.doubles.embedding_faults import Fault
+from tests.doubles.embedding_server import EmbeddingServer
+from tests.support.listed import add_listed, tool
+from tests.support.rows import caller_with, value
+from tests.support.waiting import until
+
+TOOLS = [
+    tool("calculator", "Perform mathematical calculations", expression="what to calculate"),
+    tool("get_weather", "Get the current weather of a city", city="the city"),
+]
+
+
+async def find(parts: Parts, query: str = "calculate math expressions") -> SearchOutcome:
+    return await parts.finder.find(await caller_with(parts), SearchRequest((query,), 5))
+
+
+async def vectors(parts: Parts) -> int:
+    """How many tools have vectors in the space that serves, with no space other than those of 256 dimensions."""
+    url = parts.database.url
+    assert await value(url, "SELECT coalesce(max(dimensions), 256) FROM embedding_spaces") == 256
+    return int(await value(url, "SELECT count(combined_embedding) FROM mcp_tools"))
+
+
+@asynccontextmanager
+async def filling(parts: Parts) -> AsyncIterator[None]:
+    task = asyncio.create_task(VectorFiller(parts.database, parts.spaces, every_seconds=0.05).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+FAULTS: list[Any] = [
+    pytest.param(Fault.failing(500), id="failing"),
+    pytest.param(Fault.failing(503), id="busy"),
+    pytest.param(Fault.model_missing(), id="wrong model"),
+    pytest.param(Fault.value("NaN"), id="NaN"),
+    pytest.param(Fault.value("null"), id="null"),
+    pytest.param(Fault.zeros(), id="zeros"),
+    pytest.param(Fault.missing_vector(), id="one vector too few"),
+    pytest.param(Fault.body("<html>"), id="no JSON"),
+    pytest.param(Fault.cut(), id="cut off"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_wrong_embedder_stores_nothing_wrong_and_words_still_find(
+    served: Parts, embedder: EmbeddingServer, tmp_path: Path, fault: Fault
+) -> None:
+    embedder.fault = fault
+    server = await add_listed(served, tmp_path, *TOOLS)
+    record = await server.record()
+    assert (record.tool_count, record.state) == (2, "synced")
+    assert await vectors(served) == 0
+    outcome = await find(served)
+    assert [found.name for found in outcome.tools] == ["calculator"]
+    assert outcome.notice.startswith("Semantic search is unavailable, these results are by words alone: ")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [(Fault.dimensions(300), "300 dimensions"), (Fault.ragged(), "something else than lists")]
+)
+async def test_another_dimension_than_before_is_never_stored(
+    served: Parts, embedder: EmbeddingServer, tmp_path: Path, fault: Fault, said: str
+) -> None:
+    server = await add_listed(served, tmp_path, TOOLS[0])
+    embedder.fault = fault
+    server.lists(*TOOLS)
+    assert said in (await server.sync()).notice
+    assert await vectors(served) == 1
+    outcome = await find(served, "weather in a city")
+    assert "dimensions" in outcome.notice
+    assert [found.name for found in outcome.tools] == ["get_weather"]
+
+
+async def test_a_slow_embedder_does_not_hold_up_a_sync_for_ever(
+    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await add_listed(served, tmp_path, TOOLS[0])
+    embedder.fault = Fault.slow(60)
+    server = await add_listed(served, tmp_path, TOOLS[1], name="Other")
+    assert (await server.record()).state == "synced"
+    assert await vectors(served) == 1
+
+
+async def test_missing_vectors_are_filled_as_soon_as_the_embedder_answers(
+    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await add_listed(served, tmp_path, TOOLS[0])
+    embedder.fault = Fault.failing(500)
+    await add_listed(served, tmp_path, TOOLS[1], name="Other")
+    assert await vectors(served) == 1
+    async with filling(served):
+        embedder.fault = None
+
+        async def filled() -> bool:
+            return await vectors(served) == 2
+
+        await until(filled)
+    outcome = await find(served, "is it raining")
+    assert outcome.notice == ""
+
+
+async def test_a_gateway_that_starts_before_its_embedder_learns_of_it_later(
+    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(embedder.stop)
+    await add_listed(served, tmp_path, *TOOLS)
+    assert (await find(served)).notice
+    await asyncio.to_thread(embedder.start)
+    async with filling(served):
+
+        async def semantic() -> bool:
+            return await vectors(served) == 2 and not (await find(served)).notice
+
+        await until(semantic, 30)
+
+
+async def test_searches_do_not_queue_up_behind_an_embedder_that_hangs(
+    settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await add_listed(served, tmp_path, *TOOLS)
+    embedder.fault = Fault.slow(60)
+    hanging = EmbedderSettings(type="ollama", base_url=embedder.url, timeout_seconds=0.5)
+    async with open_parts(replace(settings, embedder=hanging)) as parts:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        outcomes = await asyncio.gather(*(find(parts, f"calculate number {n}") for n in range(12)))
+        # One after the other they would wait for half a second each.
+        assert loop.time() - started < 4
+    assert all(outcome.notice and outcome.tools for outcome in outcomes)
+
+
+async def test_a_tool_that_changes_while_it_is_filled_does_not_get_its_former_vectors(
+    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await add_listed(served, tmp_path, TOOLS[0])
+    embedder.fault = Fault.failing(500)
+    other = await add_listed(served, tmp_path, TOOLS[1], name="Other")
+    embedder.clear()
+    embedder.fault = Fault.slow(1.5, times=1)
+    filler = VectorFiller(served.database, served.spaces)
+    filling_once = asyncio.create_task(filler.fill())
+    await until(lambda: bool(embedder.texts))
+    other.lists(tool("get_weather", "Something else altogether"))
+    await other.sync()
+    embedder.fault = None
+    await filling_once
+    assert await vectors(served) == 2
+    assert (await other.sync()).embedded == 0
+
+
+async def test_another_model_takes_over_without_a_window_of_no_results(
+    settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await add_listed(served, tmp_path, *TOOLS)
+    former = (await served.spaces.serving()).id
+    async with EmbeddingServer(models=("other-model", "nomic-embed-text"), dimensions=256) as second:
+        changed = EmbedderSettings(type="ollama", base_url=second.url, model="other-model")
+        async with open_parts(replace(settings, embedder=changed)) as parts:
+            second.fault = Fault.slow(0.3, times=3)
+            outcomes = [await find(parts)]
+            async with filling(parts):
+                while (await parts.spaces.serving()).id == former:
+                    outcomes.append(await find(parts))
+                    await asyncio.sleep(0.01)
+                outcomes += [await find(parts) for _ in range(5)]
+
+                async def dropped() -> bool:
+                    return bool(await value(parts.database.url, "SELECT count(*) = 1 FROM embedding_spaces"))
+
+                await until(dropped)
+            assert len(outcomes) > 6
+            assert {tuple(found.name for found in outcome.tools) for outcome in outcomes} == {("calculator",)}
+            assert {outcome.notice for outcome in outcomes} == {""}
+            assert (await parts.spaces.serving()).space.model == "other-model"
+
+
+async def test_a_gateway_with_the_former_settings_follows_and_does_not_switch_back(
+    settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await add_listed(served, tmp_path, *TOOLS)
+    await find(served)
+    embedder.models = ("nomic-embed-text", "other-model")
+    changed = EmbedderSettings(type="ollama", base_url=embedder.url, model="other-model")
+    async with open_parts(replace(settings, embedder=changed)) as parts:
+        await VectorFiller(parts.database, parts.spaces).fill()
+        served.spaces.on_notice("")
+        assert await VectorFiller(served.database, served.spaces).fill() == 0
+        assert (await served.spaces.serving()).space.model == "other-model"
+        assert [found.name for found in (await find(served)).tools] == ["calculator"]
+        server = await add_listed(served, tmp_path, tool("new", "A new one"), name="New")
+        assert (await server.record()).state == "synced"
+        assert await vectors(parts) == 3
+
+
+async def test_a_query_is_embedded_once_for_all_processes(
+    served_settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await add_listed(served, tmp_path, *TOOLS)
+    embedder.clear()
+    first = await find(served)
+    queries = [text for text in embedder.embedded if text == "search_query: calculate math expressions"]
+    assert len(queries) == 1
+    async with open_parts(served_settings) as other:
+        embedder.clear()
+        again = await find(other)
+    assert "search_query: calculate math expressions" not in embedder.embedded
+    assert [found.name for found in again.tools] == [found.name for found in first.tools]

@@ -39,7 +39,8 @@ class Endpoint:
                 headers={**spec.headers, **headers_of(spec.credential)},
                 auth=_oauth(spec),
                 verify=tls_context(spec.certificate) or True,
-                transport=plain if suits(self._url) else None,
+                # For this host alone: an authorization server may need TLS, or the proxy of the environment.
+                mounts={f"http://{self._url.netloc.decode()}": plain} if suits(self._url) else None,
                 timeout=httpx2.Timeout(None, connect=spec.connect_timeout, write=_WRITE_SECONDS),
                 limits=httpx2.Limits(
                     max_connections=None, max_keepalive_connections=spec.max_calls, keepalive_expiry=_KEEPALIVE_SECONDS

@@ -31,6 +31,8 @@ class PlainTransport(httpx2.AsyncBaseTransport):
         self._idle: deque[tuple[float, tuple[str, int], Connection]] = deque()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.scheme != "http":
+            raise httpx2.UnsupportedProtocol(f"{request.url.scheme}:// is not plain HTTP")
         message = _head(request) + await request.aread()
         where = (request.url.host, request.url.port or 80)
         connection = self._waiting(where) or await self._connected(where)

@@ -13,6 +13,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from anyio.lowlevel import checkpoint
 
 from gateway.upstream.plain_http import PlainTransport, suits
+from tests.upstream.processes import until
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
 class Received:
     message: bytes
     port: int
+    connection_closed: bool = False
 
 
 @asynccontextmanager
@@ -44,6 +46,10 @@ async def serving(*answers: bytes, close: bool = False) -> AsyncIterator[tuple[s
                 await anyio.sleep_forever()
             except (anyio.EndOfStream, anyio.BrokenResourceError):
                 return
+            finally:
+                await stream.aclose()
+                for request in requests:
+                    request.connection_closed = True
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
     port = listener.extra(SocketAttribute.local_port)
@@ -112,6 +118,7 @@ async def test_what_is_not_a_whole_response_is_an_error(client: httpx2.AsyncClie
 async def test_a_connection_that_the_server_has_closed_is_not_used_again(client: httpx2.AsyncClient) -> None:
     async with serving(OK, OK, close=True) as (url, requests):
         await client.get(url)
+        await until(lambda: requests[0].connection_closed)
         await client.get(url)
     assert len(requests) == 2
 
@@ -141,6 +148,13 @@ async def test_a_header_with_a_line_break_is_never_sent(client: httpx2.AsyncClie
     async with serving(OK) as (url, requests):
         with pytest.raises(httpx2.LocalProtocolError):
             await client.get(url, headers={"x-evil": "1\r\nx-more: 2"})
+    assert requests == []
+
+
+async def test_nothing_that_wants_tls_is_sent_in_the_clear(client: httpx2.AsyncClient) -> None:
+    async with serving(OK) as (url, requests):
+        with pytest.raises(httpx2.UnsupportedProtocol):
+            await client.get(url.replace("http:", "https:"))
     assert requests == []
 
 

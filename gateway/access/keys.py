@@ -1,4 +1,4 @@
-"""API keys: made, shown once, kept as a hash, looked up, revoked."""
+"""API keys: made, shown once, kept as a hash, looked up, changed, rotated, revoked."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
-from gateway.access.caller import Caller
+from gateway.access.caller import Caller, Limits
 from gateway.access.roles import role_named
-from gateway.database.pool import Database
+from gateway.database.kept import Kept
+from gateway.database.notices import Notices
+from gateway.database.pool import Database, Row
 from gateway.errors import CredentialError, InvalidInputError, NotFoundError
 
 _SHAPE = re.compile(r"mg_[0-9a-f]{64}")
 _HINT_LENGTH = 9
+_NAME_LENGTH = 200
+_NOTE_LENGTH = 1_000
+_LARGEST_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,10 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What a list shows of a key; `hint` is its first characters."""
+    """What a list shows of a key; `hint` is its first characters, `replaces` the id of the key it took over from.
+
+    `calls_today` counts the calls of this day (UTC) where the key has a budget of calls, up to a few seconds ago.
+    """
 
     id: int
     name: str
@@ -40,6 +48,10 @@ class KeyRecord:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    note: str
+    replaces: int | None
+    limits: Limits
+    calls_today: int
 
     @property
     def state(self) -> str:
@@ -53,21 +65,32 @@ class KeyRecord:
 class KeyRing:
     """The keys of every tenant."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, notices: Notices | None = None) -> None:
         self._database = database
-        self._used: dict[int, datetime] = {}
+        self._kept: Kept[bytes, Row | None] = Kept(notices)
+        self._used: dict[tuple[int, int], datetime] = {}
 
     async def create(
-        self, tenant_id: int, name: str, roles: Sequence[str], expires_at: datetime | None = None
+        self,
+        tenant_id: int,
+        name: str,
+        roles: Sequence[str],
+        expires_at: datetime | None = None,
+        *,
+        note: str = "",
+        limits: Limits | None = None,
     ) -> NewKey:
-        """Make a key with these roles, by name. Raises NotFoundError for a role that is not there."""
-        if not roles:
-            raise InvalidInputError("A key needs at least one role; without one it can see nothing.")
-        role_ids = [(await role_named(self._database, tenant_id, role)).id for role in dict.fromkeys(roles)]
-        key = f"mg_{secrets.token_hex(32)}"
+        """Make a key with these roles, by name.
+
+        Raises InvalidInputError, and NotFoundError for a role that is not there.
+        """
+        limits = limits or Limits()
+        _check(name, note, limits)
+        role_ids = await self._role_ids(tenant_id, roles)
+        key = _fresh()
         async with self._database.transaction() as transaction:
             key_id = await transaction.fetchval(
-                "insert_key", tenant_id, name, _hash(key), key[:_HINT_LENGTH], expires_at
+                "insert_key", tenant_id, name, _hash(key), key[:_HINT_LENGTH], expires_at, note, *_columns(limits), None
             )
             await transaction.execute("insert_key_roles", tenant_id, key_id, role_ids)
         return NewKey(key_id, name, key)
@@ -82,7 +105,7 @@ class KeyRing:
         if not _SHAPE.fullmatch(key):
             raise CredentialError("The API key is not one of this gateway: a key is mg_ followed by 64 hex digits.")
         hashed = _hash(key)
-        row = await self._database.fetchrow("key_by_hash", hashed)
+        row = await self._kept.get(None, hashed, lambda: self._database.fetchrow("key_by_hash", hashed))
         if row is None or not hmac.compare_digest(row["hash"], hashed):
             raise CredentialError("The API key is unknown; ask for a new one.")
         if row["revoked_at"] is not None:
@@ -92,25 +115,124 @@ class KeyRing:
             raise CredentialError("The API key has expired; ask for a new one.")
         if row["suspended_at"] is not None:
             raise CredentialError("The tenant of this API key is suspended; ask its administrator.")
-        self._used[row["id"]] = now
-        return Caller(row["tenant_id"], row["id"], row["name"], tuple(row["role_ids"]))
+        self._used[row["tenant_id"], row["id"]] = now
+        return Caller(row["tenant_id"], row["id"], row["name"], tuple(row["role_ids"]), _limits(row))
 
     async def list(self, tenant_id: int) -> list[KeyRecord]:
         """Every key of a tenant, newest first."""
-        rows = await self._database.fetch("list_keys", tenant_id)
-        return [KeyRecord(**{**row, "roles": tuple(row["roles"])}) for row in rows]
+        return [_record(row) for row in await self._database.fetch("list_keys", tenant_id)]
+
+    async def by_id(self, tenant_id: int, key_id: int) -> KeyRecord:
+        """One key. Raises NotFoundError."""
+        for record in await self.list(tenant_id):
+            if record.id == key_id:
+                return record
+        raise _not_there(key_id)
+
+    async def update(
+        self,
+        tenant_id: int,
+        key_id: int,
+        *,
+        name: str,
+        roles: Sequence[str],
+        expires_at: datetime | None,
+        note: str,
+        limits: Limits,
+    ) -> None:
+        """Write anew what goes with a key that is not revoked; it holds for the next request.
+
+        Raises InvalidInputError, and NotFoundError for a key or role that is not there.
+        """
+        _check(name, note, limits)
+        role_ids = await self._role_ids(tenant_id, roles)
+        async with self._database.transaction() as transaction:
+            changed = await transaction.fetch(
+                "update_key", tenant_id, key_id, name, note, expires_at, *_columns(limits)
+            )
+            if not changed:
+                raise _not_there(key_id)
+            await transaction.execute("delete_key_roles", tenant_id, key_id)
+            await transaction.execute("insert_key_roles", tenant_id, key_id, role_ids)
+
+    async def rotate(self, tenant_id: int, key_id: int, overlap: timedelta = timedelta()) -> NewKey:
+        """Make a key that takes over from one in force: same name, roles, note and limits, and as long a life.
+
+        The former key goes on for `overlap`, or to its own end if that is nearer. Raises InvalidInputError for an
+        overlap below zero, and NotFoundError.
+        """
+        if overlap < timedelta():
+            raise InvalidInputError("The overlap has to be zero or more.")
+        now = datetime.now(timezone.utc)
+        key = _fresh()
+        async with self._database.transaction() as transaction:
+            old = await transaction.fetchrow("key_to_rotate", tenant_id, key_id)
+            if old is None:
+                raise _not_there(key_id)
+            ends = None if old["expires_at"] is None else now + (old["expires_at"] - old["created_at"])
+            new_id = await transaction.fetchval(
+                "insert_key",
+                tenant_id,
+                old["name"],
+                _hash(key),
+                key[:_HINT_LENGTH],
+                ends,
+                old["note"],
+                *_columns(_limits(old)),
+                key_id,
+            )
+            await transaction.execute("insert_key_roles", tenant_id, new_id, old["role_ids"])
+            await transaction.execute("end_key_at", tenant_id, key_id, now + overlap)
+        return NewKey(new_id, old["name"], key)
 
     async def revoke(self, tenant_id: int, key_id: int) -> None:
         """End a key at once. Raises NotFoundError when there is none of that number in force."""
         if not await self._database.fetch("revoke_key", tenant_id, key_id):
-            raise NotFoundError(f"There is no key {key_id} in force; `modelgate keys list` shows all.")
+            raise _not_there(key_id)
 
     async def write_use(self) -> None:
         """Write down when keys were last used, all since the last time in one statement."""
         used, self._used = self._used, {}
         if used:
-            await self._database.execute("touch_keys", list(used), list(used.values()))
+            tenants, ids = zip(*used, strict=True)
+            await self._database.execute("touch_keys", tenants, ids, list(used.values()))
+
+    async def _role_ids(self, tenant_id: int, roles: Sequence[str]) -> tuple[int, ...]:
+        if not roles:
+            raise InvalidInputError("A key needs at least one role; without one it can see nothing.")
+        return tuple([(await role_named(self._database, tenant_id, role)).id for role in dict.fromkeys(roles)])
+
+
+def _fresh() -> str:
+    return f"mg_{secrets.token_hex(32)}"
 
 
 def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
+
+
+def _check(name: str, note: str, limits: Limits) -> None:
+    if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
+        raise InvalidInputError(f"The name of a key has to be 1 to {_NAME_LENGTH} printable characters.")
+    if len(note) > _NOTE_LENGTH or "\x00" in note:
+        raise InvalidInputError(f"The note of a key has to be at most {_NOTE_LENGTH} characters.")
+    for limit in _columns(limits):
+        if limit is not None and not 1 <= limit <= _LARGEST_LIMIT:
+            raise InvalidInputError(f"A limit of a key has to be a whole number from 1 to {_LARGEST_LIMIT}.")
+
+
+def _columns(limits: Limits) -> tuple[int | None, int | None, int | None]:
+    return limits.requests_per_minute, limits.concurrent_calls, limits.calls_per_day
+
+
+def _limits(row: Row) -> Limits:
+    return Limits(row["requests_per_minute"], row["concurrent_calls"], row["calls_per_day"])
+
+
+def _record(row: Row) -> KeyRecord:
+    plain = {name: row[name] for name in KeyRecord.__dataclass_fields__ if name not in ("roles", "limits")}
+    return KeyRecord(**plain, roles=tuple(row["roles"]), limits=_limits(row))
+
+
+def _not_there(key_id: int) -> NotFoundError:
+    return NotFoundError(f"There is no key {key_id} in force; `modelgate keys list` shows all.")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from gateway.database.pool import Database, Statements
-from gateway.errors import NotFoundError
+from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
 Visibility = Literal["ALLOW", "SEARCH", "DENY"]
+VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)
+
+_NAME_LENGTH = 100
+_DESCRIPTION_LENGTH = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role of a tenant; `default_visibility` is for what no rule names."""
+    """A role; `default_visibility` is for what no rule names, `version` counts changes of the role but not of rules."""
 
     id: int
     name: str
@@ -22,48 +26,116 @@ class Role:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class RoleRecord(Role):
+    """What a list shows of a role: also how many rules it has, and how many keys not revoked carry it."""
+
+    rule_count: int
+    key_count: int
+
+
 async def role_named(database: Database, tenant_id: int, name: str) -> Role:
     """The role called `name`. Raises NotFoundError and names those that are there."""
-    row = await database.fetchrow("role_by_name", tenant_id, name)
+    row = None if "\x00" in name else await database.fetchrow("role_by_name", tenant_id, name)
     if row is None:
-        known = ", ".join(sorted(other["name"] for other in await database.fetch("list_roles", tenant_id)))
+        known = ", ".join(role.name for role in await list_roles(database, tenant_id))
         raise NotFoundError(f"There is no role {name!r}; there are: {known or 'none'}.")
     return Role(**row)
+
+
+async def list_roles(database: Database, tenant_id: int) -> list[RoleRecord]:
+    """Every role of a tenant, by name."""
+    return [RoleRecord(**row) for row in await database.fetch("list_roles", tenant_id)]
 
 
 async def create_role(
     database: Database, tenant_id: int, name: str, default: Visibility = "DENY", description: str = ""
 ) -> Role:
-    """A new role without rules. Raises ConflictError when the name is taken."""
-    async with database.transaction() as transaction:
-        role_id = await transaction.fetchval("insert_role", tenant_id, name, description, default)
-        await publish(transaction, tenant_id, role_id=role_id)
+    """A new role without rules. Raises InvalidInputError, and ConflictError when the name is taken."""
+    check_role(name, description)
+    check_visibility(default)
+    try:
+        async with database.transaction() as transaction:
+            role_id = await transaction.fetchval("insert_role", tenant_id, name, description, default, None)
+            await publish(transaction, tenant_id, role_id=role_id)
+    except ConflictError:
+        raise ConflictError(f"There is a role {name!r} already; choose another name.") from None
     return Role(role_id, name, description, default, 1)
 
 
-async def set_rule(
+async def update_role(
     database: Database,
     tenant_id: int,
     role_id: int,
-    visibility: Visibility,
+    version: int,
     *,
-    tool_id: int | None = None,
-    pattern: str | None = None,
-    server_id: int | None = None,
-    category: str | None = None,
+    name: str | None = None,
+    default: Visibility | None = None,
+    description: str | None = None,
 ) -> int:
-    """Say what a role sees of exactly one target; a rule about the same target is replaced. Returns the rule's id."""
+    """Change a role that is still at `version`; what is None stays. Returns its new version.
+
+    Raises InvalidInputError, NotFoundError, and ConflictError when someone else changed it meanwhile or the name is
+    taken.
+    """
+    check_role(name if name is not None else "role", description or "")
+    if default is not None:
+        check_visibility(default)
     async with database.transaction() as transaction:
-        rule_id: int = await transaction.fetchval(
-            "insert_rule", tenant_id, role_id, tool_id, pattern, server_id, category, visibility
+        new: int | None = await transaction.fetchval(
+            "update_role", tenant_id, role_id, version, name, description, default, None
         )
+        if new is None:
+            raise await overtaken(transaction, "role", tenant_id, role_id, version)
         await publish(transaction, tenant_id, role_id=role_id)
-    return rule_id
+    return new
+
+
+async def delete_role(database: Database, tenant_id: int, role_id: int, version: int | None = None) -> None:
+    """Delete a role with its rules; keys that carry it lose it. With a `version`, only if it is still at that.
+
+    Raises NotFoundError and ConflictError as `update_role`.
+    """
+    async with database.transaction() as transaction:
+        if not await transaction.execute("delete_role", tenant_id, role_id, version):
+            raise await overtaken(transaction, "role", tenant_id, role_id, version)
+        await publish(transaction, tenant_id, role_id=role_id)
 
 
 async def publish(
     transaction: Statements, tenant_id: int, *, role_id: int | None = None, server_id: int | None = None
 ) -> None:
-    """Resolve the rules anew for what changed (None: all) and tell every process, all within `transaction`."""
-    await transaction.execute("refresh_role_tools", tenant_id, role_id, server_id)
+    """Resolve the rules anew for what changed (None: all) and tell every process, all within `transaction`.
+
+    From here to the end of the transaction no other change of the tenant is published: two at once would each be
+    resolved without the other.
+    """
     await transaction.execute("bump_catalogue", tenant_id)
+    await transaction.execute("refresh_role_tools", tenant_id, role_id, server_id)
+
+
+async def overtaken(
+    transaction: Statements, kind: Literal["role", "rule"], tenant_id: int, thing_id: int, version: int | None
+) -> NotFoundError | ConflictError:
+    """Why a change of a role, profile or rule at `version` found nothing to change."""
+    now = await transaction.fetchval("role_version" if kind == "role" else "rule_version", tenant_id, thing_id)
+    if now is None:
+        return NotFoundError(f"There is no {kind} {thing_id} in this tenant.")
+    return ConflictError(
+        f"The {kind} was changed by someone else meanwhile: it is at version {now}, not {version}; read it again, "
+        "then decide."
+    )
+
+
+def check_role(name: str, description: str) -> None:
+    """Raise InvalidInputError for a name or description that a role or profile cannot have."""
+    if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
+        raise InvalidInputError(f"The name of a role has to be 1 to {_NAME_LENGTH} printable characters.")
+    if len(description) > _DESCRIPTION_LENGTH or "\x00" in description:
+        raise InvalidInputError(f"A description has to be at most {_DESCRIPTION_LENGTH} characters.")
+
+
+def check_visibility(visibility: str) -> None:
+    """Raise InvalidInputError for what is no visibility."""
+    if visibility not in VISIBILITIES:
+        raise InvalidInputError(f"Visibility has to be one of {', '.join(VISIBILITIES)}, not {visibility[:100]!r}.")

@@ -11,11 +11,14 @@ from typing import Any
 import asyncpg
 
 from gateway.database.pool import Database
+from gateway.database.queries import statement
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "modelgate"
 _RETRY_SECONDS = 0.5
+# A connection can be dead without anybody saying so, and what is kept would be trusted on and on.
+_PROBE_SECONDS = 1.0
 
 OnNotice = Callable[[str], None]
 
@@ -65,7 +68,7 @@ class Notices:
                 self.connected = True
                 self._tell("")
                 tried.set()
-                await lost.wait()
+                await _until_lost(connection, lost)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError) as error:
                 logger.info("Not listening for changes for the moment: %s", error)
             finally:
@@ -81,3 +84,12 @@ class Notices:
     def _tell(self, payload: str) -> None:
         for subscriber in self._subscribers:
             subscriber(payload)
+
+
+async def _until_lost(connection: asyncpg.Connection[Any], lost: asyncio.Event) -> None:
+    """Return when the connection has ended. Raises asyncio.TimeoutError where it does not answer within a second."""
+    while not lost.is_set():
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(lost.wait(), _PROBE_SECONDS)
+            return
+        await connection.execute(statement("probe"), timeout=_PROBE_SECONDS)

@@ -102,6 +102,9 @@ class BuiltinEmbedder:
         model = await self._loaded()
         return EmbeddingSpace(provider="builtin", model=_MODEL, dimensions=model.dimensions)
 
+    def fills(self, space: EmbeddingSpace) -> bool:
+        return (space.provider, space.model) == ("builtin", _MODEL)
+
     async def health(self) -> EmbedderHealth:
         try:
             await self._loaded()

@@ -97,6 +97,10 @@ class Embedder(Protocol):
         """The space of this embedder's vectors; the first call asks the model for its dimensions."""
         ...
 
+    def fills(self, space: EmbeddingSpace) -> bool:
+        """Whether its vectors belong to `space`, as far as can be said without asking the model."""
+        ...
+
     async def health(self) -> EmbedderHealth:
         """Asks once, without retrying; never raises for an embedder that is down."""
         ...

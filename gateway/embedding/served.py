@@ -79,6 +79,15 @@ class ServedEmbedder(ABC):
             query_prefix=self._traits.query_prefix,
         )
 
+    def fills(self, space: EmbeddingSpace) -> bool:
+        traits = self._traits
+        return (space.provider, space.model, space.document_prefix, space.query_prefix) == (
+            self.provider,
+            self._model,
+            traits.document_prefix,
+            traits.query_prefix,
+        )
+
     async def health(self) -> EmbedderHealth:
         started = time.perf_counter()
         try:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.database.pool import Database
+from gateway.database.pool import Database, Row
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.choice import choose_embedder
 from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors
@@ -59,6 +59,7 @@ class Spaces:
         self._failed_at = 0.0
         self._has_served = False
         self._overtaken = False
+        self._trusts_known = True
         self._outdated: int | None = None
 
     async def wanted(self) -> StoredSpace:
@@ -81,10 +82,7 @@ class Spaces:
             row = await self._database.fetchrow("active_space")
             if row is None:
                 return await self.wanted()
-            space = EmbeddingSpace(
-                row["provider"], row["model"], row["dimensions"], row["document_prefix"], row["query_prefix"]
-            )
-            self._serving = StoredSpace(row["id"], space)
+            self._serving = StoredSpace(row["id"], _space(row))
         if self._wanted is not None and not self._overtaken:
             self._overtaken = self._has_served and self._serving.id != self._wanted.id
             self._has_served = self._serving.id == self._wanted.id
@@ -99,17 +97,17 @@ class Spaces:
         """Vectors in the wanted space: float32, shape (len(texts), d)."""
         if self._overtaken:
             return await (await self._former_embedder((await self.serving()).space)).embed_documents(texts)
-        return await self.embedder.embed_documents(texts)
+        vectors = await self.embedder.embed_documents(texts)
+        if self._wanted is not None and vectors.shape[1] != self._wanted.space.dimensions:
+            raise self._changed(self._wanted, vectors.shape[1])
+        return vectors
 
     async def embed_query(self, text: str) -> QueryVector:
         """The query in the space that serves. Raises EmbeddingError when its embedder cannot say."""
         stored = await self.serving()
         vector = await self._cache.vector(stored.id, text, await self._embedder_of(stored))
         if vector.shape != (stored.space.dimensions,):
-            raise BadVectorError(
-                f"The model {stored.space.model} gave {vector.shape[0]} dimensions where the catalogue has "
-                f"{stored.space.dimensions}; restart the gateway, which then embeds the catalogue anew."
-            )
+            raise self._changed(stored, vector.shape[0])
         return QueryVector(stored, vector)
 
     async def swap(self) -> None:
@@ -141,7 +139,20 @@ class Spaces:
         if self._former is not None:
             await self._former[1].aclose()
 
+    def _changed(self, stored: StoredSpace, dimensions: int) -> BadVectorError:
+        """The model is another one under the name it had: from now on its space is what it says, not what was known."""
+        self._wanted = None
+        self._trusts_known = False
+        return BadVectorError(
+            f"The model {stored.space.model} now gives {dimensions} dimensions where the catalogue has "
+            f"{stored.space.dimensions}; the catalogue is about to be embedded anew, try again after that."
+        )
+
     async def _learn(self) -> EmbeddingSpace:
+        row = await self._database.fetchrow("active_space") if self._trusts_known else None
+        if row is not None and self.embedder.fills(known := _space(row)) and known.key == row["key"]:
+            # The model would say the same again, at the price of an embedding.
+            return known
         if self._failure is not None and time.monotonic() - self._failed_at < _FAILURE_SECONDS:
             raise type(self._failure)(self._failure.message)
         try:
@@ -197,3 +208,7 @@ class Spaces:
             if former is not None:
                 await former[1].aclose()
         return self._former[1]
+
+
+def _space(row: Row) -> EmbeddingSpace:
+    return EmbeddingSpace(row["provider"], row["model"], row["dimensions"], row["document_prefix"], row["query_prefix"])

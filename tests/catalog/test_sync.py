@@ -176,6 +176,16 @@ async def test_each_text_is_embedded_once_and_nothing_twice(
     assert len(embedder.embedded) == 3
 
 
+async def test_another_process_that_syncs_what_has_not_changed_asks_the_embedder_nothing(
+    served_settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    server = await add_listed(served, tmp_path, tool("search", "Find things"))
+    embedder.clear()
+    async with open_parts(served_settings) as parts:
+        report = await parts.sync.run((await tenant_by_slug(parts.database)).id, server.id)
+    assert (report.embedded, embedder.embedded) == (0, [])
+
+
 async def test_a_server_is_synced_once_at_a_time(parts: Parts, settings: Settings) -> None:
     tenant = await tenant_by_slug(parts.database)
     spec = raw("silent")

@@ -194,6 +194,21 @@ async def test_another_model_takes_over_without_a_window_of_no_results(
             assert (await parts.spaces.serving()).space.model == "other-model"
 
 
+async def test_a_model_that_has_other_dimensions_under_its_old_name_is_a_new_space(
+    served_settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await add_listed(served, tmp_path, *TOOLS)
+    embedder.dimensions = 128
+    async with open_parts(served_settings) as parts:
+        outcome = await find(parts)
+        assert "now gives 128 dimensions where the catalogue has 256" in outcome.notice
+        assert [found.name for found in outcome.tools] == ["calculator"]
+        assert await VectorFiller(parts.database, parts.spaces).fill() == len(TOOLS)
+        outcome = await find(parts, "what will the weather be")
+        assert (outcome.notice, [found.name for found in outcome.tools]) == ("", ["get_weather"])
+        assert (await parts.spaces.serving()).space.dimensions == 128
+
+
 async def test_a_gateway_with_the_former_settings_follows_and_does_not_switch_back(
     settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:

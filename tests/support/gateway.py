@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -37,9 +38,9 @@ class RunningGateway:
     async def post(self, body: Any, **headers: str) -> httpx2.Response:
         """One plain POST to /mcp with the key; `body` is sent as JSON, bytes as they are."""
         sent = {"X-API-Key": self.key, "Content-Type": "application/json", **headers}
-        if isinstance(body, bytes):
-            return await self.http.post("/mcp", content=body, headers=sent)
-        return await self.http.post("/mcp", json=body, headers=sent)
+        # In ASCII, so that lone surrogates can be sent, too.
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.http.post("/mcp", content=content, headers=sent)
 
     async def request(self, method: str, params: Any = None, **headers: str) -> Any:
         """The whole JSON-RPC response to one request."""

@@ -1,0 +1,34 @@
+"""Which Host headers name this gateway: a page of another site must not reach it under a name of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from gateway.settings import ServerSettings
+
+_LOOPBACK_NAMES = {"localhost"}
+
+
+class Hosts:
+    """Loopback, the address listened on, and what `server.allowed_hosts` names; `*` there is any."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._hosts = {host.lower() for host in settings.allowed_hosts} | {settings.host.lower()}
+
+    def is_ours(self, host: str) -> bool:
+        """Whether `host`, in lower case and with a port or without, is a name of this gateway."""
+        if "*" in self._hosts or host in self._hosts:
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name in self._hosts or name in _LOOPBACK_NAMES or _is_loopback(name)
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

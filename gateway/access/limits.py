@@ -1,0 +1,144 @@
+"""What keys may use up: requests a minute, calls at the same time, calls a day."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+
+from gateway.access.caller import Caller
+from gateway.database.pool import Database
+from gateway.errors import DatabaseError, LimitError
+
+_MINUTE = 60.0
+# A process takes one part in this many of a day's budget at a time.
+_SHARE = 100
+_KEPT_DAYS = 31
+
+
+@dataclass(slots=True)
+class _Day:
+    """Calls of a key on one day that this process has taken out of the budget and not made yet."""
+
+    day: date
+    left: int = 0
+    taking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Limiter:
+    """Counts what keys use.
+
+    Requests and concurrent calls are counted in each process for itself. The budget of a day is shared and never
+    exceeded: a process takes a hundredth of it at a time (of a budget below 200 a single call) out of the database, and
+    gives back what it has not used when `write` is called. Calls that a killed process had taken are lost for the day.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        """`clock` gives seconds for the limit of a minute, `now` the time of day."""
+        self._database = database
+        self._clock = clock
+        self._now = now
+        self._requests: dict[int, deque[float]] = {}
+        self._running: Counter[int] = Counter()
+        self._days: dict[tuple[int, int], _Day] = {}
+        self._trimmed: date | None = None
+
+    def count_request(self, caller: Caller) -> None:
+        """Count one request. Raises LimitError where the last minute has seen as many as the key may make."""
+        limit = caller.limits.requests_per_minute
+        if limit is None:
+            return
+        now = self._clock()
+        times = self._requests.setdefault(caller.key_id, deque())
+        while times and times[0] <= now - _MINUTE:
+            times.popleft()
+        if len(times) >= limit:
+            raise LimitError(
+                f"This API key may make {limit} requests a minute, and has; wait, then go on.",
+                "requests_per_minute",
+                max(1, math.ceil(times[-limit] + _MINUTE - now)),
+            )
+        times.append(now)
+
+    @contextlib.asynccontextmanager
+    async def call(self, caller: Caller) -> AsyncIterator[None]:
+        """Count one call of a tool, for as long as it takes.
+
+        Raises LimitError where the key has as many calls under way as it may have, or its budget of the day is spent.
+        """
+        at_once = caller.limits.concurrent_calls
+        if at_once is not None and self._running[caller.key_id] >= at_once:
+            raise LimitError(
+                f"This API key may have {at_once} calls under way at the same time, and has; wait for one to end.",
+                "concurrent_calls",
+                1,
+            )
+        self._running[caller.key_id] += 1
+        try:
+            if caller.limits.calls_per_day is not None:
+                await self._spend(caller, caller.limits.calls_per_day)
+            yield
+        finally:
+            self._running[caller.key_id] -= 1
+            if not self._running[caller.key_id]:
+                del self._running[caller.key_id]
+
+    async def write(self) -> None:
+        """Give back what was taken and not used. Raises DatabaseError; what is left is given back the next time."""
+        today = self._now().date()
+        for key, day in list(self._days.items()):
+            await self._give_back(*key, day)
+            if day.day != today:
+                self._days.pop(key, None)
+        # A minute without a request leaves nothing to count.
+        past = self._clock() - _MINUTE
+        self._requests = {key: times for key, times in self._requests.items() if times and times[-1] > past}
+        if self._trimmed != today:
+            await self._database.execute("trim_key_usage", today - timedelta(days=_KEPT_DAYS))
+            self._trimmed = today
+
+    async def _spend(self, caller: Caller, limit: int) -> None:
+        now = self._now()
+        key = (caller.tenant_id, caller.key_id)
+        day = self._days.get(key)
+        if day is None or day.day != now.date():
+            day = self._days[key] = _Day(now.date())
+        if day.left <= 0:
+            async with day.taking:
+                if day.left <= 0:
+                    share = max(1, limit // _SHARE)
+                    day.left += await self._database.fetchval("take_key_calls", *key, day.day, share, limit)
+                if day.left <= 0:
+                    raise _spent(limit, now)
+                day.left -= 1
+                return
+        day.left -= 1
+
+    async def _give_back(self, tenant_id: int, key_id: int, day: _Day) -> None:
+        left, day.left = day.left, 0
+        if not left:
+            return
+        try:
+            await self._database.execute("return_key_calls", tenant_id, key_id, day.day, left)
+        except DatabaseError:
+            day.left += left
+            raise
+
+
+def _spent(limit: int, now: datetime) -> LimitError:
+    midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), timezone.utc)
+    return LimitError(
+        f"This API key may make {limit} calls a day, and has; the next day begins at 00:00 UTC.",
+        "calls_per_day",
+        max(1, math.ceil((midnight - now).total_seconds())),
+    )

@@ -1,0 +1,132 @@
+"""Rules: what a role lets be seen of a tool, a name pattern, a server or a category."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.access.roles import Visibility, check_visibility, overtaken, publish
+from gateway.database.pool import Database
+from gateway.errors import ConflictError, InvalidInputError, NotFoundError
+
+_PATTERN_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a rule is about: exactly one of these. In `pattern`, `*` stands for any characters; case does not count."""
+
+    tool_id: int | None = None
+    pattern: str | None = None
+    server_id: int | None = None
+    category: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [field for field in (self.tool_id, self.pattern, self.server_id, self.category) if field is not None]
+        if len(given) != 1:
+            raise InvalidInputError("A rule is about exactly one of tool, pattern, server and category.")
+        for text in (self.pattern, self.category):
+            if text is not None and (not text or len(text) > _PATTERN_LENGTH or not text.isprintable()):
+                raise InvalidInputError(f"A pattern or category has to be 1 to {_PATTERN_LENGTH} printable characters.")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule with the names of its target; `tool_removed` says that the tool is not listed by its server just now."""
+
+    id: int
+    role_id: int
+    target: Target
+    visibility: Visibility
+    version: int
+    tool_name: str | None
+    tool_removed: bool
+    server_name: str | None
+
+    @property
+    def about(self) -> str:
+        """The target in words."""
+        return told(self.tool_name, self.target.pattern, self.server_name, self.target.category)
+
+
+async def set_rule(
+    database: Database,
+    tenant_id: int,
+    role_id: int,
+    visibility: Visibility,
+    *,
+    tool_id: int | None = None,
+    pattern: str | None = None,
+    server_id: int | None = None,
+    category: str | None = None,
+) -> int:
+    """Say what a role sees of exactly one target; a rule about the same target is replaced. Returns the rule's id.
+
+    Raises InvalidInputError, and NotFoundError for a role, tool or server that this tenant does not have.
+    """
+    check_visibility(visibility)
+    target = Target(tool_id, pattern, server_id, category)
+    try:
+        async with database.transaction() as transaction:
+            rule_id: int = await transaction.fetchval(
+                "upsert_rule",
+                tenant_id,
+                role_id,
+                target.tool_id,
+                target.pattern,
+                target.server_id,
+                target.category,
+                visibility,
+            )
+            await publish(transaction, tenant_id, role_id=role_id)
+    except ConflictError:
+        raise NotFoundError("There is no such role, tool or server in this tenant.") from None
+    return rule_id
+
+
+async def change_rule(database: Database, tenant_id: int, rule_id: int, version: int, visibility: Visibility) -> int:
+    """Change what a rule that is still at `version` says, and return its new version.
+
+    Raises NotFoundError, and ConflictError when someone else changed it meanwhile.
+    """
+    check_visibility(visibility)
+    async with database.transaction() as transaction:
+        row = await transaction.fetchrow("update_rule", tenant_id, rule_id, version, visibility)
+        if row is None:
+            raise await overtaken(transaction, "rule", tenant_id, rule_id, version)
+        await publish(transaction, tenant_id, role_id=row["role_id"])
+    return int(row["version"])
+
+
+async def delete_rule(database: Database, tenant_id: int, rule_id: int, version: int | None = None) -> None:
+    """Delete a rule; with a `version`, only if it is still at that. Raises as `change_rule`."""
+    async with database.transaction() as transaction:
+        role_id: int | None = await transaction.fetchval("delete_rule", tenant_id, rule_id, version)
+        if role_id is None:
+            raise await overtaken(transaction, "rule", tenant_id, rule_id, version)
+        await publish(transaction, tenant_id, role_id=role_id)
+
+
+async def list_rules(database: Database, tenant_id: int, role_id: int) -> list[Rule]:
+    """The rules of a role or profile, the more specific first."""
+    return [
+        Rule(
+            id=row["id"],
+            role_id=row["role_id"],
+            target=Target(row["tool_id"], row["pattern"], row["server_id"], row["category"]),
+            visibility=row["visibility"],
+            version=row["version"],
+            tool_name=row["tool_name"],
+            tool_removed=bool(row["tool_removed"]),
+            server_name=row["server_name"],
+        )
+        for row in await database.fetch("list_rules", tenant_id, role_id)
+    ]
+
+
+def told(tool: str | None, pattern: str | None, server: str | None, category: str | None) -> str:
+    """A target in words."""
+    if tool is not None:
+        return f"tool {tool}"
+    if pattern is not None:
+        return f"pattern {pattern}"
+    return f"server {server}" if server is not None else f"category {category}"

@@ -1,0 +1,3 @@
+-- name: probe
+-- Whether the connection that hears of changes still stands.
+SELECT 1

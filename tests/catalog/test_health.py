@@ -1,0 +1,165 @@
+"""Servers are looked after: what came of it stands on their records."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from gateway.access.tenants import tenant_by_slug
+from gateway.app import Parts
+from gateway.catalog.health import Health
+from gateway.catalog.server import NewServer, ServerRecord
+from gateway.catalog.tuning import Tuning
+from gateway.errors import InvalidInputError
+from gateway.settings import UpstreamSettings
+from tests.support.gateway import add_local_mcp
+
+RAW = Path(__file__).parents[1] / "upstream" / "servers" / "raw.py"
+
+
+@pytest.fixture
+async def health(parts: Parts) -> AsyncIterator[Health]:
+    kept = Health(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
+    yield kept
+    await kept.aclose()
+
+
+@pytest.fixture
+async def tenant_id(parts: Parts) -> int:
+    return (await tenant_by_slug(parts.database)).id
+
+
+async def add_raw(parts: Parts, tenant_id: int, name: str, mode: str = "handshake") -> int:
+    args = ("-I", "-S", str(RAW), mode)
+    return await parts.servers.add(tenant_id, NewServer(name, "stdio", command=sys.executable, args=args))
+
+
+async def record(parts: Parts, tenant_id: int, name: str) -> ServerRecord:
+    return await parts.servers.named(tenant_id, name)
+
+
+async def until(parts: Parts, tenant_id: int, name: str, **expected: Any) -> ServerRecord:
+    with anyio.fail_after(20):
+        while True:
+            found = await record(parts, tenant_id, name)
+            if all(getattr(found, key) == value for key, value in expected.items()):
+                return found
+            await anyio.sleep(0.02)
+
+
+async def changed(parts: Parts, tenant_id: int, name: str, key: str, before: object) -> None:
+    with anyio.fail_after(20):
+        while True:
+            if getattr(await record(parts, tenant_id, name), key) != before:
+                return
+            await anyio.sleep(0.02)
+
+
+async def test_a_check_says_how_each_server_does(parts: Parts, tenant_id: int, health: Health) -> None:
+    await add_raw(parts, tenant_id, "Good")
+    await add_raw(parts, tenant_id, "Bad", "exit")
+    before = datetime.now(timezone.utc) - timedelta(seconds=5)
+    await health.look()
+    good = await until(parts, tenant_id, "Good", health="connected")
+    assert good.latency_ms is not None
+    assert good.latency_ms > 0
+    assert good.last_seen_at is not None
+    assert good.last_seen_at > before
+    assert good.last_error is None
+    bad = await until(parts, tenant_id, "Bad", health="failing")
+    assert bad.last_error is not None
+    assert "exited with code 7" in bad.last_error
+    assert bad.last_seen_at is None
+
+
+async def test_a_server_that_hangs_holds_up_no_other(parts: Parts, tenant_id: int, health: Health) -> None:
+    await add_raw(parts, tenant_id, "Hangs", "silent")
+    await add_raw(parts, tenant_id, "Good")
+    await health.look()
+    await until(parts, tenant_id, "Good", health="connected")
+    assert (await record(parts, tenant_id, "Hangs")).checked_at is None
+
+
+async def test_a_server_that_is_switched_off_is_left_alone(parts: Parts, tenant_id: int, health: Health) -> None:
+    off = await add_raw(parts, tenant_id, "Off")
+    await parts.servers.set_enabled(tenant_id, off, False)
+    await add_raw(parts, tenant_id, "On")
+    await health.look()
+    await until(parts, tenant_id, "On", health="connected")
+    assert (await record(parts, tenant_id, "Off")).checked_at is None
+    assert parts.pool.status(off).state == "idle"
+
+
+async def test_a_child_that_is_stopped_while_idle_is_not_started_for_a_check(
+    parts: Parts, tenant_id: int, health: Health
+) -> None:
+    server_id = await add_raw(parts, tenant_id, "Idle")
+    await parts.servers.tune(tenant_id, server_id, Tuning(idle_stop_seconds=60))
+    await health.look()
+    await until(parts, tenant_id, "Idle", health="idle")
+    assert parts.pool.status(server_id).state == "idle"
+
+
+async def test_a_server_is_synced_again_when_it_is_due(
+    parts: Parts, tenant_id: int, tmp_path: Path, health: Health
+) -> None:
+    server_id = await add_local_mcp(parts, tmp_path)
+    first = (await record(parts, tenant_id, "Local MCP")).synced_at
+    await health.look()
+    await until(parts, tenant_id, "Local MCP", health="connected")
+    assert (await record(parts, tenant_id, "Local MCP")).synced_at == first
+    await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0.001))
+    await health.look()
+    await changed(parts, tenant_id, "Local MCP", "synced_at", first)
+
+
+async def test_the_first_sync_is_made_by_hand(parts: Parts, tenant_id: int, tmp_path: Path, health: Health) -> None:
+    server_id = await add_local_mcp(parts, tmp_path, sync=False)
+    await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0.001))
+    await health.look()
+    found = await until(parts, tenant_id, "Local MCP", health="connected")
+    assert found.synced_at is None
+
+
+async def test_looking_goes_on_by_itself(parts: Parts, tenant_id: int) -> None:
+    await add_raw(parts, tenant_id, "Good")
+    often: UpstreamSettings = replace(parts.settings.upstream, check_every_seconds=0.05)
+    health = Health(parts.database, parts.servers, parts.pool, parts.sync, often)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(health.run)
+        first = (await until(parts, tenant_id, "Good", health="connected")).checked_at
+        await changed(parts, tenant_id, "Good", "checked_at", first)
+        tasks.cancel_scope.cancel()
+
+
+async def test_how_a_server_is_used_can_be_tuned(parts: Parts, tenant_id: int) -> None:
+    server_id = await add_raw(parts, tenant_id, "Good")
+    tuning = Tuning(call_timeout_seconds=5, max_calls_in_flight=2, session="per_client", idle_stop_seconds=9)
+    await parts.servers.tune(tenant_id, server_id, tuning)
+    spec = await parts.servers.spec(tenant_id, server_id)
+    assert (spec.call_timeout, spec.max_calls, spec.session, spec.idle_stop_seconds) == (5, 2, "per_client", 9)
+    assert spec.list_timeout == parts.settings.upstream.list_timeout_seconds
+    assert (await record(parts, tenant_id, "Good")).tuning == tuning
+
+
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        Tuning(call_timeout_seconds=0),
+        Tuning(call_timeout_seconds=float("nan")),
+        Tuning(max_calls_in_flight=0),
+        Tuning(idle_stop_seconds=-1),
+        Tuning(sync_every_seconds=float("inf")),
+    ],
+)
+async def test_tuning_that_cannot_be_is_refused(parts: Parts, tenant_id: int, tuning: Tuning) -> None:
+    server_id = await add_raw(parts, tenant_id, "Good")
+    with pytest.raises(InvalidInputError, match="has to be from"):
+        await parts.servers.tune(tenant_id, server_id, tuning)

@@ -1,0 +1,114 @@
+"""A tenant that has one of everything, all with the same id, names and hashes, so that any parameter points at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import asyncpg
+from pgvector import HalfVector
+
+from gateway.database.queries import statement
+
+ID = 424_242
+NAME = "thing"
+# Stands in every row of the owner's that has room for it, and is never a parameter.
+MARK = "belongs to the owner"
+HASH = b"\x07" * 32
+DIMENSIONS = 4
+VECTOR = HalfVector([0.5] * DIMENSIONS)
+SPACE = 1
+
+
+@dataclass(frozen=True)
+class Owned:
+    """The database, the tenant that owns everything in it, and one that owns nothing."""
+
+    connection: asyncpg.Connection[Any]
+    owner: int
+    stranger: int
+
+    async def everything(self) -> str:
+        """All that is the owner's, as text; equal while nothing of it has changed."""
+        found = []
+        for table in await tenant_tables(self.connection):
+            rows = await self.connection.fetch(
+                f"SELECT t::text FROM {table} t WHERE tenant_id = $1 ORDER BY 1", self.owner
+            )
+            found.append(f"{table}: {[row[0] for row in rows]}")
+        found.append(str(await self.connection.fetchrow("SELECT * FROM tenants WHERE id = $1", self.owner)))
+        return "\n".join(found)
+
+
+async def tenant_tables(connection: asyncpg.Connection[Any]) -> list[str]:
+    """Tables with rows of tenants; partitions are seen through their parents."""
+    rows = await connection.fetch(
+        "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' "
+        "WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace ORDER BY 1"
+    )
+    return [row[0] for row in rows]
+
+
+async def fill(connection: asyncpg.Connection[Any]) -> Owned:
+    """Make both tenants, and what the owner has."""
+    insert = connection.execute
+    await insert(
+        "INSERT INTO tenants (id, slug, name) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3)", ID, f"{NAME}s", MARK
+    )
+    stranger = await connection.fetchval(
+        "INSERT INTO tenants (slug, name) VALUES ('stranger', 'Stranger') RETURNING id"
+    )
+    await insert(
+        "INSERT INTO servers (tenant_id, id, name, slug, description, transport, url) OVERRIDING SYSTEM VALUE "
+        "VALUES ($1, $1, $2, $2, $3, 'http', 'http://127.0.0.1:9/mcp')",
+        ID,
+        NAME,
+        MARK,
+    )
+    await insert(
+        "INSERT INTO tools (tenant_id, id, server_id, name, exposed_name, category, definition, content_hash, "
+        "term_count) OVERRIDING SYSTEM VALUE VALUES ($1, $1, $1, $2, $2, $2, $3, $4, 1)",
+        ID,
+        NAME,
+        f'{{"name": "{NAME}", "description": "{MARK}", "inputSchema": {{"type": "object"}}}}',
+        HASH,
+    )
+    await insert("INSERT INTO tool_terms (tenant_id, lexeme, tool_id, count) VALUES ($1, $2, $1, 1)", ID, NAME)
+    space = await connection.fetchval(statement("register_space"), "key", "p", "m", DIMENSIONS, "", "")
+    assert space == SPACE
+    await insert("UPDATE embedding_spaces SET active = true")
+    await insert(statement("upsert_embedding"), ID, ID, SPACE, HASH, VECTOR, VECTOR, VECTOR)
+    for role_id, kind, mode in ((ID, "role", None), (ID + 1, "profile", "all")):
+        await insert(
+            "INSERT INTO roles (tenant_id, id, name, description, default_visibility, kind, list_mode) "
+            "OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, 'ALLOW', $5, $6)",
+            ID,
+            role_id,
+            NAME,
+            MARK,
+            kind,
+            mode,
+        )
+    await insert(
+        "INSERT INTO role_rules (tenant_id, id, role_id, pattern, visibility) OVERRIDING SYSTEM VALUE "
+        "VALUES ($1, $1, $1, $2, 'ALLOW')",
+        ID,
+        NAME,
+    )
+    await insert(statement("refresh_role_tools"), ID, None, None)
+    await insert(
+        "INSERT INTO api_keys (tenant_id, id, name, hash, hint, note) OVERRIDING SYSTEM VALUE "
+        "VALUES ($1, $1, $2, $3, $2, $4)",
+        ID,
+        NAME,
+        HASH,
+        MARK,
+    )
+    await insert("INSERT INTO api_key_roles (tenant_id, key_id, role_id) VALUES ($1, $1, $1)", ID)
+    today = datetime.now(timezone.utc).date()
+    for day in (today, today - timedelta(days=1)):
+        await insert(
+            "INSERT INTO key_usage (tenant_id, key_id, day, calls, granted) VALUES ($1, $1, $2, 1, 1)", ID, day
+        )
+    return Owned(connection, ID, stranger)

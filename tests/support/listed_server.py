@@ -1,0 +1,51 @@
+"""A stdio MCP server in bare Python that lists whatever a JSON file holds, read anew for each listing.
+
+The file holds `{"tools": [...]}`, and may hold `"line"`, which is written in place of the answer to tools/list, and
+`"page"`, the number of tools on a page. A call answers with the name and arguments that arrived.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+FILE = Path(sys.argv[1])
+
+
+def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    if method == "initialize":
+        info = {"name": "listed", "version": "1"}
+        return {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}
+    if method == "ping":
+        return {}
+    if method == "tools/list":
+        held = json.loads(FILE.read_text(encoding="utf-8"))
+        tools, start = held["tools"], int(params.get("cursor", 0))
+        end = start + held.get("page", len(tools))
+        return {"tools": tools[start:end], **({"nextCursor": str(end)} if end < len(tools) else {})}
+    if method == "tools/call":
+        text = json.dumps({"name": params["name"], "arguments": params.get("arguments")})
+        return {"content": [{"type": "text", "text": text}]}
+    return None
+
+
+def main() -> None:
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "id" not in message:
+            continue
+        held = json.loads(FILE.read_text(encoding="utf-8"))
+        if message["method"] == "tools/list" and "line" in held:
+            print(held["line"], flush=True)
+            continue
+        result = result_of(message["method"], message.get("params") or {})
+        answer: dict[str, Any] = {"result": result}
+        if result is None:
+            answer = {"error": {"code": -32601, "message": "Method not found"}}
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -98,9 +98,30 @@ class InvalidInputError(ModelGateError):
     """An argument is missing or has a value it may not have."""
 
 
+class AuditUnavailableError(ModelGateError):
+    """The trace of calls cannot be written, and without it nothing may be done; tell the gateway's administrator."""
+
+
 class AccessError(ModelGateError):
     """The caller may not do this."""
 
 
 class CredentialError(AccessError):
     """The request carries no API key that is in force."""
+
+
+class RoleMissingError(AccessError):
+    """The sign-in is valid, but no role goes with it."""
+
+
+class LimitError(AccessError):
+    """A limit of the API key is reached; `limit` is its name, `retry_after` the seconds (at least 1) until it is not."""
+
+    def __init__(self, message: str, limit: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.retry_after = retry_after
+
+
+class SignInUnavailableError(ModelGateError):
+    """The OpenID provider does not answer; try again in a moment."""

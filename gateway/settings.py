@@ -69,9 +69,15 @@ class EmbedderSettings:
 
 @dataclass(frozen=True, slots=True)
 class McpSettings:
-    """How tools are named to clients."""
+    """How tools are named to clients, and what is passed on to them.
+
+    `max_result_bytes` is the size of one upstream result as JSON, `question_seconds` the time that a client has to
+    answer what an upstream server asks.
+    """
 
     names: Literal["slug", "path"] = "slug"
+    max_result_bytes: int = field(default=1024 * 1024, metadata=_at_least(1024))
+    question_seconds: float = field(default=300.0, metadata=_at_least(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,11 @@ class SearchSettings:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """Limits towards upstream servers; a server may have its own."""
+    """Limits towards upstream servers; a server may have its own.
+
+    Every `check_every_seconds` each server is asked whether it is there, every `sync_every_seconds` for its tools; 0 is
+    never.
+    """
 
     connect_timeout_seconds: float = field(default=10.0, metadata=_at_least(0.1))
     list_timeout_seconds: float = field(default=30.0, metadata=_at_least(0.1))
@@ -93,7 +103,79 @@ class UpstreamSettings:
     max_calls_in_flight: int = field(default=32, metadata=_at_least(1))
     failures_before_pause: int = field(default=5, metadata=_at_least(1))
     pause_seconds: float = field(default=30.0, metadata=_at_least(0))
+    check_every_seconds: float = field(default=30.0, metadata=_at_least(0))
+    sync_every_seconds: float = field(default=3600.0, metadata=_at_least(0))
     max_message_bytes: int = field(default=32 * 1024 * 1024, metadata=_at_least(1024))
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """How people who run the gateway are let in, and what they may do through its API."""
+
+    public_url: str = ""
+    session_hours: float = field(default=12.0, metadata=_at_least(0.1))
+    session_idle_minutes: float = field(default=120.0, metadata=_at_least(1))
+    allow_stdio: bool = False
+    openid_issuer: str = ""
+    openid_client_id: str = ""
+    openid_client_secret: str = field(default="", metadata=SECRET)
+    openid_scopes: str = "openid profile email"
+    openid_claim: str = "groups"
+    openid_roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """What upstream servers may be, and what is done about tools that try to instruct the model.
+
+    `commands` are names or absolute paths; empty: any. `allowed_networks` are addresses and networks in CIDR form that
+    are open whatever `private_addresses` says, but never those at which clouds hand out credentials.
+    """
+
+    commands: tuple[str, ...] = ()
+    https_only: bool = False
+    private_addresses: Literal["allow", "loopback", "deny"] = "allow"
+    allowed_networks: tuple[str, ...] = ()
+    poisoning: Literal["flag", "quarantine", "off"] = "flag"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What the trace of calls, searches and changes holds, and for how long.
+
+    `redact_pointers` are JSON pointers into the arguments of calls, `*` for any one step; `redact_patterns` regular
+    expressions for secrets beside the known kinds.
+    """
+
+    fail_closed: bool = False
+    retention_days: int = field(default=365, metadata=_at_least(0))
+    queue_events: int = field(default=10_000, metadata=_at_least(1))
+    queries: Literal["text", "hash"] = "text"
+    arguments: bool = True
+    argument_bytes: int = field(default=4096, metadata=_at_least(0))
+    redact_pointers: tuple[str, ...] = ()
+    redact_patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OauthSettings:
+    """Access tokens of an OpenID provider at /mcp, beside API keys; an empty `issuer` is none.
+
+    `resource` is the public URL of /mcp, taken from the request where empty. `role_map` maps values of `roles_claim` to
+    roles of `tenant`, each entry "group=role"; without a mapping the values are names of roles. `default_roles` are for
+    everyone who signs in.
+    """
+
+    issuer: str = ""
+    audience: tuple[str, ...] = ()
+    resource: str = ""
+    jwks_url: str = ""
+    tenant: str = "default"
+    roles_claim: str = "groups"
+    role_map: tuple[str, ...] = ()
+    default_roles: tuple[str, ...] = ()
+    clock_skew_seconds: float = field(default=60.0, metadata={"minimum": 0.0, "maximum": 600.0})
+    keys_max_age_seconds: float = field(default=300.0, metadata=_at_least(10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +188,10 @@ class Settings:
     mcp: McpSettings = field(default_factory=McpSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
+    oauth: OauthSettings = field(default_factory=OauthSettings)
+    guards: GuardSettings = field(default_factory=GuardSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
     @property
     def data_dir(self) -> Path:
@@ -229,6 +315,11 @@ def _value(section: str, key: str, raw: Any, where: str) -> Any:
         if not isinstance(raw, str):
             raise SettingsError(f"{where}: {section}.{key} has to be a string{told}.")
         return raw
+    if kind is bool:
+        flag = {"true": True, "false": False}.get(raw.lower()) if isinstance(raw, str) else raw
+        if not isinstance(flag, bool):
+            raise SettingsError(f"{where}: {section}.{key} has to be true or false{told}.")
+        return flag
     word = "a whole number" if kind is int else "a number"
     try:
         number = kind(raw) if isinstance(raw, str) else raw

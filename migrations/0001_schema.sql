@@ -24,7 +24,7 @@ CREATE TABLE servers (
     command text CHECK ((command IS NOT NULL) = (transport = 'stdio')),
     args text[] NOT NULL DEFAULT '{}',
     cwd text,
-    url text CHECK ((url IS NOT NULL) = (transport IN ('http', 'sse'))),
+    url text CONSTRAINT servers_url_check CHECK ((url IS NOT NULL) = (transport IN ('http', 'sse'))),
     -- Environment variables and headers, sealed: they hold secrets.
     sealed_secrets bytea,
     -- Limits that differ from the gateway's, by the name of the setting.

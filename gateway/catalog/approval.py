@@ -49,7 +49,9 @@ def judge(
     """
     if before is not None and before.quarantine == BY_HAND:
         return before
-    approved, by_hand, quarantine = (None, False, None) if before is None else (before.approved_hash, before.by_hand, None)
+    approved, by_hand, quarantine = (
+        (None, False, None) if before is None else (before.approved_hash, before.by_hand, None)
+    )
     if restored:
         approved, by_hand = content_hash, True
     elif approved != content_hash:
@@ -95,14 +97,6 @@ class Approvals:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def list(
-        self, tenant_id: int, server_id: int | None = None, *, tool: str | None = None, wanted: bool = False
-    ) -> list[ToolStanding]:
-        """The tools of a server, or of all; `wanted` leaves out those that wait for nobody."""
-        return [
-            _standing(row) for row in await self._database.fetch("tool_standings", tenant_id, server_id, tool, wanted)
-        ]
-
     async def approve(
         self, tenant_id: int, server_id: int, tool: str | None = None, content_hash: str | None = None
     ) -> list[str]:
@@ -141,6 +135,14 @@ class Approvals:
         if tool is not None and not rows:
             raise NotFoundError(f"The server has no tool {tool!r}.")
         return rows
+
+    async def list(
+        self, tenant_id: int, server_id: int | None = None, *, tool: str | None = None, wanted: bool = False
+    ) -> list[ToolStanding]:
+        """The tools of a server, or of all; `wanted` leaves out those that wait for nobody."""
+        return [
+            _standing(row) for row in await self._database.fetch("tool_standings", tenant_id, server_id, tool, wanted)
+        ]
 
 
 async def store_findings(

@@ -12,7 +12,18 @@ Kind = Literal["added", "removed", "changed", "renamed"]
 _SHOWN_CHARACTERS = 300
 _KEPT_CHARACTERS = 2_000
 # Keywords that explain and do not restrict.
-_PROSE = {"description", "title", "examples", "default", "deprecated", "$comment", "$schema", "$id", "readOnly", "writeOnly"}
+_PROSE = {
+    "description",
+    "title",
+    "examples",
+    "default",
+    "deprecated",
+    "$comment",
+    "$schema",
+    "$id",
+    "readOnly",
+    "writeOnly",
+}
 # Limits that shut out values when they rise, and those that do when they fall.
 _FLOORS = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains"}
 _CEILINGS = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains"}
@@ -75,7 +86,9 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Fie
     return tuple(changes)
 
 
-def _schema(path: str, was: Mapping[str, Any], now: Mapping[str, Any], changes: list[FieldChange], *, taken: bool) -> None:
+def _schema(
+    path: str, was: Mapping[str, Any], now: Mapping[str, Any], changes: list[FieldChange], *, taken: bool
+) -> None:
     """Differences of two schemas; `taken`: of what is taken from callers, else of what is returned to them."""
     for key in _keys(was, now):
         before, after = was.get(key, _MISSING), now.get(key, _MISSING)
@@ -87,10 +100,14 @@ def _schema(path: str, was: Mapping[str, Any], now: Mapping[str, Any], changes: 
             _properties(where, before, after, changes, taken=taken, named=key == "properties")
         elif key == "required":
             _required(where, _list(before), _list(after), changes, taken=taken)
-        elif key in ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames") and both:
+        elif (
+            key in ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames") and both
+        ):
             _schema(where, before, after, changes, taken=taken)
         elif key in ("anyOf", "oneOf", "allOf", "prefixItems"):
-            _alternatives(where, _list(before), _list(after), changes, taken=taken, every=key in ("allOf", "prefixItems"))
+            _alternatives(
+                where, _list(before), _list(after), changes, taken=taken, every=key in ("allOf", "prefixItems")
+            )
         else:
             _plain(where, before, after, changes, breaking=_breaks(key, before, after, taken))
 
@@ -186,9 +203,7 @@ def _plain(path: str, before: Any, after: Any, changes: list[FieldChange], *, br
         return
     kind: Kind = "added" if before is _MISSING else "removed" if after is _MISSING else "changed"
     changes.append(
-        FieldChange(
-            path, kind, None if before is _MISSING else before, None if after is _MISSING else after, breaking
-        )
+        FieldChange(path, kind, None if before is _MISSING else before, None if after is _MISSING else after, breaking)
     )
 
 
@@ -215,7 +230,9 @@ def _escaped(step: str) -> str:
 
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return json.dumps(text, ensure_ascii=False)[1:-1] if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    return (
+        json.dumps(text, ensure_ascii=False)[1:-1] if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    )
 
 
 def _cut(value: Any) -> Any:

@@ -46,10 +46,14 @@ class Health:
                 await self.look()
                 await asyncio.sleep(self._settings.check_every_seconds)
         finally:
-            tasks = list(self._under_way.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give up what is under way."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def look(self) -> None:
         """Begin a check of every server that is not being checked, and a sync of each that is due."""

@@ -53,10 +53,10 @@ class Heard:
     """What a server said of itself at a sync, and the tools it listed that cannot be used."""
 
     skipped: Sequence[dict[str, str]]
-    instructions: str | None
-    server_info: dict[str, Any] | None
-    protocol_version: str | None
-    capabilities: dict[str, Any] | None
+    instructions: str | None = None
+    server_info: dict[str, Any] | None = None
+    protocol_version: str | None = None
+    capabilities: dict[str, Any] | None = None
 
 
 class Intake:
@@ -193,9 +193,7 @@ class Intake:
         wanted = {stored[name].id: text.hash for name, text in stale.items() if name in stored}
         if not wanted:
             return {}
-        rows = await self._database.fetch(
-            "former_texts", spec.tenant_id, space_id, list(wanted), list(wanted.values())
-        )
+        rows = await self._database.fetch("former_texts", spec.tenant_id, space_id, list(wanted), list(wanted.values()))
         return {row["tool_id"]: row["text_hash"] for row in rows}
 
     async def _scan(self, spec: ServerSpec, fresh: Sequence[ToolDefinition]) -> dict[str, tuple[Finding, ...]]:

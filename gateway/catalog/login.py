@@ -54,7 +54,9 @@ class Logins:
             credential = AuthorizationCode(
                 credential.client_id, credential.client_secret, credential.scope, metadata_url
             )
-        login = await begin_login(spec.name, spec.url or "", credential, redirect_uri, await spec.grants.load())
+        login = await begin_login(
+            spec.name, spec.url or "", credential, redirect_uri, await spec.grants.load(), spec.policy
+        )
         now = time.monotonic()
         self._pending = {state: one for state, one in self._pending.items() if one.until > now}
         if len(self._pending) >= _MAX_PENDING:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gateway.errors import InvalidInputError
 from gateway.upstream.credential import ClientCertificate, Credential, check_credential, packed, unpacked
 from gateway.upstream.openapi_document import read_document
+from gateway.upstream.policy import ORDINARY, Policy
 
 Transport = Literal["stdio", "http", "sse", "openapi"]
 
@@ -44,8 +45,8 @@ class NewServer:
         return Secrets(self.env, self.headers, self.credential, self.certificate)
 
 
-def check(server: NewServer) -> None:
-    """Raises InvalidInputError for a server that cannot be."""
+def check(server: NewServer, policy: Policy = ORDINARY) -> None:
+    """Raises InvalidInputError for a server that cannot be, or may not by the gateway's `policy`."""
     if not server.name.strip() or len(server.name) > _NAME_LENGTH or not server.name.isprintable():
         raise InvalidInputError(
             f"The server name {server.name[:_NAME_LENGTH]!r} has to be 1 to {_NAME_LENGTH} printable characters."
@@ -59,6 +60,9 @@ def check(server: NewServer) -> None:
     if server.transport == "stdio":
         if not server.command:
             raise InvalidInputError(f"The stdio server {server.name!r} needs a command.")
+        reason = policy.command_refusal(server.command, server.env)
+        if reason is not None:
+            raise InvalidInputError(f"The server {server.name!r} may not be: {reason}.")
         if server.credential is not None or server.certificate is not None:
             raise InvalidInputError(f"The stdio server {server.name!r} takes secrets in its environment only.")
         return
@@ -67,9 +71,10 @@ def check(server: NewServer) -> None:
             raise InvalidInputError(f"The OpenAPI server {server.name!r} needs a document, or the URL of one.")
         if server.document is not None:
             read_document(server.name, server.document)
-    for url in (server.url, server.document_url):
-        if url is not None or server.transport != "openapi":
-            _check_url(server.name, url or "")
+    if server.url is not None or server.transport != "openapi":
+        _check_url(server.name, server.url or "", policy)
+    if server.document_url is not None:
+        _check_url(server.name, server.document_url, policy)
     check_credential(server.credential, server.certificate)
     for header in server.headers:
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header):
@@ -106,7 +111,10 @@ class Secrets:
         )
 
 
-def _check_url(name: str, url: str) -> None:
+def _check_url(name: str, url: str, policy: Policy) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidInputError(f"The URL of {name!r} has to begin with http:// or https:// and name a host.")
+    reason = policy.url_refusal(url)
+    if reason is not None:
+        raise InvalidInputError(f"The server {name!r} may not be: {reason}.")

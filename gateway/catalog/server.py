@@ -18,6 +18,7 @@ from gateway.errors import ConflictError, NotFoundError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.credential import ClientCertificate, Credential, kind_of
 from gateway.upstream.credentials import Vault
+from gateway.upstream.policy import ORDINARY, Policy
 from gateway.upstream.spec import ServerSpec
 
 __all__ = ["NewServer", "ServerRecord", "Servers", "Transport"]
@@ -70,19 +71,25 @@ class Servers:
     """Adds, reads and removes the servers of tenants."""
 
     def __init__(
-        self, database: Database, vault: Vault, limits: UpstreamSettings, notices: Notices | None = None
+        self,
+        database: Database,
+        vault: Vault,
+        limits: UpstreamSettings,
+        notices: Notices | None = None,
+        policy: Policy = ORDINARY,
     ) -> None:
         self._database = database
         self._specs: Kept[int, ServerSpec] = Kept(notices)
         self._vault = vault
         self._limits = limits
+        self._policy = policy
 
     async def add(self, tenant_id: int, server: NewServer) -> int:
         """Add a server and return its id.
 
         Raises InvalidInputError for a server that cannot be, ConflictError when the name is taken.
         """
-        check(server)
+        check(server, self._policy)
         slug = await self._free_slug(tenant_id, server.name)
         try:
             server_id: int = await self._database.fetchval(
@@ -139,7 +146,7 @@ class Servers:
             document=server.document or (None if server.document_url else row["document"]),
             document_url=server.document_url or (None if server.document else row["document_url"]),
         )
-        check(server)
+        check(server, self._policy)
         await self._write(tenant_id, server_id, row["slug"], server)
 
     async def set_credential(
@@ -163,7 +170,7 @@ class Servers:
             document=spec.document,
             document_url=spec.document_url,
         )
-        check(server)
+        check(server, self._policy)
         await self._write(tenant_id, server_id, record.slug, server)
 
     async def tune(self, tenant_id: int, server_id: int, tuning: Tuning) -> None:
@@ -252,6 +259,7 @@ class Servers:
             session=tuning.session,
             idle_stop_seconds=tuning.idle_stop_seconds,
             prefix=row["prefix"],
+            policy=self._policy,
         )
 
     def _secrets(self, row: Row) -> Secrets:

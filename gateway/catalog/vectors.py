@@ -95,6 +95,8 @@ class VectorFiller:
                 by_tenant.setdefault(row["tenant_id"], []).append(row)
             for tenant_id, of_tenant in by_tenant.items():
                 filled += await self._fill(wanted.id, tenant_id, of_tenant)
+        if filled:
+            await self._database.execute("analyze_catalogue")
         if (await self._spaces.serving()).id != wanted.id:
             await self._spaces.swap()
             logger.info("Searches now use %s (%s).", wanted.space.model, wanted.space.provider)

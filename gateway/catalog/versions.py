@@ -69,7 +69,9 @@ class VersionRecord:
     offered: bool
 
 
-def compare_versions(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]) -> VersionDifference:
+def compare_versions(
+    before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
+) -> VersionDifference:
     """The difference of two sets of definitions, by the upstream's own tool name."""
     added = [name for name in after if name not in before]
     removed = [name for name in before if name not in after]
@@ -129,12 +131,6 @@ class Versions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def list(self, tenant_id: int, server_id: int) -> list[VersionRecord]:
-        """All versions that are kept, newest first."""
-        rows = await self._database.fetch("list_versions", tenant_id, server_id)
-        offered = next((row["version"] for row in rows if row["applied"]), None)
-        return [_record(row, offered) for row in rows]
-
     async def tools(self, tenant_id: int, server_id: int, version: int) -> list[ToolDefinition]:
         """The tools of a version as they were. Raises NotFoundError."""
         if await self._database.fetchval("version_of_server", tenant_id, server_id, version) is None:
@@ -150,6 +146,12 @@ class Versions:
         one = {tool.name: tool.raw for tool in await self.tools(tenant_id, server_id, before)}
         other = {tool.name: tool.raw for tool in await self.tools(tenant_id, server_id, after)}
         return compare_versions(one, other)
+
+    async def list(self, tenant_id: int, server_id: int) -> list[VersionRecord]:
+        """All versions that are kept, newest first."""
+        rows = await self._database.fetch("list_versions", tenant_id, server_id)
+        offered = next((row["version"] for row in rows if row["applied"]), None)
+        return [_record(row, offered) for row in rows]
 
 
 def _record(row: Row, offered: int | None) -> VersionRecord:

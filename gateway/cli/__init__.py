@@ -8,11 +8,19 @@ from pathlib import Path
 import click
 
 from gateway import __version__
+from gateway.cli.admin import admin
+from gateway.cli.audit import audit
 from gateway.cli.config import config
+from gateway.cli.connect import connect
 from gateway.cli.keys import keys
+from gateway.cli.profiles import profiles
+from gateway.cli.roles import roles
 from gateway.cli.search import search
 from gateway.cli.serve import demo, migrate, serve
 from gateway.cli.servers import servers, sync
+from gateway.cli.tenants import tenants
+from gateway.cli.tools import tools
+from gateway.cli.versions import versions
 from gateway.errors import ModelGateError
 
 
@@ -30,7 +38,24 @@ def cli(context: click.Context, config_file: Path | None) -> None:
     context.obj = config_file
 
 
-for command in (serve, demo, migrate, config, servers, sync, search, keys):
+for command in (
+    serve,
+    demo,
+    migrate,
+    config,
+    servers,
+    sync,
+    search,
+    keys,
+    audit,
+    versions,
+    tools,
+    connect,
+    admin,
+    roles,
+    profiles,
+    tenants,
+):
     cli.add_command(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from gateway.database.acting import Actor, acting_as
+from gateway.database.pool import Database, open_database
 from gateway.settings import Settings, load_settings
 from gateway.telemetry import configure_logging
 
@@ -28,7 +31,19 @@ def settings_of(context: click.Context, *, log_level: str | None = None) -> Sett
 
 
 def run(work: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
-    """Run `work` to its end, on uvloop where it exists."""
+    """Run `work` to its end, on uvloop where it exists; what it changes is done by whoever is at the command line."""
+    with acting_as(Actor("command line", _user())):
+        return _run(work)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
     if sys.platform != "win32":
         try:
             import uvloop
@@ -50,3 +65,14 @@ def plain(text: str, length: int = 1_000) -> str:
     """Text from elsewhere made harmless for a terminal: one line, no control characters, at most `length` long."""
     line = "".join(character if character.isprintable() else " " for character in text)
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def on_database(context: click.Context, work: Callable[[Database], Coroutine[Any, Any, ResultT]]) -> ResultT:
+    """Run `work` on the database of the settings in force."""
+    settings = settings_of(context, log_level="warning")
+
+    async def opened() -> ResultT:
+        async with open_database(settings, size=CONNECTIONS) as database:
+            return await work(database)
+
+    return run(opened)

@@ -27,20 +27,24 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
     settings = settings_of(context, log_level="warning")
     request, detail = read_search({"query": query, "max_results": max_results}, settings.search.max_results)
 
-    async def work() -> SearchOutcome:
+    async def work() -> tuple[SearchOutcome, int]:
         async with open_parts(settings, connections=CONNECTIONS) as parts:
             tenant = await tenant_by_slug(parts.database)
             found = await role_named(parts.database, tenant.id, role)
-            return await parts.finder.find(Caller(tenant.id, 0, "command line", (found.id,)), request)
+            outcome = await parts.finder.find(Caller(tenant.id, 0, "command line", (found.id,)), request)
+            return outcome, await parts.scopes.visible(tenant.id, (found.id,))
 
-    outcome = run(work)
+    outcome, visible = run(work)
     if as_json:
         click.echo(search_answer(request, outcome, detail, path_names=settings.mcp.names == "path"))
         return
     if outcome.notice:
         click.echo(outcome.notice, err=True)
     if not outcome.tools:
-        click.echo("No tool matches; try other or more general words.")
+        if visible:
+            click.echo("No tool matches; try other or more general words.")
+        else:
+            click.echo(f"The role {role!r} sees no tools yet; sync servers, or give it rules that let it see more.")
         return
     table(
         ["SCORE", "NAME", "SERVER", "DESCRIPTION"],

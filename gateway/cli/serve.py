@@ -15,10 +15,12 @@ import click
 import uvicorn
 
 from gateway.access.tenants import tenant_by_slug
+from gateway.admin.people.setup import new_setup_token
 from gateway.app import Gateway, Parts, open_parts
 from gateway.catalog.server import NewServer
 from gateway.cli.running import run, settings_of
 from gateway.cli.servers import sync_servers
+from gateway.database.acting import GATEWAY, acting_as
 from gateway.database.pool import open_database
 from gateway.demo import install_demo
 from gateway.errors import SettingsError
@@ -36,8 +38,12 @@ def serve(context: click.Context) -> None:
     """Run the gateway until it is stopped."""
     settings = settings_of(context)
 
-    async def said(_: Parts, url: str) -> None:
+    async def said(parts: Parts, url: str) -> None:
         click.echo(f"ModelGate is ready at {url} (MCP: {url}/mcp). Stop it with Ctrl+C.")
+        token = await new_setup_token(parts.database)
+        if token is not None:
+            open_at = settings.admin.public_url.rstrip("/") or url
+            click.echo(f"There is no admin yet; within an hour, make the first at {open_at}/setup?token={token}")
 
     listening = _listen(settings)
     run(lambda: _serve(settings, listening, said))
@@ -92,7 +98,8 @@ def _listen(settings: Settings) -> socket.socket:
 async def _serve(
     settings: Settings, listening: socket.socket, when_ready: Callable[[Parts, str], Awaitable[None]]
 ) -> None:
-    with listening:
+    # From here on it is not the person who started it that acts.
+    with listening, acting_as(GATEWAY):
         async with open_parts(settings) as parts:
             server = _Server(
                 uvicorn.Config(

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,7 +18,9 @@ from gateway.app import Parts, open_parts
 from gateway.catalog.importing import read_client_configuration
 from gateway.catalog.server import NewServer, ServerRecord, Transport
 from gateway.catalog.sync import OnProgress, SyncProgress, SyncReport
+from gateway.cli.credential import credential_options, read_certificate, read_credential
 from gateway.cli.running import CONNECTIONS, plain, run, settings_of, table
+from gateway.cli.server import check, health_of, login, set_server, show
 from gateway.errors import ConflictError, InvalidInputError, ModelGateError
 
 _SYNCS_AT_ONCE = 4
@@ -27,7 +30,11 @@ OnOutcome = Callable[[str], None]
 
 @click.group()
 def servers() -> None:
-    """Add, list and remove upstream servers."""
+    """Add, list, change and remove upstream servers."""
+
+
+for one_server in (show, set_server, check, login):
+    servers.add_command(one_server)
 
 
 def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -50,9 +57,13 @@ def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--header", "headers", callback=_pairs, multiple=True, metavar="NAME:VALUE", help="For a URL; encrypted.")
 @click.option("--cwd", help="The working directory of a command.")
 @click.option("--description", default="", help="What the server is for, in a few words.")
+@click.option("--openapi", is_flag=True, help="The target is an OpenAPI document, a file or a URL: an HTTP API.")
+@click.option("--base-url", help="Where that API is, if its document does not say, or says otherwise.")
+@credential_options
 @click.pass_context
 def add(
     context: click.Context,
+    /,
     name: str,
     target: str,
     arguments: tuple[str, ...],
@@ -62,26 +73,36 @@ def add(
     headers: dict[str, str],
     cwd: str | None,
     description: str,
+    openapi: bool,
+    base_url: str | None,
+    **given: Any,
 ) -> None:
     """Add a server: a URL, or a command with its arguments (after --).
 
     \b
     modelgate servers add Docs https://example.com/mcp --header "Authorization: Bearer …"
     modelgate servers add Files -- npx -y @modelcontextprotocol/server-filesystem /data
+    modelgate servers add Weather https://api.example.com/openapi.json --openapi --bearer -
     """
     settings = settings_of(context, log_level="warning")
     url = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", target)
-    transport: Transport = ("sse" if sse else "http") if url else "stdio"
+    transport: Transport = "openapi" if openapi else ("sse" if sse else "http") if url else "stdio"
+    if base_url and not openapi:
+        raise InvalidInputError("--base-url goes with --openapi; a server's URL is its target.")
     server = NewServer(
         name=name,
         transport=transport,
-        command=None if url else target,
+        command=target if transport == "stdio" else None,
         args=arguments,
         env=env,
         cwd=cwd,
-        url=target if url else None,
+        url=base_url if openapi else target if url else None,
         headers=headers,
         description=description,
+        credential=read_credential(given),
+        certificate=read_certificate(given),
+        document=_document(target) if openapi and not url else None,
+        document_url=target if openapi and url else None,
     )
 
     async def work() -> None:
@@ -89,7 +110,17 @@ def add(
             await parts.servers.add((await tenant_by_slug(parts.database)).id, server)
 
     run(work)
-    click.echo(f"{name} is added; bring its tools in with modelgate sync {shlex.quote(name)}.")
+    first = f"sign in with modelgate servers login {shlex.quote(name)}, then " if given["sign_in"] else ""
+    click.echo(f"{name} is added; {first}bring its tools in with modelgate sync {shlex.quote(name)}.")
+
+
+def _document(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{file} is not a text file in UTF-8.") from None
 
 
 @servers.command("list")
@@ -107,7 +138,7 @@ def list_servers(context: click.Context) -> None:
         click.echo("There are no servers yet; add one with modelgate servers add.")
         return
     table(
-        ["NAME", "TRANSPORT", "TOOLS", "STATE", "LAST SYNC"],
+        ["NAME", "TRANSPORT", "TOOLS", "STATE", "LAST SYNC", "HEALTH"],
         [
             [
                 plain(server.name),
@@ -115,6 +146,7 @@ def list_servers(context: click.Context) -> None:
                 str(server.tool_count),
                 server.state,
                 "never" if server.synced_at is None else f"{server.synced_at:%Y-%m-%d %H:%M}",
+                health_of(server),
             ]
             for server in found
         ],
@@ -149,12 +181,14 @@ def import_servers(context: click.Context, file: Path) -> None:
     """Add the servers of an mcpServers JSON file, as desktop clients keep it."""
     settings = settings_of(context, log_level="warning")
     try:
-        listed = read_client_configuration(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{file} cannot be read: {error}.") from None
+        listed, failed = read_client_configuration(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{file} is not a text file in UTF-8.") from None
+    everything = len(listed) + len(failed)
 
-    async def work() -> tuple[int, list[str]]:
-        failed = []
+    async def work() -> None:
         async with open_parts(settings, connections=CONNECTIONS) as parts:
             tenant = await tenant_by_slug(parts.database)
             for server in listed:
@@ -162,12 +196,13 @@ def import_servers(context: click.Context, file: Path) -> None:
                     await parts.servers.add(tenant.id, server)
                 except (ConflictError, InvalidInputError) as error:
                     failed.append(error.message)
-        return len(listed) - len(failed), failed
 
-    added, failed = run(work)
+    run(work)
     for message in failed:
         click.echo(f"Not added: {plain(message)}", err=True)
-    click.echo(f"{added} of {len(listed)} servers are added; bring their tools in with modelgate sync.")
+    click.echo(
+        f"{everything - len(failed)} of {everything} servers are added; bring their tools in with modelgate sync."
+    )
     if failed:
         context.exit(1)
 
@@ -228,6 +263,9 @@ def _summary(report: SyncReport) -> str:
     parts.append(f"{report.unchanged} unchanged")
     lines = [f"{plain(report.server)}: {', '.join(parts)}, {report.embedded} texts embedded, {report.seconds:.1f} s."]
     lines += [f"  {plain(tool.name)} is left out: {plain(tool.reason)}" for tool in report.skipped]
+    if report.quarantined:
+        waiting = ", ".join(plain(name) for name in report.quarantined)
+        lines.append(f"  Hidden until approved, see modelgate tools flags: {waiting}")
     if report.notice:
         lines.append(f"  {plain(report.notice)}")
     return "\n".join(lines)

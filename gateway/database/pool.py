@@ -258,6 +258,11 @@ def _told() -> Iterator[None]:
         raise ConflictError(f"That refers to something that is not there ({error.constraint_name}).") from error
     except asyncpg.DataError as error:
         raise _does_not_fit() from error
+    except asyncpg.InterfaceError as error:
+        # A statement called in the wrong way is an error of this class too, and trying again would not mend it.
+        if "clos" not in str(error):
+            raise
+        raise DatabaseUnavailableError() from error
     except _GONE as error:
         # The driver's own word for a value that it cannot send.
         if isinstance(error, ValueError):

@@ -47,6 +47,11 @@ class Child:
 
         Raises UpstreamUnavailableError where there is no such command or directory.
         """
+        reason = spec.policy.command_refusal(spec.command or "", spec.env)
+        if reason is not None:
+            raise UpstreamUnavailableError(
+                spec.name, f"Server {spec.name} is not started: {reason}; correct it or the guards."
+            )
         env = get_default_environment() | dict(spec.env)
         command = _found(spec, env.get("PATH", os.defpath))
         try:

@@ -10,6 +10,7 @@ import httpx2
 
 from gateway.errors import InvalidInputError, UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
 from gateway.upstream.credential import AuthorizationCode, ClientCredentials, headers_of, tls_context
+from gateway.upstream.guarded import guard
 from gateway.upstream.oauth import OAuth
 from gateway.upstream.plain_http import PlainTransport, suits
 from gateway.upstream.spec import ServerSpec
@@ -34,7 +35,7 @@ class Endpoint:
         self._connect_timeout = spec.connect_timeout
         try:
             self._url = httpx2.URL(spec.url or "")
-            plain = PlainTransport(spec.connect_timeout, _KEEPALIVE_SECONDS, spec.max_calls)
+            plain = PlainTransport(spec.connect_timeout, _KEEPALIVE_SECONDS, spec.max_calls, spec.policy, spec.name)
             self._client = httpx2.AsyncClient(
                 headers={**spec.headers, **headers_of(spec.credential)},
                 auth=_oauth(spec),
@@ -51,9 +52,15 @@ class Endpoint:
             raise UpstreamUnavailableError(
                 spec.name, f"Server {spec.name} has an address or headers that cannot be used; correct them."
             ) from None
+        guard(self._client, spec.policy, spec.name)
         if self._url.scheme not in ("http", "https") or not self._url.host:
             raise UpstreamUnavailableError(
                 spec.name, f"Server {spec.name} has an address that is not http:// or https://; correct it."
+            )
+        reason = spec.policy.url_refusal(str(self._url))
+        if reason is not None:
+            raise UpstreamUnavailableError(
+                spec.name, f"Server {spec.name} is not connected: {reason}; correct its address or the guards."
             )
 
     @property
@@ -173,7 +180,7 @@ def _oauth(spec: ServerSpec) -> OAuth | None:
     credential = spec.credential
     if spec.grants is None or not isinstance(credential, (ClientCredentials, AuthorizationCode)):
         return None
-    return OAuth(spec.name, spec.url or "", credential, spec.grants)
+    return OAuth(spec.name, spec.url or "", credential, spec.grants, spec.policy)
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

@@ -10,6 +10,7 @@ import httpx2
 from gateway.upstream.credential import AuthorizationCode, ClientCredentials
 from gateway.upstream.oauth_discovery import OAuthWeb, oauth_web
 from gateway.upstream.oauth_grant import Grant, GrantRefusedError, GrantStore, HeldGrant, OAuthClient, granted
+from gateway.upstream.policy import ORDINARY, Policy
 from gateway.upstream.wire import RefusedError
 
 
@@ -17,12 +18,18 @@ class OAuth(httpx2.Auth):
     """Authorizes requests; many at the same time share one token, and one renewal of it."""
 
     def __init__(
-        self, server: str, url: str, credential: ClientCredentials | AuthorizationCode, store: GrantStore
+        self,
+        server: str,
+        url: str,
+        credential: ClientCredentials | AuthorizationCode,
+        store: GrantStore,
+        policy: Policy = ORDINARY,
     ) -> None:
         self._server = server
         self._url = url
         self._credential = credential
         self._store = store
+        self._policy = policy
         self._grant: Grant | None = None
         self._renewing = anyio.Lock()
 
@@ -57,7 +64,7 @@ class OAuth(httpx2.Auth):
         if stored is not None and (stale is None or stored.access_token != stale.access_token) and stored.fresh:
             self._grant = stored
             return stored
-        async with oauth_web(self._server, self._url) as web:
+        async with oauth_web(self._server, self._url, self._policy) as web:
             grant = await self._refreshed(stored, web) or await self._asked_for(challenge, web)
         await held.save(grant)
         self._grant = grant

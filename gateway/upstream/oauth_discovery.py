@@ -25,6 +25,8 @@ from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
 
 from gateway.errors import UpstreamUnavailableError
+from gateway.upstream.guarded import guard
+from gateway.upstream.policy import Policy
 
 _REQUEST_SECONDS = 10.0
 
@@ -133,9 +135,13 @@ class OAuthWeb:
 
 
 @asynccontextmanager
-async def oauth_web(server: str, url: str) -> AsyncIterator[OAuthWeb]:
-    """A client for the authorization server of the MCP server called `server` at `url`, open while the context is."""
+async def oauth_web(server: str, url: str, policy: Policy) -> AsyncIterator[OAuthWeb]:
+    """A client for the authorization server of the MCP server called `server` at `url`, open while the context is.
+
+    It connects where `policy` lets it.
+    """
     async with httpx2.AsyncClient(timeout=_REQUEST_SECONDS, follow_redirects=False) as client:
+        guard(client, policy, server)
         yield OAuthWeb(server, url, client)
 
 

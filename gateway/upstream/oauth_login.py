@@ -23,6 +23,7 @@ from gateway.errors import InvalidInputError, UpstreamUnavailableError
 from gateway.upstream.credential import AuthorizationCode
 from gateway.upstream.oauth_discovery import Authority, OAuthWeb, oauth_web
 from gateway.upstream.oauth_grant import Grant, OAuthClient, granted
+from gateway.upstream.policy import ORDINARY, Policy
 
 _CLIENT_NAME = "ModelGate"
 _METHODS: tuple[Literal["none", "client_secret_basic", "client_secret_post"], ...] = (
@@ -44,16 +45,22 @@ class Login:
     client: OAuthClient
     metadata: OAuthMetadata = field(repr=False)
     scope: str = ""
+    policy: Policy = field(default=ORDINARY, repr=False)
 
 
 async def begin_login(
-    server: str, server_url: str, credential: AuthorizationCode, redirect_uri: str, known: Grant | None
+    server: str,
+    server_url: str,
+    credential: AuthorizationCode,
+    redirect_uri: str,
+    known: Grant | None,
+    policy: Policy = ORDINARY,
 ) -> Login:
     """Find the authorization server, introduce the gateway to it, and say where the person has to go.
 
     `known` is the grant there was, whose registration is used again. Raises UpstreamUnavailableError.
     """
-    async with oauth_web(server, server_url) as web:
+    async with oauth_web(server, server_url, policy) as web:
         authority = await web.discover(await web.challenge())
         methods = authority.metadata.code_challenge_methods_supported
         if methods is not None and "S256" not in methods:
@@ -87,6 +94,7 @@ async def begin_login(
         client=client,
         metadata=authority.metadata,
         scope=scope,
+        policy=policy,
     )
 
 
@@ -107,7 +115,7 @@ async def finish_login(login: Login, code: str, state: str, issuer: str | None =
         "redirect_uri": login.client.redirect_uri,
         "code_verifier": login.verifier,
     }
-    async with oauth_web(login.server, login.server_url) as web:
+    async with oauth_web(login.server, login.server_url, login.policy) as web:
         response = await web.send(login.client.request(form))
     return granted(login.server, login.client, response, login.scope)
 

@@ -89,6 +89,9 @@ def _parsed(name: str, text: str | bytes) -> Any:
         try:
             return json.loads(text)
         except ValueError:
+            # An alias lets a small text become endlessly large.
+            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
+                raise yaml.YAMLError("aliases are not read") from None
             return _plain(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe loader
     except (ValueError, yaml.YAMLError, RecursionError):
         raise InvalidInputError(
@@ -97,12 +100,7 @@ def _parsed(name: str, text: str | bytes) -> Any:
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """YAML without aliases, which can make a small text endlessly large, and without dates, which JSON has not."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not read")
-        return super().compose_node(parent, index)
+    """YAML without dates, which JSON has not."""
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -162,7 +162,7 @@ def _is_plain_object(schema: Mapping[str, Any]) -> bool:
 
 
 def _free_name(wanted: str, taken: Mapping[str, object]) -> str:
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", wanted).strip("_")[:_NAME_LENGTH] or "operation"
+    plain = re.sub(r"_*[^A-Za-z0-9_.-]+_*", "_", wanted).strip("_")[:_NAME_LENGTH] or "operation"
     name, number = plain, 2
     while name in taken:
         ending = f"_{number}"

@@ -17,14 +17,21 @@ import anyio
 import httptools
 import httpx2
 
+from gateway.upstream.policy import Policy
+
 _HIGH_WATER_BYTES = 256 * 1024
 _MAX_HEAD_BYTES = 256 * 1024
 
 
 class PlainTransport(httpx2.AsyncBaseTransport):
-    """A transport for `http://` addresses. At most `max_idle` connections wait `idle_seconds` to be reused."""
+    """A transport for `http://` addresses. At most `max_idle` connections wait `idle_seconds` to be reused.
 
-    def __init__(self, connect_seconds: float, idle_seconds: float, max_idle: int) -> None:
+    It connects where `policy` lets it; refusals are told in the name of `server`.
+    """
+
+    def __init__(self, connect_seconds: float, idle_seconds: float, max_idle: int, policy: Policy, server: str) -> None:
+        self._policy = policy
+        self._server = server
         self._connect_seconds = connect_seconds
         self._idle_seconds = idle_seconds
         self._max_idle = max_idle
@@ -67,15 +74,26 @@ class PlainTransport(httpx2.AsyncBaseTransport):
         return None
 
     async def _connected(self, where: tuple[str, int]) -> Connection:
-        loop = asyncio.get_running_loop()
+        host, port = where
         try:
             with anyio.fail_after(self._connect_seconds):
-                _, connection = await loop.create_connection(Connection, *where)
+                addresses = await self._policy.addresses(self._server, host, port)
+                return await self._first(addresses, port)
         except TimeoutError:
             raise httpx2.ConnectTimeout("connecting took too long") from None
         except OSError as error:
             raise httpx2.ConnectError(str(error)) from None
-        return connection
+
+    async def _first(self, addresses: list[str], port: int) -> Connection:
+        """A connection to the first of the addresses that takes one. Raises OSError where none does."""
+        loop = asyncio.get_running_loop()
+        failure = OSError("the host has no address")
+        for address in addresses:
+            try:
+                return (await loop.create_connection(Connection, address, port))[1]
+            except OSError as error:
+                failure = error
+        raise failure
 
 
 class Body(httpx2.AsyncByteStream):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from gateway.upstream.credential import ClientCertificate, Credential
 from gateway.upstream.oauth_grant import GrantStore
+from gateway.upstream.policy import ORDINARY, Policy
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -23,6 +24,7 @@ class ServerSpec:
     secrets in the clear, and so may `args`: none of them is shown by `repr`.
     Timeouts are in seconds; `idle_stop_seconds=0` never stops the child process.
     `prefix` begins the exposed names of the server's tools and prompts, without it the slug does.
+    `policy` says what may be started and connected to at all.
     `session="per_client"` gives each downstream session an upstream session of its own.
     Two specs that are equal describe the same connection; a pool reopens a server whose spec has changed.
     """
@@ -50,3 +52,4 @@ class ServerSpec:
     session: Literal["shared", "per_client"] = "shared"
     idle_stop_seconds: float = 0.0
     prefix: str | None = None
+    policy: Policy = field(default=ORDINARY, repr=False)

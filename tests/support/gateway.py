@@ -59,7 +59,8 @@ async def running_gateway(parts: Parts) -> AsyncIterator[RunningGateway]:
     """Serve a gateway made of `parts` until the block ends."""
     tenant = await tenant_by_slug(parts.database)
     key = (await parts.keys.create(tenant.id, "test", ["all"])).key
-    with socket.socket() as listening:
+    # asyncio sends small answers at once only on sockets that say that they are TCP.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(256)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -13,12 +13,13 @@ from anyio.abc import SocketAttribute, SocketStream
 from anyio.lowlevel import checkpoint
 
 from gateway.upstream.plain_http import PlainTransport, suits
+from gateway.upstream.policy import ORDINARY
 from tests.upstream.processes import until
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(transport=PlainTransport(1.0, 0.3, 4)) as opened:
+    async with httpx2.AsyncClient(transport=PlainTransport(1.0, 0.3, 4, ORDINARY, "Test")) as opened:
         yield opened
 
 

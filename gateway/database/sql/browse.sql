@@ -12,6 +12,10 @@ WHERE t.tenant_id = $1
   AND CASE coalesce($6::text, 'present')
       WHEN 'present' THEN t.removed_at IS NULL
       WHEN 'removed' THEN t.removed_at IS NOT NULL
+      WHEN 'quarantined' THEN t.removed_at IS NULL AND t.quarantined
+      WHEN 'changed' THEN t.removed_at IS NULL AND t.approved_hash IS DISTINCT FROM t.content_hash
+      WHEN 'flagged' THEN t.removed_at IS NULL AND EXISTS (
+          SELECT FROM tool_flags f WHERE f.tenant_id = t.tenant_id AND f.tool_id = t.id AND f.dismissed_at IS NULL)
       WHEN 'unembedded' THEN t.removed_at IS NULL AND NOT EXISTS (
           SELECT FROM tool_embeddings e WHERE e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $2)
       ELSE true END
@@ -21,7 +25,10 @@ WHERE t.tenant_id = $1
 SELECT t.id, t.name, t.exposed_name, t.title, left(t.description, 400) AS description, t.category, t.server_id,
        s.name AS server_name, t.removed_at, t.updated_at, s.enabled AS server_enabled, v.visibility::text AS visibility,
        EXISTS (SELECT FROM tool_embeddings e WHERE e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $2)
-           AS embedded
+           AS embedded,
+       t.quarantine, t.removed_at IS NULL AND t.approved_hash IS DISTINCT FROM t.content_hash AS changed,
+       (SELECT count(*) FROM tool_flags f WHERE f.tenant_id = t.tenant_id AND f.tool_id = t.id
+        AND f.dismissed_at IS NULL) AS flags
 {{browsed_tools}}
   AND ($9::text IS NULL OR t.exposed_name > $9)
 ORDER BY t.exposed_name
@@ -51,7 +58,7 @@ ORDER BY p.active DESC, p.id
 SELECT r.id AS role_id, r.name AS role, coalesce(v.visibility, 'DENY')::text AS visibility, v.rule_id
 FROM roles r
 LEFT JOIN role_tools v ON v.tenant_id = r.tenant_id AND v.role_id = r.id AND v.tool_id = $2
-WHERE r.tenant_id = $1
+WHERE r.tenant_id = $1 AND r.kind = 'role'
 ORDER BY r.name
 
 -- name: similar_tools
@@ -89,12 +96,6 @@ WHERE t.tenant_id = $1 AND t.id IN (
     SELECT v.tool_id FROM role_tools v WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
     GROUP BY v.tool_id HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH')
 
--- name: server_versions
--- What syncs changed at a server, newest first, before version $3 (null: from the newest).
-SELECT version, added, removed, changed, created_at FROM server_versions
-WHERE tenant_id = $1 AND server_id = $2 AND ($3::integer IS NULL OR version < $3)
-ORDER BY version DESC LIMIT $4
-
 -- name: count_spaces
 -- Each space with how many tools of a tenant have vectors in it.
 SELECT p.id, p.provider, p.model, p.dimensions, p.active, p.created_at,
@@ -108,7 +109,7 @@ FROM embedding_spaces p ORDER BY p.active DESC, p.id
 SELECT (SELECT count(*) FROM servers WHERE tenant_id = $1) AS servers,
        (SELECT count(*) FROM servers WHERE tenant_id = $1 AND enabled AND sync_error IS NOT NULL) AS failing_servers,
        (SELECT count(*) FROM tools WHERE tenant_id = $1 AND removed_at IS NULL) AS tools,
-       (SELECT count(*) FROM roles WHERE tenant_id = $1) AS roles,
+       (SELECT count(*) FROM roles WHERE tenant_id = $1 AND kind = 'role') AS roles,
        (SELECT count(*) FROM api_keys WHERE tenant_id = $1 AND revoked_at IS NULL
                AND (expires_at IS NULL OR expires_at > now())) AS keys
 

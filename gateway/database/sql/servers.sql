@@ -83,9 +83,3 @@ UPDATE servers SET sync_error = $3, sync_failed_at = now() WHERE tenant_id = $1 
 -- name: try_lock_server_sync
 -- At most one sync of a server at a time, in whatever process; the lock ends with the connection.
 SELECT pg_try_advisory_lock(1836016455, $1::int)
-
--- name: insert_server_version
--- What a sync changed.
-INSERT INTO server_versions (tenant_id, server_id, version, added, removed, changed)
-SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5 FROM server_versions WHERE tenant_id = $1 AND server_id = $2
-RETURNING version

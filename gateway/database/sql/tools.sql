@@ -165,3 +165,7 @@ WHERE s.tenant_id = $1 AND s.enabled
       WHERE r.tenant_id = s.tenant_id AND r.id = ANY($2::bigint[]) AND r.kind = 'profile'
         AND coalesce(u.visibility, r.default_visibility) = 'DENY')
 ORDER BY s.id
+
+-- name: analyze_catalogue
+-- Tell the planner of a catalogue that has changed: it would otherwise plan for an empty one for a minute.
+ANALYZE tools, tool_terms, tool_embeddings, role_tools

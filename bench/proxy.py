@@ -1,0 +1,262 @@
+"""What it costs to call a tool through ModelGate, and through others, in front of the same server.
+
+`python -m bench.proxy` starts everything itself and prints one table. The others are installed below `.bench/`; one
+that cannot be installed is named and left out. `--only modelgate` leaves them out altogether.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from bench.peers.sessions import Idle, idle_sessions
+from gateway.access.roles import create_role
+from gateway.access.tenants import tenant_by_slug
+from gateway.app import open_parts
+from gateway.catalog.server import NewServer
+from gateway.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / ".bench"
+UPSTREAM = [sys.executable, str(ROOT / "bench" / "peers" / "upstream.py")]
+MIB = 2**20
+
+ECHO = {"method": "tools/call", "tool": "echo", "arguments": {"text": "hello"}}
+MUCH = {"method": "tools/call", "tool": "much", "arguments": {"bytes": MIB}}
+LIST = {"method": "tools/list", "tool": "", "arguments": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one measurement: milliseconds, and calls a second; a sentence where it failed."""
+
+    p50: float = 0.0
+    p95: float = 0.0
+    rate: float = 0.0
+    calls: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table."""
+
+    path: str
+    single: Outcome
+    many: Outcome | None = None
+
+
+def measure(
+    target: dict[str, Any], what: dict[str, Any], *, connections: int = 1, calls: int, seconds: float
+) -> Outcome:
+    """One measurement, by a process of its own."""
+    given = {"target": target, "what": what, "connections": connections, "calls": calls, "seconds": seconds}
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "bench.peers.load"],
+            input=json.dumps(given),
+            capture_output=True,
+            text=True,
+            timeout=seconds + 60,
+            check=False,
+            cwd=ROOT,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(error="no outcome in time")
+    if ended.returncode:
+        lines = [line for line in ended.stderr.splitlines() if line.strip(" |+-")]
+        return Outcome(error=lines[-1].strip(" |")[:120] if lines else "failed")
+    return Outcome(**json.loads(ended.stdout))
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def started(command: list[str], url: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that listens at `url`, until the block ends."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(env or {})}, cwd=ROOT)
+        try:
+            deadline = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < deadline:
+                try:
+                    httpx2.get(url, timeout=1)
+                    break
+                except httpx2.HTTPError:
+                    time.sleep(0.05)
+            else:
+                output.seek(0)
+                raise RuntimeError(output.read()[-2_000:].decode(errors="replace"))
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+async def prepare(settings: Settings, http_upstream: str) -> tuple[str, str]:
+    """A catalogue with the servers; returns a key that finds all tools, and one that lists all."""
+    async with open_parts(settings, connections=4) as parts:
+        tenant = await tenant_by_slug(parts.database)
+        new = [
+            NewServer("Bench", "stdio", command=UPSTREAM[0], args=tuple(UPSTREAM[1:])),
+            NewServer("Web", "http", url=http_upstream),
+            NewServer("Many", "stdio", command=UPSTREAM[0], args=(*UPSTREAM[1:], "--tools", "648")),
+        ]
+        for server in new:
+            await parts.sync.run(tenant.id, await parts.servers.add(tenant.id, server))
+        await create_role(parts.database, tenant.id, "lists", "ALLOW")
+        finds = await parts.keys.create(tenant.id, "finds", ["all"])
+        lists = await parts.keys.create(tenant.id, "lists", ["lists"])
+        return finds.key, lists.key
+
+
+def settings_in(folder: Path, config: Path, port: int) -> tuple[Settings, dict[str, str]]:
+    """The settings of the gateway that is measured, and the environment that says them."""
+    environ = {
+        "MODELGATE_DATA_DIR": str(folder),
+        "MODELGATE_EMBEDDER_TYPE": "builtin",
+        "MODELGATE_SERVER_PORT": str(port),
+        "MODELGATE_SERVER_SESSION_IDLE_SECONDS": "20",
+        "MODELGATE_SERVER_LOG_LEVEL": "error",
+        "MODELGATE_MCP_MAX_RESULT_BYTES": str(4 * MIB),
+    }
+    return load_settings(config, environ), environ
+
+
+def peer(package: str) -> Path | None:
+    """The folder of programs of a peer, installed where it is not; None where it cannot be."""
+    programs = PEERS / package / "bin"
+    done = PEERS / package / ".installed"
+    if not done.exists():
+        print(f"Installing {package} below {PEERS} …", file=sys.stderr)
+        made = subprocess.run([sys.executable, "-m", "venv", str(PEERS / package)], check=False)
+        pip = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", package]
+        if made.returncode or subprocess.run(pip, check=False, stderr=subprocess.DEVNULL).returncode:
+            return None
+        done.touch()
+    return programs
+
+
+def measure_peer(name: str, package: str, calls: int, seconds: float) -> Row:
+    """FastMCP's proxy, or mcp-proxy, in front of the stdio server."""
+    programs = peer(package)
+    if programs is None:
+        return Row(name, Outcome(error="could not be installed; left out"))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/mcp"
+    if name == "FastMCP proxy":
+        command = [str(programs / "python"), str(ROOT / "bench" / "peers" / "fastmcp_proxy.py"), str(port), *UPSTREAM]
+    else:
+        command = [str(programs / "mcp-proxy"), "--port", str(port), "--", *UPSTREAM]
+    try:
+        with started(command, url):
+            target = {"url": url}
+            return Row(
+                f"{name} (SDK client)",
+                measure(target, ECHO, calls=min(calls, 500), seconds=seconds),
+                measure(target, ECHO, connections=16, calls=calls, seconds=seconds),
+            )
+    except RuntimeError as error:
+        return Row(name, Outcome(error=f"did not start: {str(error).splitlines()[-1][:100]}"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=3_000, help="at most so many calls in a measurement")
+    parser.add_argument("--seconds", type=float, default=6.0, help="at most so long a measurement")
+    parser.add_argument("--sessions", type=int, default=1_000, help="idle handshake sessions")
+    parser.add_argument("--only", choices=["modelgate"], help="leave the others out")
+    given = parser.parse_args()
+
+    def both(path: str, target: dict[str, Any]) -> Row:
+        return Row(
+            path,
+            measure(target, ECHO, calls=given.calls, seconds=given.seconds),
+            measure(target, ECHO, connections=16, calls=given.calls * 2, seconds=given.seconds),
+        )
+
+    def few(target: dict[str, Any], what: dict[str, Any]) -> Outcome:
+        return measure(target, what, calls=100, seconds=given.seconds)
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelgate-bench-")))
+        web_port, port = free_port(), free_port()
+        web_url, url = f"http://127.0.0.1:{web_port}/mcp", f"http://127.0.0.1:{port}/mcp"
+        stack.enter_context(started([*UPSTREAM, "--port", str(web_port)], web_url))
+        config = folder / "config.toml"
+        config.touch()
+        settings, environ = settings_in(folder / "data", config, port)
+        finds, lists = asyncio.run(prepare(settings, web_url))
+        serve = [sys.executable, "-m", "gateway", "--config", str(config), "serve"]
+        gateway = stack.enter_context(started(serve, f"http://127.0.0.1:{port}/ready", environ))
+
+        # The SDK's client lists all tools again before each call of one that it has not seen listed.
+        through = {"url": url, "key": lists, "prefix": "bench__"}
+        web = {**through, "prefix": "web__"}
+        shot = {"one_shot": True}
+        rows = [
+            both("stdio: direct (SDK client)", {"command": UPSTREAM}),
+            both("stdio: ModelGate (one-shot)", through | shot),
+            both("stdio: ModelGate (SDK client)", through),
+            both("HTTP: direct (SDK client)", {"url": web_url}),
+            both("HTTP: ModelGate (SDK client)", web),
+            both("HTTP: ModelGate (one-shot)", web | shot),
+            Row("1 MiB: direct (SDK client)", few({"command": UPSTREAM}, MUCH)),
+            Row("1 MiB: ModelGate (SDK client)", few(through, MUCH)),
+            Row("1 MiB: ModelGate (one-shot)", few(through | shot, MUCH)),
+            Row("tools/list of 650: direct (SDK client)", few({"command": [*UPSTREAM, "--tools", "648"]}, LIST)),
+            Row("tools/list of 650: ModelGate (one-shot)", few(through | shot, LIST)),
+            Row("tools/list of 650: ModelGate (SDK client)", few(through, LIST)),
+        ]
+        idle = asyncio.run(idle_sessions(url, finds, gateway.pid, given.sessions, 20.0))
+    if given.only is None:
+        peers = (("FastMCP proxy", "fastmcp"), ("mcp-proxy", "mcp-proxy"))
+        measured = [measure_peer(name, package, given.calls, given.seconds) for name, package in peers]
+        rows[3:3] = [replace(row, path=f"stdio: {row.path}") for row in measured]
+    report(rows, idle)
+
+
+def report(rows: list[Row], idle: Idle) -> None:
+    """The table, and what was to be reached."""
+    print(f"{'':44} {'one connection':>28}   {'16 connections':>20}")
+    print(f"{'path':44} {'p50 ms':>9} {'p95 ms':>9} {'/s':>8}   {'/s':>9} {'p95 ms':>10}")
+    for row in rows:
+        if row.single.error:
+            print(f"{row.path:44} {row.single.error}")
+            continue
+        line = f"{row.path:44} {row.single.p50:9.2f} {row.single.p95:9.2f} {row.single.rate:8.0f}"
+        if row.many is not None:
+            many = row.many
+            line += f"   {many.error}" if many.error else f"   {many.rate:9.0f} {many.p95:10.2f}"
+        print(line)
+    print(
+        f"{idle.opened} idle handshake sessions: {idle.more_mib:.0f} MiB more ({idle.before_mib:.0f} MiB before); "
+        f"{idle.left} left after their idle time, {idle.after_mib:.0f} MiB then"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Names that pass for a tool of another server, and texts that meddle with one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from gateway.catalog.category import split_words
+from gateway.catalog.finding import Finding, Neighbour
+from gateway.catalog.scan.letters import plain, skeleton
+from gateway.catalog.scan.passage import Passage
+
+# Names of one or two words are anybody's: search, list_files.
+_OWN_WORDS = 3
+_MEDDLES = re.compile(
+    r"\b(?:instead of|deprecated|never be|must never|must not|always|whenever|when|before|after|replaces?|every)\b",
+    re.IGNORECASE,
+)
+_IDENTIFIER = re.compile(r"\w+(?:[_-]+\w+)*")
+_SHOWN_CHARACTERS = 160
+
+
+class Neighbourhood:
+    """The tools of other servers, looked up by what they look like."""
+
+    def __init__(self, others: Sequence[Neighbour], own: Collection[str]) -> None:
+        """`own` are the names of the server's own tools: to speak of those is its right."""
+        self._by_name = {plain(other.name): other for other in others}
+        self._by_skeleton = {skeleton(other.name): other for other in others if len(plain(other.name)) > 3}
+        self._by_exposed = {plain(other.exposed_name): other for other in others}
+        self._prefixes = {plain(other.slug): other.slug for other in others if len(plain(other.slug)) > 3}
+        self._mentioned = {
+            name: other
+            for other in others
+            for name in (other.name, other.exposed_name)
+            if ("_" in name or "-" in name) and len(split_words(name)) > 1 and name not in own
+        }
+
+    def posing(self, definition: Mapping[str, Any]) -> Iterator[Finding]:
+        """Findings about the name of a tool."""
+        name = definition["name"]
+        bare = plain(name)
+        if (other := self._by_exposed.get(bare)) is not None:
+            yield _posing(name, other, "high", "is called as clients know")
+        elif (other := self._by_name.get(bare)) is not None:
+            own = len(split_words(name)) >= _OWN_WORDS
+            yield _posing(name, other, "medium" if own else "low", "has the same name as")
+        elif (other := self._by_skeleton.get(skeleton(name))) is not None:
+            yield _posing(name, other, "high", "looks like the name of")
+        else:
+            for prefix, slug in self._prefixes.items():
+                rest = bare.removeprefix(prefix)
+                if rest != bare and rest in self._by_name and slug == self._by_name[rest].slug:
+                    yield _posing(name, self._by_name[rest], "high", "is called as if it were")
+
+    def meddling(self, passage: Passage) -> Iterator[Finding]:
+        """Findings about a text that speaks of another server's tool."""
+        if passage.name or not _MEDDLES.search(passage.text):
+            return
+        for match in _IDENTIFIER.finditer(passage.text):
+            other = self._mentioned.get(match[0])
+            if other is not None:
+                yield Finding(
+                    "steers other tools",
+                    passage.place,
+                    "medium",
+                    passage.text[max(0, match.start() - 60) : match.end() + 60][:_SHOWN_CHARACTERS],
+                    f"It tells what to do with {match[0]}, a tool of the server {other.server}.",
+                )
+                return
+
+
+def _posing(name: str, other: Neighbour, severity: Any, how: str) -> Finding:
+    return Finding(
+        "shadows another tool",
+        "/name",
+        severity,
+        name.encode("unicode_escape").decode()[:_SHOWN_CHARACTERS],
+        f"It {how} {other.name} of the server {other.server}.",
+    )

@@ -1,0 +1,109 @@
+"""`modelgate admin`: the people who run the gateway."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+
+from gateway.admin.people.account import Accounts, AdminRole
+from gateway.admin.people.password import MINIMUM_LENGTH, Passwords
+from gateway.cli.running import CONNECTIONS, plain, run, settings_of, table
+from gateway.database.pool import open_database
+
+ResultT = TypeVar("ResultT")
+
+_from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+@click.group()
+def admin() -> None:
+    """Make, list and remove admins."""
+
+
+@admin.command("create")
+@click.argument("name")
+@click.option("--role", type=click.Choice(["admin", "viewer"]), default="admin", show_default=True)
+@click.option(
+    "--tenant", "tenants", multiple=True, help="Only for this tenant; may be repeated [default: every tenant]"
+)
+@_from_stdin
+@click.pass_context
+def create(context: click.Context, name: str, role: AdminRole, tenants: tuple[str, ...], password_stdin: bool) -> None:
+    """Make an account; a viewer may look and not change."""
+    password = _password(password_stdin)
+    made = _with_accounts(context, lambda accounts: accounts.create(name, password, role, tenants or None))
+    click.echo(f"{plain(made.name)} can sign in now.")
+
+
+@admin.command("list")
+@click.pass_context
+def list_admins(context: click.Context) -> None:
+    """List all accounts."""
+    listed = _with_accounts(context, lambda accounts: accounts.list())
+    if not listed:
+        click.echo("There are no admins yet; make one with modelgate admin create.")
+        return
+    table(
+        ["ID", "NAME", "ROLE", "TENANTS", "SIGNS IN", "LAST SIGN-IN"],
+        [
+            [
+                str(each.id),
+                plain(each.name),
+                each.role,
+                "all" if each.every_tenant else ", ".join(each.tenants),
+                "with a password" if each.has_password else plain(each.issuer or ""),
+                "never" if each.signed_in_at is None else f"{each.signed_in_at:%Y-%m-%d %H:%M}",
+            ]
+            for each in listed
+        ],
+    )
+
+
+@admin.command("remove")
+@click.argument("name")
+@click.pass_context
+def remove(context: click.Context, name: str) -> None:
+    """Remove an account with its sessions and API tokens."""
+
+    async def work(accounts: Accounts) -> None:
+        await accounts.remove((await accounts.named(name)).id)
+
+    _with_accounts(context, work)
+    click.echo(f"{plain(name)} is removed.")
+
+
+@admin.command("password")
+@click.argument("name")
+@_from_stdin
+@click.pass_context
+def password(context: click.Context, name: str, password_stdin: bool) -> None:
+    """Set the password of an account; its sessions end."""
+    chosen = _password(password_stdin)
+
+    async def work(accounts: Accounts) -> None:
+        await accounts.set_password((await accounts.named(name)).id, chosen)
+
+    _with_accounts(context, work)
+    click.echo(f"The password of {plain(name)} is set.")
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    chosen: str = click.prompt(
+        f"Password, at least {MINIMUM_LENGTH} characters", hide_input=True, confirmation_prompt=True, err=True
+    )
+    return chosen
+
+
+def _with_accounts(context: click.Context, work: Callable[[Accounts], Awaitable[ResultT]]) -> ResultT:
+    settings = settings_of(context, log_level="warning")
+
+    async def opened() -> ResultT:
+        async with open_database(settings, size=CONNECTIONS) as database:
+            return await work(Accounts(database, Passwords()))
+
+    return run(opened)

@@ -1,0 +1,91 @@
+"""`modelgate connect`: the gateway for clients that can only start a command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from urllib.parse import urlsplit
+
+import anyio
+import click
+
+from gateway.cli.bridge import Bridge
+from gateway.cli.running import run
+from gateway.errors import InvalidInputError
+from gateway.telemetry import configure_logging
+from gateway.upstream.spec import ServerSpec
+
+_PATH = "/mcp"
+_KEPT_CONNECTIONS = 32
+
+
+@click.command()
+@click.option(
+    "--url", envvar="MODELGATE_URL", default="http://127.0.0.1:8080", show_default=True, help="Where the gateway is."
+)
+@click.option("--key", envvar="MODELGATE_API_KEY", help="An API key; better given as MODELGATE_API_KEY.")
+def connect(url: str, key: str | None) -> None:
+    """Speak MCP on standard input and output, for a client that can only start a command.
+
+    \b
+    {"mcpServers": {"modelgate": {"command": "modelgate", "args": ["connect"],
+     "env": {"MODELGATE_URL": "http://127.0.0.1:8080", "MODELGATE_API_KEY": "mg_…"}}}}
+    """
+    # Standard output belongs to the protocol; what is to be read by people goes to standard error.
+    configure_logging("warning")
+    if not key:
+        raise InvalidInputError("There is no API key; set MODELGATE_API_KEY to one, made with modelgate keys create.")
+    if not key.isascii() or not key.isprintable():
+        raise InvalidInputError("The API key holds characters that no key has; copy it again.")
+    spec = ServerSpec(
+        id=0,
+        tenant_id=0,
+        name="ModelGate",
+        slug="modelgate",
+        transport="http",
+        url=endpoint_of(url),
+        headers={"X-API-Key": key},
+        max_calls=_KEPT_CONNECTIONS,
+    )
+    run(lambda: _connect(spec))
+
+
+def endpoint_of(url: str) -> str:
+    """The MCP endpoint of the gateway at `url`, which may be that endpoint. Raises InvalidInputError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInputError(f"The gateway's URL {url!r} has to begin with http:// or https:// and name a host.")
+    return parts._replace(path=_PATH).geturl() if parts.path in ("", "/") else url
+
+
+async def _connect(spec: ServerSpec) -> None:
+    lines = anyio.wrap_file(sys.stdin.buffer)
+    loop = asyncio.get_running_loop()
+    ended = asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.cancel if ended is not None else loop.stop)
+
+    async def read() -> bytes:
+        # A thread that waits for input must not hold up the end.
+        return await anyio.to_thread.run_sync(lines.wrapped.readline, abandon_on_cancel=True)
+
+    async def write(line: bytes) -> None:
+        try:
+            await anyio.to_thread.run_sync(_write, line)
+        except BrokenPipeError:
+            # The client has gone; there is nobody left to tell.
+            if ended is not None:
+                ended.cancel()
+
+    try:
+        await Bridge(spec, read, write).run()
+    except asyncio.CancelledError:
+        return
+
+
+def _write(line: bytes) -> None:
+    view = memoryview(line)
+    while view:
+        view = view[os.write(sys.stdout.fileno(), view) :]

@@ -1,0 +1,216 @@
+"""`modelgate servers show`, `set`, `check` and `login`: one server at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import click
+
+from gateway.access.tenants import tenant_by_slug
+from gateway.app import Parts, open_parts
+from gateway.catalog.health import Health
+from gateway.catalog.server import ServerRecord
+from gateway.catalog.tuning import Tuning
+from gateway.cli.credential import credential_options, read_certificate, read_credential
+from gateway.cli.running import CONNECTIONS, plain, run, settings_of
+from gateway.errors import InvalidInputError
+from gateway.upstream.spec import ServerSpec
+from gateway.upstream.status import ServerStatus
+
+ResultT = TypeVar("ResultT")
+
+_LOGIN_SECONDS = 600
+_MAX_REQUEST_LINE = 16_384
+
+
+def _with_server(
+    context: click.Context, name: str, work: Callable[[Parts, ServerRecord], Awaitable[ResultT]]
+) -> ResultT:
+    settings = settings_of(context, log_level="warning")
+
+    async def find_and_work() -> ResultT:
+        async with open_parts(settings, connections=CONNECTIONS) as parts:
+            tenant = await tenant_by_slug(parts.database)
+            return await work(parts, await parts.servers.named(tenant.id, name))
+
+    return run(find_and_work)
+
+
+@click.command()
+@click.argument("name")
+@click.pass_context
+def show(context: click.Context, name: str) -> None:
+    """Show a server: how it is reached, how it is used and how it does. No secret is shown."""
+
+    async def work(parts: Parts, server: ServerRecord) -> tuple[ServerRecord, ServerSpec]:
+        return server, await parts.servers.spec(server.tenant_id, server.id)
+
+    server, spec = _with_server(context, name, work)
+    for label, value in _facts(server, spec):
+        click.echo(f"{label + ':':<16} {plain(value)}")
+
+
+def _facts(server: ServerRecord, spec: ServerSpec) -> list[tuple[str, str]]:
+    tuning = server.tuning
+    facts = [
+        ("Name", server.name),
+        ("Slug", server.slug),
+        ("Description", server.description),
+        ("Transport", server.transport),
+        ("Command", " ".join([server.command or "", *("…" for _ in spec.args)]) if server.command else ""),
+        ("URL", _without_secrets(server.url)),
+        ("Document", _without_secrets(spec.document_url) or ("kept here" if spec.document is not None else "")),
+        ("Environment", ", ".join(sorted(spec.env))),
+        ("Headers", ", ".join(sorted(spec.headers))),
+        ("Credential", server.credential + (" + client certificate" if spec.certificate is not None else "")),
+        ("State", server.state),
+        ("Tools", str(server.tool_count)),
+        ("Last sync", "never" if server.synced_at is None else f"{server.synced_at:%Y-%m-%d %H:%M:%S %Z}"),
+        ("Sync error", server.sync_error or ""),
+        ("Health", health_of(server)),
+        ("Last seen", "" if server.last_seen_at is None else f"{server.last_seen_at:%Y-%m-%d %H:%M:%S %Z}"),
+        ("Restarts", str(server.restarts)),
+        ("Last error", server.last_error or ""),
+        ("Session", tuning.session),
+    ]
+    facts += [
+        (field.name, f"{value:g}")
+        for field in dataclasses.fields(tuning)
+        if isinstance(value := getattr(tuning, field.name), (int, float))
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def health_of(server: ServerRecord) -> str:
+    """How a server did at its last check, in a few words; empty before the first."""
+    if not server.enabled or server.health is None:
+        return ""
+    state = server.health.replace("_", " ")
+    return f"{state}, {server.latency_ms:.1f} ms" if server.latency_ms and state == "connected" else state
+
+
+def _without_secrets(url: str | None) -> str:
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"{parts.hostname or ''}{port}", query="…" if parts.query else "").geturl()
+
+
+@click.command("set")
+@click.argument("name")
+@click.option("--enable/--disable", "enabled", default=None, help="Switch it on, or off with all its tools.")
+@click.option("--connect-timeout", "connect_timeout_seconds", type=float, help="Seconds until it has to be ready.")
+@click.option("--list-timeout", "list_timeout_seconds", type=float, help="Seconds for all of its list of tools.")
+@click.option("--call-timeout", "call_timeout_seconds", type=float, help="Seconds for a call.")
+@click.option("--max-calls", "max_calls_in_flight", type=int, help="Calls at the same time.")
+@click.option("--session", type=click.Choice(["shared", "per_client"]), help="One session for all, or for each client.")
+@click.option("--idle-stop", "idle_stop_seconds", type=float, help="Seconds until an unused child stops; 0 is never.")
+@click.option("--sync-every", "sync_every_seconds", type=float, help="Seconds between syncs; 0 is never by itself.")
+@click.option("--defaults", is_flag=True, help="First forget all of the above but --disable.")
+@click.option("--no-credential", is_flag=True, help="Forget credential and client certificate.")
+@credential_options
+@click.pass_context
+def set_server(
+    context: click.Context, /, name: str, *, enabled: bool | None, defaults: bool, no_credential: bool, **given: Any
+) -> None:
+    """Change how a server is used, or what the gateway is let in with."""
+    credential, certificate = read_credential(given), read_certificate(given)
+    wanted = {field.name: given[field.name] for field in dataclasses.fields(Tuning) if given[field.name] is not None}
+
+    async def work(parts: Parts, server: ServerRecord) -> None:
+        if wanted or defaults:
+            tuning = dataclasses.replace(Tuning() if defaults else server.tuning, **wanted)
+            await parts.servers.tune(server.tenant_id, server.id, tuning)
+        if credential is not None or certificate is not None or no_credential:
+            spec = await parts.servers.spec(server.tenant_id, server.id)
+            await parts.servers.set_credential(
+                server.tenant_id,
+                server.id,
+                credential or (None if no_credential else spec.credential),
+                certificate or (None if no_credential else spec.certificate),
+            )
+        if enabled is not None:
+            await parts.servers.set_enabled(server.tenant_id, server.id, enabled)
+
+    _with_server(context, name, work)
+    click.echo(f"{name} is changed.")
+
+
+@click.command()
+@click.argument("name")
+@click.pass_context
+def check(context: click.Context, name: str) -> None:
+    """Connect to a server and ask whether it is there."""
+
+    async def work(parts: Parts, server: ServerRecord) -> ServerStatus:
+        status = await parts.pool.check(await parts.servers.spec(server.tenant_id, server.id))
+        health = Health(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
+        await health.record(server.tenant_id, server.id, status)
+        return status
+
+    status = _with_server(context, name, work)
+    if status.last_error is not None:
+        click.echo(plain(status.last_error), err=True)
+        if status.stderr:
+            click.echo(f"It wrote: {plain(status.stderr[-1_000:])}", err=True)
+        context.exit(1)
+    click.echo(f"{name} answers in {status.latency_ms or 0:.1f} ms.")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to wait for the answer [default: any].")
+@click.pass_context
+def login(context: click.Context, name: str, *, port: int) -> None:
+    """Sign in at a server's authorization server, in a browser on this machine."""
+
+    async def work(parts: Parts, server: ServerRecord) -> None:
+        answered: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+        async with await asyncio.start_server(_answering(answered), "127.0.0.1", port, limit=_MAX_REQUEST_LINE) as web:
+            redirect_uri = f"http://127.0.0.1:{web.sockets[0].getsockname()[1]}/callback"
+            url = await parts.logins.begin(server.tenant_id, server.id, redirect_uri)
+            click.echo(f"Open this address in a browser, within ten minutes:\n\n{url}\n")
+            try:
+                answer = await asyncio.wait_for(answered, _LOGIN_SECONDS)
+            except asyncio.TimeoutError:
+                raise InvalidInputError("Nobody has signed in; begin again.") from None
+        if "code" not in answer:
+            raise InvalidInputError(
+                f"The authorization server gave no code ({answer.get('error', 'no reason')[:100]})."
+            )
+        await parts.logins.finish(answer.get("state", ""), answer["code"], answer.get("iss"))
+
+    _with_server(context, name, work)
+    click.echo(f"Signed in to {name}.")
+
+
+def _answering(
+    answered: asyncio.Future[dict[str, str]],
+) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Takes the one request that brings the answer of the authorization server."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = (await reader.readuntil(b"\n")).decode("latin-1").split(" ")
+            parts = urlsplit(line[1] if len(line) > 1 else "")
+            query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+            there = parts.path == "/callback" and bool(query)
+            words = b"You can close this page and go back to the terminal." if there else b"There is nothing here."
+            status = b"200 OK" if there else b"404 Not Found"
+            head = b"HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+            writer.write(head % (status, len(words)) + words)
+            await writer.drain()
+            if there and not answered.done():
+                answered.set_result(query)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
+            # Whatever that was, the answer may still come.
+            return
+        finally:
+            writer.close()
+
+    return take

@@ -1,0 +1,82 @@
+"""Secrets in arguments do not reach the trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.access.redaction import MASK, Redaction
+from gateway.errors import SettingsError
+from gateway.settings import AuditSettings
+
+
+def redacted(arguments: dict[str, Any], **settings: Any) -> Any:
+    return Redaction(AuditSettings(**settings)).arguments(arguments)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "Passwd",
+        "api_key",
+        "apiKey",
+        "api-key",
+        "X-API-Key",
+        "access_token",
+        "clientSecret",
+        "authorization",
+        "otp",
+    ],
+)
+def test_arguments_with_the_name_of_a_secret_are_masked(name: str) -> None:
+    assert redacted({name: "hunter2"}) == {name: MASK}
+
+
+@pytest.mark.parametrize(
+    "name", ["max_tokens_count", "keyboard", "passenger", "secretary", "author", "pinned", "monkey"]
+)
+def test_arguments_that_only_sound_so_are_kept(name: str) -> None:
+    assert redacted({name: "value"}) == {name: "value"}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"mg_{'ab' * 32}",
+        "ghp_" + "a1B2" * 9,
+        "sk-proj-" + "x1Y2" * 8,
+        "AKIAIOSFODNN7EXAMPLE",
+        "xoxb-1234567890-abcdefghij",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl",
+        "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
+        "Bearer abcdefghijklmnop",
+    ],
+)
+def test_known_kinds_of_secrets_are_masked_in_any_text(secret: str) -> None:
+    shown = redacted({"note": [f"take this {secret} please"]})["note"][0]
+    assert MASK in shown
+    assert secret not in shown
+    assert shown.startswith("take this ")
+
+
+def test_pointers_mask_what_they_point_to() -> None:
+    arguments = {"items": [{"pin": 1, "a/b": "x"}, {"pin": 2, "a/b": "y"}], "deep": {"er": {"still": "z"}}}
+    masked = redacted(arguments, redact_pointers=("/items/*/a~1b", "/deep/er"))
+    assert masked == {"items": [{"pin": MASK, "a/b": MASK}, {"pin": MASK, "a/b": MASK}], "deep": {"er": MASK}}
+    assert arguments["items"][0]["a/b"] == "x"  # type: ignore[index]
+
+
+def test_own_patterns_are_masked() -> None:
+    assert redacted({"iban": "DE02 1203"}, redact_patterns=(r"DE\d\d \d+",)) == {"iban": MASK}
+
+
+def test_long_arguments_are_cut() -> None:
+    assert len(redacted({"text": "ä" * 10_000}, argument_bytes=100).encode()) <= 110
+
+
+@pytest.mark.parametrize(("setting", "value"), [("redact_pointers", "password"), ("redact_patterns", "(")])
+def test_rules_that_cannot_be_stop_the_start(setting: str, value: str) -> None:
+    with pytest.raises(SettingsError, match="audit"):
+        redacted({}, **{setting: (value,)})

@@ -1,0 +1,205 @@
+"""Search from end to end over a real database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import gateway.access.audience
+from gateway.access.caller import Caller
+from gateway.app import Parts, open_parts
+from gateway.catalog.server import NewServer
+from gateway.search.request import SearchOutcome, SearchRequest
+from gateway.settings import SearchSettings, Settings, load_settings
+from tests.support.cluster import Cluster
+from tests.support.listed import listed_command, tool
+from tests.support.rows import caller_with, rows, value
+
+ANIMALS = ["cat", "dog", "horse", "cow", "sheep", "goat", "duck", "goose", "pig", "hen"]
+PLACES = ["house", "garden", "field", "barn", "river", "forest", "mountain", "city", "road", "lake"]
+DEEDS = ["feed", "count", "find"]
+TOOLS = [
+    tool(f"{deed}_{animal}_{place}", f"{deed.title()} every {animal} in the {place}", which=f"which {animal}")
+    for deed in DEEDS
+    for animal in ANIMALS
+    for place in PLACES
+]
+
+
+@pytest.fixture(scope="module")
+async def farm_url(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A database with 300 tools, and a role that sees three of them."""
+    name = await cluster.create()
+    folder = tmp_path_factory.mktemp("farm")
+    file = folder / "tools.json"
+    file.write_text(json.dumps({"tools": TOOLS}))
+    environ = {
+        "MODELGATE_DATABASE_URL": cluster.url(name),
+        "MODELGATE_EMBEDDER_TYPE": "builtin",
+        "MODELGATE_DATA_DIR": str(folder),
+    }
+    async with open_parts(load_settings(environ=environ)) as parts:
+        command, arguments = listed_command(file)
+        server_id = await parts.servers.add(1, NewServer("Farm", "stdio", command=command, args=arguments))
+        await rows(
+            parts.database.url,
+            "INSERT INTO roles (tenant_id, name, default_visibility) VALUES (1, 'few', 'DENY'), (1, 'one', 'DENY')",
+        )
+        await rows(
+            parts.database.url,
+            """INSERT INTO role_rules (tenant_id, role_id, pattern, visibility)
+               SELECT 1, r.id, p.pattern, 'SEARCH'::visibility
+               FROM roles r JOIN (VALUES ('few', 'farm__feed_hen_lake'), ('few', 'farm__count_cow_barn'),
+                                         ('few', 'farm__find_goat_city'), ('one', 'farm__find_dog_river'))
+                    AS p (role, pattern) ON p.role = r.name""",
+        )
+        await parts.sync.run(1, server_id)
+    yield cluster.url(name)
+    await cluster.drop(name)
+
+
+@pytest.fixture
+async def farm(farm_url: str, settings: Settings) -> AsyncIterator[Parts]:
+    async with open_parts(replace(settings, database=replace(settings.database, url=farm_url))) as parts:
+        yield parts
+
+
+async def find(
+    parts: Parts, query: str, *roles: str, results: int = 5, caller: Caller | None = None, **more: str
+) -> SearchOutcome:
+    request = SearchRequest((query,), results, **more)  # type: ignore[arg-type]
+    return await parts.finder.find(caller or await caller_with(parts, *roles), request)
+
+
+async def test_what_was_asked_for_comes_first(farm: Parts) -> None:
+    # The tools of this farm are so alike that hardly one of them is more likely right than wrong.
+    async with open_parts(replace(farm.settings, search=SearchSettings(threshold=0.0))) as parts:
+        for wanted in (
+            "feed every goat in the barn",
+            "count each duck at the lake",
+            "find a horse in the forest",
+        ):
+            outcome = await find(parts, wanted)
+            first = outcome.tools[0].name.split("_")
+            assert all(word in wanted for word in first), (wanted, first)
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 4000])
+async def test_a_role_that_sees_three_of_many_gets_its_three(
+    farm: Parts, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
+) -> None:
+    monkeypatch.setattr(gateway.access.audience, "_FEW", exact_up_to)
+    cosine = replace(farm.settings.search, mode="cosine", threshold=0.0)
+    async with open_parts(replace(farm.settings, search=cosine)) as parts:
+        outcome = await find(parts, "animals of the farm", "few")
+        assert {found.name for found in outcome.tools} == {"feed_hen_lake", "count_cow_barn", "find_goat_city"}
+        assert outcome.total_found == 3
+        both = await find(parts, "animals of the farm", "few", "one")
+        assert both.total_found == 4
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 4000])
+async def test_the_index_finds_as_many_as_were_asked_for(
+    farm: Parts, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
+) -> None:
+    monkeypatch.setattr(gateway.access.audience, "_FEW", exact_up_to)
+    cosine = replace(farm.settings.search, mode="cosine", threshold=0.0)
+    async with open_parts(replace(farm.settings, search=cosine)) as parts:
+        outcome = await find(parts, "feed the animals", results=50)
+    assert len(outcome.tools) == 50
+    assert outcome.total_found == 300
+
+
+async def test_in_cosine_mode_the_score_is_the_cosine_and_the_threshold_cuts(farm: Parts) -> None:
+    query = "feed every goat in the barn"
+    vector = (await farm.spaces.embed_query(query)).vector
+    stored = await rows(
+        farm.database.url,
+        "SELECT t.name, e.combined_embedding::text AS vector FROM tool_embeddings e JOIN tools t ON t.id = e.tool_id",
+    )
+    vectors = {row["name"]: np.array(json.loads(row["vector"]), dtype=np.float32) for row in stored}
+    cosines = {name: float(other @ vector / np.linalg.norm(other)) for name, other in vectors.items()}
+    for threshold in (0.5, 0.7):
+        search = SearchSettings(mode="cosine", threshold=threshold)
+        async with open_parts(replace(farm.settings, search=search)) as parts:
+            outcome = await find(parts, query, results=50)
+        passing = {name for name, cosine in cosines.items() if cosine >= threshold}
+        assert 0 < len(passing) < 300
+        assert outcome.total_found == pytest.approx(len(passing), abs=1)
+        for found in outcome.tools:
+            assert found.match.score == pytest.approx(cosines[found.name], abs=2e-3)
+            assert found.match.similarity == pytest.approx(found.match.score)
+        scores = [found.match.score for found in outcome.tools]
+        assert scores == sorted(scores, reverse=True)
+
+
+async def test_the_total_counts_all_and_not_what_is_shown(farm: Parts) -> None:
+    async with open_parts(replace(farm.settings, search=SearchSettings(threshold=0.0))) as parts:
+        outcome = await find(parts, "goat", results=3)
+    assert len(outcome.tools) == 3
+    assert outcome.total_found == 300
+
+
+@pytest.mark.parametrize("name", ["feed_hen_lake", "farm__feed_hen_lake", "Farm/feed_hen_lake", "farm/feed_hen_lake"])
+@pytest.mark.parametrize("mode", ["hybrid", "cosine"])
+async def test_the_tool_that_is_named_comes_first_by_every_name(farm: Parts, name: str, mode: str) -> None:
+    search = SearchSettings(mode=mode)  # type: ignore[arg-type]
+    async with open_parts(replace(farm.settings, search=search)) as parts:
+        outcome = await find(parts, name)
+        assert outcome.tools[0].name == "feed_hen_lake"
+        if mode == "hybrid":
+            assert outcome.tools[0].match.score == 1.0
+        else:
+            assert outcome.tools[0].match.score == outcome.tools[0].match.similarity
+        assert (await find(parts, name, "one")).total_found == 0 or mode == "hybrid"
+
+
+async def test_a_tool_that_is_named_but_not_visible_is_not_found(farm: Parts) -> None:
+    outcome = await find(farm, "farm__feed_hen_barn", "few")
+    assert "feed_hen_barn" not in {found.name for found in outcome.tools}
+
+
+async def test_several_queries_are_merged_and_each_tool_says_which_found_it(farm: Parts) -> None:
+    caller = await caller_with(farm)
+    queries = ("feed every goat in the barn", "count every duck on the lake")
+    alone = [await find(farm, query, results=50, caller=caller) for query in queries]
+    together = await farm.finder.find(caller, SearchRequest(queries, 50, several=True))
+    names = [{found.name for found in outcome.tools} for outcome in alone]
+    assert {found.name for found in together.tools} <= names[0] | names[1]
+    for found in together.tools:
+        assert found.match.queries == tuple(n for n in (0, 1) if found.name in names[n])
+    assert {"feed_goat_barn", "count_duck_lake"} <= {found.name for found in together.tools[:4]}
+
+
+async def test_an_explicit_denial_of_one_role_is_not_lifted_by_another(farm: Parts) -> None:
+    url = farm.database.url
+    role = await value(
+        url, "INSERT INTO roles (tenant_id, name, default_visibility) VALUES (1, 'no_goats', 'SEARCH') RETURNING id"
+    )
+    await rows(
+        url,
+        "INSERT INTO role_rules (tenant_id, role_id, pattern, visibility) VALUES (1, $1, 'farm__*goat*', 'DENY')",
+        role,
+    )
+    await farm.database.execute("refresh_role_tools", 1, role, None)
+    everything = await caller_with(farm)
+    both = replace(everything, role_ids=(*everything.role_ids, role))
+    found = await find(farm, "feed every goat in the barn", results=50, caller=both)
+    assert not any("goat" in each.name for each in found.tools)
+
+
+@pytest.mark.parametrize("query", ["the and of", "?!", "日本語のツール", "a" * 4000])
+async def test_queries_without_a_useful_word_are_answered(farm: Parts, query: str) -> None:
+    outcome = await find(farm, query)
+    assert outcome.notice == ""
+    assert len(outcome.tools) <= 5
+
+
+async def test_another_tenant_finds_nothing_of_this_one(farm: Parts) -> None:
+    caller = await caller_with(farm)
+    outcome = await find(farm, "feed every goat in the barn", caller=replace(caller, tenant_id=4711))
+    assert (outcome.total_found, outcome.tools) == (0, ())

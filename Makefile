@@ -3,9 +3,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SUITE := .conformance/node_modules/@modelcontextprotocol/conformance/package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers bench clean
+.PHONY: help install demo test conformance screenshots lint types layers bench clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,8 +16,17 @@ install: $(INSTALLED) ## Create .venv with the gateway and its tools, as locked.
 demo: $(INSTALLED) ## Start a gateway with real MCP servers and print its URL, a key and a curl.
 	$(BIN)/modelgate demo
 
-test: $(INSTALLED) ## Run all tests.
+test: $(INSTALLED) ## Run all tests; those in a browser need Chromium, which root gets installed.
 	$(BIN)/pytest -n 2
+
+conformance: $(INSTALLED) $(SUITE) ## Run the official MCP conformance suite against the gateway.
+	$(BIN)/python -m tests.conformance.run .conformance
+
+screenshots: $(INSTALLED) ## Take pictures of every page into tests/.artifacts, and those of the README into docs.
+	$(BIN)/pytest -n 2 tests/ui/test_looks.py -k usable
+	cp tests/.artifacts/overview-light-1280.png docs/overview.png
+	cp tests/.artifacts/search-light-1280.png docs/search.png
+	cp tests/.artifacts/role-dark-1280.png docs/role.png
 
 lint: $(INSTALLED) ## Check style and formatting.
 	$(BIN)/ruff check
@@ -35,6 +45,11 @@ bench: $(INSTALLED) ## Measure speed, each benchmark in turn.
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# The suite with the Node it needs, in a folder of its own; npm itself may run on an older one.
+$(SUITE):
+	npm install --prefix .conformance --no-audit --no-fund --loglevel=error \
+		node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 

@@ -15,27 +15,40 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.access.audit import Recorder
+from gateway.access.gate import Gate
+from gateway.access.issuer import Issuer
 from gateway.access.keys import KeyRing
+from gateway.access.limits import Limiter
+from gateway.access.profiles import Profiles
+from gateway.access.tokens import Tokens
+from gateway.admin.application import AdminApplication
+from gateway.admin.callback import oauth_routes
+from gateway.admin.pages.site import page_routes
+from gateway.catalog.health import Health
+from gateway.catalog.intake import Intake
+from gateway.catalog.login import Logins
 from gateway.catalog.server import Servers
 from gateway.catalog.sync import Sync
 from gateway.catalog.vectors import VectorFiller
+from gateway.catalog.watch import Watch
 from gateway.database.notices import Notices
 from gateway.database.pool import Database, open_database
-from gateway.downstream.authentication import Authentication
-from gateway.downstream.endpoint import McpEndpoint
-from gateway.downstream.gateway_tools import GatewayTools
-from gateway.downstream.mcp_server import McpServer
-from gateway.downstream.methods import Methods
-from gateway.downstream.oneshot import OneShot
-from gateway.downstream.relay import Relay
+from gateway.downstream.answer import search_answer
+from gateway.downstream.authentication import METADATA_PATH, PROFILES_PATH
+from gateway.downstream.front import McpFront
+from gateway.downstream.resource_metadata import ResourceMetadata
 from gateway.embedding.choice import choose_embedder
 from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
 from gateway.search.finder import Finder
 from gateway.search.scope import Scopes
-from gateway.settings import Settings
+from gateway.settings import OauthSettings, Settings
 from gateway.upstream.credentials import open_vault
+from gateway.upstream.news import UpstreamNews
+from gateway.upstream.policy import policy_of
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.session import QUESTION_CAPABILITIES
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +63,17 @@ class Parts:
     database: Database
     notices: Notices
     keys: KeyRing
+    profiles: Profiles
+    gate: Gate
     servers: Servers
+    logins: Logins
     pool: UpstreamPool
+    news: UpstreamNews
     spaces: Spaces
     scopes: Scopes
     finder: Finder
     sync: Sync
+    recorder: Recorder
 
 
 @contextlib.asynccontextmanager
@@ -72,20 +90,35 @@ async def open_parts(settings: Settings, *, connections: int | None = None) -> A
         stack.push_async_callback(spaces.aclose)
         scopes = Scopes(database, spaces)
         stack.push_async_callback(scopes.aclose)
-        pool = await stack.enter_async_context(UpstreamPool(settings.upstream))
+        news = UpstreamNews()
+        pool = await stack.enter_async_context(
+            UpstreamPool(
+                settings.upstream,
+                on_list_changed=news.list_changed,
+                on_notification=news.noticed,
+                capabilities=QUESTION_CAPABILITIES,
+            )
+        )
         notices = Notices(database)
-        servers = Servers(database, vault, settings.upstream, notices)
+        keys = KeyRing(database, notices)
+        profiles = Profiles(database, notices)
+        servers = Servers(database, vault, settings.upstream, notices, policy_of(settings.guards))
         yield Parts(
             settings=settings,
             database=database,
             notices=notices,
-            keys=KeyRing(database, notices),
+            keys=keys,
+            profiles=profiles,
+            gate=Gate(keys, _tokens(database, notices, settings.oauth), profiles, Limiter(database)),
             servers=servers,
+            logins=Logins(servers),
             pool=pool,
+            news=news,
             spaces=spaces,
             scopes=scopes,
             finder=Finder(database, spaces, scopes, settings.search),
-            sync=Sync(database, servers, pool, spaces),
+            sync=Sync(database, servers, pool, Intake(database, spaces, settings.guards)),
+            recorder=await stack.enter_async_context(Recorder(database, settings.audit)),
         )
 
 
@@ -94,12 +127,22 @@ class Gateway:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        tools = GatewayTools(parts.database, parts.finder, parts.settings)
-        relay = Relay(parts.database, parts.servers, parts.pool)
-        methods = Methods(parts.database, tools, relay, parts.settings.mcp)
-        self._endpoint = McpEndpoint(
-            Authentication(parts.keys), McpServer(methods), OneShot(methods), parts.settings.server
+        self._front = McpFront(
+            parts.settings,
+            parts.database,
+            parts.notices,
+            parts.gate,
+            parts.servers,
+            parts.pool,
+            parts.news,
+            parts.finder,
+            parts.recorder,
         )
+        path_names = parts.settings.mcp.names == "path"
+        self.admin = AdminApplication(
+            parts, lambda request, outcome: search_answer(request, outcome, "full", path_names=path_names)
+        )
+        self._watch = Watch(parts.sync, parts.news)
         parts.notices.subscribe(parts.scopes.on_notice)
         parts.notices.subscribe(parts.spaces.on_notice)
 
@@ -109,16 +152,22 @@ class Gateway:
             routes=[
                 Route("/health", self._health),
                 Route("/ready", self._ready),
+                Route(METADATA_PATH + "{path:path}", ResourceMetadata(self._parts.settings).answer),
+                *oauth_routes(self._parts.logins, self._parts.pool, self._parts.settings.admin.public_url),
+                *self.admin.routes(),
+                *page_routes(self.admin, self._parts.settings),
             ],
-            middleware=[Middleware(_At, path="/mcp", app_there=self._endpoint)],
+            middleware=[Middleware(_At, path="/mcp", below=PROFILES_PATH, app_there=self._front.endpoint)],
             lifespan=self._lifespan,
         )
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        filler = VectorFiller(self._parts.database, self._parts.spaces)
-        async with self._parts.notices.listening(), self._endpoint.running():
-            tasks = [asyncio.create_task(filler.run()), asyncio.create_task(self._write_use())]
+        parts = self._parts
+        filler = VectorFiller(parts.database, parts.spaces)
+        health = Health(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
+        async with self._parts.notices.listening(), self._watch.running(), self._front.running(), self.admin.running():
+            tasks = [asyncio.create_task(work) for work in (filler.run(), health.run(), self._write_use())]
             try:
                 yield
             finally:
@@ -126,7 +175,7 @@ class Gateway:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 with contextlib.suppress(DatabaseError):
-                    await self._parts.keys.write_use()
+                    await self._parts.gate.write_use()
 
     async def _health(self, _: Request) -> JSONResponse:
         return JSONResponse({"status": "alive"})
@@ -140,10 +189,12 @@ class Gateway:
             database = {"ready": False, "detail": error.message}
         health = await self._parts.spaces.embedder.health()
         embedder = {"ready": health.ok, "detail": " ".join(part for part in (health.detail, health.next_step) if part)}
+        trace = self._parts.recorder.state()
+        audit = {"ready": trace.ready, "detail": trace.detail, "waiting": trace.waiting, "dropped": trace.dropped}
         ready = bool(database["ready"])
         return JSONResponse(
             # Without the embedder searches still answer, by words: that is a part to mend, not a gateway to take away.
-            {"ready": ready, "parts": {"database": database, "embedder": embedder}},
+            {"ready": ready, "parts": {"database": database, "embedder": embedder, "audit": audit}},
             status_code=200 if ready else 503,
         )
 
@@ -151,22 +202,32 @@ class Gateway:
         while True:
             await asyncio.sleep(_WRITE_USE_SECONDS)
             try:
-                await self._parts.keys.write_use()
+                await self._parts.gate.write_use()
             except DatabaseError as error:
-                logger.info("When keys were last used could not be written: %s", error)
+                logger.info("When and how much keys were used could not be written: %s", error)
+
+
+def _tokens(database: Database, notices: Notices, settings: OauthSettings) -> Tokens | None:
+    """What takes access tokens of an OpenID provider, None where none is set."""
+    if not settings.issuer:
+        return None
+    issuer = Issuer(settings.issuer, settings.jwks_url, max_age=settings.keys_max_age_seconds)
+    return Tokens(database, notices, settings, issuer)
 
 
 class _At:
-    """Gives requests for one exact path to an application of its own, ahead of the router.
+    """Gives requests for one path, and for those below `below`, to an application of their own, ahead of the router.
 
     A mount would answer `/mcp` with a redirect to `/mcp/`, which clients do not follow with a body.
     """
 
-    def __init__(self, app: ASGIApp, path: str, app_there: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, path: str, below: str, app_there: ASGIApp) -> None:
         self._app = app
         self._path = path
+        self._below = below
         self._there = app_there
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        there = scope["type"] == "http" and scope["path"].rstrip("/") == self._path
+        path = scope.get("path", "")
+        there = scope["type"] == "http" and (path.rstrip("/") == self._path or path.startswith(self._below))
         await (self._there if there else self._app)(scope, receive, send)

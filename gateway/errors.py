@@ -115,7 +115,7 @@ class RoleMissingError(AccessError):
 
 
 class LimitError(AccessError):
-    """A limit of the API key is reached; `limit` is its name, `retry_after` the seconds (at least 1) until it is not."""
+    """A limit of the API key is reached; `limit` is its name, `retry_after` the seconds (1 or more) it still holds."""
 
     def __init__(self, message: str, limit: str, retry_after: int) -> None:
         super().__init__(message)

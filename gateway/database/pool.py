@@ -260,7 +260,7 @@ def _told() -> Iterator[None]:
         raise _does_not_fit() from error
     except asyncpg.InterfaceError as error:
         # A statement called in the wrong way is an error of this class too, and trying again would not mend it.
-        if "clos" not in str(error):
+        if not any(word in str(error) for word in ("closed", "closing", "released")):
             raise
         raise DatabaseUnavailableError() from error
     except _GONE as error:

@@ -30,6 +30,8 @@ def read_search(arguments: Mapping[str, Any], default_results: int) -> tuple[Sea
     server = arguments.get("server")
     if server is not None and (not isinstance(server, str) or not server.strip() or "\x00" in server):
         raise InvalidInputError(f"server has to be the name of a server, not {_shown(server)}.")
+    if server is not None:
+        server = server.encode("utf-8", "replace").decode()
     results = arguments.get("max_results")
     if results is None:
         results = default_results

@@ -13,11 +13,22 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.downstream.authentication import Authentication, refusal
-from gateway.downstream.mcp_server import McpServer
+from gateway.access.caller import Caller
+from gateway.downstream.authentication import Authentication
+from gateway.downstream.mcp_server import McpServer, called_schema
+from gateway.downstream.modern_list import METHOD, ModernList
 from gateway.downstream.oneshot import OneShot, failure, parse_failure, unavailable
 from gateway.downstream.origin import OriginGuard
-from gateway.errors import CredentialError, DatabaseUnavailableError
+from gateway.downstream.relay import Relay
+from gateway.downstream.streams import OpenStreams
+from gateway.errors import (
+    CredentialError,
+    DatabaseUnavailableError,
+    LimitError,
+    NotFoundError,
+    RoleMissingError,
+    SignInUnavailableError,
+)
 from gateway.settings import ServerSettings
 
 
@@ -25,10 +36,20 @@ class McpEndpoint:
     """One URL for both protocol eras and for plain POSTs."""
 
     def __init__(
-        self, authentication: Authentication, server: McpServer, oneshot: OneShot, settings: ServerSettings
+        self,
+        authentication: Authentication,
+        server: McpServer,
+        oneshot: OneShot,
+        relay: Relay,
+        streams: OpenStreams,
+        modern_list: ModernList,
+        settings: ServerSettings,
     ) -> None:
         self._authentication = authentication
         self._oneshot = oneshot
+        self._relay = relay
+        self._streams = streams
+        self._modern_list = modern_list
         self._origins = OriginGuard(settings)
         self._maximum = settings.max_body_bytes
         self._sessions = StreamableHTTPSessionManager(
@@ -41,7 +62,7 @@ class McpEndpoint:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Sessions live as long as this block."""
-        async with self._sessions.run():
+        async with self._streams.running(), self._sessions.run():
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,9 +72,10 @@ class McpEndpoint:
         if refused is None:
             try:
                 caller = await self._authentication.let_in(scope)
-            except CredentialError as error:
-                refused = refusal(error)
-            except DatabaseUnavailableError as error:
+                self._authentication.count(caller)
+            except (CredentialError, RoleMissingError, LimitError, NotFoundError) as error:
+                refused = self._authentication.refusal(error, scope)
+            except (DatabaseUnavailableError, SignInUnavailableError) as error:
                 refused = unavailable(error)
         if refused is not None:
             await refused(scope, receive, send)
@@ -61,7 +83,20 @@ class McpEndpoint:
         version = headers.get("mcp-protocol-version")
         handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
         if scope["method"] != "POST" or "mcp-session-id" in headers or not handshake:
-            await self._sessions.handle_request(scope, receive, send)
+            if not handshake:
+                # Not every HTTP parser takes off the white space that may stand around a value (RFC 9110, 5.5).
+                scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+                await self._look_up(caller, headers)
+            if not handshake and scope["method"] == "POST" and headers.get("mcp-method") == METHOD:
+                sent = await self._read(headers, receive)
+                response = sent if isinstance(sent, Response) else None
+                if isinstance(sent, bytes):
+                    response = await self._modern_list.answer(caller, Headers(scope=scope), sent)
+                    receive = _replay(sent, receive)
+                if response is not None:
+                    await response(scope, receive, send)
+                    return
+            await self._streams.serve(self._sessions.handle_request, scope, receive, send)
             return
         body = await self._read(headers, receive)
         if isinstance(body, Response):
@@ -77,6 +112,15 @@ class McpEndpoint:
             return
         response = await self._oneshot.answer(caller, message, receive)
         await response(scope, receive, send)
+
+    async def _look_up(self, caller: Caller, headers: Headers) -> None:
+        """Find the schema by which the SDK is to check headers that repeat arguments; it asks without waiting."""
+        name = headers.get("mcp-name", "").strip()
+        if headers.get("mcp-method") != "tools/call" or not name:
+            return
+        with contextlib.suppress(DatabaseUnavailableError):
+            tool = await self._relay.find(caller, name)
+            called_schema.set(tool.mirrored_schema if tool is not None else None)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | Response:
         """The body, or 413 as soon as it is known to be too long."""

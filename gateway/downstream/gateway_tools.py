@@ -8,41 +8,47 @@ from typing import Any
 
 from gateway.access.caller import Caller
 from gateway.catalog.category import CATEGORIES
+from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
 from gateway.database.pool import Database, Row
 from gateway.downstream.answer import search_answer
 from gateway.downstream.arguments import MAXIMUM_QUERIES, MAXIMUM_RESULTS, QUERY_CHARACTERS, read_search
+from gateway.downstream.trace import Trace
 from gateway.errors import InvalidInputError
 from gateway.search.finder import Finder
 from gateway.settings import Settings
 
-TOOL_SEARCH = "tool_search"
-TOOL_CALL = "tool_call"
-
 _DESCRIPTION_CHARACTERS = 1_000
 _FEW_WORDS = 60
+_PROFILE_CHARACTERS = 300
 
 
 class GatewayTools:
     """Describes the two tools to a caller and runs the search."""
 
-    def __init__(self, database: Database, finder: Finder, settings: Settings) -> None:
+    def __init__(self, database: Database, finder: Finder, settings: Settings, trace: Trace) -> None:
         self._database = database
         self._finder = finder
+        self._trace = trace
         self._default_results = settings.search.max_results
         self._path_names = settings.mcp.names == "path"
 
-    async def definitions(self, caller: Caller) -> list[dict[str, Any]]:
-        """Both tools as tools/list gives them, with what is behind them for this caller."""
-        servers = await self._database.fetch("visible_servers", caller.tenant_id, list(caller.role_ids))
-        return [self._tool_search(_search_description(servers)), _TOOL_CALL_DEFINITION]
+    async def definitions(self, tenant_id: int, role_ids: tuple[int, ...]) -> list[dict[str, Any]]:
+        """Both tools as tools/list gives them, with what is behind them for these roles, and their profile's words."""
+        servers = await self._database.fetch("visible_servers", tenant_id, list(role_ids))
+        profile = await self._database.fetchval("profile_description", tenant_id, list(role_ids))
+        return [self._tool_search(_search_description(servers, profile or "")), _TOOL_CALL_DEFINITION]
 
     async def search(self, caller: Caller, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The result of calling tool_search; bad arguments are a result too, with `isError`."""
-        try:
-            request, detail = read_search(arguments, self._default_results)
-            outcome = await self._finder.find(caller, request)
-        except InvalidInputError as error:
-            return error_result(error.message)
+        with self._trace.search(caller) as use:
+            try:
+                request, detail = read_search(arguments, self._default_results)
+                use.asks(request.queries)
+                outcome = await self._finder.find(caller, request)
+            except InvalidInputError as error:
+                use.ended("invalid", error.message)
+                return error_result(error.message)
+            use.returns(outcome.total_found, [tool.match.tool_id for tool in outcome.tools])
         return text_result(search_answer(request, outcome, detail, path_names=self._path_names))
 
     def _tool_search(self, description: str) -> dict[str, Any]:
@@ -116,7 +122,7 @@ def error_result(text: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": text}], "isError": True}
 
 
-def _search_description(servers: Sequence[Row]) -> str:
+def _search_description(servers: Sequence[Row], profile: str) -> str:
     """What can be found, within 1,000 characters. What upstreams say of themselves is quoted, cut and on one line."""
     count = sum(server["tool_count"] for server in servers)
     text = (
@@ -124,6 +130,8 @@ def _search_description(servers: Sequence[Row]) -> str:
         "what you want to do and get the tools that fit, with their input schemas, ready to be called by name or "
         "through tool_call."
     )
+    if profile:
+        text = f"{_one_line(profile)[:_PROFILE_CHARACTERS]} {text}"
     if not servers:
         return text
     text += " Servers:"

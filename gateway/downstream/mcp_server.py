@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import mcp_types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, SERVER_INFO_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
 
 from gateway import __version__
-from gateway.downstream.exchange import Exchange, OnProgress
+from gateway.access.caller import Caller
+from gateway.downstream.audience import Audiences
+from gateway.downstream.channel import exchange_of
 from gateway.downstream.gateway_tools import INSTRUCTIONS
 from gateway.downstream.methods import Methods
+from gateway.downstream.serialized import Serialized
+from gateway.downstream.sessions import LiveSession, Sessions
+from gateway.downstream.subscriptions import Subscriptions
 from gateway.errors import ModelGateError
 
-_CACHEABLE = {"tools/list"}
+_CACHEABLE = {"tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"}
+_LOG_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
+called_schema: ContextVar[Mapping[str, Any] | None] = ContextVar("called_schema", default=None)
+"""The input schema of the tool that a request calls, where the client has to repeat arguments in headers."""
 
 
 class McpServer(Server[dict[str, Any]]):
     """Answers the gateway's methods before the SDK would validate and reshape what it passes on."""
 
-    def __init__(self, methods: Methods) -> None:
+    def __init__(
+        self, methods: Methods, sessions: Sessions, audiences: Audiences, subscriptions: Subscriptions
+    ) -> None:
         super().__init__(
             "modelgate",
             title="ModelGate",
             version=__version__,
             instructions=INSTRUCTIONS,
             # Without a lookup the SDK lists all tools before each call that has arguments.
-            get_tool_input_schema=lambda _: None,
+            get_tool_input_schema=lambda _: called_schema.get(),
         )
         self._methods = methods
+        self._sessions = sessions
+        self._audiences = audiences
+        self._subscriptions = subscriptions
+        self.add_request_handler(
+            "subscriptions/listen", mcp_types.SubscriptionsListenRequestParams, self._listen_to_changes
+        )
         # In place of the SDK's tracing, which does nothing here and costs a seventh of the throughput.
         self.middleware[:] = [self._answer]
 
@@ -47,43 +69,104 @@ class McpServer(Server[dict[str, Any]]):
         protocol_version: str | None = None,
     ) -> mcp_types.ServerCapabilities:
         """What the gateway offers; the SDK would derive it from handlers of its own kind, and there are none."""
-        return mcp_types.ServerCapabilities(tools=mcp_types.ToolsCapability())
+        return mcp_types.ServerCapabilities(
+            tools=mcp_types.ToolsCapability(list_changed=True),
+            prompts=mcp_types.PromptsCapability(list_changed=True),
+            resources=mcp_types.ResourcesCapability(list_changed=True, subscribe=True),
+            completions=mcp_types.CompletionsCapability(),
+            logging=None if protocol_version in MODERN_PROTOCOL_VERSIONS else mcp_types.LoggingCapability(),
+        )
 
     async def _answer(self, ctx: ServerRequestContext[dict[str, Any], Any], call_next: CallNext) -> HandlerResult:
-        method = self._methods.get(ctx.method)
         request: Request | None = ctx.request
-        if method is None or ctx.request_id is None or request is None:
+        if request is None:
             return await call_next(ctx)
-        exchange = Exchange(
-            caller=request.scope["state"]["caller"],
-            method=ctx.method,
-            params=ctx.params or {},
-            session_id=request.headers.get("mcp-session-id"),
-            on_progress=_progress(ctx),
-        )
+        caller: Caller = request.scope["state"]["caller"]
+        live = self._sessions.get(request.headers.get("mcp-session-id"))
+        if ctx.request_id is None:
+            result = await call_next(ctx)
+            if ctx.method == "notifications/initialized" and live is None:
+                await self._opened(ctx, request, caller)
+            return result
+        if live is not None:
+            live.caller = caller
+            own = await self._for_session(ctx, live)
+            if own is not None:
+                return own
+        method = self._methods.get(ctx.method)
+        modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+        if method is None or (modern and ctx.method == "ping"):
+            return await call_next(ctx)
         try:
-            result = await method(exchange)
+            answer = await method(exchange_of(ctx, caller, live))
         except ModelGateError as error:
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
-        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            return _modern(ctx.method, result)
-        return result
+        plain = answer.value if isinstance(answer, Serialized) else answer
+        return self._modern(ctx.method, plain) if modern else plain
 
+    async def _opened(self, ctx: ServerRequestContext[Any, Any], request: Request, caller: Caller) -> None:
+        session_id = request.headers.get("mcp-session-id")
+        if session_id is None:
+            return
+        live = self._sessions.opened(ctx, session_id, caller)
+        live.closing.append(lambda: self._subscriptions.remove_all(caller, session_id))
+        await self._audiences.joined(caller)
 
-def _modern(method: str, result: Mapping[str, Any]) -> dict[str, Any]:
-    """What the modern era asks of every result, where the upstream has not said it."""
-    stamped = {"resultType": "complete", **result}
-    if method in _CACHEABLE:
-        # What a caller sees may change at any moment and is theirs alone.
-        stamped = {"ttlMs": 0, "cacheScope": "private", **stamped}
-    return stamped
-
-
-def _progress(context: ServerRequestContext[dict[str, Any], Any]) -> OnProgress | None:
-    if context.meta is None or context.meta.get("progress_token") is None:
+    async def _for_session(self, ctx: ServerRequestContext[Any, Any], live: LiveSession) -> dict[str, Any] | None:
+        """The result of a method that only sessions have, None for all others."""
+        params = ctx.params or {}
+        if ctx.method == "logging/setLevel":
+            if params.get("level") not in _LOG_LEVELS:
+                raise MCPError(code=INVALID_PARAMS, message=f"params.level has to be one of {', '.join(_LOG_LEVELS)}.")
+            live.log_level = params["level"]
+            return {}
+        try:
+            if ctx.method == "resources/subscribe":
+                await self._subscriptions.add(
+                    live.caller,
+                    live.id,
+                    params.get("uri"),
+                    lambda uri: live.tell(lambda session: session.send_resource_updated(uri)),
+                )
+                return {}
+            if ctx.method == "resources/unsubscribe":
+                self._subscriptions.remove(live.caller, live.id, params.get("uri"))
+                return {}
+        except ModelGateError as error:
+            raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
         return None
 
-    async def report(progress: float, total: float | None, message: str | None) -> None:
-        await context.session.report_progress(progress, total, message)
+    async def _listen_to_changes(
+        self, ctx: ServerRequestContext[Any, Any], params: mcp_types.SubscriptionsListenRequestParams
+    ) -> mcp_types.SubscriptionsListenResult:
+        assert ctx.request is not None
+        caller: Caller = ctx.request.scope["state"]["caller"]
+        client = f"listen-{uuid.uuid4()}"
+        uris = params.notifications.resource_subscriptions or []
+        # Subscribed while the stream is there already: an update may come at once.
+        subscribing = asyncio.create_task(self._subscribe(caller, client, uris))
+        try:
+            return await self._audiences.listen(caller, ctx, params)
+        finally:
+            subscribing.cancel()
+            self._subscriptions.remove_all(caller, client)
 
-    return report
+    async def _subscribe(self, caller: Caller, client: str, uris: Sequence[str]) -> None:
+        for uri in uris:
+            # As with any address that never changes, nothing is heard of one that is not there.
+            with contextlib.suppress(ModelGateError, MCPError):
+                await self._subscriptions.add(caller, client, uri, lambda uri: self._updated(caller, uri))
+
+    async def _updated(self, caller: Caller, uri: str) -> None:
+        await self._audiences.publish(caller, ResourceUpdated(uri=uri))
+
+    def _modern(self, method: str, result: Mapping[str, Any]) -> dict[str, Any]:
+        """What the modern era asks of every result, where the upstream has not said it."""
+        stamped = {"resultType": "complete", **result}
+        if method in _CACHEABLE:
+            # What a caller sees may change at any moment and is theirs alone.
+            stamped = {"ttlMs": 0, **stamped, "cacheScope": "private"}
+        meta = stamped.get("_meta")
+        if meta is None or (isinstance(meta, dict) and meta.get(SERVER_INFO_META_KEY) is None):
+            stamped["_meta"] = {**(meta or {}), SERVER_INFO_META_KEY: self.server_info_stamp}
+        return stamped

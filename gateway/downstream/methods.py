@@ -2,56 +2,66 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
-from gateway.database.pool import Database
+from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
 from gateway.downstream.arguments import read_call
-from gateway.downstream.exchange import Exchange, Method
-from gateway.downstream.gateway_tools import TOOL_CALL, TOOL_SEARCH, GatewayTools, error_result
+from gateway.downstream.completion import Completion
+from gateway.downstream.exchange import Exchange, Method, Result
+from gateway.downstream.gateway_tools import GatewayTools, error_result
+from gateway.downstream.prompts import Prompts
 from gateway.downstream.relay import Relay
+from gateway.downstream.resources import Resources
+from gateway.downstream.tool_list import ToolList
 from gateway.errors import InvalidInputError
-from gateway.settings import McpSettings
 
 
 class Methods:
     """The methods by name."""
 
-    def __init__(self, database: Database, tools: GatewayTools, relay: Relay, settings: McpSettings) -> None:
-        self._database = database
+    def __init__(
+        self,
+        tools: GatewayTools,
+        tool_list: ToolList,
+        relay: Relay,
+        prompts: Prompts,
+        resources: Resources,
+        completion: Completion,
+    ) -> None:
         self._tools = tools
+        self._tool_list = tool_list
         self._relay = relay
-        self._path_names = settings.names == "path"
         self._table: dict[str, Method] = {
             "ping": self._ping,
             "tools/list": self._list_tools,
             "tools/call": self._call_tool,
+            "prompts/list": prompts.list_prompts,
+            "prompts/get": prompts.get,
+            "resources/list": resources.list_resources,
+            "resources/templates/list": resources.list_templates,
+            "resources/read": resources.read,
+            "completion/complete": completion.complete,
         }
 
     def get(self, method: str) -> Method | None:
         """What answers `method`, None where nothing does."""
         return self._table.get(method)
 
-    async def _ping(self, exchange: Exchange) -> dict[str, Any]:
+    async def _ping(self, exchange: Exchange) -> Result:
         return {}
 
-    async def _list_tools(self, exchange: Exchange) -> dict[str, Any]:
-        caller = exchange.caller
-        tools = await self._tools.definitions(caller)
-        for row in await self._database.fetch("listed_tools", caller.tenant_id, list(caller.role_ids)):
-            name = f"{row['server_name']}/{row['name']}" if self._path_names else row["exposed_name"]
-            tools.append({**json.loads(row["definition"]), "name": name})
-        return {"tools": tools}
+    async def _list_tools(self, exchange: Exchange) -> Result:
+        return await self._tool_list.page(exchange.caller, exchange.params.get("cursor"))
 
-    async def _call_tool(self, exchange: Exchange) -> dict[str, Any]:
+    async def _call_tool(self, exchange: Exchange) -> Result:
         name = exchange.params.get("name")
         if not isinstance(name, str):
             raise MCPError(code=INVALID_PARAMS, message="params.name has to be the name of a tool.")
-        arguments = exchange.params.get("arguments")
+        arguments: Any = exchange.params.get("arguments")
         if arguments is None:
             arguments = {}
         if not isinstance(arguments, Mapping):

@@ -17,7 +17,8 @@ from starlette.types import Receive
 from gateway.access.caller import Caller
 from gateway.downstream.exchange import Exchange, Method
 from gateway.downstream.methods import Methods
-from gateway.errors import DatabaseUnavailableError, ModelGateError
+from gateway.downstream.serialized import Serialized
+from gateway.errors import DatabaseUnavailableError, ModelGateError, SignInUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ class OneShot:
         finally:
             for task in (call, left):
                 task.cancel()
+        if isinstance(result, Serialized):
+            return _wrapped(request_id, result)
         return _json({"jsonrpc": "2.0", "id": request_id, "result": result})
 
 
@@ -79,8 +82,8 @@ def parse_failure() -> Response:
     return failure(None, PARSE_ERROR, "The body is not valid JSON.")
 
 
-def unavailable(error: DatabaseUnavailableError, request_id: Any = None) -> Response:
-    """503 while the database does not answer."""
+def unavailable(error: DatabaseUnavailableError | SignInUnavailableError, request_id: Any = None) -> Response:
+    """503 while the database, or the provider of sign-ins, does not answer."""
     response = failure(request_id, INTERNAL_ERROR, error.message, status=503)
     response.headers["Retry-After"] = "1"
     return response
@@ -96,6 +99,12 @@ def failure(request_id: Any, code: int, message: str, data: Any = None, *, statu
 def _json(body: Mapping[str, Any], status: int = 200) -> Response:
     # ASCII escapes hold whatever an upstream sent, lone surrogates included.
     return Response(json.dumps(body, separators=(",", ":")), status_code=status, media_type="application/json")
+
+
+def _wrapped(request_id: Any, result: Serialized) -> Response:
+    """A response around a result that is JSON text already."""
+    body = b'{"jsonrpc":"2.0","id":%s,"result":%s}' % (json.dumps(request_id).encode(), result.text)
+    return Response(body, media_type="application/json")
 
 
 async def _disconnected(receive: Receive) -> None:

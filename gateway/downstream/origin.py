@@ -27,14 +27,9 @@ class OriginGuard:
 
     def refusal(self, headers: Headers) -> Response | None:
         """421 for a host that is not this gateway's, 403 for a foreign origin, None where all is well."""
-        host = headers.get("host", "").lower()
-        if not self._is_ours(host):
-            return failure(
-                None,
-                INVALID_REQUEST,
-                "The Host header names another host; add it to server.allowed_hosts if this gateway answers to it.",
-                status=421,
-            )
+        refused = self.refusal_of_host(headers)
+        if refused is not None:
+            return refused
         origin = headers.get("origin")
         if origin is None:
             return None
@@ -46,6 +41,17 @@ class OriginGuard:
             INVALID_REQUEST,
             "The Origin header names another site; add it to server.allowed_origins to let its pages in.",
             status=403,
+        )
+
+    def refusal_of_host(self, headers: Headers) -> Response | None:
+        """421 for a host that is not this gateway's, None where all is well."""
+        if self._is_ours(headers.get("host", "").lower()):
+            return None
+        return failure(
+            None,
+            INVALID_REQUEST,
+            "The Host header names another host; add it to server.allowed_hosts if this gateway answers to it.",
+            status=421,
         )
 
     def _is_ours(self, host: str) -> bool:

@@ -1,0 +1,44 @@
+"""Completion of arguments: asked of the server whose prompt or resource template it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from gateway.catalog.server import Servers
+from gateway.downstream.exchange import Exchange
+from gateway.downstream.passage import Passage
+from gateway.downstream.prompts import Prompts
+from gateway.downstream.resources import Resources
+
+
+class Completion:
+    """Passes completion/complete on, with the reference as the upstream knows it."""
+
+    def __init__(self, prompts: Prompts, resources: Resources, servers: Servers, passage: Passage) -> None:
+        self._prompts = prompts
+        self._resources = resources
+        self._servers = servers
+        self._passage = passage
+
+    async def complete(self, exchange: Exchange) -> dict[str, Any]:
+        """The upstream's completions. Raises MCPError for a reference to nothing that this caller can see."""
+        reference = exchange.params.get("ref")
+        kind = reference.get("type") if isinstance(reference, Mapping) else None
+        if not isinstance(reference, Mapping) or kind not in ("ref/prompt", "ref/resource"):
+            raise MCPError(code=INVALID_PARAMS, message="params.ref has to be of the type ref/prompt or ref/resource.")
+        caller = exchange.caller
+        if kind == "ref/prompt":
+            server_id, own = await self._prompts.resolve(caller, reference.get("name"))
+            reference = {**reference, "name": own}
+        else:
+            server_id, own = await self._resources.resolve_template(caller, reference.get("uri"))
+            reference = {**reference, "uri": own}
+        spec = await self._servers.spec(caller.tenant_id, server_id)
+        result: dict[str, Any] = await self._passage.send(
+            exchange, spec, "completion/complete", {**exchange.params, "ref": reference}
+        )
+        return result

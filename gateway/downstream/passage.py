@@ -1,0 +1,96 @@
+"""One request on its way to an upstream server and back, with all that goes between them meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR
+
+from gateway.downstream.exchange import Exchange
+from gateway.downstream.held import HeldCall, HeldCalls
+from gateway.downstream.questions import CAPABILITY_OF, Questions, cannot_be_asked
+from gateway.errors import UpstreamReplyError
+from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.spec import ServerSpec
+
+_MAXIMUM_ROUNDS = 32
+_MINE = ("inputResponses", "requestState")
+
+
+class Passage:
+    """Passes requests on as they are: progress, log messages and questions reach the client that made them."""
+
+    def __init__(self, pool: UpstreamPool, questions: Questions, held: HeldCalls) -> None:
+        self._pool = pool
+        self._questions = questions
+        self._held = held
+
+    async def send(self, exchange: Exchange, spec: ServerSpec, method: str, params: Mapping[str, Any]) -> Any:
+        """The upstream's result, untouched.
+
+        Raises MCPError for a JSON-RPC error of the upstream, with its own code, message and data; UpstreamError for
+        what keeps the upstream from answering.
+        """
+        try:
+            if exchange.era == "modern":
+                return await self._for_modern(exchange, spec, method, params)
+            result = await self._request(exchange, spec, method, params)
+            for _ in range(_MAXIMUM_ROUNDS):
+                if result.get("resultType") != "input_required":
+                    return result
+                if exchange.ask is None:
+                    raise cannot_be_asked("anything in a single request; call in a session")
+                params = {key: value for key, value in params.items() if key not in _MINE}
+                params |= await self._questions.bridge(exchange, result)
+                result = await self._request(exchange, spec, method, params)
+            raise MCPError(
+                code=INTERNAL_ERROR, message=f"Server {spec.name} asked {_MAXIMUM_ROUNDS} times and is not done."
+            )
+        except UpstreamReplyError as error:
+            raise MCPError(code=error.code, message=error.message, data=error.data) from None
+
+    async def _for_modern(self, exchange: Exchange, spec: ServerSpec, method: str, params: Mapping[str, Any]) -> Any:
+        askable = any(name in exchange.capabilities for name in CAPABILITY_OF.values())
+        if not askable and not self._held.concerns(exchange):
+            return await self._request(exchange, spec, method, params)
+
+        async def start(held: HeldCall) -> dict[str, Any]:
+            return await self._request(exchange, spec, method, params, held)
+
+        return await self._held.run(exchange, f"{spec.id}:{method}:{params.get('name') or params.get('uri')}", start)
+
+    async def _request(
+        self,
+        exchange: Exchange,
+        spec: ServerSpec,
+        method: str,
+        params: Mapping[str, Any],
+        held: HeldCall | None = None,
+    ) -> dict[str, Any]:
+        async def progress(done: float, total: float | None, message: str | None) -> None:
+            waiting = held.exchange if held is not None else exchange
+            if waiting is not None and waiting.on_progress is not None:
+                await waiting.on_progress(done, total, message)
+
+        async def notified(said: str, about: dict[str, Any]) -> None:
+            waiting = held.exchange if held is not None else exchange
+            if waiting is not None and waiting.on_notification is not None:
+                await waiting.on_notification(said, about)
+
+        async def asked(question: str, about: dict[str, Any]) -> dict[str, Any]:
+            if held is not None:
+                return await self._held.ask(held, question, about)
+            return await self._questions.put(exchange, question, about)
+
+        return await self._pool.request(
+            spec,
+            method,
+            params,
+            session_key=exchange.upstream_key,
+            on_progress=progress if exchange.on_progress is not None else None,
+            on_notification=notified if exchange.on_notification is not None else None,
+            on_question=asked,
+            capabilities=dict(exchange.capabilities),
+        )

@@ -1,0 +1,175 @@
+"""Resources and resource templates of upstream servers, and the server that an address leads to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from gateway.access.caller import Caller
+from gateway.catalog.server import Servers
+from gateway.downstream.apps import AppResources
+from gateway.downstream.exchange import Exchange, Result
+from gateway.downstream.limit import ResultLimit
+from gateway.downstream.offerings import Kind, Offerings
+from gateway.downstream.passage import Passage
+from gateway.downstream.uri import qualified, read_qualified
+
+_FIELDS: dict[Kind, str] = {"resources": "uri", "resourceTemplates": "uriTemplate"}
+_SHOWN_CHARACTERS = 200
+_NOT_FOUND = (INVALID_PARAMS, -32002)
+
+
+class Resources:
+    """Lists and reads resources.
+
+    An address is shown as its server gave it, for results and tools name it so. Where several servers have the same,
+    the oldest keeps it and it is qualified by server for the others. Qualified addresses are accepted for all.
+    """
+
+    def __init__(
+        self,
+        offerings: Offerings,
+        servers: Servers,
+        apps: AppResources,
+        passage: Passage,
+        limit: ResultLimit,
+    ) -> None:
+        self._offerings = offerings
+        self._servers = servers
+        self._apps = apps
+        self._passage = passage
+        self._limit = limit
+
+    async def list_resources(self, exchange: Exchange) -> dict[str, Any]:
+        """resources/list, in one page."""
+        return {"resources": await self._shown(exchange.caller, "resources")}
+
+    async def list_templates(self, exchange: Exchange) -> dict[str, Any]:
+        """resources/templates/list, in one page."""
+        return {"resourceTemplates": await self._shown(exchange.caller, "resourceTemplates")}
+
+    async def read(self, exchange: Exchange) -> Result:
+        """resources/read: of the server that lists the address, or that the address may belong to.
+
+        Raises MCPError where no server of this caller has it. Addresses in the result are as the client knows them.
+        """
+        uri = exchange.params.get("uri")
+        refusal: MCPError | None = None
+        for server_id, own in await self.resolve(exchange.caller, uri):
+            spec = await self._servers.spec(exchange.caller.tenant_id, server_id)
+            try:
+                result = await self._passage.send(exchange, spec, "resources/read", {**exchange.params, "uri": own})
+            except MCPError as error:
+                if error.code not in _NOT_FOUND:
+                    raise
+                refusal = refusal or error
+                continue
+            return self._limit.check(_as_asked(result, own, str(uri)))
+        raise MCPError(
+            code=INVALID_PARAMS,
+            message=f"There is no resource {str(uri)[:_SHOWN_CHARACTERS]!r}; resources/list shows those there are.",
+            data={"uri": uri},
+        ) from refusal
+
+    async def resolve(self, caller: Caller, uri: object) -> list[tuple[int, str]]:
+        """The servers that an address may belong to, the likeliest first, each with the address as it knows it.
+
+        Raises MCPError for what is no address.
+        """
+        if not isinstance(uri, str) or not uri:
+            raise MCPError(code=INVALID_PARAMS, message="params.uri has to be the address of a resource.")
+        named = read_qualified(uri)
+        if named is not None:
+            return await self._qualified(caller, *named)
+        listing = await self._offerings.all(caller, "resources")
+        for server, resources in listing:
+            if any(resource["uri"] == uri for resource in resources):
+                return [(server.id, uri)]
+        found = await self._apps.owners(caller.tenant_id, caller.role_ids, uri)
+        scheme = urlsplit(uri).scheme
+        for server, templates in await self._offerings.all(caller, "resourceTemplates"):
+            if any(_matches(template["uriTemplate"], uri) for template in templates):
+                found.append(server.id)
+        # A server need not list what it links to in results: those are asked that list others of the same scheme.
+        for server, resources in listing:
+            if any(urlsplit(resource["uri"]).scheme == scheme for resource in resources):
+                found.append(server.id)
+        return [(server_id, uri) for server_id in dict.fromkeys(found)]
+
+    async def resolve_template(self, caller: Caller, template: object) -> tuple[int, str]:
+        """Server and upstream's own form of a listed template or resource. Raises MCPError."""
+        if isinstance(template, str):
+            named = read_qualified(template)
+            slug, own = named if named is not None else (None, template)
+            for kind, field in _FIELDS.items():
+                for server, items in await self._offerings.all(caller, kind):
+                    if slug in (None, server.slug) and any(item[field] == own for item in items):
+                        return server.id, own
+        raise MCPError(
+            code=INVALID_PARAMS,
+            message=f"There is no resource template {str(template)[:_SHOWN_CHARACTERS]!r}; resources/templates/list "
+            "shows those there are.",
+        )
+
+    async def shown_as(self, caller: Caller, server_id: int, own: str) -> str:
+        """The address under which this caller knows the address `own` of a server."""
+        listing = await self._offerings.all(caller, "resources")
+        slugs = {server.id: server.slug for server, _ in listing}
+        for server, resources in listing:
+            if any(resource["uri"] == own for resource in resources):
+                return own if server.id == server_id or server_id not in slugs else qualified(slugs[server_id], own)
+        return own
+
+    async def _qualified(self, caller: Caller, slug: str, own: str) -> list[tuple[int, str]]:
+        for server in await self._offerings.servers(caller.tenant_id, caller.role_ids):
+            if server.slug == slug:
+                return [(server.id, own)]
+        owners = await self._apps.owners(caller.tenant_id, caller.role_ids, own)
+        known = {server.id: server.slug for server in await self._servers.list(caller.tenant_id)}
+        return [(server_id, own) for server_id in owners if known.get(server_id) == slug]
+
+    async def _shown(self, caller: Caller, kind: Kind) -> Sequence[Mapping[str, Any]]:
+        field = _FIELDS[kind]
+        taken: set[str] = set()
+        shown = []
+        for server, items in await self._offerings.all(caller, kind):
+            for item in items:
+                uri = qualified(server.slug, item[field]) if item[field] in taken else item[field]
+                if uri not in taken:
+                    shown.append({**item, field: uri})
+            taken.update(item[field] for item in items)
+        return shown
+
+
+def _as_asked(result: dict[str, Any], own: str, asked: str) -> dict[str, Any]:
+    """The contents under the address that was asked for, where that is not the upstream's own."""
+    contents = result.get("contents")
+    if own == asked or not isinstance(contents, list):
+        return result
+    return {
+        **result,
+        "contents": [
+            {**part, "uri": asked} if isinstance(part, dict) and part.get("uri") == own else part for part in contents
+        ],
+    }
+
+
+def _matches(template: str, uri: str) -> bool:
+    """Whether `uri` may be an expansion of a URI template (RFC 6570); an expression stands for any characters."""
+    first, *others = re.split(r"\{[^{}]*\}", template)
+    if not others:
+        return uri == first
+    if not uri.startswith(first):
+        return False
+    position = len(first)
+    for part in others[:-1]:
+        position = uri.find(part, position)
+        if position < 0:
+            return False
+        position += len(part)
+    return len(uri) - position >= len(others[-1]) and uri.endswith(others[-1])

@@ -1,0 +1,84 @@
+"""Requests that stay open, and end with the credential that opened them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.database.notices import Notices
+from gateway.downstream.authentication import Authentication
+from gateway.errors import AccessError, DatabaseError, NotFoundError, SignInUnavailableError
+
+_LOOK_EVERY_SECONDS = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    scope: Scope
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class OpenStreams:
+    """Looks after each change, and each second as keys expire, whether the keys of open requests are in force."""
+
+    def __init__(self, authentication: Authentication, notices: Notices) -> None:
+        self._authentication = authentication
+        self._open: set[_Open] = set()
+        self._stir = asyncio.Event()
+        notices.subscribe(lambda _: self._stir.set())
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look until the block ends."""
+        task = asyncio.create_task(self._look())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request through `app`, to which the client seems to leave when its key ends."""
+        entry = _Open(scope)
+        self._open.add(entry)
+        body_read = False
+
+        async def until_ended() -> Message:
+            nonlocal body_read
+            if not body_read:
+                message = await receive()
+                body_read = not message.get("more_body", False)
+                return message
+            left = asyncio.ensure_future(receive())
+            ended = asyncio.ensure_future(entry.ended.wait())
+            try:
+                await asyncio.wait((left, ended), return_when=asyncio.FIRST_COMPLETED)
+                return left.result() if left.done() else {"type": "http.disconnect"}
+            finally:
+                left.cancel()
+                ended.cancel()
+
+        try:
+            await app(scope, until_ended, send)
+        finally:
+            self._open.discard(entry)
+
+    async def _look(self) -> None:
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stir.wait(), _LOOK_EVERY_SECONDS)
+            self._stir.clear()
+            for entry in list(self._open):
+                try:
+                    await self._authentication.let_in(entry.scope)
+                except (AccessError, NotFoundError):
+                    entry.ended.set()
+                except SignInUnavailableError:
+                    continue
+                except DatabaseError:
+                    break

@@ -1,0 +1,70 @@
+"""Arguments of the gateway's own tools, as pure logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.downstream.arguments import read_call, read_search
+from gateway.errors import InvalidInputError
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(["query", "queries", "category", "server", "max_results", "detail", "name", "arguments"])
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    request, detail = read_search({"query": "x"}, 5)
+    assert (request.queries, request.max_results, request.category, request.server) == (("x",), 5, None, None)
+    assert (detail, request.several) == ("full", False)
+
+
+def test_null_is_the_same_as_left_out() -> None:
+    nulls: dict[str, Any] = dict.fromkeys(("queries", "category", "server", "max_results", "detail"))
+    assert read_search({"query": "x", **nulls}, 5) == read_search({"query": "x"}, 5)
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    assert read_search({"query": "x", "max_results": 7.0}, 5)[0].max_results == 7
+
+
+def test_the_bounds_are_within() -> None:
+    assert read_search({"query": "x" * 4000, "max_results": 1}, 5)[0].max_results == 1
+    assert read_search({"queries": ["x"] * 8, "max_results": 50}, 5)[0].max_results == 50
+
+
+def test_one_query_in_a_list_is_still_told_which_found_what() -> None:
+    assert read_search({"queries": ["x"]}, 5)[0].several
+
+
+def test_a_call_without_arguments_passes_none() -> None:
+    assert read_call({"name": "a"}) == ("a", {})
+    assert read_call({"name": "a", "arguments": None}) == ("a", {})
+
+
+def refusal_of(read: Callable[..., object], *arguments: Any) -> str | None:
+    try:
+        read(*arguments)
+    except InvalidInputError as error:
+        return error.message
+    return None
+
+
+@given(st.dictionaries(NAMES | st.text(), JSON, max_size=4))
+def test_whatever_is_sent_is_read_or_refused_in_a_sentence(arguments: dict[str, Any]) -> None:
+    for refusal in (refusal_of(read_search, arguments, 5), refusal_of(read_call, arguments)):
+        assert refusal is None or (refusal.endswith(".") and len(refusal) < 400)
+
+
+@pytest.mark.parametrize("value", ["x" * 100_000, ["x"] * 10_000])
+def test_a_refusal_does_not_repeat_a_long_value(value: Any) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        read_search({"query": "x", "category": value}, 5)
+    assert len(caught.value.message) < 300

@@ -1,0 +1,55 @@
+"""The trace of what was done, called, searched and refused."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from starlette.responses import Response, StreamingResponse
+
+from gateway.admin.actions.audit import AuditFilter, AuditPage, ExportFilter
+from gateway.admin.pages.page import get
+from gateway.admin.pages.visit import Visit, errors_of
+from gateway.admin.reading import BadInputError, read_form
+
+_FIELDS = {"q": "text", "action": "action", "outcome": "outcome", "after": "cursor"}
+_ACTIONS = (
+    ("", "everything"),
+    ("tool.call", "calls of tools"),
+    ("tool.search", "searches"),
+    ("server", "servers"),
+    ("role", "roles and rules"),
+    ("key", "keys"),
+    ("admin", "admins"),
+)
+_OUTCOMES = ("ok", "denied", "unknown", "failed", "tool error", "limited", "invalid")
+
+
+async def list_audit(visit: Visit) -> Response:
+    """A page of the trace, newest first."""
+    asked = {name: visit.asked(name) for name in _FIELDS}
+    errors: dict[str, str] = {}
+    try:
+        wanted = read_form(AuditFilter, {_FIELDS[name]: value for name, value in asked.items() if value})
+        page = await visit.actions.audit.list(visit.tenant.id, wanted)
+    except BadInputError as error:
+        errors, page = errors_of(error), AuditPage((), None)
+    template = "audit_rows.html" if visit.by_htmx else "audit.html"
+    return visit.page(template, page=page, asked=asked, errors=errors, actions=_ACTIONS, outcomes=_OUTCOMES)
+
+
+async def export(visit: Visit) -> Response:
+    """The whole trace of the tenant as a file."""
+    wanted = read_form(ExportFilter, {"format": visit.asked("format", "jsonl")})
+    name = f"audit-{visit.tenant.slug}-{datetime.now(timezone.utc):%Y-%m-%d}.{wanted.format}"
+    return StreamingResponse(
+        visit.actions.audit.export(visit.tenant.id, wanted),
+        media_type="text/csv" if wanted.format == "csv" else "application/jsonl",
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+PAGES = (get("/audit", list_audit), get("/audit/export", export))

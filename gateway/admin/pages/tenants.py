@@ -1,0 +1,70 @@
+"""The tenants of the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from gateway.admin.actions.tenants import Confirmation, TenantChange, TenantInput
+from gateway.admin.pages.page import get, post
+from gateway.admin.pages.visit import HOME, Visit, errors_of
+from gateway.admin.problem import problem_of
+from gateway.admin.reading import read_form
+from gateway.errors import ModelGateError
+
+_PATH = f"{HOME}/tenants"
+
+
+async def list_tenants(visit: Visit) -> Response:
+    """Those that may be entered, and the form for another."""
+    return await _page(visit)
+
+
+async def create(visit: Visit) -> Response:
+    """Make a tenant."""
+    sent = await visit.form()
+    try:
+        await visit.actions.tenants.create(read_form(TenantInput, sent), visit.principal)
+    except ModelGateError as error:
+        return await _page(visit, error, sent)
+    return visit.to_address(_PATH)
+
+
+async def change(visit: Visit) -> Response:
+    """Suspend a tenant, or readmit it."""
+    wanted = read_form(TenantChange, await visit.form())
+    await visit.actions.tenants.change(visit.number("id"), wanted, visit.principal)
+    return visit.to_address(_PATH)
+
+
+async def remove(visit: Visit) -> Response:
+    """Remove a tenant with everything in it."""
+    sent = await visit.form()
+    try:
+        await visit.actions.tenants.remove(visit.number("id"), read_form(Confirmation, sent))
+    except ModelGateError as error:
+        return await _page(visit, error, sent, at=visit.number("id"))
+    return visit.to_address(_PATH)
+
+
+async def _page(
+    visit: Visit, error: ModelGateError | None = None, sent: Mapping[str, Any] | None = None, at: int = 0
+) -> Response:
+    return visit.page(
+        "tenants.html",
+        200 if error is None else problem_of(error).status,
+        tenants=await visit.actions.tenants.list(visit.principal),
+        sent=sent or {},
+        at=at,
+        errors={} if error is None else errors_of(error),
+    )
+
+
+PAGES = (
+    get("/tenants", list_tenants, own=True),
+    post("/tenants", create, everywhere=True),
+    post("/tenants/{id:int}", change, everywhere=True),
+    post("/tenants/{id:int}/remove", remove, everywhere=True),
+)

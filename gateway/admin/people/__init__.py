@@ -1,0 +1,1 @@
+"""Who may run the gateway, and how they are let in."""

@@ -1,0 +1,91 @@
+"""Errors as problem details (RFC 9457): one sentence, and the field it is about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+
+from starlette.responses import Response
+
+from gateway.admin.people.lockout import LockedOutError
+from gateway.admin.people.principal import SignInRequiredError
+from gateway.admin.reading import BadInputError, FieldProblem
+from gateway.errors import (
+    AccessError,
+    ConflictError,
+    CredentialError,
+    DatabaseError,
+    EmbeddingError,
+    InvalidInputError,
+    ModelGateError,
+    NotFoundError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+# The first class that an error is an instance of tells its status.
+_STATUS: tuple[tuple[type[ModelGateError], int], ...] = (
+    (LockedOutError, 429),
+    (SignInRequiredError, 401),
+    (CredentialError, 401),
+    (AccessError, 403),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (InvalidInputError, 422),
+    (UpstreamBusyError, 503),
+    (UpstreamTimeoutError, 504),
+    (UpstreamError, 502),
+    (EmbeddingError, 503),
+    (DatabaseError, 503),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, as it is sent. `detail` is a sentence for a person; `field` names the first bad field.
+
+    `errors` has every bad field of what was sent.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+    errors: tuple[FieldProblem, ...] = ()
+
+
+class HttpError(ModelGateError):
+    """A request that HTTP has a status of its own for."""
+
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+def problem_of(error: ModelGateError) -> Problem:
+    """The problem that an error is told as."""
+    if isinstance(error, HttpError):
+        status = error.status
+    else:
+        status = next((code for kind, code in _STATUS if isinstance(error, kind)), 503)
+    problems = error.problems if isinstance(error, BadInputError) else ()
+    named = next((each.field for each in problems if each.field), None)
+    return Problem("about:blank", HTTPStatus(status).phrase, status, error.message, named, problems)
+
+
+def problem_response(error: ModelGateError) -> Response:
+    """The response for an error."""
+    problem = problem_of(error)
+    headers: dict[str, str] = dict(error.headers) if isinstance(error, HttpError) else {}
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="ModelGate admin"'
+    if isinstance(error, LockedOutError):
+        headers["Retry-After"] = str(error.seconds)
+    body = json.dumps(asdict(problem), ensure_ascii=False).encode("utf-8", "replace")
+    return Response(body, problem.status, headers, MEDIA_TYPE)

@@ -1,0 +1,113 @@
+"""A small OpenID provider on a real port, which signs in whoever its `claims` say."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import jwt
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric import rsa
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.routing import Route
+
+CLIENT_ID = "modelgate"
+
+
+class Provider:
+    """`claims` go into the ID token, `user_info` to the userinfo endpoint; `change` alters a token before signing."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.claims: dict[str, Any] = {"sub": "u1", "preferred_username": "ida", "groups": ["ops"]}
+        self.user_info: dict[str, Any] = {}
+        self.change: dict[str, Any] = {}
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.signs_with = self.key
+        self._codes: dict[str, dict[str, str]] = {}
+
+    def application(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/.well-known/openid-configuration", self._discover),
+                Route("/keys", self._keys),
+                Route("/authorize", self._authorize),
+                Route("/token", self._token, methods=["POST"]),
+                Route("/userinfo", self._user_info),
+            ]
+        )
+
+    async def _discover(self, _: Request) -> JSONResponse:
+        ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "userinfo_endpoint": "userinfo"}
+        named = {name: f"{self.url}/{end}" for name, end in ends.items()}
+        return JSONResponse({"issuer": self.url, "jwks_uri": f"{self.url}/keys", **named})
+
+    async def _keys(self, _: Request) -> JSONResponse:
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
+        return JSONResponse({"keys": [{**public, "kid": "k1", "use": "sig", "alg": "RS256"}]})
+
+    async def _authorize(self, request: Request) -> RedirectResponse:
+        asked = dict(request.query_params)
+        assert asked["code_challenge_method"] == "S256"
+        code = secrets.token_hex(8)
+        self._codes[code] = asked
+        return RedirectResponse(f"{asked['redirect_uri']}?code={code}&state={asked['state']}")
+
+    async def _token(self, request: Request) -> JSONResponse:
+        form = await request.form()
+        asked = self._codes.pop(str(form["code"]), None)
+        digest = hashlib.sha256(str(form["code_verifier"]).encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if asked is None or asked["code_challenge"] != challenge or asked["redirect_uri"] != form["redirect_uri"]:
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        now = int(time.time())
+        claims = {"iss": self.url, "aud": CLIENT_ID, "iat": now, "exp": now + 60, "nonce": asked["nonce"]}
+        token = jwt.encode(
+            {**claims, **self.claims, **self.change}, self.signs_with, algorithm="RS256", headers={"kid": "k1"}
+        )
+        return JSONResponse({"access_token": "a", "token_type": "Bearer", "id_token": token})
+
+    async def _user_info(self, _: Request) -> JSONResponse:
+        return JSONResponse(self.user_info)
+
+
+@contextlib.asynccontextmanager
+async def running_provider() -> AsyncIterator[Provider]:
+    """Serve a provider until the block ends."""
+    # asyncio sends small answers at once only on sockets that say that they are TCP.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(16)
+        provider = Provider(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        server = _Server(uvicorn.Config(provider.application(), log_config=None, access_log=False))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await server.ready.wait()
+        try:
+            yield provider
+        finally:
+            server.should_exit = True
+            await serving
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()

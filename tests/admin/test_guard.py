@@ -1,0 +1,142 @@
+"""Who may do what: every operation, unauthenticated, without a CSRF token, as a viewer, and from another tenant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gateway.access.tenants import create_tenant
+from gateway.admin.api.operation import Operation
+from gateway.admin.application import OPERATIONS
+from tests.admin.conftest import Person, SignInAs
+from tests.support.gateway import RunningGateway, add_local_mcp
+
+
+def _path(operation: Operation) -> str:
+    path = operation.path
+    for name, _ in operation.parameters:
+        path = path.replace("{" + name + "}", "1")
+    return f"/api/v1{path}"
+
+
+async def _send(http: httpx2.AsyncClient, operation: Operation, **parameters: str) -> httpx2.Response:
+    body: dict[str, str] | None = {} if operation.body is not None else None
+    return await http.request(operation.method, _path(operation), params=parameters, json=body)
+
+
+async def test_nothing_is_answered_to_who_has_not_signed_in(gateway: RunningGateway) -> None:
+    for operation in OPERATIONS:
+        if not operation.open:
+            response = await _send(gateway.http, operation)
+            assert response.status_code == 401, operation.name
+            assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_viewer_changes_nothing(viewer: Person) -> None:
+    changing = [operation for operation in OPERATIONS if operation.changes]
+    assert len(changing) > 30
+    for operation in changing:
+        response = await _send(viewer.http, operation)
+        assert response.status_code == 403, operation.name
+
+
+async def test_no_change_is_made_with_a_session_alone(admin: Person) -> None:
+    del admin.http.headers["X-CSRF-Token"]
+    for operation in OPERATIONS:
+        if operation.method != "GET" and not operation.open:
+            response = await _send(admin.http, operation)
+            assert response.status_code == 403, operation.name
+    admin.http.headers["X-CSRF-Token"] = "0" * 64
+    assert (await admin.post("/roles", {"name": "new"})).status_code == 403
+
+
+async def test_a_page_of_another_site_changes_nothing(admin: Person) -> None:
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        response = await admin.http.post("/api/v1/roles", json={"name": "new"}, headers=headers)
+        assert response.status_code == 403
+    own = {"Origin": str(admin.http.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+    assert (await admin.http.post("/api/v1/roles", json={"name": "new"}, headers=own)).status_code == 201
+
+
+async def test_a_page_of_another_site_signs_nobody_in(gateway: RunningGateway, admin: Person) -> None:
+    body = {"name": "ada", "password": "correct horse battery"}
+    refused = await gateway.http.post("/api/v1/session", json=body, headers={"Origin": "https://evil.example"})
+    assert refused.status_code == 403
+
+
+async def test_another_host_name_that_leads_here_is_refused(gateway: RunningGateway) -> None:
+    response = await gateway.http.get("/api/v1/session", headers={"Host": "rebound.example"})
+    assert response.status_code == 421
+
+
+async def test_who_is_limited_to_a_tenant_gets_nothing_of_another(
+    gateway: RunningGateway, sign_in_as: SignInAs, tmp_path: Path
+) -> None:
+    await add_local_mcp(gateway.parts, tmp_path)
+    await create_tenant(gateway.parts.database, "other")
+    limited = await sign_in_as("lim", "admin", ["other"])
+    for operation in OPERATIONS:
+        if operation.of_tenant:
+            response = await _send(limited.http, operation, tenant="default")
+            assert response.status_code == 404, operation.name
+            assert "tenant" in response.json()["detail"], operation.name
+        if operation.everywhere:
+            assert (await _send(limited.http, operation)).status_code == 403, operation.name
+
+
+async def test_things_of_another_tenant_are_not_there(
+    gateway: RunningGateway, sign_in_as: SignInAs, tmp_path: Path
+) -> None:
+    await add_local_mcp(gateway.parts, tmp_path)
+    await create_tenant(gateway.parts.database, "other")
+    limited = await sign_in_as("lim", "admin", ["other"])
+    bodies = {
+        "PATCH": {"version": 1, "name": "x"},
+        "POST": {"query": "x", "rules": [{"visibility": "ALLOW", "pattern": "*"}]},
+    }
+    for operation in OPERATIONS:
+        if operation.of_tenant and operation.parameters:
+            body = bodies.get(operation.method, {}) if operation.body is not None else None
+            response = await limited.http.request(operation.method, _path(operation), json=body)
+            if operation.name == "list_tool_calls":
+                assert response.json() == []
+                continue
+            assert response.status_code in (404, 422), (operation.name, response.text)
+    for path in ("/servers", "/roles", "/keys", "/profiles", "/standings", "/sync"):
+        assert (await limited.get(path)).json() == []
+    assert (await limited.get("/tools")).json()["total"] == 0
+    assert [tenant["slug"] for tenant in (await limited.get("/tenants")).json()] == ["other"]
+
+
+async def test_rules_cannot_name_things_of_another_tenant(
+    gateway: RunningGateway, sign_in_as: SignInAs, tmp_path: Path
+) -> None:
+    server_id = await add_local_mcp(gateway.parts, tmp_path)
+    await create_tenant(gateway.parts.database, "other")
+    limited = await sign_in_as("lim", "admin", ["other"])
+    role = (await limited.post("/roles", {"name": "mine"})).json()
+    for target in ({"server_id": server_id}, {"tool_id": 1}):
+        response = await limited.post(f"/roles/{role['id']}/rules", {"rules": [{"visibility": "ALLOW", **target}]})
+        assert response.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["nothing", "servers/abc", "servers/99999999999999999999"])
+async def test_an_address_without_anything_is_a_problem_in_json(admin: Person, path: str) -> None:
+    response = await admin.http.get(f"/api/v1/{path}")
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_a_method_that_is_not_there_says_which_are(admin: Person) -> None:
+    response = await admin.http.put("/api/v1/servers", json={})
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+
+
+async def test_denials_are_in_the_trace(gateway: RunningGateway, admin: Person, viewer: Person) -> None:
+    await viewer.post("/roles", {"name": "new"})
+    rows: list[tuple[str, str, str]] = []
+    while not rows:
+        page = (await admin.get("/audit/gateway", action="api.")).json()
+        rows = [(row["actor_name"], row["action"], row["outcome"]) for row in page["items"]]
+    assert rows == [("vic", "api.create_role", "denied")]

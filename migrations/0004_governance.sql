@@ -166,6 +166,8 @@ DECLARE
     part text;
     dropped text[] := '{}';
 BEGIN
+    -- Another process may be about to drop the same ones.
+    PERFORM pg_advisory_xact_lock(1836016458);
     FOR part IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = parent AND parent IN ('tool_calls'::regclass, 'audit_log'::regclass)

@@ -1,0 +1,166 @@
+"""Every page, light and dark, on a desk and on a phone: seen, weighed, and checked for access."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.async_api import Response, expect
+
+from gateway.admin.people.account import Accounts
+from gateway.admin.people.password import Passwords
+from tests.support.gateway import RunningGateway, add_local_mcp
+from tests.support.listed import add_listed, tool
+from tests.ui.conftest import NAME, PASSWORD, NewPerson, Person
+
+AXE = (Path(__file__).parent / "assets" / "axe-core-4.14.1.min.js").read_text(encoding="utf-8")
+ARTIFACTS = Path(__file__).parents[1] / ".artifacts"
+FIRST_LOAD_BYTES = 100 * 1024
+
+PAGES = {
+    "overview": "/admin/t/default/overview?window=1h",
+    "servers": "/admin/t/default/servers",
+    "server": "/admin/t/default/servers/1",
+    "add-server": "/admin/t/default/servers/add",
+    "change-server": "/admin/t/default/servers/1/edit",
+    "tools": "/admin/t/default/tools?role=1",
+    "tool": "/admin/t/default/tools/1",
+    "search": "/admin/t/default/search?q=find+a+file+by+its+name",
+    "map": "/admin/t/default/map",
+    "roles": "/admin/t/default/roles",
+    "role": "/admin/t/default/roles/1",
+    "role-server": "/admin/t/default/roles/1/servers/1",
+    "keys": "/admin/t/default/keys",
+    "audit": "/admin/t/default/audit",
+    "embedding": "/admin/t/default/embedding",
+    "tenants": "/admin/tenants",
+    "admins": "/admin/admins",
+    "account": "/admin/account",
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_every_page_is_usable_by_everybody(
+    theme: Literal["light", "dark"], new_person: NewPerson, gateway: RunningGateway, tmp_path: Path
+) -> None:
+    await _furnish(gateway, tmp_path)
+    somebody = await new_person(color_scheme=theme)
+    page = somebody.page
+    await page.goto(f"{gateway.url}/signin")
+    wrong = await _look(somebody, "sign-in", theme)
+    await somebody.sign_in()
+    await page.wait_for_url("**/overview")
+    links: set[str] = set()
+    for name, path in PAGES.items():
+        await page.goto(gateway.url + path)
+        links.update(
+            await page.locator("a[href]").evaluate_all("links => links.map(link => link.pathname + link.search)")
+        )
+        if name == "map":
+            await expect(page.locator("canvas[data-drawn]")).to_have_count(1)
+        wrong += await _look(somebody, name, theme)
+    assert wrong == []
+    assert await _dead_links(somebody, links) == []
+    assert somebody.complaints == []
+    assert somebody.elsewhere == []
+
+
+async def test_the_first_load_is_small_and_stays_at_home(person: Person) -> None:
+    sizes: dict[str, int] = {}
+
+    async def weighed(response: Response) -> None:
+        spent = await response.request.sizes()
+        sizes[response.url] = spent["responseBodySize"] + spent["responseHeadersSize"]
+
+    page = await (await person.page.context.browser.new_context()).new_page()  # type: ignore[union-attr]
+    await page.context.add_cookies(await person.page.context.cookies())  # type: ignore[arg-type]
+    waiting: list[Any] = []
+    page.on("response", lambda response: waiting.append(response))
+    await page.goto(f"{person.gateway.url}/admin/t/default/servers", wait_until="networkidle")
+    for response in waiting:
+        await weighed(response)
+    await page.context.close()
+    assert len(sizes) >= 4
+    assert sum(sizes.values()) < FIRST_LOAD_BYTES
+    assert all(url.startswith(person.gateway.url) for url in sizes)
+
+
+async def test_the_theme_is_switched_and_kept(person: Person) -> None:
+    page = person.page
+    await page.emulate_media(color_scheme="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = await page.evaluate(ground)
+    await page.click("[data-theme-toggle]")
+    dark = await page.evaluate(ground)
+    assert dark != light
+    await person.go("/keys")
+    assert await page.evaluate(ground) == dark
+    await page.click("[data-theme-toggle]")
+    assert await page.evaluate(ground) == light
+
+
+async def test_keys_lead_everywhere(person: Person) -> None:
+    page = person.page
+    await person.go("/tools")
+    await page.keyboard.press("/")
+    await expect(page.locator("#q")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("?")
+    await expect(page.locator("dialog")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("dialog")).to_be_hidden()
+    await page.keyboard.press("g")
+    await page.keyboard.press("s")
+    await page.wait_for_url("**/servers")
+    # The first thing that Tab reaches skips what every page begins with.
+    await page.keyboard.press("Tab")
+    await expect(page.locator(".skip")).to_be_focused()
+
+
+async def _dead_links(somebody: Person, links: set[str]) -> list[str]:
+    """Links that lead nowhere; one of each kind is tried."""
+    kinds = {re.sub(r"\d+", "0", link): link for link in sorted(links)}
+    answers = {link: await somebody.page.request.head(somebody.gateway.url + link) for link in kinds.values()}
+    return [link for link, answer in answers.items() if answer.status != 200]
+
+
+async def _look(somebody: Person, name: str, theme: str) -> list[str]:
+    """Take its picture, and return what keeps people from using the page."""
+    page = somebody.page
+    wrong = []
+    for width, height in ((360, 740), (1280, 800)):
+        await page.set_viewport_size({"width": width, "height": height})
+        ARTIFACTS.mkdir(exist_ok=True)
+        await page.screenshot(path=ARTIFACTS / f"{name}-{theme}-{width}.png")
+        if await page.evaluate("document.documentElement.scrollWidth") > width:
+            wrong.append(f"{name} is wider than {width} pixels")
+    await page.evaluate(AXE)
+    found = await page.evaluate("axe.run({resultTypes: ['violations']})")
+    return wrong + [
+        f"{name}, {theme}: {each['id']} at {each['nodes'][0]['html'][:200]}"
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+async def _furnish(gateway: RunningGateway, folder: Path) -> None:
+    """Something to see on every page."""
+    await Accounts(gateway.parts.database, Passwords()).create(NAME, PASSWORD)
+    await add_local_mcp(gateway.parts, folder)
+    await add_listed(
+        gateway.parts,
+        folder,
+        tool("list_issues", "List the issues of a repository, newest first.", repository="owner/name", state="open"),
+        tool("create_issue", "Create an issue in a repository.", repository="owner/name", title="Title", body="Text"),
+        tool("search_code", "Search the code of all repositories.", query="What to look for"),
+        tool("send_message", "Send a message to a channel.", channel="Name", text="What to say"),
+        {"name": "broken", "inputSchema": {}},
+        name="GitHub",
+    )
+    for query in ("calculate math expressions", "weather in Oslo", "brew coffee", "brew coffee"):
+        await gateway.call("tool_search", {"query": query})
+    for expression in ("1 + 1", "2 ** 10", "sqrt(2)", "1 +"):
+        await gateway.call("local_mcp__calculator", {"expression": expression})
+    await gateway.parts.keys.write_use()

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 from urllib.parse import urlsplit
 
+from gateway.catalog.approval import OnChange
 from gateway.catalog.new_server import Transport
 from gateway.catalog.server import ServerRecord
 from gateway.upstream.spec import ServerSpec
@@ -35,8 +36,19 @@ class SkippedTool:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What happens to tools of a server that change, and how many of them are in quarantine."""
+
+    on_change: OnChange
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServerCard:
-    """A server as a list shows it. `state`: disabled, failing, synced or "never synced"; `version` counts changes."""
+    """A server as a list shows it. `state`: disabled, failing, synced or "never synced"; `version` counts changes.
+
+    `quarantined` of its `tools` are hidden until they are approved; `on_change` says what happens to those that change.
+    """
 
     id: int
     name: str
@@ -46,6 +58,8 @@ class ServerCard:
     state: str
     enabled: bool
     tools: int
+    quarantined: int
+    on_change: OnChange
     version: int | None
     synced_at: datetime | None
     sync_error: str | None
@@ -87,7 +101,7 @@ class ServerDetail:
     tuning: TuningView
 
 
-def card_of(record: ServerRecord, status: ServerStatus) -> ServerCard:
+def card_of(record: ServerRecord, status: ServerStatus, standing: Standing) -> ServerCard:
     """A server and how it does."""
     return ServerCard(
         id=record.id,
@@ -98,6 +112,8 @@ def card_of(record: ServerRecord, status: ServerStatus) -> ServerCard:
         state=record.state,
         enabled=record.enabled,
         tools=record.tool_count,
+        quarantined=standing.quarantined,
+        on_change=standing.on_change,
         version=record.version,
         synced_at=record.synced_at,
         sync_error=record.sync_error,
@@ -114,11 +130,11 @@ def connection_of(status: ServerStatus) -> Connection:
     return Connection(status.state, status.last_seen, status.latency_ms, status.restarts, status.last_error)
 
 
-def detail_of(record: ServerRecord, spec: ServerSpec, status: ServerStatus, *, masked: bool) -> ServerDetail:
+def detail_of(record: ServerRecord, spec: ServerSpec, card: ServerCard, *, masked: bool) -> ServerDetail:
     """All of a server; arguments and URLs may hold secrets and can be `masked`."""
     tuning = record.tuning
     return ServerDetail(
-        card=card_of(record, status),
+        card=card,
         command=spec.command,
         args=(MASK,) * len(spec.args) if masked else spec.args,
         cwd=spec.cwd,

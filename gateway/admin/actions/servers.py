@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,6 +15,7 @@ from gateway.admin.actions.server_card import (
     ServerCard,
     ServerDetail,
     SkippedTool,
+    Standing,
     card_of,
     connection_of,
     detail_of,
@@ -91,15 +93,14 @@ class ServerActions:
 
     async def list(self, tenant_id: int) -> list[ServerCard]:
         """Every server, by name."""
-        return [
-            card_of(record, self._parts.pool.status(record.id)) for record in await self._parts.servers.list(tenant_id)
-        ]
+        records = await self._parts.servers.list(tenant_id)
+        return list(await self._cards(tenant_id, records))
 
     async def get(self, tenant_id: int, server_id: int, principal: Principal) -> ServerDetail:
         """One server. Raises NotFoundError."""
         record = await self._record(tenant_id, server_id)
         spec = await self._parts.servers.spec(tenant_id, server_id)
-        return detail_of(record, spec, self._parts.pool.status(server_id), masked=not principal.may_change)
+        return detail_of(record, spec, await self._card(tenant_id, record), masked=not principal.may_change)
 
     async def add(self, tenant_id: int, new: ServerInput, principal: Principal) -> ServerDetail:
         """Add a server, without connecting to it.
@@ -177,7 +178,7 @@ class ServerActions:
         await self._parts.servers.set_enabled(tenant_id, server_id, enabled)
         if not enabled:
             await self._parts.pool.forget(server_id)
-        return card_of(await self._record(tenant_id, server_id), self._parts.pool.status(server_id))
+        return await self._card(tenant_id, await self._record(tenant_id, server_id))
 
     async def remove(self, tenant_id: int, server_id: int) -> None:
         """Remove a server with its tools, vectors and rules. Raises NotFoundError."""
@@ -211,11 +212,30 @@ class ServerActions:
         except InvalidInputError as error:
             raise at_field(error) from None
 
+    async def _cards(self, tenant_id: int, records: Sequence[ServerRecord]) -> tuple[ServerCard, ...]:
+        rows = await self._parts.database.fetch("server_standings", tenant_id)
+        standings = {row["id"]: Standing(row["on_change"], row["quarantined"]) for row in rows}
+        # A server that was removed between the two queries is left out.
+        return tuple(
+            card_of(record, self._parts.pool.status(record.id), standings[record.id])
+            for record in records
+            if record.id in standings
+        )
+
+    async def _card(self, tenant_id: int, record: ServerRecord) -> ServerCard:
+        for card in await self._cards(tenant_id, [record]):
+            return card
+        raise _missing(record.id)
+
     async def _record(self, tenant_id: int, server_id: int) -> ServerRecord:
         for record in await self._parts.servers.list(tenant_id):
             if record.id == server_id:
                 return record
-        raise NotFoundError(f"There is no server {server_id} in this tenant.")
+        raise _missing(server_id)
+
+
+def _missing(server_id: int) -> NotFoundError:
+    return NotFoundError(f"There is no server {server_id} in this tenant.")
 
 
 def _as_it_is(record: ServerRecord, spec: ServerSpec) -> NewServer:

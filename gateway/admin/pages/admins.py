@@ -9,20 +9,28 @@ from typing import Any
 from starlette.responses import Response
 
 from gateway.admin.actions.admins import AdminInput, PasswordInput, TokenInput
+from gateway.admin.pages.export import csv_file
 from gateway.admin.pages.keys import LIFETIMES
 from gateway.admin.pages.page import get, post
 from gateway.admin.pages.visit import HOME, Visit, errors_of
+from gateway.admin.people.account import Admin
 from gateway.admin.problem import problem_of
 from gateway.admin.reading import bad_field, read_form
 from gateway.errors import InvalidInputError, ModelGateError
 
 _PATH = f"{HOME}/admins"
 _ACCOUNT = f"{HOME}/account"
+_EXPORTED = ("id", "name", "role", "every_tenant", "tenants", "issuer", "has_password", "created_at", "signed_in_at")
 
 
 async def list_admins(visit: Visit) -> Response:
     """All accounts, and the form for another."""
     return await _admins(visit)
+
+
+async def export(visit: Visit) -> Response:
+    """The accounts that `q` fits as CSV."""
+    return csv_file("admins", _EXPORTED, await _fitting(visit))
 
 
 async def create(visit: Visit) -> Response:
@@ -93,6 +101,12 @@ async def remove_token(visit: Visit) -> Response:
     return visit.to_address(_ACCOUNT)
 
 
+async def _fitting(visit: Visit) -> list[Admin]:
+    wanted = visit.asked("q").lower()
+    admins = await visit.actions.admins.list()
+    return [each for each in admins if wanted in f"{each.name} {each.issuer or ''} {' '.join(each.tenants)}".lower()]
+
+
 async def _admins(
     visit: Visit,
     error: ModelGateError | None = None,
@@ -102,7 +116,8 @@ async def _admins(
     return visit.page(
         "admins.html",
         200 if error is None else problem_of(error).status,
-        admins=await visit.actions.admins.list(),
+        admins=await _fitting(visit),
+        q=visit.asked("q"),
         tenants=await visit.actions.tenants.list(visit.principal),
         sent=sent or {},
         errors=told or ({} if error is None else errors_of(error)),
@@ -125,6 +140,7 @@ async def _account(
 
 PAGES = (
     get("/admins", list_admins, everywhere=True),
+    get("/admins/export", export, everywhere=True),
     post("/admins", create, everywhere=True),
     post("/admins/{id:int}/password", set_password, everywhere=True),
     post("/admins/{id:int}/remove", remove, everywhere=True),

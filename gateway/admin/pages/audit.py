@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
 from starlette.responses import Response, StreamingResponse
 
 from gateway.admin.actions.audit import AuditFilter, AuditPage, ExportFilter
+from gateway.admin.pages.export import attachment
 from gateway.admin.pages.page import get
 from gateway.admin.pages.visit import Visit, errors_of
 from gateway.admin.reading import BadInputError, read_form
@@ -40,15 +39,10 @@ async def list_audit(visit: Visit) -> Response:
 async def export(visit: Visit) -> Response:
     """The whole trace of the tenant as a file."""
     wanted = read_form(ExportFilter, {"format": visit.asked("format", "jsonl")})
-    name = f"audit-{visit.tenant.slug}-{datetime.now(timezone.utc):%Y-%m-%d}.{wanted.format}"
     return StreamingResponse(
         visit.actions.audit.export(visit.tenant.id, wanted),
         media_type="text/csv" if wanted.format == "csv" else "application/jsonl",
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        },
+        headers=attachment(f"audit-{visit.tenant.slug}", wanted.format),
     )
 
 

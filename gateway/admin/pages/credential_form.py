@@ -1,9 +1,11 @@
-"""What a server is to be told, read from a form: nothing, a token, a name and password, or OAuth."""
+"""What a server is to be told, read from a form: nothing, a token, a name and password, OAuth, and a certificate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from gateway.admin.reading import bad_field
 
 KINDS = (
     ("", "none"),
@@ -26,6 +28,8 @@ _FIELDS = {
     "oauth_authorization_code": {"client_id": "client_id", "client_secret": "client_secret", "scope": "scope"},
 }
 
+_PEM = ("certificate", "key", "authority")
+
 
 def credential_of(sent: Mapping[str, str]) -> dict[str, Any] | None:
     """The values of a credential, as CredentialInput takes them; None where none is chosen."""
@@ -33,3 +37,14 @@ def credential_of(sent: Mapping[str, str]) -> dict[str, Any] | None:
     if kind not in _FIELDS:
         return None
     return {"kind": kind, **{name: sent.get(field, "").strip() for name, field in _FIELDS[kind].items()}}
+
+
+def certificate_of(sent: Mapping[str, str]) -> dict[str, str] | None:
+    """The values of a client certificate, as CertificateInput takes them; None where none is given.
+
+    Raises BadInputError for a key without its certificate.
+    """
+    given = {name: value for name in _PEM if (value := sent.get(name, "").strip())}
+    if "key" in given and "certificate" not in given:
+        raise bad_field("certificate", "The certificate is missing that the key belongs to; paste it, too.")
+    return given or None

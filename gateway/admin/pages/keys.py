@@ -7,8 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from gateway.admin.actions.keys import KeyInput, MadeKey, Rotation
+from gateway.admin.actions.keys import KeyCard, KeyInput, MadeKey, Rotation
 from gateway.admin.pages.client import configurations
+from gateway.admin.pages.export import csv_file
 from gateway.admin.pages.page import get, post
 from gateway.admin.pages.visit import Visit
 from gateway.admin.reading import read_form
@@ -17,13 +18,23 @@ from gateway.errors import ModelGateError
 LIFETIMES = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))
 """Days after which a key ends, with words."""
 
-
 _LIMITS = ("requests_per_minute", "concurrent_calls", "calls_per_day")
+_EXPORTED = (
+    *("id", "name", "state", "roles", "note", "created_at", "expires_at", "revoked_at", "last_used_at", "replaces"),
+    *_LIMITS,
+    "calls_today",
+)
 
 
 async def list_keys(visit: Visit) -> Response:
     """All keys, and the form for another."""
     return visit.page("keys.html", **await _keys(visit), sent={"role": visit.asked("role")}, chosen=[])
+
+
+async def export(visit: Visit) -> Response:
+    """The keys that `q` fits as CSV, without a character of any of them."""
+    keys = await visit.actions.keys.list(visit.tenant.id)
+    return csv_file(f"keys-{visit.tenant.slug}", _EXPORTED, _fitting(visit, keys))
 
 
 async def create(visit: Visit) -> Response:
@@ -60,11 +71,15 @@ def _made(visit: Visit, made: MadeKey) -> Response:
     return visit.page("key_made.html", made=made, clients=configurations(address, made.key))
 
 
-async def _keys(visit: Visit) -> dict[str, Any]:
+def _fitting(visit: Visit, keys: list[KeyCard]) -> list[KeyCard]:
     wanted = visit.asked("q").lower()
+    return [key for key in keys if wanted in f"{key.name} {key.hint} {' '.join(key.roles)}".lower()]
+
+
+async def _keys(visit: Visit) -> dict[str, Any]:
     keys = await visit.actions.keys.list(visit.tenant.id)
     return {
-        "keys": [key for key in keys if wanted in f"{key.name} {key.hint} {' '.join(key.roles)}".lower()],
+        "keys": _fitting(visit, keys),
         "everything": len(keys),
         "q": visit.asked("q"),
         "roles": await visit.actions.roles.list(visit.tenant.id),
@@ -74,6 +89,7 @@ async def _keys(visit: Visit) -> dict[str, Any]:
 
 PAGES = (
     get("/keys", list_keys),
+    get("/keys/export", export),
     post("/keys", create),
     post("/keys/{key:int}/rotate", rotate),
     post("/keys/{key:int}/revoke", revoke),

@@ -11,7 +11,7 @@ from gateway.admin.actions.credentials import CredentialsInput
 from gateway.admin.actions.server_card import MASK, ServerDetail
 from gateway.admin.actions.server_input import ServerChange, ServerInput
 from gateway.admin.actions.trials import ServerTest
-from gateway.admin.pages.credential_form import KINDS, credential_of
+from gateway.admin.pages.credential_form import KINDS, certificate_of, credential_of
 from gateway.admin.pages.page import get, post
 from gateway.admin.pages.visit import Visit, errors_of
 from gateway.admin.problem import problem_of
@@ -56,7 +56,7 @@ async def show_edit(visit: Visit) -> Response:
     """The form with what is stored; secrets by name only."""
     visit.principal.require_change()
     detail = await visit.actions.servers.get(visit.tenant.id, visit.number("server"), visit.principal)
-    return visit.page("server_edit.html", server=detail.card, sent=_stored(detail), kinds=KINDS)
+    return visit.page("server_edit.html", server=detail.card, detail=detail, sent=_stored(detail), kinds=KINDS)
 
 
 async def edit(visit: Visit) -> Response:
@@ -68,7 +68,7 @@ async def edit(visit: Visit) -> Response:
         change = _change(sent, detail)
         await visit.actions.servers.change(visit.tenant.id, server_id, change, visit.principal)
     except ModelGateError as error:
-        return visit.refused("server_edit.html", error, sent, server=detail.card, kinds=KINDS)
+        return visit.refused("server_edit.html", error, sent, server=detail.card, detail=detail, kinds=KINDS)
     return visit.to(f"/servers/{server_id}")
 
 
@@ -78,10 +78,12 @@ async def set_credential(visit: Visit) -> Response:
     detail = await visit.actions.servers.get(visit.tenant.id, server_id, visit.principal)
     sent = await visit.form()
     try:
-        given = read_form(CredentialsInput, {"credential": credential_of(sent)})
+        values = {"credential": credential_of(sent), "certificate": certificate_of(sent)}
+        given = read_form(CredentialsInput, values)
         await visit.actions.servers.set_credentials(visit.tenant.id, server_id, given, visit.principal)
     except ModelGateError as error:
-        return visit.refused("server_edit.html", error, {**_stored(detail), **sent}, server=detail.card, kinds=KINDS)
+        kept = {**_stored(detail), **sent}
+        return visit.refused("server_edit.html", error, kept, server=detail.card, detail=detail, kinds=KINDS)
     return visit.to(f"/servers/{server_id}")
 
 
@@ -125,7 +127,7 @@ def _input(sent: Form) -> ServerInput:
     else:
         values |= {"url": sent.get("url", "").strip(), "headers": _lines(sent, "headers", ":")}
     if transport != "stdio":
-        values["credential"] = credential_of(sent)
+        values |= {"credential": credential_of(sent), "certificate": certificate_of(sent)}
     return read_form(ServerInput, values)
 
 

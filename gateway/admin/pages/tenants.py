@@ -7,7 +7,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from gateway.admin.actions.tenants import Confirmation, TenantChange, TenantInput
+from gateway.admin.actions.tenants import Confirmation, TenantCard, TenantChange, TenantInput
+from gateway.admin.pages.export import csv_file
 from gateway.admin.pages.page import get, post
 from gateway.admin.pages.visit import HOME, Visit, errors_of
 from gateway.admin.problem import problem_of
@@ -15,11 +16,17 @@ from gateway.admin.reading import read_form
 from gateway.errors import ModelGateError
 
 _PATH = f"{HOME}/tenants"
+_EXPORTED = ("id", "slug", "name", "suspended_at", "servers", "tools", "keys")
 
 
 async def list_tenants(visit: Visit) -> Response:
     """Those that may be entered, and the form for another."""
     return await _page(visit)
+
+
+async def export(visit: Visit) -> Response:
+    """The tenants that `q` fits as CSV."""
+    return csv_file("tenants", _EXPORTED, await _fitting(visit))
 
 
 async def create(visit: Visit) -> Response:
@@ -49,13 +56,20 @@ async def remove(visit: Visit) -> Response:
     return visit.to_address(_PATH)
 
 
+async def _fitting(visit: Visit) -> list[TenantCard]:
+    wanted = visit.asked("q").lower()
+    tenants = await visit.actions.tenants.list(visit.principal)
+    return [tenant for tenant in tenants if wanted in f"{tenant.name} {tenant.slug}".lower()]
+
+
 async def _page(
     visit: Visit, error: ModelGateError | None = None, sent: Mapping[str, Any] | None = None, at: int = 0
 ) -> Response:
     return visit.page(
         "tenants.html",
         200 if error is None else problem_of(error).status,
-        tenants=await visit.actions.tenants.list(visit.principal),
+        tenants=await _fitting(visit),
+        q=visit.asked("q"),
         sent=sent or {},
         at=at,
         errors={} if error is None else errors_of(error),
@@ -64,6 +78,7 @@ async def _page(
 
 PAGES = (
     get("/tenants", list_tenants, own=True),
+    get("/tenants/export", export, own=True),
     post("/tenants", create, everywhere=True),
     post("/tenants/{id:int}", change, everywhere=True),
     post("/tenants/{id:int}/remove", remove, everywhere=True),

@@ -104,6 +104,14 @@ SELECT p.id, p.provider, p.model, p.dimensions, p.active, p.created_at,
         WHERE e.tenant_id = $1 AND e.space_id = p.id) AS tools
 FROM embedding_spaces p ORDER BY p.active DESC, p.id
 
+-- name: server_standings
+-- For each server what happens to tools that change, and how many of its tools are in quarantine.
+SELECT s.id, s.on_change, coalesce(q.tools, 0) AS quarantined
+FROM servers s
+LEFT JOIN (SELECT server_id, count(*) AS tools FROM tools
+           WHERE tenant_id = $1 AND removed_at IS NULL AND quarantined GROUP BY server_id) q ON q.server_id = s.id
+WHERE s.tenant_id = $1
+
 -- name: overview_counts
 -- What there is in a tenant.
 SELECT (SELECT count(*) FROM servers WHERE tenant_id = $1) AS servers,

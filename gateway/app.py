@@ -53,6 +53,7 @@ from gateway.upstream.session import QUESTION_CAPABILITIES
 logger = logging.getLogger(__name__)
 
 _WRITE_USE_SECONDS = 5.0
+_READY_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +185,11 @@ class Gateway:
         """Which part is not ready, and what to do; 503 while the database or all search is missing."""
         database = {"ready": True, "detail": "The database answers and its migrations are applied."}
         try:
-            await self._parts.database.fetch("applied_migrations")
+            await asyncio.wait_for(self._parts.database.fetch("applied_migrations"), _READY_SECONDS)
         except DatabaseError as error:
             database = {"ready": False, "detail": error.message}
+        except asyncio.TimeoutError:
+            database = {"ready": False, "detail": f"The database has not answered for {_READY_SECONDS:g} s."}
         health = await self._parts.spaces.embedder.health()
         embedder = {"ready": health.ok, "detail": " ".join(part for part in (health.detail, health.next_step) if part)}
         trace = self._parts.recorder.state()

@@ -51,10 +51,16 @@ class Watch:
         changed = self._changed.setdefault(spec.id, asyncio.Event())
         changed.set()
         if spec.id not in self._tasks:
-            task = self._tasks[spec.id] = asyncio.create_task(self._follow(spec, changed))
-            task.add_done_callback(lambda _: self._tasks.pop(spec.id, None))
+            self._tasks[spec.id] = asyncio.create_task(self._follow(spec, changed))
 
     async def _follow(self, spec: ServerSpec, changed: asyncio.Event) -> None:
+        try:
+            await self._sync_until_quiet(spec, changed)
+        finally:
+            # At once after the last look: a change that comes later starts a task of its own.
+            self._tasks.pop(spec.id, None)
+
+    async def _sync_until_quiet(self, spec: ServerSpec, changed: asyncio.Event) -> None:
         while changed.is_set():
             with anyio.move_on_after(_LONGEST_SECONDS):
                 while changed.is_set():

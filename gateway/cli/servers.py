@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--sse", is_flag=True, help="The URL speaks HTTP+SSE, the transport before streamable HTTP.")
 @click.option("--env", callback=_pairs, multiple=True, metavar="NAME=VALUE", help="For a command; kept encrypted.")
 @click.option("--header", "headers", callback=_pairs, multiple=True, metavar="NAME:VALUE", help="For a URL; encrypted.")
-@click.option("--cwd", help="The working directory of a command.")
+@click.option("--cwd", help="The working directory of a command [default: the present one]")
 @click.option("--description", default="", help="What the server is for, in a few words.")
 @click.option("--openapi", is_flag=True, help="The target is an OpenAPI document, a file or a URL: an HTTP API.")
 @click.option("--base-url", help="Where that API is, if its document does not say, or says otherwise.")
@@ -95,7 +96,7 @@ def add(
         command=target if transport == "stdio" else None,
         args=arguments,
         env=env,
-        cwd=cwd,
+        cwd=cwd or (str(Path.cwd()) if transport == "stdio" else None),
         url=base_url if openapi else target if url else None,
         headers=headers,
         description=description,
@@ -187,6 +188,11 @@ def import_servers(context: click.Context, file: Path) -> None:
     except UnicodeDecodeError:
         raise InvalidInputError(f"{file} is not a text file in UTF-8.") from None
     everything = len(listed) + len(failed)
+    # Relative paths in such a file are meant from where it is read; the gateway may run elsewhere.
+    listed = [
+        replace(server, cwd=str(Path.cwd())) if server.transport == "stdio" and not server.cwd else server
+        for server in listed
+    ]
 
     async def work() -> None:
         async with open_parts(settings, connections=CONNECTIONS) as parts:
@@ -200,9 +206,9 @@ def import_servers(context: click.Context, file: Path) -> None:
     run(work)
     for message in failed:
         click.echo(f"Not added: {plain(message)}", err=True)
-    click.echo(
-        f"{everything - len(failed)} of {everything} servers are added; bring their tools in with modelgate sync."
-    )
+    added = everything - len(failed)
+    hint = "; bring their tools in with modelgate sync" if added else ""
+    click.echo(f"{added} of {everything} servers are added{hint}.")
     if failed:
         context.exit(1)
 

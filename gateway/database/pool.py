@@ -26,7 +26,7 @@ _MINIMUM_POSTGRESQL = 14
 _MINIMUM_PGVECTOR = (0, 8)
 _ACQUIRE_SECONDS = 5.0
 # A statement that takes longer than this has lost its way; it must not hold a connection for ever.
-_STATEMENT_SECONDS = 30.0
+_STATEMENT_SECONDS = 10.0
 _REVIVE_EVERY_SECONDS = 1.0
 _SERVER_SETTINGS = {
     "application_name": "modelgate",

@@ -76,6 +76,7 @@ class Audiences:
     _audiences: dict[Roles, _Audience] = field(default_factory=dict)
     _changed: set[int | None] = field(default_factory=set)
     _stir: asyncio.Event = field(default_factory=asyncio.Event)
+    _pending: set[tuple[int, str]] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -172,13 +173,16 @@ class Audiences:
 
     def _on_news(self, spec: ServerSpec, method: str, params: Message) -> None:
         if method in _EVENTS:
-            kinds, event, say = _EVENTS[method]
-            self.offerings.forget(spec.id, kinds)
-            self._spawn(self._tell_users(spec, event, say))
+            self.offerings.forget(spec.id, _EVENTS[method][0])
+            if (spec.id, method) not in self._pending:
+                self._pending.add((spec.id, method))
+                self._spawn(self._tell_users(spec, method))
 
-    async def _tell_users(
-        self, spec: ServerSpec, event: ServerEvent, say: Callable[[ServerSession], Awaitable[None]]
-    ) -> None:
+    async def _tell_users(self, spec: ServerSpec, method: str) -> None:
+        # What a server says many times in a moment is told once.
+        await asyncio.sleep(_QUIET_SECONDS)
+        self._pending.discard((spec.id, method))
+        _, event, say = _EVENTS[method]
         for roles in list(self._audiences):
             if roles[0] != spec.tenant_id:
                 continue

@@ -82,7 +82,7 @@ class McpServer(Server[dict[str, Any]]):
         if request is None:
             return await call_next(ctx)
         caller: Caller = request.scope["state"]["caller"]
-        live = self._sessions.get(request.headers.get("mcp-session-id"))
+        live = self._session_of(ctx, request, caller)
         if ctx.request_id is None:
             result = await call_next(ctx)
             if ctx.method == "notifications/initialized" and live is None:
@@ -103,6 +103,16 @@ class McpServer(Server[dict[str, Any]]):
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
         plain = answer.value if isinstance(answer, Serialized) else answer
         return self._modern(ctx.method, plain) if modern else plain
+
+    def _session_of(
+        self, ctx: ServerRequestContext[dict[str, Any], Any], request: Request, caller: Caller
+    ) -> LiveSession | None:
+        """The session that a request belongs to: the modern era has none, and it is only ever its opener's."""
+        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            # The SDK checks whose a session is in the handshake era alone; here an id is a header like any other.
+            return None
+        live = self._sessions.get(request.headers.get("mcp-session-id"))
+        return live if live is not None and live.caller.identity == caller.identity else None
 
     async def _opened(self, ctx: ServerRequestContext[Any, Any], request: Request, caller: Caller) -> None:
         session_id = request.headers.get("mcp-session-id")

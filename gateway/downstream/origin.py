@@ -33,8 +33,11 @@ class OriginGuard:
         origin = headers.get("origin")
         if origin is None:
             return None
-        parts = urlsplit(origin.lower())
-        if origin.lower() in self._origins or "*" in self._origins or (parts.netloc and self._is_ours(parts.netloc)):
+        try:
+            host = urlsplit(origin.lower()).netloc
+        except ValueError:
+            host = ""
+        if origin.lower() in self._origins or "*" in self._origins or (host and self._is_ours(host)):
             return None
         return failure(
             None,

@@ -15,7 +15,7 @@ from mcp_types import INVALID_PARAMS
 from gateway.access.caller import Caller
 from gateway.catalog.server import Servers
 from gateway.downstream.resources import Resources
-from gateway.errors import ModelGateError, UpstreamError
+from gateway.errors import ModelGateError, NotFoundError, UpstreamError
 from gateway.upstream.message import Message
 from gateway.upstream.news import UpstreamNews
 from gateway.upstream.pool import UpstreamPool
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _UPDATED = "notifications/resources/updated"
 _RETRY_SECONDS = 5.0
+_QUIET_SECONDS = 0.05
 _MAXIMUM_PER_CLIENT = 1_000
 
 Told: TypeAlias = Callable[[str], Awaitable[None]]
@@ -44,6 +45,7 @@ class Subscriptions:
         self._watchers: dict[Resource, dict[str, tuple[str, Told]]] = {}
         self._listening: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._updated: set[Resource] = set()
         news.subscribe(self._on_news)
 
     @contextlib.asynccontextmanager
@@ -132,8 +134,12 @@ class Subscriptions:
         params: Message = {"notifications": {"resourceSubscriptions": wanted}}
         while True:
             try:
-                await self._pool.request(spec, "subscriptions/listen", params, timeout=math.inf)
-            except UpstreamError as error:
+                # Anew each time: the server may have been changed or removed meanwhile.
+                current = await self._servers.spec(spec.tenant_id, spec.id)
+                await self._pool.request(current, "subscriptions/listen", params, timeout=math.inf)
+            except NotFoundError:
+                return
+            except ModelGateError as error:
                 logger.info("Updates of resources of server %s are not heard for the moment: %s", spec.name, error)
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -141,7 +147,16 @@ class Subscriptions:
         uri = params.get("uri")
         if method != _UPDATED or not isinstance(uri, str):
             return
-        for shown, told in list(self._watchers.get((spec.id, uri), {}).values()):
+        resource = (spec.id, uri)
+        if resource in self._watchers and resource not in self._updated:
+            self._updated.add(resource)
+            self._spawn(self._tell_watchers(resource))
+
+    async def _tell_watchers(self, resource: Resource) -> None:
+        # What a server says many times in a moment is told once.
+        await asyncio.sleep(_QUIET_SECONDS)
+        self._updated.discard(resource)
+        for shown, told in list(self._watchers.get(resource, {}).values()):
             self._spawn(self._tell(told, shown))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

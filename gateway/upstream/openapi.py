@@ -119,7 +119,7 @@ class OpenApiWire:
         url = httpx2.URL(str(base).rstrip("/") + request.target)
         async with endpoint.request(request.method, request.headers, request.body, url) as response:
             body = await endpoint.body(response)
-        return _result(response, body, str(url.copy_with(query=None)))
+        return _result(response, body, str(url.copy_with(userinfo=b"", query=None, fragment=None)))
 
     async def _read(self) -> None:
         """Read the document, again where it comes from a URL, and the tools in it."""

@@ -17,6 +17,8 @@ from gateway.upstream.wire import UnsentError, Wire
 logger = logging.getLogger(__name__)
 
 _CANCEL_SECONDS = 5.0
+# Ids count calls of one session; Python refuses to read numbers of thousands of digits.
+_ID_DIGITS = 18
 
 Asked = Callable[[Message, "Call | None"], None]
 """Takes a question of the server, and the call it belongs to where that is known."""
@@ -195,7 +197,7 @@ class Peer:
 
     def _answered(self, request_id: object) -> int:
         """The id of the call that a reply names; some servers make it a string, or know none after an error."""
-        if isinstance(request_id, str) and request_id.isdecimal():
+        if isinstance(request_id, str) and request_id.isdecimal() and len(request_id) <= _ID_DIGITS:
             return int(request_id)
         if request_id is None and len(self._calls) == 1:
             return next(iter(self._calls))

@@ -31,6 +31,9 @@ class Questions:
 
     def ask(self, message: Message, call: Call | None) -> None:
         """Take a question; beyond 64 open ones it is dropped, so that a server cannot fill memory by asking."""
+        if not isinstance(message["id"], str | int):
+            logger.warning("server %s asks under an id that is none: %s dropped", self._server, message["method"])
+            return
         if len(self._open) >= _MAX_OPEN or message["id"] in self._open:
             logger.warning("server %s asks too much at once: %s dropped", self._server, message["method"])
             return
@@ -42,7 +45,7 @@ class Questions:
 
     def cancel(self, request_id: object) -> None:
         """The server no longer wants an answer."""
-        scope = self._open.get(request_id)
+        scope = self._open.get(request_id) if isinstance(request_id, str | int) else None
         if scope is not None:
             scope.cancel()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -68,6 +69,11 @@ class Server:
         """
         deadline = anyio.current_time() + seconds
         trying = self._breaker.admit()
+        if math.isinf(seconds):
+            # What listens for ever is no call: it must neither keep a slot from calls nor be the try they all wait for.
+            if trying:
+                self._breaker.conclude()
+            return await self._try(act, session_key, deadline, patient=False)
         try:
             async with self._slot(deadline):
                 try:

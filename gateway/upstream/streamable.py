@@ -67,11 +67,14 @@ class StreamableWire:
     async def cancel(self, request_id: int, reason: str) -> None:
         """Close the request's stream, which is the whole cancellation in the modern era."""
         scope = self._exchanges.get(request_id)
-        if self._version not in MODERN_PROTOCOL_VERSIONS:
-            params = {"requestId": request_id, "reason": reason}
-            await self.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}, {})
-        if scope is not None:
-            scope.cancel()
+        try:
+            if self._version not in MODERN_PROTOCOL_VERSIONS:
+                params = {"requestId": request_id, "reason": reason}
+                await self.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}, {})
+        finally:
+            # The stream goes too where the server will not hear of it.
+            if scope is not None:
+                scope.cancel()
 
     async def leave(self) -> None:
         """End the session on the server's side."""
@@ -110,7 +113,7 @@ class StreamableWire:
         except UpstreamError as error:
             self._listener.failed(request_id, error)
         finally:
-            del self._exchanges[request_id]
+            self._exchanges.pop(request_id, None)
 
     async def _post(
         self, request_id: int, message: Message, headers: Mapping[str, str]

@@ -23,17 +23,15 @@ INITIALIZE = {
 }
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 PING = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+MODERN = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 LISTEN = {
     "jsonrpc": "2.0",
     "id": 3,
     "method": "subscriptions/listen",
-    "params": {
-        "notifications": {"toolsListChanged": True},
-        "_meta": {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {},
-        },
-    },
+    "params": {"notifications": {"toolsListChanged": True}, "_meta": MODERN},
 }
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 
@@ -62,6 +60,20 @@ async def test_a_session_serves_the_key_that_opened_it_and_no_other(gateway: Run
     assert await status(gateway, headers) == 200
     assert (await gateway.http.delete("/mcp", headers=headers)).is_success
     assert await status(gateway, headers) == 404
+
+
+async def test_a_session_cannot_be_taken_over_by_way_of_the_modern_era(gateway: RunningGateway, tenant_id: int) -> None:
+    headers = await opened(gateway)
+    thief = (await gateway.parts.keys.create(tenant_id, "thief", ["all"])).key
+    message = {
+        "jsonrpc": "2.0",
+        "id": 4,
+        "method": "logging/setLevel",
+        "params": {"level": "emergency", "_meta": MODERN},
+    }
+    stolen = {**headers, "X-API-Key": thief, "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "logging/setLevel"}
+    assert "result" not in (await gateway.post(message, **stolen)).json()
+    assert await status(gateway, headers) == 200
 
 
 async def test_a_session_id_that_was_never_given_is_not_found(gateway: RunningGateway) -> None:

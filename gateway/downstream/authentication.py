@@ -52,7 +52,11 @@ class Authentication:
 
     def count(self, caller: Caller) -> None:
         """Count a request of a caller that was let in. Raises LimitError."""
-        self._gate.limiter.count_request(caller)
+        try:
+            self._gate.limiter.count_request(caller)
+        except LimitError as error:
+            self._refusals.refused(caller.address, f"key {caller.key_name}", error.message)
+            raise
 
     def refusal(self, error: CredentialError | RoleMissingError | NotFoundError | LimitError, scope: Scope) -> Response:
         """401, 403, 404 or 429 with what was wrong, never the credential."""

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from gateway.access.audit import Recorder
-from gateway.access.caller import Caller
+from gateway.access.caller import Caller, Limits
 from gateway.access.event import Deed, ToolUse
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
@@ -78,6 +78,17 @@ async def test_a_denied_tool_is_told_from_one_that_is_not_there(gateway: Running
         assert "There is no tool" in answer["error"]["message"]
     rows = await trail(parts.database, action="tool.call", tenant=tenant, wanted=3)
     assert [row["outcome"] for row in reversed(rows)] == ["denied", "denied", "unknown"]
+
+
+async def test_a_request_over_the_limit_of_its_key_leaves_a_denial(gateway: RunningGateway) -> None:
+    tenant = await tenant_id(gateway.parts)
+    limits = Limits(requests_per_minute=1)
+    key = (await gateway.parts.keys.create(tenant, "eager", ["all"], limits=limits)).key
+    for status in (200, 429):
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        assert (await gateway.post(ping, **{"X-API-Key": key})).status_code == status
+    rows = await trail(gateway.parts.database, action="access.refused", tenant=0)
+    assert (rows[0]["target"], rows[0]["outcome"]) == ("key eager", "denied")
 
 
 async def test_a_refused_key_leaves_a_denial_without_the_key(gateway: RunningGateway) -> None:

@@ -1,4 +1,4 @@
-"""A request of the SDK's server as an exchange: how its client is told and asked things meanwhile."""
+"""A request in a session as an exchange: how its client is told and asked things meanwhile."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp.shared.message import ServerMessageMetadata
-from mcp_types import CLIENT_CAPABILITIES_META_KEY, INTERNAL_ERROR, LOG_LEVEL_META_KEY
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types import INTERNAL_ERROR, LOG_LEVEL_META_KEY
 from pydantic import BaseModel, RootModel, ValidationError
 
 from gateway.access.caller import Caller
 from gateway.downstream.exchange import Ask, Exchange, OnNotification, OnProgress
+from gateway.downstream.log_level import at_least
 from gateway.downstream.sessions import LiveSession
-
-_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
 Context = ServerRequestContext[dict[str, Any], Any]
 
@@ -34,17 +32,17 @@ class _RawResult(RootModel[dict[str, Any]]):
 
 def exchange_of(context: Context, caller: Caller, live: LiveSession | None) -> Exchange:
     """The request of `context`, made by `caller` in the session `live`, None without."""
-    modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
+    declared = context.session.client_capabilities
     return Exchange(
         caller=caller,
         method=context.method,
-        params=context.params or {} if modern else _with_log_level(context.params or {}, live),
-        era="modern" if modern else "handshake",
+        params=_with_log_level(context.params or {}, live),
+        era="handshake",
         session_id=live.id if live is not None else None,
-        capabilities=_capabilities(context, modern),
+        capabilities={} if declared is None else declared.model_dump(mode="json", by_alias=True, exclude_none=True),
         on_progress=_progress(context),
-        on_notification=_log(context, modern, live),
-        ask=None if modern else _ask(context),
+        on_notification=_log(context, live),
+        ask=_ask(context),
     )
 
 
@@ -53,14 +51,6 @@ def _with_log_level(params: Mapping[str, Any], live: LiveSession | None) -> Mapp
     meta = params.get("_meta")
     level = live.log_level if live is not None else None
     return {**params, "_meta": {LOG_LEVEL_META_KEY: level or "info", **(meta if isinstance(meta, Mapping) else {})}}
-
-
-def _capabilities(context: Context, modern: bool) -> Mapping[str, Any]:
-    if modern:
-        said = ((context.params or {}).get("_meta") or {}).get(CLIENT_CAPABILITIES_META_KEY)
-        return said if isinstance(said, Mapping) else {}
-    declared = context.session.client_capabilities
-    return {} if declared is None else declared.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _progress(context: Context) -> OnProgress | None:
@@ -73,19 +63,11 @@ def _progress(context: Context) -> OnProgress | None:
     return report
 
 
-def _log(context: Context, modern: bool, live: LiveSession | None) -> OnNotification | None:
-    """Log messages on the stream of the request: in the modern era only where the request asks for them."""
-    wanted = (context.meta or {}).get(LOG_LEVEL_META_KEY) if modern else None
-    if modern and wanted not in _LEVELS:
-        return None
-
+def _log(context: Context, live: LiveSession | None) -> OnNotification:
     async def notify(method: str, params: dict[str, Any]) -> None:
-        least = wanted if modern else live.log_level if live is not None else None
-        level = params.get("level")
-        if least in _LEVELS and level in _LEVELS and _LEVELS.index(str(level)) < _LEVELS.index(str(least)):
-            return
-        # The SDK dumps what it sends and reads nothing of it.
-        await context.session.send_notification(_Raw(method=method, params=params), context.request_id)  # type: ignore[arg-type]
+        if at_least(params.get("level"), live.log_level if live is not None else None):
+            # The SDK dumps what it sends and reads nothing of it.
+            await context.session.send_notification(_Raw(method=method, params=params), context.request_id)  # type: ignore[arg-type]
 
     return notify
 

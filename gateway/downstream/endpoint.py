@@ -13,13 +13,12 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.access.caller import Caller
 from gateway.downstream.authentication import Authentication
-from gateway.downstream.mcp_server import McpServer, called_schema
-from gateway.downstream.modern_list import METHOD, ModernList
-from gateway.downstream.oneshot import OneShot, failure, parse_failure, unavailable
+from gateway.downstream.jsonrpc import failure, parse_failure, unavailable
+from gateway.downstream.mcp_server import McpServer
+from gateway.downstream.modern import ModernEra
+from gateway.downstream.oneshot import OneShot
 from gateway.downstream.origin import OriginGuard
-from gateway.downstream.relay import Relay
 from gateway.downstream.streams import OpenStreams
 from gateway.errors import (
     CredentialError,
@@ -40,16 +39,14 @@ class McpEndpoint:
         authentication: Authentication,
         server: McpServer,
         oneshot: OneShot,
-        relay: Relay,
+        modern: ModernEra,
         streams: OpenStreams,
-        modern_list: ModernList,
         settings: ServerSettings,
     ) -> None:
         self._authentication = authentication
         self._oneshot = oneshot
-        self._relay = relay
+        self._modern = modern
         self._streams = streams
-        self._modern_list = modern_list
         self._origins = OriginGuard(settings)
         self._maximum = settings.max_body_bytes
         self._sessions = StreamableHTTPSessionManager(
@@ -82,20 +79,12 @@ class McpEndpoint:
             return
         version = headers.get("mcp-protocol-version")
         handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
-        if scope["method"] != "POST" or "mcp-session-id" in headers or not handshake:
-            if not handshake:
-                # Not every HTTP parser takes off the white space that may stand around a value (RFC 9110, 5.5).
-                scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-                await self._look_up(caller, headers)
-            if not handshake and scope["method"] == "POST" and headers.get("mcp-method") == METHOD:
-                sent = await self._read(headers, receive)
-                response = sent if isinstance(sent, Response) else None
-                if isinstance(sent, bytes):
-                    response = await self._modern_list.answer(caller, Headers(scope=scope), sent)
-                    receive = _replay(sent, receive)
-                if response is not None:
-                    await response(scope, receive, send)
-                    return
+        if not handshake:
+            # Not every HTTP parser takes off the white space that may stand around a value (RFC 9110, 5.5).
+            scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+            await self._streams.serve(self._serve_modern, scope, receive, send)
+            return
+        if scope["method"] != "POST" or "mcp-session-id" in headers:
             await self._streams.serve(self._sessions.handle_request, scope, receive, send)
             return
         body = await self._read(headers, receive)
@@ -110,17 +99,18 @@ class McpEndpoint:
         if isinstance(message, dict) and message.get("method") == "initialize":
             await self._sessions.handle_request(scope, _replay(body, receive), send)
             return
-        response = await self._oneshot.answer(caller, message, receive)
-        await response(scope, receive, send)
+        await self._oneshot.serve(caller, message, scope, receive, send)
 
-    async def _look_up(self, caller: Caller, headers: Headers) -> None:
-        """Find the schema by which the SDK is to check headers that repeat arguments; it asks without waiting."""
-        name = headers.get("mcp-name", "").strip()
-        if headers.get("mcp-method") != "tools/call" or not name:
-            return
-        with contextlib.suppress(DatabaseUnavailableError):
-            tool = await self._relay.find(caller, name)
-            called_schema.set(tool.mirrored_schema if tool is not None else None)
+    async def _serve_modern(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            body = await self._read(Headers(scope=scope), receive)
+            if isinstance(body, Response):
+                await body(scope, receive, send)
+                return
+            if await self._modern.serve(scope["state"]["caller"], body, scope, receive, send):
+                return
+            receive = _replay(body, receive)
+        await self._sessions.handle_request(scope, receive, send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | Response:
         """The body, or 413 as soon as it is known to be too long."""

@@ -21,7 +21,7 @@ from gateway.downstream.held import HeldCalls
 from gateway.downstream.limit import ResultLimit
 from gateway.downstream.mcp_server import McpServer
 from gateway.downstream.methods import Methods
-from gateway.downstream.modern_list import ModernList
+from gateway.downstream.modern import ModernEra
 from gateway.downstream.offerings import Offerings
 from gateway.downstream.oneshot import OneShot
 from gateway.downstream.passage import Passage
@@ -78,9 +78,8 @@ class McpFront:
             authentication,
             server,
             OneShot(methods),
-            relay,
+            ModernEra(methods, relay, server.server_info_stamp),
             OpenStreams(authentication, notices),
-            ModernList(tool_list, server.server_info_stamp),
             settings.server,
         )
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any
 
 import mcp_types
@@ -14,7 +13,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, SERVER_INFO_META_KEY
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
 
@@ -23,21 +22,19 @@ from gateway.access.caller import Caller
 from gateway.downstream.audience import Audiences
 from gateway.downstream.channel import exchange_of
 from gateway.downstream.gateway_tools import INSTRUCTIONS
+from gateway.downstream.log_level import LEVELS
 from gateway.downstream.methods import Methods
 from gateway.downstream.serialized import Serialized
 from gateway.downstream.sessions import LiveSession, Sessions
 from gateway.downstream.subscriptions import Subscriptions
 from gateway.errors import ModelGateError
 
-_CACHEABLE = {"tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"}
-_LOG_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-
-called_schema: ContextVar[Mapping[str, Any] | None] = ContextVar("called_schema", default=None)
-"""The input schema of the tool that a request calls, where the client has to repeat arguments in headers."""
-
 
 class McpServer(Server[dict[str, Any]]):
-    """Answers the gateway's methods before the SDK would validate and reshape what it passes on."""
+    """Answers the gateway's methods in sessions before the SDK would validate and reshape what it passes on.
+
+    Of the modern era it serves discovery and subscriptions.
+    """
 
     def __init__(
         self, methods: Methods, sessions: Sessions, audiences: Audiences, subscriptions: Subscriptions
@@ -47,8 +44,6 @@ class McpServer(Server[dict[str, Any]]):
             title="ModelGate",
             version=__version__,
             instructions=INSTRUCTIONS,
-            # Without a lookup the SDK lists all tools before each call that has arguments.
-            get_tool_input_schema=lambda _: called_schema.get(),
         )
         self._methods = methods
         self._sessions = sessions
@@ -79,10 +74,10 @@ class McpServer(Server[dict[str, Any]]):
 
     async def _answer(self, ctx: ServerRequestContext[dict[str, Any], Any], call_next: CallNext) -> HandlerResult:
         request: Request | None = ctx.request
-        if request is None:
+        if request is None or ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return await call_next(ctx)
         caller: Caller = request.scope["state"]["caller"]
-        live = self._session_of(ctx, request, caller)
+        live = self._sessions.get(request.headers.get("mcp-session-id"))
         if ctx.request_id is None:
             result = await call_next(ctx)
             if ctx.method == "notifications/initialized" and live is None:
@@ -94,25 +89,13 @@ class McpServer(Server[dict[str, Any]]):
             if own is not None:
                 return own
         method = self._methods.get(ctx.method)
-        modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-        if method is None or (modern and ctx.method == "ping"):
+        if method is None:
             return await call_next(ctx)
         try:
             answer = await method(exchange_of(ctx, caller, live))
         except ModelGateError as error:
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
-        plain = answer.value if isinstance(answer, Serialized) else answer
-        return self._modern(ctx.method, plain) if modern else plain
-
-    def _session_of(
-        self, ctx: ServerRequestContext[dict[str, Any], Any], request: Request, caller: Caller
-    ) -> LiveSession | None:
-        """The session that a request belongs to: the modern era has none, and it is only ever its opener's."""
-        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            # The SDK checks whose a session is in the handshake era alone; here an id is a header like any other.
-            return None
-        live = self._sessions.get(request.headers.get("mcp-session-id"))
-        return live if live is not None and live.caller.identity == caller.identity else None
+        return answer.value if isinstance(answer, Serialized) else answer
 
     async def _opened(self, ctx: ServerRequestContext[Any, Any], request: Request, caller: Caller) -> None:
         session_id = request.headers.get("mcp-session-id")
@@ -126,8 +109,8 @@ class McpServer(Server[dict[str, Any]]):
         """The result of a method that only sessions have, None for all others."""
         params = ctx.params or {}
         if ctx.method == "logging/setLevel":
-            if params.get("level") not in _LOG_LEVELS:
-                raise MCPError(code=INVALID_PARAMS, message=f"params.level has to be one of {', '.join(_LOG_LEVELS)}.")
+            if params.get("level") not in LEVELS:
+                raise MCPError(code=INVALID_PARAMS, message=f"params.level has to be one of {', '.join(LEVELS)}.")
             live.log_level = params["level"]
             return {}
         try:
@@ -169,14 +152,3 @@ class McpServer(Server[dict[str, Any]]):
 
     async def _updated(self, caller: Caller, uri: str) -> None:
         await self._audiences.publish(caller, ResourceUpdated(uri=uri))
-
-    def _modern(self, method: str, result: Mapping[str, Any]) -> dict[str, Any]:
-        """What the modern era asks of every result, where the upstream has not said it."""
-        stamped = {"resultType": "complete", **result}
-        if method in _CACHEABLE:
-            # What a caller sees may change at any moment and is theirs alone.
-            stamped = {"ttlMs": 0, **stamped, "cacheScope": "private"}
-        meta = stamped.get("_meta")
-        if meta is None or (isinstance(meta, dict) and meta.get(SERVER_INFO_META_KEY) is None):
-            stamped["_meta"] = {**(meta or {}), SERVER_INFO_META_KEY: self.server_info_stamp}
-        return stamped

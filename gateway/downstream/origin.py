@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from gateway.access.hosts import Hosts
-from gateway.downstream.oneshot import failure
+from gateway.downstream.jsonrpc import failure
 from gateway.settings import ServerSettings
 
 

@@ -62,12 +62,20 @@ class KeyRecord:
         return "in force"
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A key as it stands in the database, and whom it stands for."""
+
+    row: Row
+    caller: Caller
+
+
 class KeyRing:
     """The keys of every tenant."""
 
     def __init__(self, database: Database, notices: Notices | None = None) -> None:
         self._database = database
-        self._kept: Kept[bytes, Row | None] = Kept(notices)
+        self._kept: Kept[bytes, _Known | None] = Kept(notices)
         self._used: dict[tuple[int, int], datetime] = {}
 
     async def create(
@@ -105,9 +113,10 @@ class KeyRing:
         if not _SHAPE.fullmatch(key):
             raise CredentialError("The API key is not one of this gateway: a key is mg_ followed by 64 hex digits.")
         hashed = _hash(key)
-        row = await self._kept.get(None, hashed, lambda: self._database.fetchrow("key_by_hash", hashed))
-        if row is None or not hmac.compare_digest(row["hash"], hashed):
+        known = await self._kept.get(None, hashed, lambda: self._known(hashed))
+        if known is None or not hmac.compare_digest(known.row["hash"], hashed):
             raise CredentialError("The API key is unknown; ask for a new one.")
+        row = known.row
         if row["revoked_at"] is not None:
             raise CredentialError("The API key has been revoked; ask for a new one.")
         now = datetime.now(timezone.utc)
@@ -116,7 +125,7 @@ class KeyRing:
         if row["suspended_at"] is not None:
             raise CredentialError("The tenant of this API key is suspended; ask its administrator.")
         self._used[row["tenant_id"], row["id"]] = now
-        return Caller(row["tenant_id"], row["id"], row["name"], tuple(row["role_ids"]), _limits(row))
+        return known.caller
 
     async def list(self, tenant_id: int) -> list[KeyRecord]:
         """Every key of a tenant, newest first."""
@@ -196,6 +205,12 @@ class KeyRing:
         if used:
             tenants, ids = zip(*used, strict=True)
             await self._database.execute("touch_keys", tenants, ids, list(used.values()))
+
+    async def _known(self, hashed: bytes) -> _Known | None:
+        row = await self._database.fetchrow("key_by_hash", hashed)
+        if row is None:
+            return None
+        return _Known(row, Caller(row["tenant_id"], row["id"], row["name"], tuple(row["role_ids"]), _limits(row)))
 
     async def _role_ids(self, tenant_id: int, roles: Sequence[str]) -> tuple[int, ...]:
         if not roles:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.errors import SettingsError
 from gateway.settings import AuditSettings
+from gateway.upstream.message import encode
 
 MASK = "********"
 
@@ -51,16 +51,16 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """`text` without the secrets in it, and without what PostgreSQL cannot hold."""
-        plain = text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+        plain = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+        if not plain.isascii():
+            plain = plain.encode(errors="replace").decode()
         return self._secrets.sub(MASK, plain)
 
     def arguments(self, arguments: Mapping[str, Any]) -> Any:
         """A copy of `arguments` without secrets; its beginning as text where it is too long as JSON."""
         redacted = self._copy(arguments, self._pointers)
-        text = json.dumps(redacted, ensure_ascii=False)
-        if len(text) <= self._bytes and len(text.encode()) <= self._bytes:
-            return redacted
-        return text.encode()[: self._bytes].decode(errors="ignore") + "…"
+        text = encode(redacted)
+        return redacted if len(text) <= self._bytes else text[: self._bytes].decode(errors="ignore") + "…"
 
     def _copy(self, value: Any, pointers: Sequence[Sequence[str]]) -> Any:
         if isinstance(value, str):

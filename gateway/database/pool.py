@@ -19,6 +19,7 @@ from gateway.database.migrate import migrate
 from gateway.database.queries import statement
 from gateway.errors import ConflictError, DatabaseError, DatabaseUnavailableError, InvalidInputError
 from gateway.settings import Settings
+from gateway.upstream.message import encode
 
 Row: TypeAlias = asyncpg.Record
 
@@ -244,7 +245,7 @@ async def _prepare(url: str) -> None:
 async def _initialise(connection: asyncpg.Connection[Any]) -> None:
     await register_vector(connection)
     # jsonb comes as Python values; json stays text, to be passed on as the upstream wrote it.
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_json_text, decoder=json.loads)
 
 
 @contextlib.contextmanager
@@ -278,3 +279,7 @@ def _place(url: str) -> str:
     """A URL without user and password."""
     parts = urlsplit(url)
     return f"{parts.hostname or 'localhost'}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _json_text(value: Any) -> str:
+    return encode(value).decode()

@@ -35,10 +35,7 @@ class Authentication:
         self._has_provider = has_provider
 
     async def let_in(self, scope: Scope) -> Caller:
-        """The caller of the request. Raises CredentialError, and the rest of what `Gate.admit` raises.
-
-        The SDK binds a session to the credential that opened it only when `scope["user"]` is its own user class.
-        """
+        """The caller of the request. Raises CredentialError, and the rest of what `Gate.admit` raises."""
         client = scope.get("client")
         address = client[0] if client else ""
         try:
@@ -46,8 +43,6 @@ class Authentication:
         except (CredentialError, RoleMissingError) as error:
             self._refusals.refused(address, scope["path"], error.message)
             raise
-        scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller.identity, scopes=[]))
-        scope.setdefault("state", {})["caller"] = caller
         return caller
 
     def count(self, caller: Caller) -> None:
@@ -81,6 +76,15 @@ class Authentication:
         if self._has_provider:
             parts.append(f'resource_metadata="{base_of(scope)}{METADATA_PATH}{scope["path"].rstrip("/")}"')
         return ", ".join(parts)
+
+
+def bind(scope: Scope, caller: Caller) -> None:
+    """Let what answers the request know whose it is.
+
+    The SDK binds a session to the credential that opened it only when `scope["user"]` is its own user class.
+    """
+    scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller.identity, scopes=[]))
+    scope.setdefault("state", {})["caller"] = caller
 
 
 def profile_of(path: str) -> str | None:

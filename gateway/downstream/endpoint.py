@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types import INVALID_REQUEST
@@ -13,7 +14,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.downstream.authentication import Authentication
+from gateway.access.caller import Caller
+from gateway.downstream.authentication import Authentication, bind
 from gateway.downstream.jsonrpc import failure, parse_failure, unavailable
 from gateway.downstream.mcp_server import McpServer
 from gateway.downstream.modern import ModernEra
@@ -82,9 +84,10 @@ class McpEndpoint:
         if not handshake:
             # Not every HTTP parser takes off the white space that may stand around a value (RFC 9110, 5.5).
             scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-            await self._streams.serve(self._serve_modern, scope, receive, send)
+            await self._streams.serve(partial(self._serve_modern, caller), scope, receive, send)
             return
         if scope["method"] != "POST" or "mcp-session-id" in headers:
+            bind(scope, caller)
             await self._streams.serve(self._sessions.handle_request, scope, receive, send)
             return
         body = await self._read(headers, receive)
@@ -97,28 +100,28 @@ class McpEndpoint:
             await parse_failure()(scope, receive, send)
             return
         if isinstance(message, dict) and message.get("method") == "initialize":
+            bind(scope, caller)
             await self._sessions.handle_request(scope, _replay(body, receive), send)
             return
         await self._oneshot.serve(caller, message, scope, receive, send)
 
-    async def _serve_modern(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_modern(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "POST":
             body = await self._read(Headers(scope=scope), receive)
             if isinstance(body, Response):
                 await body(scope, receive, send)
                 return
-            if await self._modern.serve(scope["state"]["caller"], body, scope, receive, send):
+            if await self._modern.serve(caller, body, scope, receive, send):
                 return
             receive = _replay(body, receive)
+        bind(scope, caller)
         await self._sessions.handle_request(scope, receive, send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | Response:
         """The body, or 413 as soon as it is known to be too long."""
-        too_long = failure(
-            None, INVALID_REQUEST, f"The body is longer than the {self._maximum} bytes it may have.", status=413
-        )
-        if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > self._maximum:
-            return too_long
+        announced = headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._maximum:
+            return self._too_long()
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -128,9 +131,13 @@ class McpEndpoint:
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > self._maximum:
-                return too_long
+                return self._too_long()
             if not message.get("more_body", False):
                 return b"".join(chunks)
+
+    def _too_long(self) -> Response:
+        text = f"The body is longer than the {self._maximum} bytes it may have."
+        return failure(None, INVALID_REQUEST, text, status=413)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

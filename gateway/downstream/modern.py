@@ -16,6 +16,7 @@ from mcp.shared.inbound import (
 )
 from mcp_types import HEADER_MISMATCH, LOG_LEVEL_META_KEY, SERVER_INFO_META_KEY, JSONRPCRequest
 from pydantic import ValidationError
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
@@ -31,6 +32,7 @@ from gateway.errors import DatabaseUnavailableError
 from gateway.upstream.message import encode
 
 _CACHEABLE = {"tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"}
+_USUAL_ACCEPT = "application/json, text/event-stream"
 # The era has no ping.
 _ABSENT = {"ping"}
 
@@ -48,7 +50,8 @@ class ModernEra:
 
     async def serve(self, caller: Caller, body: bytes, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer the POST with this `body`; False where nothing was answered, as it is the SDK's to answer."""
-        if not all(check_accept_headers(Request(scope))):
+        headers = Headers(scope=scope)
+        if headers.get("accept") != _USUAL_ACCEPT and not all(check_accept_headers(Request(scope))):
             return False
         try:
             message = json.loads(body)
@@ -60,7 +63,7 @@ class ModernEra:
             return False
         reply = Reply(request.id, scope, receive, send, serialize=self._stamped, streams=True)
         try:
-            verdict = await self._judged(caller, message, Request(scope))
+            verdict = await self._judged(caller, message, headers)
         except DatabaseUnavailableError as error:
             await unavailable(error, request.id)(scope, receive, send)
             return True
@@ -71,20 +74,20 @@ class ModernEra:
         return True
 
     async def _judged(
-        self, caller: Caller, message: Mapping[str, Any], request: Request
+        self, caller: Caller, message: Mapping[str, Any], headers: Headers
     ) -> InboundModernRoute | InboundLadderRejection:
         """Whether headers and body say the same, and all that is needed."""
-        duplicated = find_duplicated_routing_header(request.headers.items())
+        duplicated = find_duplicated_routing_header(headers.items())
         if duplicated is not None:
             return InboundLadderRejection(HEADER_MISMATCH, f"The header {duplicated} appears more than once.")
-        verdict = classify_inbound_request(message, headers=dict(request.headers))
+        verdict = classify_inbound_request(message, headers=dict(headers.items()))
         if isinstance(verdict, InboundLadderRejection) or message["method"] != "tools/call":
             return verdict
         name, arguments = message["params"].get("name"), message["params"].get("arguments") or {}
         tool = await self._relay.find(caller, name) if isinstance(name, str) else None
         if tool is None or tool.mirrored_schema is None or not isinstance(arguments, Mapping):
             return verdict
-        return validate_mcp_param_headers(tool.mirrored_schema, arguments, request.headers) or verdict
+        return validate_mcp_param_headers(tool.mirrored_schema, arguments, headers) or verdict
 
     def _stamped(self, method: str, result: Result) -> bytes:
         """The result with what the era asks of every result, where the upstream has not said it."""

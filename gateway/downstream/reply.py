@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-import anyio
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR
 from starlette.responses import Response
@@ -62,6 +61,7 @@ class Reply:
         self._streams = streams
         self._streaming = False
         self._ended = False
+        self._client_left = False
         self._turn = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
 
@@ -71,16 +71,17 @@ class Reply:
 
     async def run(self, method: Method, exchange: Exchange) -> None:
         """Answer with what `method` makes of `exchange`."""
-        with anyio.CancelScope() as working:
-            timer = asyncio.get_running_loop().call_later(_ATTENTIVE_AFTER_SECONDS, self._attend, working)
-            try:
-                answer = await self._answer(method, exchange)
-            finally:
-                timer.cancel()
-                if self._watching is not None:
-                    self._watching.cancel()
-        if working.cancelled_caught:
+        timer = asyncio.get_running_loop().call_later(_ATTENTIVE_AFTER_SECONDS, self._attend, asyncio.current_task())
+        try:
+            answer = await self._answer(method, exchange)
+        except asyncio.CancelledError:
+            if not self._client_left:
+                raise
             return
+        finally:
+            timer.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
         async with self._turn:
             self._ended = True
             if self._streaming:
@@ -107,15 +108,16 @@ class Reply:
             logger.exception("A request for %s failed.", exchange.method)
             return failure(self._id, INTERNAL_ERROR, "Internal error; the gateway's log says more.")
 
-    def _attend(self, working: anyio.CancelScope) -> None:
+    def _attend(self, working: asyncio.Task[Any]) -> None:
         self._watching = asyncio.create_task(self._watch(working))
 
-    async def _watch(self, working: anyio.CancelScope) -> None:
+    async def _watch(self, working: asyncio.Task[Any]) -> None:
         leaving = asyncio.ensure_future(_left(self._receive))
         patience = _SIGN_OF_LIFE_SECONDS if self._streams else None
         try:
             while not (await asyncio.wait((leaving,), timeout=patience))[0]:
                 await self._event(b": ping\r\n\r\n")
+            self._client_left = True
             working.cancel()
         finally:
             leaving.cancel()

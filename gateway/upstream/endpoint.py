@@ -53,6 +53,10 @@ class Endpoint:
                 spec.name, f"Server {spec.name} has an address or headers that cannot be used; correct them."
             ) from None
         guard(self._client, spec.policy, spec.name)
+        # Who signs in goes through the client, and whatever is not plain HTTP.
+        signs_in = self._client.auth is not None or self._url.userinfo
+        self._plain = plain if suits(self._url) and not signs_in else None
+        self._own_headers = dict(self._client.headers)
         if self._url.scheme not in ("http", "https") or not self._url.host:
             raise UpstreamUnavailableError(
                 spec.name, f"Server {spec.name} has an address that is not http:// or https://; correct it."
@@ -129,6 +133,15 @@ class Endpoint:
     async def _followed(
         self, method: str, headers: Mapping[str, str], body: bytes | None, url: httpx2.URL | None
     ) -> httpx2.Response:
+        if self._plain is not None:
+            # The client's own way to the same transport costs more than the rest of a call.
+            said = {**self._own_headers, **headers}
+            response = await self._plain.handle_async_request(
+                httpx2.Request(method, url or self._url, headers=said, content=body)
+            )
+            if not response.has_redirect_location:
+                return response
+            await response.aclose()
         request = self._client.build_request(method, url or self._url, headers=dict(headers), content=body)
         for _ in range(_MAX_REDIRECTS):
             response = await self._client.send(request, stream=True)

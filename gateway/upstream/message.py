@@ -6,16 +6,17 @@ Messages are not turned into typed models: a gateway hands on what it does not k
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 Message: TypeAlias = dict[str, Any]
 
+_MAX_DEPTH = 200
 
-def encode(message: Mapping[str, Any]) -> bytes:
-    """`message` as JSON in UTF-8, without line breaks."""
+
+def encode(message: Any) -> bytes:
+    """`message`, or any other JSON value, in UTF-8 without line breaks."""
     try:
         return to_json(message, inf_nan_mode="constants")
     except (PydanticSerializationError, UnicodeEncodeError):
@@ -24,11 +25,30 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 
 def decode(data: bytes | str) -> Any:
-    """The value that `data` says in JSON; ValueError where it is not JSON, or not UTF-8."""
+    """The value that `data` says in JSON; ValueError where it is not JSON, not UTF-8, or nested too deeply."""
     try:
         return from_json(data)
-    except ValueError:
-        try:
-            return json.loads(data)
-        except RecursionError:
+    except ValueError as error:
+        if "recursion limit" in str(error):
             raise ValueError("nested too deeply") from None
+    # What else the faster parser does not take: lone surrogates.
+    try:
+        value = json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    """Raises ValueError for what is nested deeper than `from_json` takes, and so than clients in Python can read."""
+    level = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        level = [
+            part
+            for each in level
+            if isinstance(each, (dict, list))
+            for part in (each.values() if isinstance(each, dict) else each)
+        ]
+    if level:
+        raise ValueError("nested too deeply")

@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -48,6 +48,25 @@ _GONE = (
     asyncpg.InterfaceError,
     asyncio.TimeoutError,
 )
+
+
+class Connection(asyncpg.Connection):
+    """A connection of the pool, which needs no round trip to be handed back as it was.
+
+    Statements that set anything for longer than their transaction are run on connections apart, but for who acts.
+    """
+
+    _acted = False
+
+    def acts(self) -> None:
+        """Somebody else than the gateway is going to act through this connection."""
+        self._acted = True
+
+    def get_reset_query(self) -> str:
+        if not self._acted:
+            return ""
+        self._acted = False
+        return str(super().get_reset_query())
 
 
 class Statements:
@@ -124,14 +143,16 @@ class Database:
     async def connection(self) -> AsyncIterator[Statements]:
         """One connection for several statements."""
         try:
-            connection = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+            lent = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
         except (*_GONE, asyncpg.PostgresError) as error:
             await self._revive()
             raise DatabaseUnavailableError() from error
         try:
-            # The pool hands out a proxy that has every method of a connection.
-            statements = Statements(connection)  # type: ignore[arg-type]
+            # It is a proxy that has every method of a connection.
+            connection = cast(Connection, lent)
+            statements = Statements(connection)
             if acting() is not GATEWAY:
+                connection.acts()
                 await statements.execute("act_as", acting().json)
             try:
                 yield statements
@@ -141,7 +162,7 @@ class Database:
                         callback()
         finally:
             with contextlib.suppress(*_GONE):
-                await self._pool.release(connection, timeout=_ACQUIRE_SECONDS)
+                await self._pool.release(lent, timeout=_ACQUIRE_SECONDS)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Statements]:
@@ -199,6 +220,7 @@ async def open_database(settings: Settings, *, size: int | None = None) -> Async
             min_size=1,
             max_size=size or settings.database.pool_size,
             init=_initialise,
+            connection_class=Connection,
             command_timeout=_STATEMENT_SECONDS,
             server_settings=_SERVER_SETTINGS,
         )

@@ -127,6 +127,16 @@ async def test_every_change_is_traced_with_who_made_it_and_without_its_secrets(p
     assert by_action["key.added"]["details"]["hash"] == "********"
 
 
+async def test_a_connection_forgets_who_acted_through_it(parts: Parts) -> None:
+    tenant = await tenant_id(parts)
+    # More at once than there are connections: every one of them was hers.
+    with acting_as(Actor("admin", "ada")):
+        await asyncio.gather(*(create_role(parts.database, tenant, f"hers-{number}") for number in range(20)))
+    await asyncio.gather(*(create_role(parts.database, tenant, f"own-{number}") for number in range(20)))
+    rows = await trail(parts.database, action="role.added", tenant=tenant, wanted=40)
+    assert {(row["target"].split("-")[0], row["actor_name"]) for row in rows} == {("hers", "ada"), ("own", "gateway")}
+
+
 async def test_a_change_without_a_person_is_the_gateways_own(parts: Parts) -> None:
     tenant = await tenant_id(parts)
     await create_role(parts.database, tenant, "reader")

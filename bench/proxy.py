@@ -1,7 +1,8 @@
 """What it costs to call a tool through ModelGate, and through others, in front of the same server.
 
-`python -m bench.proxy` starts everything itself and prints one table. The others are installed below `.bench/`; one
-that cannot be installed is named and left out. `--only modelgate` leaves them out altogether.
+`python -m bench.proxy` starts everything itself and prints one table, each path beside the direct one. The SDK's server
+takes most of the time of a call; a lean one shows what the proxies themselves take. The others are installed below
+`.bench/`; one that cannot be installed is named and left out. `--only modelgate` leaves them out altogether.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from gateway.settings import Settings, load_settings
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".bench"
 UPSTREAM = [sys.executable, str(ROOT / "bench" / "peers" / "upstream.py")]
+LEAN = [sys.executable, str(ROOT / "bench" / "peers" / "lean.py")]
+OTHERS = (("FastMCP proxy", "fastmcp"), ("mcp-proxy", "mcp-proxy"))
 MIB = 2**20
 
 ECHO = {"method": "tools/call", "tool": "echo", "arguments": {"text": "hello"}}
@@ -58,6 +61,14 @@ class Row:
     path: str
     single: Outcome
     many: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows in front of the same server; the first is the direct path, which the others are compared with."""
+
+    title: str
+    rows: list[Row]
 
 
 def measure(
@@ -122,6 +133,7 @@ async def prepare(settings: Settings, http_upstream: str) -> tuple[str, str]:
         tenant = await tenant_by_slug(parts.database)
         new = [
             NewServer("Bench", "stdio", command=UPSTREAM[0], args=tuple(UPSTREAM[1:])),
+            NewServer("Lean", "stdio", command=LEAN[0], args=tuple(LEAN[1:])),
             NewServer("Web", "http", url=http_upstream),
             NewServer("Many", "stdio", command=UPSTREAM[0], args=(*UPSTREAM[1:], "--tools", "648")),
         ]
@@ -160,17 +172,17 @@ def peer(package: str) -> Path | None:
     return programs
 
 
-def measure_peer(name: str, package: str, calls: int, seconds: float) -> Row:
-    """FastMCP's proxy, or mcp-proxy, in front of the stdio server."""
+def measure_peer(name: str, package: str, upstream: list[str], calls: int, seconds: float) -> Row:
+    """FastMCP's proxy, or mcp-proxy, in front of a stdio server."""
     programs = peer(package)
     if programs is None:
         return Row(name, Outcome(error="could not be installed; left out"))
     port = free_port()
     url = f"http://127.0.0.1:{port}/mcp"
     if name == "FastMCP proxy":
-        command = [str(programs / "python"), str(ROOT / "bench" / "peers" / "fastmcp_proxy.py"), str(port), *UPSTREAM]
+        command = [str(programs / "python"), str(ROOT / "bench" / "peers" / "fastmcp_proxy.py"), str(port), *upstream]
     else:
-        command = [str(programs / "mcp-proxy"), "--port", str(port), "--", *UPSTREAM]
+        command = [str(programs / "mcp-proxy"), "--port", str(port), "--", *upstream]
     try:
         with started(command, url):
             target = {"url": url}
@@ -198,9 +210,6 @@ def main() -> None:
             measure(target, ECHO, connections=16, calls=given.calls * 2, seconds=given.seconds),
         )
 
-    def few(target: dict[str, Any], what: dict[str, Any]) -> Outcome:
-        return measure(target, what, calls=100, seconds=given.seconds)
-
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelgate-bench-")))
         web_port, port = free_port(), free_port()
@@ -214,44 +223,55 @@ def main() -> None:
         gateway = stack.enter_context(started(serve, f"http://127.0.0.1:{port}/ready", environ))
 
         # The SDK's client lists all tools again before each call of one that it has not seen listed.
-        through = {"url": url, "key": lists, "prefix": "bench__"}
-        web = {**through, "prefix": "web__"}
+        through = {"url": url, "key": lists}
         shot = {"one_shot": True}
-        rows = [
-            both("stdio: direct (SDK client)", {"command": UPSTREAM}),
-            both("stdio: ModelGate (one-shot)", through | shot),
-            both("stdio: ModelGate (SDK client)", through),
-            both("HTTP: direct (SDK client)", {"url": web_url}),
-            both("HTTP: ModelGate (SDK client)", web),
-            both("HTTP: ModelGate (one-shot)", web | shot),
-            Row("1 MiB: direct (SDK client)", few({"command": UPSTREAM}, MUCH)),
-            Row("1 MiB: ModelGate (SDK client)", few(through, MUCH)),
-            Row("1 MiB: ModelGate (one-shot)", few(through | shot, MUCH)),
-            Row("tools/list of 650: direct (SDK client)", few({"command": [*UPSTREAM, "--tools", "648"]}, LIST)),
-            Row("tools/list of 650: ModelGate (one-shot)", few(through | shot, LIST)),
-            Row("tools/list of 650: ModelGate (SDK client)", few(through, LIST)),
+
+        def section(title: str, direct: dict[str, Any], prefix: str) -> Section:
+            target = {**through, "prefix": prefix}
+            rows = [both("direct (SDK client)", direct)]
+            rows += [both("ModelGate (SDK client)", target), both("ModelGate (one-shot)", target | shot)]
+            return Section(title, rows)
+
+        def few_of(title: str, direct: dict[str, Any], what: dict[str, Any]) -> Section:
+            target = {**through, "prefix": "bench__"}
+            paths = {"direct (SDK client)": direct, "ModelGate (SDK client)": target}
+            paths["ModelGate (one-shot)"] = target | shot
+            rows = [
+                Row(path, measure(given_to, what, calls=100, seconds=given.seconds)) for path, given_to in paths.items()
+            ]
+            return Section(title, rows)
+
+        stdio = section("stdio", {"command": UPSTREAM}, "bench__")
+        lean = section("stdio, lean server", {"command": LEAN}, "lean__")
+        rest = [
+            section("streamable HTTP", {"url": web_url}, "web__"),
+            few_of("a result of 1 MiB", {"command": UPSTREAM}, MUCH),
+            few_of("tools/list of 650", {"command": [*UPSTREAM, "--tools", "648"]}, LIST),
         ]
         idle = asyncio.run(idle_sessions(url, finds, gateway.pid, given.sessions, 20.0))
     if given.only is None:
-        peers = (("FastMCP proxy", "fastmcp"), ("mcp-proxy", "mcp-proxy"))
-        measured = [measure_peer(name, package, given.calls, given.seconds) for name, package in peers]
-        rows[3:3] = [replace(row, path=f"stdio: {row.path}") for row in measured]
-    report(rows, idle)
+        for part, upstream in ((stdio, UPSTREAM), (lean, LEAN)):
+            part.rows.extend(measure_peer(*other, upstream, given.calls, given.seconds) for other in OTHERS)
+    report([stdio, lean, *rest], idle)
 
 
-def report(rows: list[Row], idle: Idle) -> None:
-    """The table, and what was to be reached."""
-    print(f"{'':44} {'one connection':>28}   {'16 connections':>20}")
-    print(f"{'path':44} {'p50 ms':>9} {'p95 ms':>9} {'/s':>8}   {'/s':>9} {'p95 ms':>10}")
-    for row in rows:
-        if row.single.error:
-            print(f"{row.path:44} {row.single.error}")
-            continue
-        line = f"{row.path:44} {row.single.p50:9.2f} {row.single.p95:9.2f} {row.single.rate:8.0f}"
-        if row.many is not None:
-            many = row.many
-            line += f"   {many.error}" if many.error else f"   {many.rate:9.0f} {many.p95:10.2f}"
-        print(line)
+def report(sections: list[Section], idle: Idle) -> None:
+    """The table."""
+    print(f"{'':32} {'one connection':>28}   {'16 connections':>30}")
+    print(f"{'':32} {'p50 ms':>8} {'+ ms':>8} {'/s':>10}   {'/s':>8} {'× direct':>10} {'p95 ms':>10}")
+    for section in sections:
+        print(section.title)
+        direct = section.rows[0]
+        for row in section.rows:
+            if row.single.error:
+                print(f"  {row.path:30} {row.single.error}")
+                continue
+            more = row.single.p50 - direct.single.p50
+            line = f"  {row.path:30} {row.single.p50:8.2f} {more:+8.2f} {row.single.rate:10.0f}"
+            if row.many is not None and direct.many is not None:
+                ratio = row.many.rate / direct.many.rate if direct.many.rate else 0.0
+                line += f"   {row.many.error or f'{row.many.rate:8.0f} {ratio:10.2f} {row.many.p95:10.2f}'}"
+            print(line)
     print(
         f"{idle.opened} idle handshake sessions: {idle.more_mib:.0f} MiB more ({idle.before_mib:.0f} MiB before); "
         f"{idle.left} left after their idle time, {idle.after_mib:.0f} MiB then"

@@ -136,9 +136,10 @@ class Endpoint:
         if self._plain is not None:
             # The client's own way to the same transport costs more than the rest of a call.
             said = {**self._own_headers, **headers}
-            response = await self._plain.handle_async_request(
-                httpx2.Request(method, url or self._url, headers=said, content=body)
-            )
+            request = httpx2.Request(method, url or self._url, headers=said, content=body)
+            response = await self._plain.handle_async_request(request)
+            # As the client does, for an event stream asks for it.
+            response.request = request
             if not response.has_redirect_location:
                 return response
             await response.aclose()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from urllib.parse import urlsplit
 
-import anyio
 import click
 
 from gateway.cli.bridge import Bridge
 from gateway.cli.running import run
+from gateway.cli.standard_streams import StandardStreams
 from gateway.errors import InvalidInputError
 from gateway.telemetry import configure_logging
 from gateway.upstream.spec import ServerSpec
@@ -61,31 +59,21 @@ def endpoint_of(url: str) -> str:
 
 
 async def _connect(spec: ServerSpec) -> None:
-    lines = anyio.wrap_file(sys.stdin.buffer)
+    streams = StandardStreams()
     loop = asyncio.get_running_loop()
     ended = asyncio.current_task()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.cancel if ended is not None else loop.stop)
 
-    async def read() -> bytes:
-        # A thread that waits for input must not hold up the end.
-        return await anyio.to_thread.run_sync(lines.wrapped.readline, abandon_on_cancel=True)
-
     async def write(line: bytes) -> None:
         try:
-            await anyio.to_thread.run_sync(_write, line)
-        except BrokenPipeError:
+            await streams.write(line)
+        except OSError:
             # The client has gone; there is nobody left to tell.
             if ended is not None:
                 ended.cancel()
 
     try:
-        await Bridge(spec, read, write).run()
+        await Bridge(spec, streams.read, write).run()
     except asyncio.CancelledError:
         return
-
-
-def _write(line: bytes) -> None:
-    view = memoryview(line)
-    while view:
-        view = view[os.write(sys.stdout.fileno(), view) :]

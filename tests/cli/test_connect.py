@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -159,6 +160,21 @@ async def test_messages_pass_untouched_and_lines_that_are_none_are_refused() -> 
     assert answers[0]["error"]["code"] == -32700
     assert list(answers[1]["result"]) == ["content", "x-unknown", "_meta"]
     assert answers[1]["result"]["x-unknown"] == {"b": [1, None], "a": 2.5}
+
+
+async def test_a_signal_ends_it_though_the_client_keeps_its_input_open(unused_url: str) -> None:
+    given = parameters(unused_url, "any")
+    async with await anyio.open_process([given.command, *given.args], env=given.env, stderr=None) as process:
+        await exchange(process, b"no json\n", 1)
+        process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(10):
+            assert await process.wait() == 0
+
+
+async def test_a_last_line_without_a_line_break_is_taken(unused_url: str) -> None:
+    given = parameters(unused_url, "any")
+    ended = await anyio.run_process([given.command, *given.args], env=given.env, input=b"no json", stderr=None)
+    assert json.loads(ended.stdout)["error"]["code"] == -32700
 
 
 async def test_a_wrong_key_is_told_to_the_client(gateway: RunningGateway) -> None:

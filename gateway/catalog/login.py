@@ -50,13 +50,13 @@ class Logins:
             raise InvalidInputError(
                 f"Server {spec.name} is not set up for signing in; set its credential to OAuth with a sign-in first."
             )
+        if not spec.url:
+            raise InvalidInputError(f"Set the address of {spec.name} before signing in; its document is not enough.")
         if metadata_url and not credential.metadata_url:
             credential = AuthorizationCode(
                 credential.client_id, credential.client_secret, credential.scope, metadata_url
             )
-        login = await begin_login(
-            spec.name, spec.url or "", credential, redirect_uri, await spec.grants.load(), spec.policy
-        )
+        login = await begin_login(spec.name, spec.url, credential, redirect_uri, await spec.grants.load(), spec.policy)
         now = time.monotonic()
         self._pending = {state: one for state, one in self._pending.items() if one.until > now}
         if len(self._pending) >= _MAX_PENDING:

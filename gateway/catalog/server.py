@@ -129,49 +129,34 @@ class Servers:
         known = ", ".join(server.name for server in servers)
         raise NotFoundError(f"There is no server {name!r}; there are: {known or 'none'}.")
 
+    async def stored(self, tenant_id: int, server_id: int) -> NewServer:
+        """The server as it was added or last changed, read anew, its secrets opened. Raises NotFoundError."""
+        return self._as_stored(await self._row(tenant_id, server_id))
+
     async def update(self, tenant_id: int, server_id: int, server: NewServer) -> None:
-        """Make a server what `server` says; its slug stays, and with it the names of its tools.
+        """Make a server what `server` says; its slug and prefix stay, and with them the names of its tools.
 
         Credential, certificate and document stay where `server` has none; `set_credential` takes the former away. The
         transport cannot change. Raises NotFoundError, InvalidInputError and ConflictError as `add`.
         """
-        row = await self._database.fetchrow("server_by_id", tenant_id, server_id)
-        if row is None:
-            raise NotFoundError(f"There is no server {server_id} in this tenant.")
-        before = self._secrets(row)
+        row = await self._row(tenant_id, server_id)
+        before = self._as_stored(row)
         server = replace(
             server,
             credential=server.credential or before.credential,
             certificate=server.certificate or before.certificate,
-            document=server.document or (None if server.document_url else row["document"]),
-            document_url=server.document_url or (None if server.document else row["document_url"]),
+            document=server.document or (None if server.document_url else before.document),
+            document_url=server.document_url or (None if server.document else before.document_url),
         )
-        check(server, self._policy)
-        await self._write(tenant_id, server_id, row["slug"], server)
+        await self._write(row, before, server)
 
     async def set_credential(
         self, tenant_id: int, server_id: int, credential: Credential | None, certificate: ClientCertificate | None
     ) -> None:
         """What the gateway is let in with from now on; None is nothing. Raises as `update`."""
-        record = await self._by_id(tenant_id, server_id)
-        spec = await self.spec(tenant_id, server_id)
-        server = NewServer(
-            name=record.name,
-            transport=record.transport,
-            command=spec.command,
-            args=spec.args,
-            env=spec.env,
-            cwd=spec.cwd,
-            url=spec.url,
-            headers=spec.headers,
-            description=record.description,
-            credential=credential,
-            certificate=certificate,
-            document=spec.document,
-            document_url=spec.document_url,
-        )
-        check(server, self._policy)
-        await self._write(tenant_id, server_id, record.slug, server)
+        row = await self._row(tenant_id, server_id)
+        before = self._as_stored(row)
+        await self._write(row, before, replace(before, credential=credential, certificate=certificate))
 
     async def tune(self, tenant_id: int, server_id: int, tuning: Tuning) -> None:
         """How a server is used from now on. Raises NotFoundError and InvalidInputError."""
@@ -189,25 +174,29 @@ class Servers:
                 raise NotFoundError(f"There is no server {server_id} in this tenant.")
             await transaction.execute("bump_catalogue", tenant_id)
 
-    async def _write(self, tenant_id: int, server_id: int, slug: str, server: NewServer) -> None:
+    async def _write(self, row: Row, before: NewServer, server: NewServer) -> None:
+        check(server, self._policy)
+        # Tokens are for the server, and by the client, that they were asked for.
+        same = all(getattr(server, held) == getattr(before, held) for held in ("url", "document_url", "credential"))
         try:
             async with self._database.transaction() as transaction:
                 await transaction.execute(
                     "update_server",
-                    tenant_id,
-                    server_id,
+                    row["tenant_id"],
+                    row["id"],
                     server.name,
                     server.description,
                     server.command,
                     list(server.args),
                     server.cwd,
                     server.url,
-                    self._vault.seal(server.secrets.packed(), _owner(tenant_id, slug)),
+                    self._vault.seal(server.secrets.packed(), _owner(row["tenant_id"], row["slug"])),
                     "none" if server.credential is None else kind_of(server.credential),
                     server.document,
                     server.document_url,
+                    same,
                 )
-                await transaction.execute("bump_catalogue", tenant_id)
+                await transaction.execute("bump_catalogue", row["tenant_id"])
         except ConflictError:
             raise ConflictError(f"There is a server named {server.name!r} already; choose another name.") from None
 
@@ -230,9 +219,7 @@ class Servers:
         return await self._specs.get(tenant_id, server_id, lambda: self._read_spec(tenant_id, server_id))
 
     async def _read_spec(self, tenant_id: int, server_id: int) -> ServerSpec:
-        row = await self._database.fetchrow("server_by_id", tenant_id, server_id)
-        if row is None:
-            raise NotFoundError(f"There is no server {server_id} in this tenant.")
+        row = await self._row(tenant_id, server_id)
         secrets = self._secrets(row)
         tuning = read_tuning(row)
         return ServerSpec(
@@ -267,11 +254,30 @@ class Servers:
             return Secrets()
         return Secrets.unpacked(self._vault.open(row["sealed_secrets"], _owner(row["tenant_id"], row["slug"])))
 
-    async def _by_id(self, tenant_id: int, server_id: int) -> ServerRecord:
-        for record in await self.list(tenant_id):
-            if record.id == server_id:
-                return record
-        raise NotFoundError(f"There is no server {server_id} in this tenant.")
+    async def _row(self, tenant_id: int, server_id: int) -> Row:
+        row = await self._database.fetchrow("server_by_id", tenant_id, server_id)
+        if row is None:
+            raise NotFoundError(f"There is no server {server_id} in this tenant.")
+        return row
+
+    def _as_stored(self, row: Row) -> NewServer:
+        secrets = self._secrets(row)
+        return NewServer(
+            name=row["name"],
+            transport=row["transport"],
+            command=row["command"],
+            args=tuple(row["args"]),
+            env=secrets.env,
+            cwd=row["cwd"],
+            url=row["url"],
+            headers=secrets.headers,
+            description=row["description"],
+            prefix=row["prefix"],
+            credential=secrets.credential,
+            certificate=secrets.certificate,
+            document=row["document"],
+            document_url=row["document_url"],
+        )
 
     async def _free_slug(self, tenant_id: int, name: str) -> str:
         taken = {server.slug for server in await self.list(tenant_id)}

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
 import click
 
 from gateway import __version__
-from gateway.cli.admin import admin
-from gateway.cli.audit import audit
-from gateway.cli.config import config
-from gateway.cli.connect import connect
-from gateway.cli.keys import keys
-from gateway.cli.profiles import profiles
-from gateway.cli.roles import roles
-from gateway.cli.search import search
-from gateway.cli.serve import demo, migrate, serve
-from gateway.cli.servers import servers, sync
-from gateway.cli.tenants import tenants
-from gateway.cli.tools import tools
-from gateway.cli.versions import versions
 from gateway.errors import ModelGateError
 
+_MODULES = {
+    "admin": "admin",
+    "audit": "audit",
+    "config": "config",
+    "connect": "connect",
+    "demo": "serve",
+    "keys": "keys",
+    "migrate": "serve",
+    "profiles": "profiles",
+    "roles": "roles",
+    "search": "search",
+    "serve": "serve",
+    "servers": "servers",
+    "sync": "sync",
+    "tenants": "tenants",
+    "tools": "tools",
+    "versions": "versions",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """The commands, each imported when it is asked for: all of them together take two seconds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"gateway.cli.{_MODULES[cmd_name]}"), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="modelgate")
 @click.option(
     "--config",
@@ -36,27 +56,6 @@ from gateway.errors import ModelGateError
 def cli(context: click.Context, config_file: Path | None) -> None:
     """ModelGate: an MCP gateway with semantic tool search."""
     context.obj = config_file
-
-
-for command in (
-    serve,
-    demo,
-    migrate,
-    config,
-    servers,
-    sync,
-    search,
-    keys,
-    audit,
-    versions,
-    tools,
-    connect,
-    admin,
-    roles,
-    profiles,
-    tenants,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from gateway.upstream.credential import (
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 _FILE = click.Path(path_type=Path)
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----[\x00-\x7f]*?-----END [A-Z0-9 ]+-----")
 
 
 def _asked(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -37,6 +39,9 @@ _OPTIONS = (
     click.option("--oauth-client-id", metavar="ID", help="OAuth: the gateway's client id."),
     click.option("--oauth-client-secret", callback=_asked, metavar="SECRET", help="OAuth: its secret; - asks for it."),
     click.option("--oauth-scope", metavar="SCOPES", help="OAuth: what to ask for."),
+    click.option(
+        "--oauth-metadata-url", metavar="URL", help="OAuth: the gateway's client metadata document, as others reach it."
+    ),
     click.option("--client-cert", type=_FILE, help="Mutual TLS: the certificate, in PEM."),
     click.option("--client-key", type=_FILE, help="Mutual TLS: its key, in PEM."),
     click.option("--ca", type=_FILE, help="The authority that signed the server's certificate, in PEM."),
@@ -56,7 +61,7 @@ def read_credential(given: dict[str, Any]) -> Credential | None:
     if len(kinds) > 1:
         raise InvalidInputError("Give one of --bearer, --basic, --sign-in and --oauth-issuer, not several.")
     if not kinds:
-        if given["oauth_client_id"] or given["oauth_client_secret"] or given["oauth_scope"]:
+        if any(given[f"oauth_{name}"] for name in ("client_id", "client_secret", "scope", "metadata_url")):
             raise InvalidInputError("OAuth takes --sign-in, or --oauth-issuer with client credentials.")
         return None
     client_id, secret = given["oauth_client_id"] or "", given["oauth_client_secret"] or ""
@@ -68,7 +73,7 @@ def read_credential(given: dict[str, Any]) -> Credential | None:
             raise InvalidInputError("--basic is written USER:PASSWORD.")
         return Basic(user, password)
     if given["sign_in"]:
-        return AuthorizationCode(client_id, secret, given["oauth_scope"] or "")
+        return AuthorizationCode(client_id, secret, given["oauth_scope"] or "", given["oauth_metadata_url"] or "")
     return ClientCredentials(client_id, secret, given["oauth_issuer"], given["oauth_scope"] or "")
 
 
@@ -82,9 +87,13 @@ def read_certificate(given: dict[str, Any]) -> ClientCertificate | None:
 
 
 def _text(path: Path | None) -> str:
+    """The PEM blocks of a file, without what tools write between them."""
     if path is None:
         return ""
     try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        raise InvalidInputError(f"{path} cannot be read as PEM.") from None
+        blocks = _PEM.findall(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror}.") from None
+    if not blocks:
+        raise InvalidInputError(f"{path} holds nothing in PEM; it has to begin with -----BEGIN.")
+    return "\n".join(blocks) + "\n"

@@ -10,10 +10,9 @@ from gateway.access.caller import ListMode
 from gateway.access.profiles import LIST_MODES, ProfileRecord, Profiles
 from gateway.access.roles import Visibility
 from gateway.access.rules import Rule, list_rules
-from gateway.access.tenants import tenant_by_slug
 from gateway.cli.rules import NamedTarget, put, show, take_away, target_options
-from gateway.cli.running import on_database, plain, table
-from gateway.cli.tenants import tenant_option
+from gateway.cli.running import plain, table
+from gateway.cli.tenants import on_tenant, tenant_option
 from gateway.database.pool import Database
 
 _list_mode = click.Choice(LIST_MODES)
@@ -41,10 +40,10 @@ def create(context: click.Context, name: str, list_mode: ListMode, description: 
     Listed are the gateway's own tools alone (search), every tool in the profile (all), or those set as listed (chosen).
     """
 
-    async def work(database: Database) -> None:
-        await Profiles(database).create((await tenant_by_slug(database, tenant)).id, name, list_mode, description)
+    async def work(database: Database, tenant_id: int) -> None:
+        await Profiles(database).create(tenant_id, name, list_mode, description)
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"The profile {name} answers at /mcp/p/{name}; select for it with modelgate profiles set {name}.")
 
 
@@ -55,22 +54,21 @@ def create(context: click.Context, name: str, list_mode: ListMode, description: 
 def list_all(context: click.Context, name: str | None, tenant: str) -> None:
     """List all profiles, or what the profile NAME selects."""
 
-    async def every(database: Database) -> list[ProfileRecord]:
-        return await Profiles(database).list((await tenant_by_slug(database, tenant)).id)
+    async def every(database: Database, tenant_id: int) -> list[ProfileRecord]:
+        return await Profiles(database).list(tenant_id)
 
-    async def rules_of(database: Database) -> list[Rule]:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def rules_of(database: Database, tenant_id: int) -> list[Rule]:
         profile = await Profiles(database).named(tenant_id, name or "")
         return await list_rules(database, tenant_id, profile.id)
 
     if name is not None:
-        rules = on_database(context, rules_of)
+        rules = on_tenant(context, tenant, rules_of)
         if rules:
             show(rules)
         else:
             click.echo(f"The profile {name} selects nothing yet.")
         return
-    found = on_database(context, every)
+    found = on_tenant(context, tenant, every)
     if not found:
         click.echo("There are no profiles yet; make one with modelgate profiles create.")
         return
@@ -89,14 +87,13 @@ def list_all(context: click.Context, name: str | None, tenant: str) -> None:
 def update(context: click.Context, name: str, list_mode: ListMode | None, description: str | None, tenant: str) -> None:
     """Change how a profile lists, or what it says of itself."""
 
-    async def work(database: Database) -> None:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def work(database: Database, tenant_id: int) -> None:
         profile = await Profiles(database).named(tenant_id, name)
         await Profiles(database).update(
             tenant_id, profile.id, profile.version, list_mode=list_mode, description=description
         )
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"The profile {name} is changed.")
 
 
@@ -107,11 +104,10 @@ def update(context: click.Context, name: str, list_mode: ListMode | None, descri
 def delete(context: click.Context, name: str, tenant: str) -> None:
     """Delete a profile; its endpoint is gone at once."""
 
-    async def work(database: Database) -> None:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def work(database: Database, tenant_id: int) -> None:
         await Profiles(database).delete(tenant_id, (await Profiles(database).named(tenant_id, name)).id)
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"The profile {name} is deleted.")
 
 
@@ -125,21 +121,16 @@ def set_one(
     context: click.Context,
     profile: str,
     part: Literal["in", "listed", "out"],
-    tool: str | None,
-    pattern: str | None,
-    server: str | None,
-    category: str | None,
+    target: NamedTarget,
     tenant: str,
 ) -> None:
     """Say that a tool, name pattern, server or category is in PROFILE, in it and listed, or left out of it."""
-    target = NamedTarget(tool, pattern, server, category)
 
-    async def work(database: Database) -> None:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def work(database: Database, tenant_id: int) -> None:
         owner = await Profiles(database).named(tenant_id, profile)
         await put(database, tenant_id, owner.id, target, _PART[part])
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"The profile {profile} is changed.")
 
 
@@ -151,19 +142,14 @@ def set_one(
 def unset_one(
     context: click.Context,
     profile: str,
-    tool: str | None,
-    pattern: str | None,
-    server: str | None,
-    category: str | None,
+    target: NamedTarget,
     tenant: str,
 ) -> None:
     """Take back what was said of a tool, name pattern, server or category."""
-    target = NamedTarget(tool, pattern, server, category)
 
-    async def work(database: Database) -> None:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def work(database: Database, tenant_id: int) -> None:
         owner = await Profiles(database).named(tenant_id, profile)
         await take_away(database, tenant_id, owner.id, target)
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"The profile {profile} is changed.")

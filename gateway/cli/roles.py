@@ -7,7 +7,6 @@ import click
 from gateway.access.explanation import Explanation, explain, tool_named
 from gateway.access.roles import (
     VISIBILITIES,
-    RoleRecord,
     Visibility,
     create_role,
     delete_role,
@@ -16,10 +15,9 @@ from gateway.access.roles import (
     update_role,
 )
 from gateway.access.rules import Rule, list_rules
-from gateway.access.tenants import tenant_by_slug
 from gateway.cli.rules import NamedTarget, put, show, take_away, target_options
-from gateway.cli.running import on_database, plain, table
-from gateway.cli.tenants import tenant_option
+from gateway.cli.running import plain, table
+from gateway.cli.tenants import on_tenant, tenant_option
 from gateway.database.pool import Database
 
 _visibility = click.Choice(VISIBILITIES, case_sensitive=False)
@@ -43,10 +41,10 @@ def roles() -> None:
 def create(context: click.Context, name: str, default: Visibility, description: str, tenant: str) -> None:
     """Make a role without rules."""
 
-    async def work(database: Database) -> None:
-        await create_role(database, (await tenant_by_slug(database, tenant)).id, name, default, description)
+    async def work(database: Database, tenant_id: int) -> None:
+        await create_role(database, tenant_id, name, default, description)
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"The role {name} is made; by default it sees {default}.")
 
 
@@ -57,21 +55,17 @@ def create(context: click.Context, name: str, default: Visibility, description: 
 def list_all(context: click.Context, name: str | None, tenant: str) -> None:
     """List all roles, or the rules of the role NAME."""
 
-    async def all_roles(database: Database) -> list[RoleRecord]:
-        return await list_roles(database, (await tenant_by_slug(database, tenant)).id)
-
-    async def rules_of(database: Database) -> tuple[str, list[Rule]]:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def rules_of(database: Database, tenant_id: int) -> tuple[str, list[Rule]]:
         role = await role_named(database, tenant_id, name or "")
         return role.default_visibility, await list_rules(database, tenant_id, role.id)
 
     if name is not None:
-        default, rules = on_database(context, rules_of)
+        default, rules = on_tenant(context, tenant, rules_of)
         if rules:
             show(rules)
         click.echo(f"What no rule is about is {default}.")
         return
-    found = on_database(context, all_roles)
+    found = on_tenant(context, tenant, list_roles)
     if not found:
         click.echo("There are no roles yet; make one with modelgate roles create.")
         return
@@ -98,12 +92,11 @@ def list_all(context: click.Context, name: str | None, tenant: str) -> None:
 def default_of(context: click.Context, name: str, visibility: Visibility, tenant: str) -> None:
     """Say what the role NAME sees where no rule is about it."""
 
-    async def work(database: Database) -> None:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def work(database: Database, tenant_id: int) -> None:
         role = await role_named(database, tenant_id, name)
         await update_role(database, tenant_id, role.id, role.version, default=visibility)
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"By default the role {name} sees {visibility} now.")
 
 
@@ -114,11 +107,10 @@ def default_of(context: click.Context, name: str, visibility: Visibility, tenant
 def delete(context: click.Context, name: str, tenant: str) -> None:
     """Delete a role; keys that carry it lose it at once."""
 
-    async def work(database: Database) -> None:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def work(database: Database, tenant_id: int) -> None:
         await delete_role(database, tenant_id, (await role_named(database, tenant_id, name)).id)
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"The role {name} is deleted.")
 
 
@@ -132,20 +124,15 @@ def set_one(
     context: click.Context,
     role: str,
     visibility: Visibility,
-    tool: str | None,
-    pattern: str | None,
-    server: str | None,
-    category: str | None,
+    target: NamedTarget,
     tenant: str,
 ) -> None:
     """Say what ROLE sees of a tool, name pattern, server or category."""
-    target = NamedTarget(tool, pattern, server, category)
 
-    async def work(database: Database) -> None:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def work(database: Database, tenant_id: int) -> None:
         await put(database, tenant_id, (await role_named(database, tenant_id, role)).id, target, visibility)
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"The rule is in force: {role} sees {visibility}.")
 
 
@@ -157,20 +144,15 @@ def set_one(
 def unset_one(
     context: click.Context,
     role: str,
-    tool: str | None,
-    pattern: str | None,
-    server: str | None,
-    category: str | None,
+    target: NamedTarget,
     tenant: str,
 ) -> None:
     """Remove the rule of ROLE about a tool, name pattern, server or category."""
-    target = NamedTarget(tool, pattern, server, category)
 
-    async def work(database: Database) -> None:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def work(database: Database, tenant_id: int) -> None:
         await take_away(database, tenant_id, (await role_named(database, tenant_id, role)).id, target)
 
-    on_database(context, work)
+    on_tenant(context, tenant, work)
     click.echo(f"The rule of {role} is removed.")
 
 
@@ -182,10 +164,9 @@ def unset_one(
 def explain_one(context: click.Context, role: str, tool: str, tenant: str) -> None:
     """Say what ROLE sees of TOOL, and which rule decided."""
 
-    async def work(database: Database) -> Explanation:
-        tenant_id = (await tenant_by_slug(database, tenant)).id
+    async def work(database: Database, tenant_id: int) -> Explanation:
         found = await role_named(database, tenant_id, role)
         return await explain(database, tenant_id, found, await tool_named(database, tenant_id, tool))
 
-    told = on_database(context, work)
+    told = on_tenant(context, tenant, work)
     click.echo(f"{told.tool}: {told.visibility}: {plain(told.reason)}.")

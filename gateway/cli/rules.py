@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -15,8 +16,6 @@ from gateway.catalog.category import CATEGORIES
 from gateway.cli.running import plain, table
 from gateway.database.pool import Database
 from gateway.errors import InvalidInputError, NotFoundError
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 _TARGETS = (
     click.option("--tool", metavar="NAME", help="A tool, as github__create_issue or GitHub/create_issue."),
@@ -40,11 +39,19 @@ class NamedTarget:
             raise InvalidInputError("Name exactly one of --tool, --pattern, --server and --category.")
 
 
-def target_options(command: CommandT) -> CommandT:
-    """Give a command the four options that name the target of a rule."""
+def target_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the four options that name the target of a rule, which it takes as `target`."""
+
+    @functools.wraps(command)
+    def targeted(
+        *arguments: Any, tool: str | None, pattern: str | None, server: str | None, category: str | None, **more: Any
+    ) -> None:
+        command(*arguments, target=NamedTarget(tool, pattern, server, category), **more)
+
+    options: Callable[..., None] = targeted
     for option in reversed(_TARGETS):
-        command = option(command)
-    return command
+        options = option(options)
+    return options
 
 
 async def put(database: Database, tenant_id: int, owner_id: int, target: NamedTarget, visibility: Visibility) -> None:

@@ -21,6 +21,9 @@ ResultT = TypeVar("ResultT")
 # A command needs few connections: one a sync at a time, and one to work with.
 CONNECTIONS = 8
 
+_TAIL_LINES = 10
+_LINE_CHARACTERS = 300
+
 
 def settings_of(context: click.Context, *, log_level: str | None = None) -> Settings:
     """The settings in force, with logging set up as they say, or at `log_level`."""
@@ -65,6 +68,13 @@ def plain(text: str, length: int = 1_000) -> str:
     """Text from elsewhere made harmless for a terminal: one line, no control characters, at most `length` long."""
     line = "".join(character if character.isprintable() else " " for character in text)
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def tail(text: str) -> list[str]:
+    """The last lines of what a server wrote to its standard error output, under a heading; nothing for nothing."""
+    # The kept end may begin in the middle of a line, and any of it may be meant for a terminal.
+    lines = [plain(line.rstrip(), _LINE_CHARACTERS) for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+    return ["  It wrote to its standard error output:", *(f"  | {line}" for line in lines)] if lines else []
 
 
 def on_database(context: click.Context, work: Callable[[Database], Coroutine[Any, Any, ResultT]]) -> ResultT:

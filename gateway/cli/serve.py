@@ -19,7 +19,7 @@ from gateway.admin.people.setup import new_setup_token
 from gateway.app import Gateway, Parts, open_parts
 from gateway.catalog.server import NewServer
 from gateway.cli.running import run, settings_of
-from gateway.cli.servers import sync_servers
+from gateway.cli.sync import sync_servers
 from gateway.database.acting import GATEWAY, acting_as
 from gateway.database.pool import open_database
 from gateway.demo import install_demo

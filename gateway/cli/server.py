@@ -1,55 +1,39 @@
-"""`modelgate servers show`, `set`, `check` and `login`: one server at a time."""
+"""`modelgate servers show`, `check` and `login`: one server at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from gateway.access.tenants import tenant_by_slug
-from gateway.app import Parts, open_parts
+from gateway.app import Parts
 from gateway.catalog.health import Health
 from gateway.catalog.server import ServerRecord
-from gateway.catalog.tuning import Tuning
-from gateway.cli.credential import credential_options, read_certificate, read_credential
-from gateway.cli.running import CONNECTIONS, plain, run, settings_of
+from gateway.cli.opened import at_server
+from gateway.cli.running import plain, tail
+from gateway.cli.tenants import tenant_option
 from gateway.errors import InvalidInputError
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
-
-ResultT = TypeVar("ResultT")
 
 _LOGIN_SECONDS = 600
 _MAX_REQUEST_LINE = 16_384
 
 
-def _with_server(
-    context: click.Context, name: str, work: Callable[[Parts, ServerRecord], Awaitable[ResultT]]
-) -> ResultT:
-    settings = settings_of(context, log_level="warning")
-
-    async def find_and_work() -> ResultT:
-        async with open_parts(settings, connections=CONNECTIONS) as parts:
-            tenant = await tenant_by_slug(parts.database)
-            return await work(parts, await parts.servers.named(tenant.id, name))
-
-    return run(find_and_work)
-
-
 @click.command()
 @click.argument("name")
+@tenant_option
 @click.pass_context
-def show(context: click.Context, name: str) -> None:
+def show(context: click.Context, name: str, tenant: str) -> None:
     """Show a server: how it is reached, how it is used and how it does. No secret is shown."""
 
     async def work(parts: Parts, server: ServerRecord) -> tuple[ServerRecord, ServerSpec]:
         return server, await parts.servers.spec(server.tenant_id, server.id)
 
-    server, spec = _with_server(context, name, work)
+    server, spec = at_server(context, tenant, name, work)
     for label, value in _facts(server, spec):
         click.echo(f"{label + ':':<16} {plain(value)}")
 
@@ -60,6 +44,7 @@ def _facts(server: ServerRecord, spec: ServerSpec) -> list[tuple[str, str]]:
         ("Name", server.name),
         ("Slug", server.slug),
         ("Description", server.description),
+        ("Names begin", {None: f"{server.slug}__", "": "as they are"}.get(spec.prefix, f"{spec.prefix}__")),
         ("Transport", server.transport),
         ("Command", " ".join([server.command or "", *("…" for _ in spec.args)]) if server.command else ""),
         ("URL", _without_secrets(server.url)),
@@ -101,50 +86,11 @@ def _without_secrets(url: str | None) -> str:
     return parts._replace(netloc=f"{parts.hostname or ''}{port}", query="…" if parts.query else "").geturl()
 
 
-@click.command("set")
-@click.argument("name")
-@click.option("--enable/--disable", "enabled", default=None, help="Switch it on, or off with all its tools.")
-@click.option("--connect-timeout", "connect_timeout_seconds", type=float, help="Seconds until it has to be ready.")
-@click.option("--list-timeout", "list_timeout_seconds", type=float, help="Seconds for all of its list of tools.")
-@click.option("--call-timeout", "call_timeout_seconds", type=float, help="Seconds for a call.")
-@click.option("--max-calls", "max_calls_in_flight", type=int, help="Calls at the same time.")
-@click.option("--session", type=click.Choice(["shared", "per_client"]), help="One session for all, or for each client.")
-@click.option("--idle-stop", "idle_stop_seconds", type=float, help="Seconds until an unused child stops; 0 is never.")
-@click.option("--sync-every", "sync_every_seconds", type=float, help="Seconds between syncs; 0 is never by itself.")
-@click.option("--defaults", is_flag=True, help="First forget all of the above but --disable.")
-@click.option("--no-credential", is_flag=True, help="Forget credential and client certificate.")
-@credential_options
-@click.pass_context
-def set_server(
-    context: click.Context, /, name: str, *, enabled: bool | None, defaults: bool, no_credential: bool, **given: Any
-) -> None:
-    """Change how a server is used, or what the gateway is let in with."""
-    credential, certificate = read_credential(given), read_certificate(given)
-    wanted = {field.name: given[field.name] for field in dataclasses.fields(Tuning) if given[field.name] is not None}
-
-    async def work(parts: Parts, server: ServerRecord) -> None:
-        if wanted or defaults:
-            tuning = dataclasses.replace(Tuning() if defaults else server.tuning, **wanted)
-            await parts.servers.tune(server.tenant_id, server.id, tuning)
-        if credential is not None or certificate is not None or no_credential:
-            spec = await parts.servers.spec(server.tenant_id, server.id)
-            await parts.servers.set_credential(
-                server.tenant_id,
-                server.id,
-                credential or (None if no_credential else spec.credential),
-                certificate or (None if no_credential else spec.certificate),
-            )
-        if enabled is not None:
-            await parts.servers.set_enabled(server.tenant_id, server.id, enabled)
-
-    _with_server(context, name, work)
-    click.echo(f"{name} is changed.")
-
-
 @click.command()
 @click.argument("name")
+@tenant_option
 @click.pass_context
-def check(context: click.Context, name: str) -> None:
+def check(context: click.Context, name: str, tenant: str) -> None:
     """Connect to a server and ask whether it is there."""
 
     async def work(parts: Parts, server: ServerRecord) -> ServerStatus:
@@ -153,11 +99,11 @@ def check(context: click.Context, name: str) -> None:
         await health.record(server.tenant_id, server.id, status)
         return status
 
-    status = _with_server(context, name, work)
+    status = at_server(context, tenant, name, work)
     if status.last_error is not None:
         click.echo(plain(status.last_error), err=True)
-        if status.stderr:
-            click.echo(f"It wrote: {plain(status.stderr[-1_000:])}", err=True)
+        for line in tail(status.stderr):
+            click.echo(line, err=True)
         context.exit(1)
     click.echo(f"{name} answers in {status.latency_ms or 0:.1f} ms.")
 
@@ -165,8 +111,9 @@ def check(context: click.Context, name: str) -> None:
 @click.command()
 @click.argument("name")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to wait for the answer [default: any].")
+@tenant_option
 @click.pass_context
-def login(context: click.Context, name: str, *, port: int) -> None:
+def login(context: click.Context, name: str, *, port: int, tenant: str) -> None:
     """Sign in at a server's authorization server, in a browser on this machine."""
 
     async def work(parts: Parts, server: ServerRecord) -> None:
@@ -185,7 +132,7 @@ def login(context: click.Context, name: str, *, port: int) -> None:
             )
         await parts.logins.finish(answer.get("state", ""), answer["code"], answer.get("iss"))
 
-    _with_server(context, name, work)
+    at_server(context, tenant, name, work)
     click.echo(f"Signed in to {name}.")
 
 

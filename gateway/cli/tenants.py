@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 import click
 
 from gateway.access.tenants import (
@@ -14,10 +17,21 @@ from gateway.access.tenants import (
     suspend_tenant,
     tenant_by_slug,
 )
-from gateway.cli.running import on_database, plain, table
+from gateway.cli.running import ResultT, on_database, plain, table
 from gateway.database.pool import Database
 
 tenant_option = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="The tenant, by its slug.")
+
+
+def on_tenant(
+    context: click.Context, tenant: str, work: Callable[[Database, int], Coroutine[Any, Any, ResultT]]
+) -> ResultT:
+    """Run `work` on the database of the settings in force, with the id of the tenant of that slug."""
+
+    async def found(database: Database) -> ResultT:
+        return await work(database, (await tenant_by_slug(database, tenant)).id)
+
+    return on_database(context, found)
 
 
 @click.group()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from gateway.access.tenants import tenant_by_slug
-from gateway.app import Parts, open_parts
+from gateway.access.tenants import Tenant
+from gateway.app import Parts
 from gateway.catalog.approval import ON_CHANGE, Approvals, ToolStanding
 from gateway.catalog.server import ServerRecord
-from gateway.cli.running import CONNECTIONS, plain, run, settings_of
-from gateway.cli.versions import at_server, of_tenant
+from gateway.cli.opened import at_server, with_parts
+from gateway.cli.running import plain
+from gateway.cli.tenants import tenant_option
 
 _LINE_CHARACTERS = 300
 
@@ -21,19 +22,16 @@ def tools() -> None:
 
 @tools.command()
 @click.argument("server", required=False)
-@of_tenant
+@tenant_option
 @click.pass_context
 def flags(context: click.Context, server: str | None, tenant: str) -> None:
     """Show the tools of SERVER, or of all servers, that wait for a look, and why."""
-    settings = settings_of(context, log_level="warning")
 
-    async def work() -> list[ToolStanding]:
-        async with open_parts(settings, connections=CONNECTIONS) as parts:
-            tenant_id = (await tenant_by_slug(parts.database, tenant)).id
-            server_id = None if server is None else (await parts.servers.named(tenant_id, server)).id
-            return await Approvals(parts.database).list(tenant_id, server_id, wanted=True)
+    async def work(parts: Parts, owner: Tenant) -> list[ToolStanding]:
+        server_id = None if server is None else (await parts.servers.named(owner.id, server)).id
+        return await Approvals(parts.database).list(owner.id, server_id, wanted=True)
 
-    found = run(work)
+    found = with_parts(context, tenant, work)
     if not found:
         click.echo("No tool waits for a look.")
         return
@@ -54,7 +52,7 @@ def flags(context: click.Context, server: str | None, tenant: str) -> None:
 @tools.command()
 @click.argument("server")
 @click.argument("tool", required=False)
-@of_tenant
+@tenant_option
 @click.pass_context
 def approve(context: click.Context, server: str, tool: str | None, tenant: str) -> None:
     """Approve TOOL of SERVER as it is now, or all its tools that wait."""
@@ -72,7 +70,7 @@ def approve(context: click.Context, server: str, tool: str | None, tenant: str) 
 @tools.command()
 @click.argument("server")
 @click.argument("tool")
-@of_tenant
+@tenant_option
 @click.pass_context
 def quarantine(context: click.Context, server: str, tool: str, tenant: str) -> None:
     """Hide TOOL of SERVER from every client until it is approved."""
@@ -87,7 +85,7 @@ def quarantine(context: click.Context, server: str, tool: str, tenant: str) -> N
 @tools.command("on-change")
 @click.argument("server")
 @click.argument("what", type=click.Choice(ON_CHANGE))
-@of_tenant
+@tenant_option
 @click.pass_context
 def on_change(context: click.Context, server: str, what: str, tenant: str) -> None:
     """Say what happens when a tool of SERVER is not as it was approved: accept, flag, or quarantine it."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timezone
 
 import click
 
-from gateway.access.tenants import DEFAULT_TENANT, tenant_by_slug
-from gateway.app import Parts, open_parts
+from gateway.app import Parts
 from gateway.catalog.server import ServerRecord
 from gateway.catalog.versions import VersionDifference, VersionRecord, Versions
-from gateway.cli.running import CONNECTIONS, ResultT, plain, run, settings_of, table
+from gateway.cli.opened import at_server
+from gateway.cli.running import plain, table
+from gateway.cli.tenants import tenant_option
 from gateway.errors import InvalidInputError
 
 _LINE_CHARACTERS = 400
-
-of_tenant = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose server.")
 
 
 @click.group()
@@ -24,22 +22,9 @@ def versions() -> None:
     """Show and compare the versions of a server's tools, and pin it to one or go back."""
 
 
-def at_server(
-    context: click.Context, tenant: str, name: str, work: Callable[[Parts, ServerRecord], Awaitable[ResultT]]
-) -> ResultT:
-    """Run `work` with the parts and the server of that name."""
-    settings = settings_of(context, log_level="warning")
-
-    async def opened() -> ResultT:
-        async with open_parts(settings, connections=CONNECTIONS) as parts:
-            return await work(parts, await parts.servers.named((await tenant_by_slug(parts.database, tenant)).id, name))
-
-    return run(opened)
-
-
 @versions.command("list")
 @click.argument("server")
-@of_tenant
+@tenant_option
 @click.pass_context
 def list_versions(context: click.Context, server: str, tenant: str) -> None:
     """List the versions of SERVER, newest first."""
@@ -73,7 +58,7 @@ def list_versions(context: click.Context, server: str, tenant: str) -> None:
 @click.argument("server")
 @click.argument("before", type=int, required=False)
 @click.argument("after", type=int, required=False)
-@of_tenant
+@tenant_option
 @click.pass_context
 def diff(context: click.Context, server: str, before: int | None, after: int | None, tenant: str) -> None:
     """Show what leads from version BEFORE of SERVER to AFTER [default: from the last but one to the last]."""
@@ -109,7 +94,7 @@ def diff(context: click.Context, server: str, before: int | None, after: int | N
 @versions.command()
 @click.argument("server")
 @click.argument("version", type=int, required=False)
-@of_tenant
+@tenant_option
 @click.pass_context
 def pin(context: click.Context, server: str, version: int | None, tenant: str) -> None:
     """Keep offering VERSION of SERVER [default: the one offered now], whatever it lists."""
@@ -127,7 +112,7 @@ def pin(context: click.Context, server: str, version: int | None, tenant: str) -
 
 @versions.command()
 @click.argument("server")
-@of_tenant
+@tenant_option
 @click.pass_context
 def unpin(context: click.Context, server: str, tenant: str) -> None:
     """Offer what SERVER lists again, from its next sync on."""
@@ -142,7 +127,7 @@ def unpin(context: click.Context, server: str, tenant: str) -> None:
 @versions.command()
 @click.argument("server")
 @click.argument("version", type=int, required=False)
-@of_tenant
+@tenant_option
 @click.pass_context
 def rollback(context: click.Context, server: str, version: int | None, tenant: str) -> None:
     """Go back to VERSION of SERVER [default: the one before the one offered now], and pin the server to it."""

@@ -35,7 +35,6 @@ from gateway.catalog.new_server import NewServer
 from gateway.catalog.server import ServerRecord
 from gateway.catalog.tuning import Tuning
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
-from gateway.upstream.spec import ServerSpec
 
 __all__ = [
     "MASK",
@@ -139,8 +138,7 @@ class ServerActions:
 
     async def changed(self, tenant_id: int, server_id: int, change: ServerChange) -> NewServer:
         """The server as it would be after a change, stored secrets included. Raises NotFoundError, BadInputError."""
-        record = await self._record(tenant_id, server_id)
-        return changed_server(_as_it_is(record, await self._parts.servers.spec(tenant_id, server_id)), change)
+        return changed_server(await self._parts.servers.stored(tenant_id, server_id), change)
 
     async def set_credentials(
         self, tenant_id: int, server_id: int, given: CredentialsInput, principal: Principal
@@ -236,25 +234,6 @@ class ServerActions:
 
 def _missing(server_id: int) -> NotFoundError:
     return NotFoundError(f"There is no server {server_id} in this tenant.")
-
-
-def _as_it_is(record: ServerRecord, spec: ServerSpec) -> NewServer:
-    return NewServer(
-        name=record.name,
-        transport=record.transport,
-        command=spec.command,
-        args=spec.args,
-        env=spec.env,
-        cwd=spec.cwd,
-        url=spec.url,
-        headers=spec.headers,
-        description=record.description,
-        prefix=spec.prefix,
-        credential=spec.credential,
-        certificate=spec.certificate,
-        document=spec.document,
-        document_url=spec.document_url,
-    )
 
 
 def at_field(error: InvalidInputError) -> BadInputError:

@@ -25,7 +25,7 @@ SELECT * FROM servers WHERE tenant_id = $1 AND (name = $2 OR slug = $2) ORDER BY
 -- What a server is called and how it is reached.
 UPDATE servers SET name = $3, description = $4, command = $5, args = $6, cwd = $7, url = $8, sealed_secrets = $9,
        credential = $10, document = $11, document_url = $12,
-       sealed_grant = CASE WHEN credential = $10 THEN sealed_grant END
+       sealed_grant = CASE WHEN $13::boolean THEN sealed_grant END
 WHERE tenant_id = $1 AND id = $2
 
 -- name: tune_server

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 
@@ -19,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 _CHECKS_AT_ONCE = 8
 _SYNCS_AT_ONCE = 2
+_LOOK_SECONDS = 5.0
+_LEAST_SECONDS = 0.05
 
 
 class Health:
@@ -40,11 +44,17 @@ class Health:
         self._under_way: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Look after all servers until cancelled; without an interval in the settings, do nothing."""
+        """Look after all servers until cancelled; a changed interval counts within five seconds."""
+        every = self._settings.check_every_seconds
+        next_check = time.monotonic()
         try:
-            while self._settings.check_every_seconds:
-                await self.look()
-                await asyncio.sleep(self._settings.check_every_seconds)
+            while True:
+                checks = bool(every) and time.monotonic() >= next_check
+                if checks:
+                    next_check = time.monotonic() + every
+                until_sync = await self.look(checks=checks)
+                until_check = next_check - time.monotonic() if every else _LOOK_SECONDS
+                await asyncio.sleep(max(_LEAST_SECONDS, min(_LOOK_SECONDS, until_check, until_sync)))
         finally:
             await self.aclose()
 
@@ -55,17 +65,26 @@ class Health:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def look(self) -> None:
-        """Begin a check of every server that is not being checked, and a sync of each that is due."""
+    async def look(self, *, checks: bool = True) -> float:
+        """Begin a sync of every server that is due and, with `checks`, a check of each that is not being checked.
+
+        Returns in how many seconds the next sync is due.
+        """
         try:
             rows = await self._database.fetch("servers_to_check")
         except ModelGateError as error:
             logger.info("Servers could not be checked: %s", error)
-            return
+            return math.inf
+        soonest = math.inf
         for row in rows:
-            self._begin("check", row, self._checks, self._check)
-            if self._due(row):
+            if checks:
+                self._begin("check", row, self._checks, self._check)
+            left, every = self._until_sync(row)
+            if left <= 0:
                 self._begin("sync", row, self._syncs, self._bring_in)
+                left = every
+            soonest = min(soonest, left)
+        return soonest
 
     def _begin(
         self, what: str, row: Row, limit: asyncio.Semaphore, work: Callable[[int, int], Awaitable[None]]
@@ -115,9 +134,14 @@ class Health:
     async def _bring_in(self, tenant_id: int, server_id: int) -> None:
         await self._sync.run(tenant_id, server_id)
 
-    def _due(self, row: Row) -> bool:
-        """Whether the last sync, good or bad, is long enough ago; the first is made by hand."""
+    def _until_sync(self, row: Row) -> tuple[float, float]:
+        """In how many seconds a server's sync is due, good or bad as the last one was, and how often it is.
+
+        The first sync is made by hand.
+        """
         own = row["sync_every_seconds"]
         every = self._settings.sync_every_seconds if own is None else own
         last = max((at for at in (row["synced_at"], row["sync_failed_at"]) if at is not None), default=None)
-        return bool(every) and last is not None and (datetime.now(timezone.utc) - last).total_seconds() >= every
+        if not every or last is None:
+            return math.inf, math.inf
+        return every - (datetime.now(timezone.utc) - last).total_seconds(), every

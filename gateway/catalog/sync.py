@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from mcp_types import METHOD_NOT_FOUND
+
 from gateway.catalog.intake import Heard, Intake, Taken
 from gateway.catalog.server import Servers
 from gateway.catalog.tool import SkippedTool, ToolDefinition, read_listing, storable
 from gateway.catalog.versions import Versions
 from gateway.database.pool import Database
-from gateway.errors import ConflictError, ModelGateError
+from gateway.errors import ConflictError, ModelGateError, UpstreamReplyError
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 
@@ -79,7 +81,7 @@ class Sync:
         async with self._only_one(spec):
             try:
                 on_progress(SyncProgress(spec.name, "list"))
-                entries = await self._pool.list_all(spec, "tools/list", "tools")
+                entries = await self._listed(spec)
                 report = await self._bring_in(spec, entries, on_progress, started)
             except Exception as error:
                 reason = error.message if isinstance(error, ModelGateError) else "an internal error; see the log"
@@ -119,6 +121,16 @@ class Sync:
             if not await lock.fetchval("try_lock_server_sync", spec.id):
                 raise ConflictError(f"{spec.name} is being synced already; wait for that to end.")
             yield
+
+    async def _listed(self, spec: ServerSpec) -> list[object]:
+        """What the server lists; nothing where it has said that it has no tools and does not know the method."""
+        try:
+            return await self._pool.list_all(spec, "tools/list", "tools")
+        except UpstreamReplyError as error:
+            info = self._pool.session_info(spec)
+            if error.code != METHOD_NOT_FOUND or info is None or "tools" in info.capabilities:
+                raise
+            return []
 
     async def _bring_in(
         self, spec: ServerSpec, entries: list[object], on_progress: OnProgress, started: float

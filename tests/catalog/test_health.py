@@ -139,6 +139,26 @@ async def test_looking_goes_on_by_itself(parts: Parts, tenant_id: int) -> None:
         tasks.cancel_scope.cancel()
 
 
+async def test_a_changed_interval_counts_without_a_restart_and_without_checks(
+    parts: Parts, tenant_id: int, tmp_path: Path
+) -> None:
+    server_id = await add_local_mcp(parts, tmp_path)
+    await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0))
+    first = (await record(parts, tenant_id, "Local MCP")).synced_at
+    never = replace(parts.settings.upstream, check_every_seconds=0, sync_every_seconds=0)
+    health = Health(parts.database, parts.servers, parts.pool, parts.sync, never)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(health.run)
+        await anyio.wait_all_tasks_blocked()
+        await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0.2))
+        await changed(parts, tenant_id, "Local MCP", "synced_at", first)
+        second = (await record(parts, tenant_id, "Local MCP")).synced_at
+        with anyio.fail_after(3):
+            await changed(parts, tenant_id, "Local MCP", "synced_at", second)
+        tasks.cancel_scope.cancel()
+    assert (await record(parts, tenant_id, "Local MCP")).checked_at is None
+
+
 async def test_how_a_server_is_used_can_be_tuned(parts: Parts, tenant_id: int) -> None:
     server_id = await add_raw(parts, tenant_id, "Good")
     tuning = Tuning(call_timeout_seconds=5, max_calls_in_flight=2, session="per_client", idle_stop_seconds=9)

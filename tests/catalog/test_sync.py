@@ -11,7 +11,7 @@ import pytest
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Parts, open_parts
 from gateway.catalog.server import NewServer
-from gateway.errors import ConflictError, ModelGateError, UpstreamError
+from gateway.errors import ConflictError, ModelGateError, UpstreamError, UpstreamReplyError
 from gateway.settings import Settings
 from tests.doubles.embedding_server import EmbeddingServer
 from tests.support.listed import add_listed, tool
@@ -42,6 +42,35 @@ async def test_tools_are_added_changed_removed_and_come_back(parts: Parts, datab
     after = {row["name"]: row["id"] for row in await rows(database_url, "SELECT id, name FROM tools")}
     assert after["goes"] == before["goes"]
     assert (await exposed(database_url))["goes"] == names["goes"]
+
+
+@pytest.mark.parametrize("era", ["handshake", "modern"])
+async def test_a_server_that_says_that_it_has_no_tools_is_synced_without_any(parts: Parts, era: str) -> None:
+    tenant_id = (await tenant_by_slug(parts.database)).id
+    spec = raw(era)
+    args = (*spec.args, "without-tools", "tools-refused")
+    server_id = await parts.servers.add(tenant_id, NewServer("Prompts", "stdio", command=spec.command, args=args))
+    report = await parts.sync.run(tenant_id, server_id)
+    assert (report.added, report.skipped) == ((), ())
+    (server,) = await parts.servers.list(tenant_id)
+    assert (server.state, server.tool_count, server.sync_error) == ("synced", 0, None)
+
+
+async def test_a_server_that_says_that_it_has_tools_and_does_not_list_them_fails(parts: Parts) -> None:
+    tenant_id = (await tenant_by_slug(parts.database)).id
+    spec = raw("handshake")
+    new = NewServer("Broken", "stdio", command=spec.command, args=(*spec.args, "tools-refused"))
+    server_id = await parts.servers.add(tenant_id, new)
+    with pytest.raises(UpstreamReplyError):
+        await parts.sync.run(tenant_id, server_id)
+
+
+async def test_tools_that_are_listed_without_being_announced_are_taken(parts: Parts) -> None:
+    tenant_id = (await tenant_by_slug(parts.database)).id
+    spec = raw("handshake")
+    new = NewServer("Shy", "stdio", command=spec.command, args=(*spec.args, "without-tools"))
+    report = await parts.sync.run(tenant_id, await parts.servers.add(tenant_id, new))
+    assert report.added == ("echo",)
 
 
 async def test_a_tool_that_comes_back_has_its_rules(parts: Parts, database_url: str, tmp_path: Path) -> None:

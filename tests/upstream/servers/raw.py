@@ -13,11 +13,15 @@ import time
 from typing import Any
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else "handshake"
+WITHOUT_TOOLS = "without-tools" in sys.argv[2:]
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 TOOLS = [
     {"name": "echo", "inputSchema": {"type": "object"}, "x-vendor": {"kept": True}},
     {"name": "broken", "inputSchema": {}},
 ]
+
+ODD_TOOLS = ("echo", "nested", "large_error", "large_question")
+CAPABILITIES = {"prompts": {}} if WITHOUT_TOOLS else {"tools": {"listChanged": True}}
 
 cancelled: list[Any] = []
 listening: Any = None
@@ -45,7 +49,7 @@ def text(value: Any) -> dict[str, Any]:
 def initialize(params: dict[str, Any]) -> dict[str, Any]:
     return {
         "protocolVersion": "2025-06-18",
-        "capabilities": {"tools": {"listChanged": True}, "experimental": {"client": params["capabilities"]}},
+        "capabilities": {**CAPABILITIES, "experimental": {"client": params["capabilities"]}},
         "serverInfo": {"name": "raw", "version": "1"},
         "instructions": "Be gentle.",
     }
@@ -54,7 +58,7 @@ def initialize(params: dict[str, Any]) -> dict[str, Any]:
 def discover() -> dict[str, Any]:
     return {
         "supportedVersions": ["2026-07-28"],
-        "capabilities": {"tools": {"listChanged": True}},
+        "capabilities": CAPABILITIES,
         "resultType": "complete",
         "ttlMs": 0,
         "cacheScope": "private",
@@ -67,6 +71,8 @@ def page(params: dict[str, Any]) -> dict[str, Any]:
         return {"tools": TOOLS, "nextCursor": str(time.monotonic_ns())}
     if MODE == "circle":
         return {"tools": TOOLS, "nextCursor": "same"}
+    if "lists-all" in sys.argv[2:]:
+        return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ODD_TOOLS]}
     if "cursor" in params:
         return {"tools": TOOLS[1:]}
     return {"tools": TOOLS[:1], "nextCursor": "second"}
@@ -136,6 +142,19 @@ def call(request_id: Any, params: dict[str, Any]) -> dict[str, Any] | None:
     if name == "chatter":
         sys.stdout.write("this is not JSON-RPC\n")
         sys.stdout.flush()
+    if name == "large_error":
+        data = {"dump": "x" * 200_000}
+        send({"id": request_id, "error": {"code": -31999, "message": "not today", "data": data}})
+        return None
+    if name == "nested":
+        levels = b'{"a":' * 900 + b"1" + b"}" * 900
+        sys.stdout.buffer.write(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[],"deep":%s}}\n' % (request_id, levels))
+        sys.stdout.buffer.flush()
+        return None
+    if name == "large_question":
+        question = {"message": "?" * 2_000_000, "requestedSchema": {"type": "object", "properties": {}}}
+        asked = {"a": {"method": "elicitation/create", "params": question}}
+        return {"resultType": "input_required", "inputRequests": asked, "requestState": "s"}
     if name == "input_required":
         return {"resultType": "input_required", "inputRequests": {"a": {"method": "roots/list"}}, "requestState": "s"}
     return text("done")
@@ -156,7 +175,7 @@ def answer(message: dict[str, Any]) -> None:
         send({"method": "notifications/subscriptions/acknowledged", "params": ack})
     elif method == "ping":
         send({"id": request_id, "result": {}})
-    elif method == "tools/list":
+    elif method == "tools/list" and "tools-refused" not in sys.argv[2:]:
         send({"id": request_id, "result": page(params)})
     elif method == "resources/list":
         send({"id": request_id, "result": {"resources": "none of your business"}})

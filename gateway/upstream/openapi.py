@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,12 +15,14 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from gateway.errors import InvalidInputError, UpstreamError, UpstreamUnavailableError
 from gateway.upstream.endpoint import Endpoint
-from gateway.upstream.message import Message, decode
+from gateway.upstream.message import Message
+from gateway.upstream.openapi_answer import failed, result_of
 from gateway.upstream.openapi_document import MAX_DOCUMENT_BYTES, Document, read_document
-from gateway.upstream.openapi_operation import Operation, is_json, tools_of
+from gateway.upstream.openapi_key import Key, key_of
+from gateway.upstream.openapi_operation import Operation, tools_of
 from gateway.upstream.openapi_request import request_of
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.wire import Listener, Wire
+from gateway.upstream.wire import Listener, RefusedError, Wire
 
 
 class OpenApiWire:
@@ -37,6 +38,7 @@ class OpenApiWire:
         self._document: Document | None = None
         self._tools: dict[str, Operation] = {}
         self._base: httpx2.URL | None = None
+        self._key: Key | None = None
         self._endpoint: Endpoint | None = None
 
     async def opened(self) -> None:
@@ -112,14 +114,24 @@ class OpenApiWire:
         try:
             request = request_of(operation, arguments)
         except InvalidInputError as error:
-            return _failed(error.message)
+            return failed(error.message)
         endpoint, base = self._endpoint, self._base
         if endpoint is None or base is None:
             raise UpstreamUnavailableError(self._name, f"Server {self._name} is not connected yet.")
-        url = httpx2.URL(str(base).rstrip("/") + request.target)
-        async with endpoint.request(request.method, request.headers, request.body, url) as response:
-            body = await endpoint.body(response)
-        return _result(response, body, str(url.copy_with(userinfo=b"", query=None, fragment=None)))
+        if self._key is not None:
+            request = self._key.on(request)
+        url = _below(base, request.target)
+        try:
+            async with endpoint.request(request.method, request.headers, request.body, url) as response:
+                body = await endpoint.body(response)
+        except RefusedError as error:
+            if not 300 <= error.status < 400:
+                raise
+            # To where the API sends its caller on is an answer, if not one that the gateway may follow.
+            return failed(f"HTTP {error.status}\n{error.message}")
+        if self._key is not None:
+            body = self._key.hidden_in(body)
+        return result_of(response, body, str(url.copy_with(userinfo=b"", query=None, fragment=None)))
 
     async def _read(self) -> None:
         """Read the document, again where it comes from a URL, and the tools in it."""
@@ -129,7 +141,11 @@ class OpenApiWire:
         try:
             # A large document takes a while; meanwhile others are served.
             document = await asyncio.to_thread(read_document, self._name, text)
-            tools = await asyncio.to_thread(tools_of, document)
+            key = key_of(document, self._spec.credential)
+            set_already = {("header", name.lower()) for name in self._spec.headers}
+            if key is not None:
+                set_already.add((key.where, key.name.lower() if key.where == "header" else key.name))
+            tools = await asyncio.to_thread(tools_of, document, set_already)
             base = self._address(document)
         except InvalidInputError as error:
             raise UpstreamUnavailableError(self._name, error.message) from None
@@ -137,10 +153,12 @@ class OpenApiWire:
             raise UpstreamUnavailableError(
                 self._name, f"The OpenAPI document of {self._name} cannot be made into tools; correct it."
             ) from None
-        if base != self._base:
+        if (base, key) != (self._base, self._key) or self._endpoint is None:
             await self.close()
-            self._endpoint = Endpoint(replace(self._spec, url=str(base)), self._max_message_bytes)
-        self._document, self._tools, self._base = document, tools, base
+            credential = self._spec.credential if key is None else None
+            spec = replace(self._spec, url=str(base), credential=credential)
+            self._endpoint = Endpoint(spec, self._max_message_bytes)
+        self._document, self._tools, self._base, self._key = document, tools, base, key
 
     async def _fetched(self) -> bytes:
         where = httpx2.URL(self._spec.document_url or "")
@@ -186,6 +204,14 @@ class OpenApiWire:
 _COMPLETE: Message = {"resultType": "complete"}
 
 
+def _below(base: httpx2.URL, target: str) -> httpx2.URL:
+    """The address of `target` below the API's own, whose query goes with every request."""
+    path, _, query = target.partition("?")
+    root = str(base.copy_with(query=None, fragment=None)).rstrip("/")
+    both = "&".join(part for part in (base.query.decode("ascii"), query) if part)
+    return httpx2.URL(f"{root}{path}{f'?{both}' if both else ''}")
+
+
 @asynccontextmanager
 async def open_openapi(spec: ServerSpec, listener: Listener, max_message_bytes: int) -> AsyncIterator[Wire]:
     """A wire to the API of `spec`; its document is read when the wire is `opened`."""
@@ -197,41 +223,6 @@ async def open_openapi(spec: ServerSpec, listener: Listener, max_message_bytes: 
             tasks.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
                 await wire.close()
-
-
-def _result(response: httpx2.Response, body: bytes, uri: str) -> Message:
-    """A response as the result of a tool: JSON as text and, where it is an object, as structured content."""
-    kind = str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
-    if response.status_code >= 400 or 300 <= response.status_code < 400:
-        text = body.decode(response.encoding or "utf-8", errors="replace")
-        return _failed(f"HTTP {response.status_code} {response.reason_phrase}".rstrip() + (f"\n{text}" if text else ""))
-    if not body:
-        return {"content": [_text(f"HTTP {response.status_code}")], "isError": False}
-    if is_json(kind):
-        return {"content": [_text(body.decode("utf-8", errors="replace"))], **_structured(body), "isError": False}
-    if kind.startswith(("image/", "audio/")):
-        data = base64.b64encode(body).decode("ascii")
-        return {"content": [{"type": kind.partition("/")[0], "data": data, "mimeType": kind}], "isError": False}
-    if kind.startswith("text/") or kind in ("", "application/xml", "application/yaml", "application/javascript"):
-        return {"content": [_text(body.decode(response.encoding or "utf-8", errors="replace"))], "isError": False}
-    blob = {"uri": uri, "mimeType": kind, "blob": base64.b64encode(body).decode("ascii")}
-    return {"content": [{"type": "resource", "resource": blob}], "isError": False}
-
-
-def _structured(body: bytes) -> Message:
-    try:
-        value = decode(body)
-    except ValueError:
-        return {}
-    return {"structuredContent": value} if isinstance(value, dict) else {}
-
-
-def _failed(text: str) -> Message:
-    return {"content": [_text(text)], "isError": True}
-
-
-def _text(text: str) -> Message:
-    return {"type": "text", "text": text}
 
 
 def _error(code: int, message: str) -> Message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -72,6 +73,10 @@ def read_document(name: str, text: str | bytes) -> Document:
     if not isinstance(version, str) or not version.startswith(("3.0", "3.1")):
         said = f"of version {str(version)[:20]}" if version else "not an OpenAPI document"
         raise InvalidInputError(f"The document of {name} is {said}; OpenAPI 3.0 and 3.1 are read.")
+    info = values.get("info")
+    if isinstance(info, dict) and isinstance(info.get("version"), (int, float)):
+        # In YAML, 1.0 is a number, and many write it so.
+        info["version"] = str(info["version"])
     model = v3_0.OpenAPI if version.startswith("3.0") else v3_1.OpenAPI
     try:
         model.model_validate(values)
@@ -100,13 +105,18 @@ def _parsed(name: str, text: str | bytes) -> Any:
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """YAML without dates, which JSON has not."""
+    """YAML 1.2, where `no` and `12:30` are text, and without dates, which JSON has not."""
 
 
+_OF_YAML_1_1 = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:int")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OF_YAML_1_1]
     for first, resolvers in _Loader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF")
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z"), list("-+0123456789"))
 
 
 def _plain(value: Any) -> Any:

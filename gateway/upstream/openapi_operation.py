@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.upstream.message import Message
+from gateway.upstream.openapi_body import Body, holds_file, in_base64, is_file, is_json, of_properties, preferred
 from gateway.upstream.openapi_document import Document, operations
 from gateway.upstream.openapi_schema import Schemas
 
 _NAME_LENGTH = 128
 # OpenAPI says of these that a parameter of that name is to be ignored; they are the gateway's to set.
 _OWN_HEADERS = ("accept", "content-type", "authorization")
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_IN_PATH = re.compile(r"\{([^{}/]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,6 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
-    """The request body: of several arguments by property, or of one as a whole (`whole`)."""
-
-    media_type: str
-    properties: Mapping[str, str]
-    whole: str | None
-    binary: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Operation:
     """An operation that can be called as the tool that `definition` describes."""
 
@@ -51,26 +42,30 @@ class Operation:
     definition: Message
 
 
-def tools_of(document: Document) -> dict[str, Operation]:
-    """Every operation by the name of its tool. Raises InvalidInputError for references that lead nowhere."""
+def tools_of(document: Document, set_already: Collection[tuple[str, str]] = ()) -> dict[str, Operation]:
+    """Every operation by the name of its tool. Raises InvalidInputError for references that lead nowhere.
+
+    `set_already` are parameters that are not the caller's to give, as `(where, name)`, names of headers in lower case.
+    """
     found: dict[str, Operation] = {}
     for path, method, item, operation in operations(document):
         name = _free_name(operation.get("operationId") or f"{method}_{path}", found)
-        found[name] = _Reader(document).read(name, method, path, item, operation)
+        found[name] = _Reader(document, set_already).read(name, method, path, item, operation)
     return found
 
 
 class _Reader:
     """Reads one operation; its arguments get names that do not collide."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, set_already: Collection[tuple[str, str]]) -> None:
         self._document = document
+        self._set_already = set_already
         self._schemas = Schemas(document)
         self._properties: Message = {}
         self._required: list[str] = []
 
     def read(self, name: str, method: str, path: str, item: Message, operation: Message) -> Operation:
-        parameters = [self._parameter(declared) for declared in self._declared(item, operation)]
+        parameters = [self._parameter(declared) for declared in self._declared(path, item, operation)]
         body = self._body(self._document.followed(operation.get("requestBody")))
         schema: Message = {"type": "object", "properties": self._properties}
         if self._required:
@@ -84,14 +79,17 @@ class _Reader:
         definition["annotations"] = _annotations(method)
         return Operation(method.upper(), path, tuple(parameters), body, frozenset(self._required), definition)
 
-    def _declared(self, item: Message, operation: Message) -> list[Message]:
+    def _declared(self, path: str, item: Message, operation: Message) -> list[Message]:
         """The parameters of the path, then those of the operation, which go before them."""
         declared: dict[tuple[str, str], Message] = {}
         for entry in [*item.get("parameters", ()), *operation.get("parameters", ())]:
             parameter = self._document.followed(entry)
             where, name = parameter["in"], parameter["name"]
-            if where != "header" or name.lower() not in _OWN_HEADERS:
+            known = name.lower() if where == "header" else name
+            if (where, known) not in self._set_already and (where != "header" or known not in _OWN_HEADERS):
                 declared[where, name] = parameter
+        for name in _IN_PATH.findall(path):
+            declared.setdefault(("path", name), {"in": "path", "name": name, "schema": {"type": "string"}})
         return list(declared.values())
 
     def _parameter(self, declared: Message) -> Parameter:
@@ -101,32 +99,42 @@ class _Reader:
         if isinstance(content, dict) and content:
             schema = next(iter(content.values())).get("schema")
         style = declared.get("style") or ("form" if where in ("query", "cookie") else "simple")
-        argument = self._argument(name, f"{name}_{where}", schema, declared, bool(declared.get("required")))
+        required = where == "path" or bool(declared.get("required"))
+        argument = self._argument(name, f"{name}_{where}", schema, declared, required)
         return Parameter(argument, name, where, style, bool(declared.get("explode", style == "form")), bool(content))
 
     def _body(self, declared: Any) -> Body | None:
         if not isinstance(declared, dict) or not declared.get("content"):
             return None
-        media_type = _preferred(declared["content"])
+        media_type = preferred(declared["content"])
         schema = declared["content"][media_type].get("schema") or {}
         required = bool(declared.get("required"))
         parts = self._document.followed(schema)
-        plain = media_type in _FORMS or is_json(media_type)
-        if not plain or not isinstance(parts, dict) or not _is_plain_object(parts):
-            argument = self._argument("body", "request_body", schema, declared, required)
-            return Body(media_type, {}, argument)
+        if not of_properties(media_type) or not isinstance(parts, dict) or not _is_plain_object(parts):
+            file = not is_json(media_type) and holds_file(media_type, parts)
+            shown = in_base64(parts) if file and isinstance(parts, dict) else schema
+            argument = self._argument("body", "request_body", shown, declared, required)
+            return Body(media_type, {}, argument, frozenset([argument] if file else []))
         needed = parts.get("required", ()) if required else ()
         properties: dict[str, str] = {}
-        binary = set()
+        files = set()
         for name, part in parts["properties"].items():
             held = self._document.followed(part)
             if isinstance(held, dict) and held.get("readOnly"):
                 continue
-            argument = self._argument(name, f"{name}_body", part, {}, name in needed)
+            shown = part if is_json(media_type) else self._with_files(held, part)
+            argument = self._argument(name, f"{name}_body", shown, {}, name in needed)
             properties[argument] = name
-            if isinstance(held, dict) and held.get("format") == "binary":
-                binary.add(argument)
-        return Body(media_type, properties, None, frozenset(binary))
+            if shown is not part:
+                files.add(argument)
+        return Body(media_type, properties, None, frozenset(files))
+
+    def _with_files(self, held: Any, part: Any) -> Any:
+        """`part`, unless what it leads to is a file or a list of files: then that, to be given in base64."""
+        if is_file(held):
+            return in_base64(held)
+        items = self._document.followed(held.get("items")) if isinstance(held, dict) else None
+        return {**held, "items": in_base64(items)} if isinstance(items, dict) and is_file(items) else part
 
     def _argument(self, name: str, other: str, schema: Any, declared: Message, required: bool) -> str:
         argument, number = name, 1
@@ -139,20 +147,6 @@ class _Reader:
         if required:
             self._required.append(argument)
         return argument
-
-
-def is_json(media_type: str) -> bool:
-    """Whether a media type is JSON (RFC 6839)."""
-    plain = media_type.partition(";")[0].strip().lower()
-    return plain == "application/json" or plain.endswith("+json")
-
-
-def _preferred(content: Mapping[str, Any]) -> str:
-    def rank(media_type: str) -> int:
-        plain = media_type.partition(";")[0].strip().lower()
-        return 0 if is_json(plain) else 1 + _FORMS.index(plain) if plain in _FORMS else 3
-
-    return min(content, key=rank)
 
 
 def _is_plain_object(schema: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 _OK = {"200": {"description": "What was asked for."}}
@@ -104,6 +104,8 @@ class HttpApi:
                 Route("/api/image", lambda _: Response(b"\x89PNG", media_type="image/png")),
                 Route("/api/broken", lambda _: JSONResponse({"detail": "it broke"}, 503)),
                 Route("/api/huge", lambda _: Response(b"x" * 2**20, media_type="text/plain")),
+                Route("/api/zip", lambda _: Response(b"PK", media_type="application/zip")),
+                Route("/api/away", lambda _: RedirectResponse("https://files.example/a?signature=s3cret")),
                 Route("/{path:path}", self.echo, methods=["GET", "PUT", "POST"]),
             ]
         )

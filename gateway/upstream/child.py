@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 import anyio
@@ -20,6 +21,8 @@ from gateway.upstream.warden import Warden
 STDERR_BYTES = 64 * 1024
 """How much of the end of a child's standard error output is kept, in bytes."""
 
+_SECRET_CHARACTERS = 8
+_MASK = "********"
 _GOODBYE_SECONDS = 2.0
 _TERMINATE_SECONDS = 1.0
 _POLL_SECONDS = 0.01
@@ -31,7 +34,8 @@ _GATE = 'read -r _ || exit 1; exec "$@"'
 class Child:
     """A running server process. `stdin` and `stdout` carry its messages."""
 
-    def __init__(self, process: Process, warden: Warden) -> None:
+    def __init__(self, process: Process, warden: Warden, secrets: Collection[str] = ()) -> None:
+        """`secrets` are masked in whatever is shown of what the process writes."""
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise ValueError("a child process needs its three pipes")
         self.stdin: ByteSendStream = process.stdin
@@ -40,6 +44,8 @@ class Child:
         self._process = process
         self._warden = warden
         self._tail = bytearray()
+        # The longer first: one may be part of another. What is short is a word or a number, and no secret.
+        self._secrets = sorted({text for text in secrets if len(text) >= _SECRET_CHARACTERS}, key=len, reverse=True)
 
     @classmethod
     async def start(cls, spec: ServerSpec, warden: Warden) -> Child:
@@ -68,7 +74,7 @@ class Child:
             raise UpstreamUnavailableError(
                 spec.name, f"Server {spec.name} cannot be started: {error}; correct its command and arguments."
             ) from None
-        child = cls(process, warden)
+        child = cls(process, warden, spec.env.values())
         try:
             await warden.guard(process.pid)
             with contextlib.suppress(anyio.BrokenResourceError):
@@ -85,8 +91,15 @@ class Child:
         return self._process.returncode
 
     def stderr(self) -> str:
-        """The last 64 KiB of the standard error output."""
-        return self._tail.decode("utf-8", errors="replace")
+        """The last 64 KiB of the standard error output, without the secrets that the process was given."""
+        return self.shown(self._tail)
+
+    def shown(self, written: bytes | bytearray) -> str:
+        """What the process wrote, as it may be shown."""
+        text = written.decode("utf-8", errors="replace")
+        for secret in self._secrets:
+            text = text.replace(secret, _MASK)
+        return text
 
     async def keep_stderr(self) -> None:
         """Read the standard error output until it ends, keeping its end."""

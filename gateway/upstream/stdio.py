@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -17,7 +18,14 @@ from gateway.upstream.wire import Listener, UnsentError, Wire, too_large
 
 _MAX_NOISE_LINES = 1000
 _SHOWN_CHARACTERS = 80
+_KEPT_BYTES = 4096
 _EXIT_WATCH_SECONDS = 0.5
+
+# Where a reply says which request it is for, in the two orders in which libraries write its members.
+_REPLY_BEGINNING = re.compile(
+    rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,18})\s*,\s*"(?:result|error)"'
+)
+_REPLY_END = re.compile(rb',\s*"id"\s*:\s*(\d{1,18})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z')
 
 
 class LineTooLongError(Exception):
@@ -87,7 +95,7 @@ class StdioWire:
         await self.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}, {})
 
     def oddity(self) -> str | None:
-        return self._noise.decode("utf-8", errors="replace") if self._noise else None
+        return self._child.shown(self._noise)[:_SHOWN_CHARACTERS] if self._noise else None
 
     def stderr(self) -> str:
         return self._child.stderr()
@@ -146,15 +154,16 @@ class StdioWire:
             self._noise_lines = 0
             self._noise = b""
             return
-        self._noise = self._noise or line[:_SHOWN_CHARACTERS]
+        self._noise = self._noise or line[:_KEPT_BYTES]
         self._noise_lines += 1
 
     def _salvaged(self, line: bytes) -> object:
-        """The id of a reply that is not UTF-8, as a reply that says so: its caller need not wait for the timeout."""
+        """The id of a reply that cannot be read, as a reply that says so: its caller need not wait for the timeout."""
         try:
             message = decode(line.decode("utf-8", errors="replace"))
         except ValueError:
-            return None
+            found = _REPLY_BEGINNING.match(line) or _REPLY_END.search(line)
+            message = {"id": int(found[1])} if found is not None else None
         if isinstance(message, dict) and "method" not in message:
             return {"jsonrpc": "2.0", "id": message.get("id"), "result": None}
         return None

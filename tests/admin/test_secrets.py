@@ -1,0 +1,151 @@
+"""Secrets of servers: used towards the server, and found nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.admin.conftest import Person
+from tests.doubles.oauth_server import OAuthServer
+from tests.support.gateway import RunningGateway
+from tests.support.rows import rows
+from tests.support.waiting import until
+from tests.upstream.conftest import serving
+
+SECRET = "s3cret-that-nobody-may-see"
+BASIC = base64.b64encode(f"me:{SECRET}".encode()).decode()
+PAGES = ("/servers", "/servers/{id}", "/servers/{id}/log", "/servers/{id}/versions", "/tools", "/audit", "/overview")
+
+
+class Locked:
+    """An MCP server that lets in whoever shows one header, and is out of order for calls of `broken`."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self._name, self._value = name, value
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/mcp", self._post, methods=["POST"])])
+
+    async def _post(self, request: Request) -> Response:
+        if request.headers.get(self._name) != self._value:
+            return JSONResponse({"error": "who are you?"}, 401)
+        message = await request.json()
+        if message["method"] == "server/discover":
+            result: dict[str, Any] = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}
+        elif message["method"] == "tools/list":
+            result = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ("fine", "broken")]}
+        elif message["params"]["name"] == "broken":
+            return Response(f"{request.headers[self._name]} broke it", 500)
+        else:
+            result = {"content": [{"type": "text", "text": "open"}]}
+        return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": {"resultType": "complete", **result}})
+
+
+async def everything(gateway: RunningGateway, people: list[Person], server_id: int, url: str) -> str:
+    """All that people can read about a server, and all that is in the database."""
+    found = []
+    for person in people:
+        for page in PAGES:
+            answer = await person.get(page.format(id=server_id))
+            assert answer.status_code == 200 or (page.endswith("/log") and answer.status_code == 403), answer.text
+            found.append(answer.text)
+        for page in (f"/servers/{server_id}", "/servers", "/audit"):
+            found.append((await person.http.get(page)).text)
+    await until(lambda: gateway.parts.recorder.state().waiting == 0)
+    tables = await rows(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    for table in tables:
+        found += [row[0] for row in await rows(url, f'SELECT t::text FROM "{table[0]}" t')]
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "given"),
+    [
+        ("x-key", SECRET, {"headers": {"X-Key": SECRET}}),
+        ("authorization", f"Bearer {SECRET}", {"credential": {"kind": "bearer", "token": SECRET}}),
+        (
+            "authorization",
+            f"Basic {BASIC}",
+            {"credential": {"kind": "basic", "username": "me", "password": SECRET}},
+        ),
+    ],
+)
+async def test_a_secret_of_a_url_opens_it_and_is_told_to_nobody(
+    gateway: RunningGateway,
+    admin: Person,
+    viewer: Person,
+    database_url: str,
+    caplog: pytest.LogCaptureFixture,
+    header: str,
+    value: str,
+    given: dict[str, Any],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving(Locked(header, value).app()) as url:
+        new = {"name": "Locked", "transport": "http", "url": f"{url}/mcp", **given}
+        added = await admin.post("/servers", new)
+        assert added.status_code == 201
+        server_id = added.json()["card"]["id"]
+        await gateway.parts.sync.run(1, server_id)
+        assert (await gateway.call("locked__fine"))["content"][0]["text"] == "open"
+        broken = await gateway.call("locked__broken")
+        assert "HTTP status 500" in broken["content"][0]["text"]
+        said = await everything(gateway, [admin, viewer], server_id, database_url) + str(broken) + added.text
+    for secret in (SECRET, BASIC):
+        assert secret not in said
+        assert secret not in caplog.text
+
+
+async def test_a_client_secret_and_the_tokens_that_it_brings_are_told_to_nobody(
+    gateway: RunningGateway, admin: Person, viewer: Person, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    oauth = OAuthServer()
+    async with serving(oauth.app()) as url:
+        oauth.base = url
+        wanted = {"client_id": "machine", "client_secret": "s3cret/+", "issuer": f"{url}/as"}
+        new = {"name": "Vault", "transport": "http", "url": f"{url}/mcp"}
+        added = await admin.post("/servers", {**new, "credential": {"kind": "oauth_client_credentials", **wanted}})
+        server_id = added.json()["card"]["id"]
+        await gateway.parts.sync.run(1, server_id)
+        assert "for your eyes only" in str(await gateway.call("vault__secret"))
+        said = await everything(gateway, [admin, viewer], server_id, database_url) + added.text
+    assert oauth.access_tokens
+    for secret in ("s3cret/+", "s3cret%2F%2B", *oauth.access_tokens):
+        assert secret not in said
+        assert secret not in caplog.text
+
+
+async def test_a_variable_that_a_command_writes_to_its_log_is_masked_there(
+    gateway: RunningGateway,
+    admin: Person,
+    viewer: Person,
+    database_url: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    script = tmp_path / "server.py"
+    script.write_text(
+        "import os, sys\nfor out in (sys.stderr, sys.stdout):\n"
+        "    print('token is', os.environ['TOKEN'], 'mode', os.environ['MODE'], file=out, flush=True)\nexit(3)"
+    )
+    new = {"name": "Loud", "transport": "stdio", "command": sys.executable, "args": [str(script)]}
+    added = await admin.post("/servers", {**new, "env": {"TOKEN": SECRET, "MODE": "test"}})
+    server_id = added.json()["card"]["id"]
+    await admin.post(f"/servers/{server_id}/check")
+    log = (await admin.get(f"/servers/{server_id}/log")).text
+    assert "token is ******** mode test" in log
+    said = await everything(gateway, [admin, viewer], server_id, database_url) + added.text
+    assert "'token is ******** mode test'" in said
+    assert SECRET not in said
+    assert SECRET not in caplog.text

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
 import pytest
 from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult
 
-from gateway.downstream.limit import ResultLimit
-from tests.downstream.conftest import AddTalker
+from gateway.access.tenants import tenant_by_slug
+from gateway.catalog.server import NewServer
+from gateway.downstream.limit import ResultLimit, bounded_error
+from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect, text_of
 from tests.support.gateway import RunningGateway
+from tests.upstream.conftest import raw
 
 LIMIT = 4096
 
@@ -61,6 +67,102 @@ def test_a_large_resource_is_refused_for_a_piece_would_pass_for_the_whole() -> N
         ResultLimit(LIMIT).check({"contents": [{"uri": "a:b", "text": "x" * 5000}]})
 
 
+def test_structured_content_that_fits_stays_whole_beside_a_cut_text() -> None:
+    result = {
+        "content": [{"type": "text", "text": "x" * 20_000}],
+        "structuredContent": {"n": [1] * 100},
+        "_meta": {"a": 1},
+        "x-vendor": 7,
+        "resultType": "complete",
+    }
+    cut = ResultLimit(LIMIT).apply(result).value
+    assert size(cut) <= LIMIT
+    assert cut["structuredContent"] == {"n": [1] * 100}
+    assert (cut["_meta"], cut["x-vendor"], cut["resultType"]) == ({"a": 1}, 7, "complete")
+    assert "isError" not in cut
+    assert "structured content is complete" in cut["content"][-1]["text"]
+
+
+def test_a_result_without_its_structured_content_is_an_error_so_that_no_schema_is_held_against_it() -> None:
+    result = {"content": [{"type": "text", "text": "all rows"}], "structuredContent": {"rows": "r" * 9000}}
+    cut = ResultLimit(LIMIT).apply(result).value
+    assert cut["isError"] is True
+    assert cut["content"][0]["text"] == "all rows"
+    assert re.search(r"structuredContent of 9,0\d\d bytes", cut["content"][-1]["text"])
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"content": [], "_meta": {"a": "x" * 9000}}, "_meta of 9,0"),
+        ({"content": [], "x-vendor\x1b[31m": "x" * 9000}, "x-vendor??31m of 9,0"),
+        ({"content": "x" * 9000}, "content of 9,0"),
+        ({"content": ["x" * 9000]}, "that is no block"),
+        ({"content": [{"type": "\x1b]0;pwned" + "\u202e" * 9000}] * 9}, "a block of type '??0?pwned"),
+        (
+            {"content": [{"type": "text", "text": "a", "annotations": {"x": "y" * 9000}}]},
+            "a text after its first 1 of 1",
+        ),
+    ],
+)
+def test_whatever_was_cut_is_named_in_plain_words(result: dict[str, Any], said: str) -> None:
+    cut = ResultLimit(LIMIT).apply(result).value
+    assert size(cut) <= LIMIT
+    assert said in cut["content"][-1]["text"]
+    CallToolResult.model_validate(cut)
+
+
+@pytest.mark.parametrize("maximum", [1024, 4096])
+def test_thousands_of_blocks_are_cut_to_those_that_fit(maximum: int) -> None:
+    result = {"content": [{"type": "text", "text": f"line {number}"} for number in range(5000)]}
+    cut = ResultLimit(maximum).apply(result).value
+    assert size(cut) <= maximum
+    assert "more" in cut["content"][-1]["text"]
+
+
+def test_a_question_that_is_too_large_is_a_tool_error() -> None:
+    question = {"method": "elicitation/create", "params": {"message": "?" * 9000}}
+    result = {"resultType": "input_required", "inputRequests": {"q": question}, "requestState": "s"}
+    told = ResultLimit(LIMIT).apply(result).value
+    assert told["isError"] is True
+    assert told["resultType"] == "complete"
+    assert "inputRequests" not in told
+    assert "input_required of 9," in told["content"][0]["text"]
+
+
+def test_a_large_error_keeps_its_code_and_says_what_it_lost() -> None:
+    small = bounded_error(-31999, "not today", {"retry": [7]})
+    assert (small.error.code, small.error.message, small.error.data) == (-31999, "not today", {"retry": [7]})
+    assert bounded_error(-31999, "not today").error.data is None
+    large = bounded_error(-31999, "not today", {"dump": "x" * 200_000}).error
+    assert (large.code, large.message) == (-31999, "not today")
+    assert "200,0" in large.data["cut"]
+    long = bounded_error(-31999, "é" * 200_000, [1]).error
+    assert len(long.message.encode()) < 64 * 1024
+    assert "200,000 characters" in long.message
+
+
+@pytest.mark.parametrize("mode", [HANDSHAKE, MODERN])
+async def test_what_is_too_large_or_too_deep_is_told_to_clients_as_what_it_is(
+    gateway: RunningGateway, connect: Connect, mode: str
+) -> None:
+    tenant = await tenant_by_slug(gateway.parts.database)
+    spec = raw("modern")
+    new = NewServer("Raw", "stdio", command=spec.command, args=(*spec.args, "lists-all"))
+    await gateway.parts.sync.run(tenant.id, await gateway.parts.servers.add(tenant.id, new))
+    async with connect(mode) as client:
+        if mode == MODERN:
+            asked = await client.call_tool("raw__large_question", {})
+            assert asked.is_error
+            assert "input_required" in text_of(asked)
+        with pytest.raises(MCPError, match="not today") as refused:
+            await client.call_tool("raw__large_error", {})
+        assert refused.value.error.code == -31999
+        nested = await client.call_tool("raw__nested", {})
+        assert nested.is_error
+        assert "not MCP" in text_of(nested)
+
+
 async def test_a_caller_is_told_what_was_cut(gateway: RunningGateway, add_talker: AddTalker) -> None:
     await add_talker()
     whole = await gateway.call("talker__big", {"characters": 300_000})
@@ -69,3 +171,4 @@ async def test_a_caller_is_told_what_was_cut(gateway: RunningGateway, add_talker
     assert size(cut) <= 1024 * 1024
     assert "900,000 characters" in cut["content"][-1]["text"]
     assert len(cut["content"][0]["text"]) > 400_000
+    assert cut["structuredContent"] == {"a": 1}

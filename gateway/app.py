@@ -97,6 +97,7 @@ async def open_parts(settings: Settings, *, connections: int | None = None) -> A
                 settings.upstream,
                 on_list_changed=news.list_changed,
                 on_notification=news.noticed,
+                on_session=news.session_changed,
                 capabilities=QUESTION_CAPABILITIES,
             )
         )

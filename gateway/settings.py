@@ -42,6 +42,8 @@ class ServerSettings:
     allowed_origins: tuple[str, ...] = ()
     max_body_bytes: int = field(default=4 * 1024 * 1024, metadata=_at_least(1024))
     max_sessions: int = field(default=10_000, metadata=_at_least(1))
+    max_sessions_per_caller: int = field(default=2_000, metadata=_at_least(1))
+    replay_bytes: int = field(default=32 * 1024 * 1024, metadata=_at_least(0))
     session_idle_seconds: float = field(default=1800.0, metadata=_at_least(1))
     encryption_key: str = field(default="", metadata=SECRET)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -93,13 +95,14 @@ class SearchSettings:
 class UpstreamSettings:
     """Limits towards upstream servers; a server may have its own.
 
-    Every `check_every_seconds` each server is asked whether it is there, every `sync_every_seconds` for its tools; 0 is
-    never.
+    Progress of a call starts its timeout anew, up to `max_call_seconds` in all. Every `check_every_seconds` each server
+    is asked whether it is there, every `sync_every_seconds` for its tools; 0 is never.
     """
 
     connect_timeout_seconds: float = field(default=10.0, metadata=_at_least(0.1))
     list_timeout_seconds: float = field(default=30.0, metadata=_at_least(0.1))
     call_timeout_seconds: float = field(default=60.0, metadata=_at_least(0.1))
+    max_call_seconds: float = field(default=3600.0, metadata=_at_least(0.1))
     max_calls_in_flight: int = field(default=32, metadata=_at_least(1))
     failures_before_pause: int = field(default=5, metadata=_at_least(1))
     pause_seconds: float = field(default=30.0, metadata=_at_least(0))

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import anyio
 
-from gateway.errors import UpstreamError
+from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.upstream.message import Message
 
 Progress: TypeAlias = Callable[[float, "float | None", "str | None"], Awaitable[None]]
@@ -22,6 +22,11 @@ Answering: TypeAlias = Callable[[str, Message], Awaitable[Message]]
 """Asked `(method, params)` by a server; returns the result, or raises MCPError or ModelGateError to refuse."""
 
 _MAX_EVENTS = 256
+_MAX_EVENTS_CHARACTERS = 4 * 1024 * 1024
+
+
+class EndlessError(UpstreamTimeoutError):
+    """The upstream server still worked on a call when the longest time that any may take was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +34,14 @@ class CallHooks:
     """What the caller of one request takes part in while it waits.
 
     The first two run in the caller's own task, in the order of arrival and before the reply is returned; a caller that
-    is slower than the server misses the oldest of more than 256 waiting events.
+    is slower than the server misses the oldest of more than 256 waiting events, or of more than 4 Mi characters.
+    `owner` says whose call it is, None for nobody's.
     """
 
     on_progress: Progress | None = None
     on_notification: Hearing | None = None
     on_question: Answering | None = None
+    owner: str | None = None
 
 
 NO_HOOKS = CallHooks()
@@ -50,7 +57,8 @@ class Call:
     changed: anyio.Event = field(default_factory=anyio.Event)
     reply: Message | None = None
     error: UpstreamError | None = None
-    events: deque[tuple[str, Message]] = field(default_factory=lambda: deque(maxlen=_MAX_EVENTS))
+    events: deque[tuple[str, Message, int]] = field(default_factory=deque)
+    characters: int = 0
     progressed: bool = False
     questions: set[anyio.CancelScope] = field(default_factory=set)
 
@@ -77,7 +85,11 @@ class Call:
         """Keep a notification for the caller; a settled call hears no more."""
         if not self.settled:
             self.progressed = self.progressed or method == "notifications/progress"
-            self.events.append((method, params))
+            length = _characters(params)
+            self.events.append((method, params, length))
+            self.characters += length
+            while len(self.events) > 1 and (len(self.events) > _MAX_EVENTS or self.characters > _MAX_EVENTS_CHARACTERS):
+                self.characters -= self.events.popleft()[2]
             self.changed.set()
 
     def answered(self, question: anyio.CancelScope) -> None:
@@ -90,12 +102,27 @@ class Call:
         """Run the caller's hooks on what has arrived."""
         self.progressed = False
         while self.events:
-            method, params = self.events.popleft()
+            method, params, length = self.events.popleft()
+            self.characters -= length
             if method == "notifications/progress":
                 if self.hooks.on_progress is not None:
                     await self.hooks.on_progress(*_progress(params))
             elif self.hooks.on_notification is not None:
                 await self.hooks.on_notification(method, params)
+
+    def unheard(self) -> None:
+        """Let go of what waits for the caller."""
+        self.events.clear()
+        self.characters = 0
+
+
+def _characters(value: object) -> int:
+    """About how long a decoded JSON value is as text."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + _characters(part) for key, part in value.items())
+    return sum(map(_characters, value)) if isinstance(value, list) else 1
 
 
 def _progress(params: Message) -> tuple[float, float | None, str | None]:

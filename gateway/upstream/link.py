@@ -30,13 +30,21 @@ class Link:
     """Keeps at most one session open. Sessions live in tasks of `tasks`, not in those of the callers."""
 
     def __init__(
-        self, server: str, tasks: TaskGroup, breaker: Breaker, make: Callable[[bool], UpstreamSession]
+        self,
+        server: str,
+        tasks: TaskGroup,
+        breaker: Breaker,
+        make: Callable[[bool], UpstreamSession],
+        on_quiet: Callable[[], None],
     ) -> None:
-        """`make` builds a session that is not open yet; it is told whether to probe for the modern era."""
+        """`make` builds a session that is not open yet; it is told whether to probe for the modern era. `on_quiet` is
+        called whenever no session is open or opening any more.
+        """
         self._server = server
         self._tasks = tasks
         self._breaker = breaker
         self._make = make
+        self._on_quiet = on_quiet
         self._probe = True
         self._opening: _Opening | None = None
         self._retired = False
@@ -47,6 +55,12 @@ class Link:
         """The session opened last, which may have ended."""
         self.connections = 0
         """How many sessions have been opened."""
+        self.users = 0
+        """How many callers use the link now."""
+        self.last_used = anyio.current_time()
+        """When the last of them was done, by the clock of the event loop."""
+        self.failing = False
+        """Whether the last call had no answer."""
 
     @property
     def connecting(self) -> bool:
@@ -55,6 +69,11 @@ class Link:
     @property
     def connected(self) -> bool:
         return self.current is not None and self.current.usable
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no session is open, opening or on its way to the end."""
+        return self._opening is None and self._running == 0
 
     async def session(self) -> UpstreamSession:
         """A session that takes requests, opened where there is none; callers at the same time share one attempt.
@@ -106,6 +125,7 @@ class Link:
         finally:
             self._opening = None
             opening.done.set()
+            self._told_if_quiet()
 
     async def _started(self) -> UpstreamSession:
         session = self._make(self._probe)
@@ -142,8 +162,13 @@ class Link:
             self._running -= 1
             if self._running == 0:
                 self._quiet.set()
+            self._told_if_quiet()
         if session.error is not None:
             self._breaker.fail(session.error)
+
+    def _told_if_quiet(self) -> None:
+        if self.quiet:
+            self._on_quiet()
 
     def _removed(self) -> UpstreamUnavailableError:
         return UpstreamUnavailableError(self._server, f"Server {self._server} was changed or removed; try again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError, UpstreamTimeoutError
-from gateway.upstream.call import NO_HOOKS, Call, CallHooks
+from gateway.upstream.abandoned import Abandoned
+from gateway.upstream.call import NO_HOOKS, Call, CallHooks, EndlessError
 from gateway.upstream.message import Message
 from gateway.upstream.wire import UnsentError, Wire
 
@@ -47,6 +49,7 @@ class Peer:
         self._on_request = on_request
         self._on_closed = on_closed
         self._calls: dict[int, Call] = {}
+        self._abandoned = Abandoned()
         self._last_id = 0
         self._ended: UpstreamError | None = None
         self._wire: Wire | None = None
@@ -69,6 +72,7 @@ class Peer:
         *,
         timeout: float,
         first_timeout: float | None = None,
+        ceiling: float = math.inf,
         hooks: CallHooks = NO_HOOKS,
         background: bool = False,
         cancellable: bool = True,
@@ -76,8 +80,8 @@ class Peer:
         """Send a request and return the result as the server gave it.
 
         `timeout` is in seconds and starts anew with each progress notification, and when the person who is asked a
-        question has answered it; `first_timeout` holds until then where it is shorter. A `background` request is no
-        call: nothing the server says belongs to it.
+        question has answered it; `first_timeout` holds until then where it is shorter, `ceiling` for all of it. A
+        `background` request is no call: nothing the server says belongs to it.
         Raises UpstreamReplyError for an error reply, UpstreamTimeoutError, UpstreamUnavailableError where the
         connection ends first (UnsentError where it had ended before), UpstreamProtocolError for a reply without result.
         """
@@ -91,17 +95,24 @@ class Peer:
             message["params"] = params
         wire = self._open_wire()
         self._calls[call.id] = call
-        sent = False
+        sent = cut = False
         try:
-            deadline = anyio.current_time() + (timeout if first_timeout is None else min(first_timeout, timeout))
+            begun = anyio.current_time()
+            deadline = begun + (timeout if first_timeout is None else min(first_timeout, timeout))
             with anyio.CancelScope(deadline=deadline):
                 await wire.send(message, headers)
                 sent = True
             if sent:
-                await self._settled(call, deadline, timeout)
+                cut = await self._settled(call, deadline, timeout, begun + ceiling)
             if call.error is not None:
                 raise call.error.with_traceback(None)
             if call.reply is None:
+                if cut:
+                    raise EndlessError(
+                        self._server,
+                        f"Server {self._server} still worked on {method} after {ceiling:.4g} s, the longest that a "
+                        "call may take; ask it for less at once, or raise upstream.max_call_seconds.",
+                    )
                 seconds = f"{timeout:.3g}"
                 raise UpstreamTimeoutError(
                     self._server, f"Server {self._server} did not answer {method} within {seconds} s; try again later."
@@ -112,20 +123,35 @@ class Peer:
             for question in call.questions:
                 question.cancel()
             if sent and cancellable and not call.settled:
-                self._cancel_later(call.id)
+                self._give_up(call)
 
-    async def _settled(self, call: Call, deadline: float, timeout: float) -> None:
-        """Wait until `call` is settled or overdue, running its hooks meanwhile."""
+    async def _settled(self, call: Call, deadline: float, timeout: float, ceiling: float) -> bool:
+        """Wait until `call` is settled or overdue, running its hooks meanwhile. Returns whether it was cut short at
+        `ceiling`, by the clock of the event loop.
+        """
         while not call.settled:
-            with anyio.CancelScope(deadline=deadline):
+            with anyio.CancelScope(deadline=min(deadline, ceiling)):
                 await call.changed.wait()
-            if call.stirred:
-                deadline = anyio.current_time() + timeout
-            elif not call.changed.is_set():
+            now = anyio.current_time()
+            if call.stirred and now < ceiling:
+                deadline = now + timeout
+            elif not call.changed.is_set() or now >= ceiling:
                 break
             call.changed = anyio.Event()
+            await self._deliver(call, timeout)
+        await self._deliver(call, timeout)
+        return not call.settled and deadline > ceiling
+
+    async def _deliver(self, call: Call, timeout: float) -> None:
+        if not call.events:
+            call.progressed = False
+            return
+        with anyio.CancelScope(deadline=anyio.current_time() + timeout) as hearing:
             await call.deliver()
-        await call.deliver()
+        if hearing.cancelled_caught:
+            # A caller that takes nothing in must not keep the call from its end.
+            call.unheard()
+            logger.info("what server %s says in a call is not taken by its caller", self._server)
 
     async def notify(self, method: str, params: Message | None, headers: Mapping[str, str]) -> None:
         message: Message = {"jsonrpc": "2.0", "method": method}
@@ -154,9 +180,12 @@ class Peer:
             return True
         if "result" not in message and "error" not in message:
             return False
-        call = self._calls.get(self._answered(message.get("id")))
+        answered = self._answered(message.get("id"))
+        call = self._calls.get(answered)
         if call is not None:
             self._settle(call, message)
+        else:
+            self._abandoned.replied(answered)
         return True
 
     def failed(self, request_id: int, error: UpstreamError) -> None:
@@ -220,11 +249,15 @@ class Peer:
         if related is not None:
             return self._calls.get(related)
         calls = [call for call in self._calls.values() if not call.background]
-        return calls[-1] if len(calls) == 1 or (calls and self._exclusive) else None
+        if not calls or self._exclusive:
+            return calls[-1] if calls else None
+        return calls[0] if len(calls) == 1 and self._abandoned.only_of(calls[0].hooks.owner) else None
 
-    def _cancel_later(self, request_id: int) -> None:
+    def _give_up(self, call: Call) -> None:
         if self._ended is None and self._tasks is not None:
-            self._tasks.start_soon(self._cancel, request_id)
+            if not call.background:
+                self._abandoned.add(call.id, call.hooks.owner)
+            self._tasks.start_soon(self._cancel, call.id)
 
     async def _cancel(self, request_id: int) -> None:
         with anyio.move_on_after(_CANCEL_SECONDS):

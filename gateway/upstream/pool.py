@@ -31,8 +31,14 @@ ListChanged = Callable[[ServerSpec, str], None]
 Noticed = Callable[[ServerSpec, "str | None", str, Message], None]
 """Told the server, the session key, method and params of any other notification; must return at once."""
 
+SessionChanged = Callable[[ServerSpec, "str | None", object, bool], None]
+"""Told the server, the session key, the session, and whether it was opened or has ended; must return at once."""
+
 Questioned = Callable[[ServerSpec, "str | None", str, Message], Awaitable[Message]]
 """Asked with the server, the session key, method and params; returns the result, or raises MCPError to refuse."""
+
+OWN_SESSION_IDLE_SECONDS = 1800.0
+"""When an unused session that belongs to one client ends, where the spec says nothing."""
 
 
 class UpstreamPool:
@@ -47,6 +53,7 @@ class UpstreamPool:
         *,
         on_list_changed: ListChanged | None = None,
         on_notification: Noticed | None = None,
+        on_session: SessionChanged | None = None,
         on_question: Questioned | None = None,
         capabilities: Message | None = None,
     ) -> None:
@@ -56,6 +63,7 @@ class UpstreamPool:
         self._settings = settings
         self._on_list_changed = on_list_changed
         self._on_notification = on_notification
+        self._on_session = on_session
         self._on_question = on_question
         self._capabilities = capabilities
         self._servers: dict[int, Server] = {}
@@ -91,18 +99,27 @@ class UpstreamPool:
     ) -> Message:
         """Send a request to the server of `spec` and return its result untouched.
 
-        `session_key` chooses the session where `spec.session` is "per_client". `timeout`, in seconds and by default
-        `spec.call_timeout`, covers waiting for a call slot, connecting and the call, and starts anew with progress. The
-        hooks are those of `CallHooks`; `capabilities` replace the pool's for this request where the era allows it.
+        `session_key` says whose request it is, and chooses the session where `spec.session` is "per_client". `timeout`,
+        in seconds and by default `spec.call_timeout`, covers waiting for a call slot, connecting and the call, and
+        starts anew with progress, until the call has taken `max_call_seconds` of the settings or, where that is more,
+        `timeout`. The hooks are those of `CallHooks`; `capabilities` replace the pool's for this request where the era
+        allows it.
         Raises UpstreamReplyError, UpstreamTimeoutError, UpstreamUnavailableError, UpstreamBusyError,
         UpstreamProtocolError.
         """
-        hooks = CallHooks(on_progress, on_notification, on_question)
+        hooks = CallHooks(on_progress, on_notification, on_question, session_key)
         seconds = spec.call_timeout if timeout is None else timeout
+        ceiling = max(self._settings.max_call_seconds, seconds)
 
         async def send(session: UpstreamSession, left: float) -> Message:
             return await session.request(
-                method, params, timeout=seconds, first_timeout=left, hooks=hooks, capabilities=capabilities
+                method,
+                params,
+                timeout=seconds,
+                first_timeout=left,
+                ceiling=ceiling,
+                hooks=hooks,
+                capabilities=capabilities,
             )
 
         return await self._server(spec).use(send, session_key, seconds, spec.call_timeout)
@@ -125,7 +142,7 @@ class UpstreamPool:
         """
         server = self._server(spec)
         with suppress(UpstreamError):
-            await server.use(server.measure, None, spec.connect_timeout, spec.connect_timeout)
+            await server.check(spec.connect_timeout)
         return server.status()
 
     def session_info(self, spec: ServerSpec) -> SessionInfo | None:
@@ -145,7 +162,7 @@ class UpstreamPool:
             await server.close()
 
     async def release(self, session_key: str) -> None:
-        """End the sessions that were opened for `session_key` alone."""
+        """End the sessions that were opened for `session_key` alone; calls in flight fail."""
         async with anyio.create_task_group() as tasks:
             for server in self._servers.values():
                 tasks.start_soon(server.release, session_key)
@@ -175,12 +192,26 @@ class UpstreamPool:
                 raise MCPError(METHOD_NOT_FOUND, f"This gateway cannot answer {method} here.")
             return await self._on_question(spec, session_key, method, params)
 
-        return UpstreamSession(
+        def changed(opened: bool) -> None:
+            if self._on_session is not None:
+                self._on_session(spec, session_key, session, opened)
+
+        session = UpstreamSession(
             spec,
             self._warden,
+            idle_seconds=_idle_seconds(spec, session_key),
+            on_state=changed,
             on_notification=heard,
             on_question=asked if self._on_question is not None else None,
             capabilities=self._capabilities,
             probe=probe,
             max_message_bytes=self._settings.max_message_bytes,
         )
+        return session
+
+
+def _idle_seconds(spec: ServerSpec, session_key: str | None) -> float:
+    """When an unused session ends, 0 for never; those of single clients, who come and go, always do."""
+    if session_key is not None:
+        return spec.idle_stop_seconds or OWN_SESSION_IDLE_SECONDS
+    return spec.idle_stop_seconds if spec.transport == "stdio" else 0.0

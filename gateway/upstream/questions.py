@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 
 import anyio
 from anyio.abc import TaskGroup
@@ -66,9 +67,9 @@ class Questions:
             return {"result": {}}
         handler = (call.hooks.on_question if call is not None else None) or self._handler
         if handler is None:
-            return _refusal(
-                METHOD_NOT_FOUND, f"This gateway cannot answer {method} here: no client takes the question."
-            )
+            reason = self._unanswerable(method, call)
+            logger.warning("%s", reason)
+            return _refusal(METHOD_NOT_FOUND, reason)
         try:
             return {"result": await handler(method, params)}
         except MCPError as error:
@@ -78,6 +79,15 @@ class Questions:
         except Exception:
             logger.exception("question %s of server %s could not be answered", method, self._server)
             return _refusal(INTERNAL_ERROR, f"This gateway could not answer {method}.")
+
+    def _unanswerable(self, method: str, call: Call | None) -> str:
+        if call is None and self._peer.calls_in_flight:
+            return (
+                f"Server {self._server} asked {method} while calls of more than one client may have been under way in "
+                "the session that all share, so nobody can tell whom to ask; give each client a session of its own: "
+                f"modelgate servers set {shlex.quote(self._server)} --session per_client"
+            )
+        return f"This gateway cannot answer {method} of server {self._server} here: no client takes the question."
 
 
 def _refusal(code: int, message: str) -> Message:

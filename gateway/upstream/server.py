@@ -21,7 +21,9 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.upstream.breaker import Breaker
+from gateway.upstream.call import EndlessError
 from gateway.upstream.link import Link
+from gateway.upstream.links import Links
 from gateway.upstream.negotiation import SessionInfo
 from gateway.upstream.session import UpstreamSession
 from gateway.upstream.spec import ServerSpec
@@ -33,6 +35,19 @@ T = TypeVar("T")
 Make = Callable[[ServerSpec, "str | None", bool], UpstreamSession]
 """Builds the session for a spec and session key; the last argument says whether to probe for the modern era."""
 
+Overdue = Callable[[float, float], bool]
+"""Whether a timeout says that the server is ill: told when the request was sent and how many seconds it was given."""
+
+MOST_PROCESSES = 64
+"""How many clients may have a process of a stdio server for themselves."""
+
+MOST_SESSIONS = 1_000
+"""How many clients may have a session of their own with a server that is reached over HTTP."""
+
+_FAIR_SHARE = 0.5
+# What is sent with no time left does its work for nobody.
+_KEPT_FOR_WORK = 0.1
+
 
 class Server:
     """The sessions with the server of one spec. A changed spec is another `Server`."""
@@ -42,8 +57,10 @@ class Server:
         self._tasks = tasks
         self._breaker = breaker
         self._make = make
-        self._links: dict[str | None, Link] = {}
+        self._links = Links(spec.name, MOST_PROCESSES if spec.transport == "stdio" else MOST_SESSIONS, self._link)
         self._slots = anyio.Semaphore(spec.max_calls)
+        self._calls = 0
+        self._replied_at = -math.inf
         self._info: SessionInfo | None = None
         self._last_seen: float | None = None
         self._latency_ms: float | None = None
@@ -63,94 +80,124 @@ class Server:
     ) -> T:
         """Run `act(session, seconds left)` with a session, a call slot, and `seconds` in all.
 
-        A timeout counts against the server only where it was given its `patience`, in seconds: a hasty caller says
-        nothing about a server. What was certainly not taken by the server is sent once more.
+        A timeout counts against the server only where it had most of its `patience`, in seconds, and answered nobody
+        else meanwhile: a hasty caller or a slow tool says nothing about a server. What was certainly not taken by the
+        server is sent once more.
         Raises UpstreamBusyError where no slot comes free in time, and every UpstreamError.
         """
         deadline = anyio.current_time() + seconds
+        key = session_key if self.spec.session == "per_client" else None
+
+        def overdue(sent_at: float, given: float) -> bool:
+            return given >= patience * _FAIR_SHARE and self._replied_at < sent_at
+
         trying = self._breaker.admit()
         if math.isinf(seconds):
             # What listens for ever is no call: it must neither keep a slot from calls nor be the try they all wait for.
             if trying:
                 self._breaker.conclude()
-            return await self._try(act, session_key, deadline, patient=False)
+            return await self._try(act, key, deadline, overdue)
         try:
-            async with self._slot(deadline):
+            async with self._slot(deadline - seconds * _KEPT_FOR_WORK):
+                self._calls += 1
                 try:
-                    return await self._try(act, session_key, deadline, seconds >= patience)
-                except UnsentError:
-                    return await self._try(act, session_key, deadline, seconds >= patience)
+                    try:
+                        result = await self._try(act, key, deadline, overdue)
+                    except UnsentError:
+                        result = await self._try(act, key, deadline, overdue)
+                except UpstreamReplyError:
+                    self._replied_at = anyio.current_time()
+                    raise
+                finally:
+                    self._calls -= 1
+                self._replied_at = anyio.current_time()
+                return result
         finally:
             if trying:
                 self._breaker.conclude()
 
-    async def measure(self, session: UpstreamSession, seconds: float) -> None:
-        """Ping through `session` and keep the round trip."""
-        self._latency_ms = await session.ping(timeout=seconds)
+    async def check(self, seconds: float) -> None:
+        """Ping the server within `seconds`, connecting it where it is not, and keep the round trip.
+
+        A server that does one thing at a time answers no ping while it works, so silence counts against it only where
+        no call was under way; that of a call then tells whether it is dead. Raises UpstreamError.
+        """
+        deadline = anyio.current_time() + seconds
+
+        async def measure(session: UpstreamSession, left: float) -> None:
+            self._latency_ms = await session.ping(timeout=left)
+
+        def overdue(sent_at: float, given: float) -> bool:
+            return not self._calls and self._replied_at < sent_at
+
+        trying = self._breaker.admit()
+        try:
+            try:
+                await self._try(measure, None, deadline, overdue)
+            except UnsentError:
+                await self._try(measure, None, deadline, overdue)
+        finally:
+            if trying:
+                self._breaker.conclude()
 
     def status(self) -> ServerStatus:
         return ServerStatus(
             state=self._state(),
             last_seen=None if self._last_seen is None else datetime.fromtimestamp(self._last_seen, timezone.utc),
             latency_ms=self._latency_ms,
-            restarts=sum(max(0, link.connections - 1) for link in self._links.values()),
+            restarts=self._links.restarts,
             last_error=self._last_error,
-            stderr="".join(link.current.stderr for link in self._links.values() if link.current is not None),
+            stderr=self._links.stderr,
         )
 
     def retire(self) -> None:
         """Let calls in flight finish, then end all sessions."""
-        for link in self._links.values():
-            link.retire()
+        self._links.retire()
 
     async def close(self) -> None:
         """End all sessions now."""
-        async with anyio.create_task_group() as tasks:
-            for link in self._links.values():
-                tasks.start_soon(link.close)
+        await self._links.close()
 
     async def release(self, session_key: str) -> None:
         """End the session that belongs to `session_key` alone."""
-        link = self._links.pop(session_key, None)
-        if link is not None:
-            await link.close()
+        await self._links.release(session_key)
 
     async def _try(
         self,
         act: Callable[[UpstreamSession, float], Awaitable[T]],
-        session_key: str | None,
+        key: str | None,
         deadline: float,
-        patient: bool,
+        overdue: Overdue,
     ) -> T:
-        session = await self._session(session_key, deadline)
+        link = self._links.take(key)
         try:
-            result = await act(session, max(0.0, deadline - anyio.current_time()))
-        except UpstreamReplyError:
-            self._answered()
-            raise
-        except UnsentError:
-            raise
-        except UpstreamTimeoutError as error:
-            if patient:
-                self._failed(error)
-            raise
-        except (UpstreamUnavailableError, UpstreamProtocolError) as error:
-            # A session that has ended was counted when it ended, whatever number of calls it took along.
-            if session.usable:
-                self._failed(error)
-                session.retire()
-            self._last_error = error.message
-            raise
-        self._answered()
-        return result
+            session = await self._session(link, deadline)
+            sent_at = anyio.current_time()
+            left = max(0.0, deadline - sent_at)
+            try:
+                result = await act(session, left)
+            except UpstreamReplyError:
+                self._answered(link)
+                raise
+            except (UnsentError, EndlessError):
+                raise
+            except UpstreamTimeoutError as error:
+                if overdue(sent_at, left):
+                    self._failed(error, link)
+                raise
+            except (UpstreamUnavailableError, UpstreamProtocolError) as error:
+                # A session that has ended was counted when it ended, whatever number of calls it took along.
+                if session.usable:
+                    self._failed(error, link)
+                    session.retire()
+                self._last_error = error.message
+                raise
+            self._answered(link)
+            return result
+        finally:
+            self._links.give_back(key, link)
 
-    async def _session(self, session_key: str | None, deadline: float) -> UpstreamSession:
-        key = session_key if self.spec.session == "per_client" else None
-        link = self._links.get(key)
-        if link is None:
-            link = self._links[key] = Link(
-                self.spec.name, self._tasks, self._breaker, lambda probe: self._make(self.spec, key, probe)
-            )
+    async def _session(self, link: Link, deadline: float) -> UpstreamSession:
         if link.connected and link.current is not None:
             return link.current
         with anyio.CancelScope(deadline=deadline):
@@ -165,6 +212,11 @@ class Server:
             return session
         raise UpstreamTimeoutError(
             self.spec.name, f"Server {self.spec.name} was not connected in the time for the call; try again."
+        )
+
+    def _link(self, key: str | None, on_quiet: Callable[[], None]) -> Link:
+        return Link(
+            self.spec.name, self._tasks, self._breaker, lambda probe: self._make(self.spec, key, probe), on_quiet
         )
 
     @asynccontextmanager
@@ -185,25 +237,28 @@ class Server:
         finally:
             self._slots.release()
 
-    def _answered(self) -> None:
+    def _answered(self, link: Link) -> None:
+        link.failing = False
         self._breaker.succeed()
         self._last_seen = time.time()
         self._last_error = None
 
-    def _failed(self, error: UpstreamError) -> None:
+    def _failed(self, error: UpstreamError, link: Link) -> None:
         self._last_error = error.message
+        link.failing = True
         self._breaker.fail(error)
         if self._breaker.left_alone:
-            # Whatever ails it may be gone with a new connection or process.
-            for link in self._links.values():
-                link.renew()
+            # Whatever ails it may be gone with a new connection or process; what still answers keeps its own.
+            for each in self._links:
+                if each.failing:
+                    each.failing = False
+                    each.renew()
 
     def _state(self) -> Literal["idle", "connecting", "connected", "failing", "left_alone"]:
         if self._breaker.left_alone:
             return "left_alone"
-        links = self._links.values()
-        if any(link.connecting for link in links):
+        if any(link.connecting for link in self._links):
             return "connecting"
         if self._last_error is not None:
             return "failing"
-        return "connected" if any(link.connected for link in links) else "idle"
+        return "connected" if any(link.connected for link in self._links) else "idle"

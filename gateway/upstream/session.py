@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskStatus
-from mcp_types import HEADER_MISMATCH
+from mcp_types import HEADER_MISMATCH, INVALID_PARAMS
 
 from gateway.errors import (
     UpstreamError,
@@ -27,7 +28,7 @@ from gateway.upstream.negotiation import SessionInfo, negotiate
 from gateway.upstream.peer import Peer
 from gateway.upstream.questions import Questions
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.subscription import listen
+from gateway.upstream.subscription import LISTEN, Interest, listen
 from gateway.upstream.transports import open_wire
 from gateway.upstream.warden import Warden
 from gateway.upstream.wire import UnsentError, Wire
@@ -42,6 +43,10 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
 Heard = Callable[[str, Message], None]
 """Told `(method, params)` of a notification that belongs to no call; must return at once."""
+
+
+def _unwatched(opened: bool) -> None:
+    """A session that nobody watches comes and goes."""
 
 
 def _unheard(method: str, params: Message) -> None:
@@ -61,17 +66,24 @@ class UpstreamSession:
         capabilities: Message | None = None,
         probe: bool = True,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        idle_seconds: float = 0.0,
+        on_state: Callable[[bool], None] = _unwatched,
     ) -> None:
         """`capabilities` are offered to the server; without them, those of questions where `on_question` is given.
 
         `probe=False` goes to the handshake at once, for a server known to speak nothing else. A message from the server
-        of over `max_message_bytes` is an error, which over stdio and HTTP+SSE ends the session.
+        of over `max_message_bytes` is an error, which over stdio and HTTP+SSE ends the session. The session ends when
+        it has not been used for `idle_seconds`, and nothing is subscribed through it; 0 is never. `on_state` is told
+        True when the session was opened, and False when it has ended; it must return at once.
         """
         self.spec = spec
         self._warden = warden
         self._max_message_bytes = max_message_bytes
+        self._idle_seconds = idle_seconds
         self._on_notification = on_notification
         self._on_question = on_question
+        self._on_state = on_state
+        self._interest = Interest()
         if capabilities is None:
             capabilities = QUESTION_CAPABILITIES if on_question is not None else {}
         self._capabilities = capabilities
@@ -148,6 +160,7 @@ class UpstreamSession:
         *,
         timeout: float | None = None,
         first_timeout: float | None = None,
+        ceiling: float = math.inf,
         hooks: CallHooks = NO_HOOKS,
         capabilities: Message | None = None,
     ) -> Message:
@@ -155,27 +168,43 @@ class UpstreamSession:
 
         `params` are passed on, their `_meta` without what each hop says for itself. `timeout` is in seconds, by default
         the call timeout of the spec; it starts anew with each progress notification, which a server sends where `hooks`
-        ask for progress; `first_timeout` holds until then where less time is left. `capabilities` replace those of the
-        session for this request where the era allows it.
+        ask for progress; `first_timeout` holds until then where less time is left, and `ceiling` whatever comes.
+        `capabilities` replace those of the session for this request where the era allows it.
         Raises UpstreamReplyError, UpstreamTimeoutError, UpstreamUnavailableError, UpstreamProtocolError.
         """
         envelope = self._envelope
         if envelope is None or self._ending.is_set():
             raise UnsentError(self.spec.name, f"The connection to server {self.spec.name} has ended; try again.")
+        if params is not None and "requestState" in params and self.info.era == "handshake":
+            # It would take the answers for a new call, and do its work a second time.
+            raise UpstreamReplyError(
+                self.spec.name,
+                INVALID_PARAMS,
+                f"No call of server {self.spec.name} waits for this requestState any more; make the call anew.",
+            )
         limit = self.spec.call_timeout if timeout is None else timeout
         try:
             wrapped, headers = envelope.wrap(method, params, capabilities)
             try:
-                return await self._peer.request(
-                    method, wrapped, headers, timeout=limit, first_timeout=first_timeout, hooks=hooks
-                )
+                with self._interest.during(method, params):
+                    return await self._peer.request(
+                        method,
+                        wrapped,
+                        headers,
+                        timeout=limit,
+                        first_timeout=first_timeout,
+                        ceiling=ceiling,
+                        hooks=hooks,
+                        # A stream that is listened to is no call that anything else said meanwhile could belong to.
+                        background=method == LISTEN,
+                    )
             except UpstreamReplyError as error:
                 if error.code != HEADER_MISMATCH or method != "tools/call":
                     raise
             # The headers that repeat arguments follow the listed schema: list again, and send once more.
             await self.list_all("tools/list", "tools", timeout=limit)
             wrapped, headers = envelope.wrap(method, params, capabilities)
-            return await self._peer.request(method, wrapped, headers, timeout=limit, hooks=hooks)
+            return await self._peer.request(method, wrapped, headers, timeout=limit, ceiling=ceiling, hooks=hooks)
         finally:
             self._last_used = anyio.current_time()
             if self._retired:
@@ -217,10 +246,15 @@ class UpstreamSession:
                 if failure is None and self._envelope is not None:
                     tasks.start_soon(listen, self._peer, self.info, self._envelope)
                     self.connected = True
+                    # However long it took to connect: whoever waits for that has yet to use it.
+                    self._last_used = anyio.current_time()
+                    self._on_state(True)
                     task_status.started()
                     await self._until_ending()
             finally:
                 self._ending.set()
+                if self.connected:
+                    self._on_state(False)
                 self._peer.closed(
                     UpstreamUnavailableError(
                         self.spec.name, f"The connection to server {self.spec.name} was closed; try again."
@@ -257,12 +291,13 @@ class UpstreamSession:
         return None
 
     async def _until_ending(self) -> None:
-        idle = self.spec.idle_stop_seconds if self.spec.transport == "stdio" else 0
+        idle = self._idle_seconds
         while idle and not self._ending.is_set():
             left = self._last_used + idle - anyio.current_time()
-            if left <= 0 and self._peer.calls_in_flight == 0:
+            if left <= 0 and self._peer.calls_in_flight == 0 and not self._interest:
                 return
-            with anyio.move_on_after(max(left, 0.1)):
+            # Whatever keeps it from being unused is a use when it ends.
+            with anyio.move_on_after(left if left > 0 else idle):
                 await self._ending.wait()
         await self._ending.wait()
 

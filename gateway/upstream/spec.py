@@ -25,7 +25,8 @@ class ServerSpec:
     Timeouts are in seconds; `idle_stop_seconds=0` never stops the child process.
     `prefix` begins the exposed names of the server's tools and prompts, without it the slug does.
     `policy` says what may be started and connected to at all.
-    `session="per_client"` gives each downstream session an upstream session of its own.
+    `session="per_client"` gives each downstream session an upstream session of its own, which `idle_stop_seconds` ends
+    on any transport.
     Two specs that are equal describe the same connection; a pool reopens a server whose spec has changed.
     """
 

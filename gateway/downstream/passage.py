@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR
 
 from gateway.downstream.exchange import Exchange
 from gateway.downstream.held import HeldCall, HeldCalls
+from gateway.downstream.limit import bounded_error
 from gateway.downstream.questions import CAPABILITY_OF, Questions, cannot_be_asked
 from gateway.errors import UpstreamReplyError
 from gateway.upstream.pool import UpstreamPool
@@ -17,6 +19,9 @@ from gateway.upstream.spec import ServerSpec
 
 _MAXIMUM_ROUNDS = 32
 _MINE = ("inputResponses", "requestState")
+
+Within: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[None]]
+"""What a call is made inside of: entered where it begins, left where it ends."""
 
 
 class Passage:
@@ -27,39 +32,56 @@ class Passage:
         self._questions = questions
         self._held = held
 
-    async def send(self, exchange: Exchange, spec: ServerSpec, method: str, params: Mapping[str, Any]) -> Any:
-        """The upstream's result, untouched.
+    async def send(
+        self,
+        exchange: Exchange,
+        spec: ServerSpec,
+        method: str,
+        params: Mapping[str, Any],
+        within: Within = contextlib.nullcontext,
+    ) -> Any:
+        """The upstream's result, untouched. The call is made inside of `within()`, which a call that is held while its
+        client answers a question does not leave before it has ended.
 
         Raises MCPError for a JSON-RPC error of the upstream, with its own code, message and data; UpstreamError for
         what keeps the upstream from answering.
         """
         try:
             if exchange.era == "modern":
-                return await self._for_modern(exchange, spec, method, params)
-            result = await self._request(exchange, spec, method, params)
-            for _ in range(_MAXIMUM_ROUNDS):
-                if result.get("resultType") != "input_required":
-                    return result
-                if exchange.ask is None:
-                    raise cannot_be_asked("anything in a single request; call in a session")
-                params = {key: value for key, value in params.items() if key not in _MINE}
-                params |= await self._questions.bridge(exchange, result)
-                result = await self._request(exchange, spec, method, params)
-            raise MCPError(
-                code=INTERNAL_ERROR, message=f"Server {spec.name} asked {_MAXIMUM_ROUNDS} times and is not done."
-            )
+                return await self._for_modern(exchange, spec, method, params, within)
+            async with within():
+                return await self._bridged(exchange, spec, method, params)
         except UpstreamReplyError as error:
-            raise MCPError(code=error.code, message=error.message, data=error.data) from None
+            raise bounded_error(error.code, error.message, error.data) from None
 
-    async def _for_modern(self, exchange: Exchange, spec: ServerSpec, method: str, params: Mapping[str, Any]) -> Any:
+    async def _bridged(self, exchange: Exchange, spec: ServerSpec, method: str, params: Mapping[str, Any]) -> Any:
+        """What a modern server asks in its result is put to a client that is asked in the middle of its call."""
+        result = await self._request(exchange, spec, method, params)
+        for _ in range(_MAXIMUM_ROUNDS):
+            if result.get("resultType") != "input_required":
+                return result
+            if exchange.ask is None:
+                raise cannot_be_asked("anything in a single request; call in a session")
+            params = {key: value for key, value in params.items() if key not in _MINE}
+            params |= await self._questions.bridge(exchange, result)
+            result = await self._request(exchange, spec, method, params)
+        raise MCPError(
+            code=INTERNAL_ERROR, message=f"Server {spec.name} asked {_MAXIMUM_ROUNDS} times and is not done."
+        )
+
+    async def _for_modern(
+        self, exchange: Exchange, spec: ServerSpec, method: str, params: Mapping[str, Any], within: Within
+    ) -> Any:
         askable = any(name in exchange.capabilities for name in CAPABILITY_OF.values())
         if not askable and not self._held.concerns(exchange):
-            return await self._request(exchange, spec, method, params)
+            async with within():
+                return await self._request(exchange, spec, method, params)
 
         async def start(held: HeldCall) -> dict[str, Any]:
-            return await self._request(exchange, spec, method, params, held)
+            async with within():
+                return await self._request(exchange, spec, method, params, held)
 
-        return await self._held.run(exchange, f"{spec.id}:{method}:{params.get('name') or params.get('uri')}", start)
+        return await self._held.run(exchange, spec, f"{method}:{params.get('name') or params.get('uri')}", start)
 
     async def _request(
         self,
@@ -70,12 +92,12 @@ class Passage:
         held: HeldCall | None = None,
     ) -> dict[str, Any]:
         async def progress(done: float, total: float | None, message: str | None) -> None:
-            waiting = held.exchange if held is not None else exchange
+            waiting = held.listener if held is not None else exchange
             if waiting is not None and waiting.on_progress is not None:
                 await waiting.on_progress(done, total, message)
 
         async def notified(said: str, about: dict[str, Any]) -> None:
-            waiting = held.exchange if held is not None else exchange
+            waiting = held.listener if held is not None else exchange
             if waiting is not None and waiting.on_notification is not None:
                 await waiting.on_notification(said, about)
 

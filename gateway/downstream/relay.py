@@ -77,8 +77,9 @@ class Relay:
             use.reaches(tool.id, tool.server_id)
             params = {**exchange.params, "name": tool.name, "arguments": arguments}
             try:
-                async with self._limiter.call(exchange.caller):
-                    result = await self._passage.send(exchange, spec, "tools/call", params)
+                result = await self._passage.send(
+                    exchange, spec, "tools/call", params, lambda: self._limiter.call(exchange.caller)
+                )
             except LimitError as error:
                 use.ended("limited", error.message)
                 raise MCPError(

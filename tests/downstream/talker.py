@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+import time
 from typing import Any
 
 ERA, LABEL, NOTES = sys.argv[1:4]
@@ -66,7 +67,20 @@ def tool(name: str, **more: Any) -> Message:
 
 
 def tools() -> list[Message]:
-    names = ("echo", "everything", "progress", "log", "hang", "die", "big", "refuse", "ask", "twice", "change")
+    names = (
+        "echo",
+        "everything",
+        "progress",
+        "log",
+        "hang",
+        "die",
+        "big",
+        "refuse",
+        "ask",
+        "twice",
+        "together",
+        "change",
+    )
     listed = [tool(name) for name in names]
     listed.append(
         tool(
@@ -108,6 +122,16 @@ def call(request_id: Any, params: Message) -> Message | None:
         return None
     if name in ("ask", "twice"):
         return asking(params, arguments, 2 if name == "twice" else 1)
+    if name == "together":
+        said: list[Message] = []
+        asking_two = [threading.Thread(target=lambda: said.append(ask(METHOD, FORM))) for _ in range(2)]
+        for thread in asking_two:
+            thread.start()
+            # The second question comes when the client is busy with the first.
+            time.sleep(0.1)
+        for thread in asking_two:
+            thread.join()
+        return text(said)
     if name == "change":
         extra = not extra
         changed("notifications/tools/list_changed")
@@ -117,7 +141,7 @@ def call(request_id: Any, params: Message) -> Message | None:
 
 
 def asking(params: Message, arguments: Message, rounds: int) -> Message:
-    method, about = arguments.get("method", "elicitation/create"), arguments.get("params") or FORM
+    method, about = arguments.get("method", METHOD), arguments.get("params") or FORM
     if ERA == "handshake":
         return text([ask(method, about) for _ in range(rounds)])
     state = params.get("requestState")
@@ -132,6 +156,7 @@ def asking(params: Message, arguments: Message, rounds: int) -> Message:
     return {"resultType": "input_required", "inputRequests": asked, "requestState": f"state-{done}"}
 
 
+METHOD = "elicitation/create"
 FORM = {
     "message": "Which colour?",
     "requestedSchema": {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]},

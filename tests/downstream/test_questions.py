@@ -195,3 +195,40 @@ async def test_clients_with_sessions_of_their_own_are_asked_what_concerns_them(
             for colour in ("red", "green", "blue"):
                 tasks.start_soon(call, colour)
     assert all(colour in text for colour, text in told.items())
+
+
+async def test_where_nobody_knows_whose_call_asks_the_refusal_says_what_to_do(
+    gateway: RunningGateway, add_talker: AddTalker, connect: Connect
+) -> None:
+    talker = await add_talker("My Talker", era="handshake")
+    async with (
+        connect(HANDSHAKE, elicitation_callback=choose) as client,
+        connect(HANDSHAKE, elicitation_callback=choose) as other,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(other.call_tool, "my_talker__hang", {})
+        await talker.noted("hanging ")
+        with anyio.fail_after(10):
+            said = text_of(await client.call_tool("my_talker__ask", {}))
+        assert "Server My Talker asked elicitation/create while calls of more than one client" in said
+        assert "modelgate servers set 'My Talker' --session per_client" in said
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_a_server_asks_about_a_call_that_was_given_up_is_not_put_to_the_next_caller(
+    gateway: RunningGateway, add_talker: AddTalker, connect: Connect
+) -> None:
+    talker = await add_talker(era="handshake")
+    async with (
+        connect(HANDSHAKE, elicitation_callback=choose) as client,
+        connect(HANDSHAKE, elicitation_callback=choose) as other,
+    ):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.call_tool, "talker__hang", {})
+            await talker.noted("hanging ")
+            tasks.cancel_scope.cancel()
+        await talker.noted("cancelled ")
+        with anyio.fail_after(10):
+            assert "--session per_client" in text_of(await other.call_tool("talker__ask", {}))
+            # Whoever gave it up is asked either way.
+            assert "blue" in text_of(await client.call_tool("talker__ask", {}))

@@ -45,7 +45,7 @@ class Watch:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _on_news(self, spec: ServerSpec, method: str, params: Message) -> None:
+    def _on_news(self, spec: ServerSpec, _: str | None, method: str, params: Message) -> None:
         if method != "notifications/tools/list_changed" or not self._open:
             return
         changed = self._changed.setdefault(spec.id, asyncio.Event())

@@ -6,28 +6,21 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from mcp.server.context import ServerRequestContext
-from mcp.server.session import ServerSession
-from mcp.server.subscriptions import (
-    InMemorySubscriptionBus,
-    ListenHandler,
-    PromptsListChanged,
-    ResourcesListChanged,
-    ServerEvent,
-    ToolsListChanged,
-)
-from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResult
+from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, ToolsListChanged
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR
 
 from gateway.access.caller import Caller
 from gateway.database.notices import Notices
-from gateway.downstream.offerings import Kind, Offerings
-from gateway.downstream.sessions import Sessions
+from gateway.downstream.listeners import Event, Listener, View
+from gateway.downstream.offerings import Offerings
+from gateway.downstream.outline import Kind, Outline, differs, unasked
 from gateway.downstream.tool_list import ToolList
-from gateway.errors import DatabaseError
+from gateway.errors import DatabaseError, ModelGateError
 from gateway.upstream.message import Message
 from gateway.upstream.news import UpstreamNews
 from gateway.upstream.spec import ServerSpec
@@ -36,52 +29,38 @@ logger = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
+_MAXIMUM_PER_KEY = 1_000
 
 Roles: TypeAlias = "tuple[int, tuple[int, ...]]"
 """Tenant and roles: what two callers with the same see is the same."""
 
-_EVENTS: dict[str, tuple[tuple[Kind, ...], ServerEvent, Callable[[ServerSession], Awaitable[None]]]] = {
-    "notifications/prompts/list_changed": (
-        ("prompts",),
-        PromptsListChanged(),
-        lambda session: session.send_prompt_list_changed(),
-    ),
-    "notifications/resources/list_changed": (
-        ("resources", "resourceTemplates"),
-        ResourcesListChanged(),
-        lambda session: session.send_resource_list_changed(),
-    ),
+_RESOURCES: tuple[Kind, ...] = ("resources", "resourceTemplates")
+_KINDS: dict[str, tuple[Kind, ...]] = {
+    "notifications/prompts/list_changed": ("prompts",),
+    "notifications/resources/list_changed": _RESOURCES,
 }
-
-
-@dataclass(slots=True, eq=False)
-class _Audience:
-    """Who hears of changes of one list: modern clients through `listen`; `digest` is that of the list they know."""
-
-    listen: ListenHandler
-    bus: InMemorySubscriptionBus
-    streams: int = 0
-    digest: bytes | None = None
 
 
 @dataclass(slots=True)
 class Audiences:
-    """Compares tool lists after each change of a catalogue, for those roles that somebody listens with."""
+    """Compares what listeners know of their lists with what is known now, whenever something may be different."""
 
     tool_list: ToolList
     offerings: Offerings
-    sessions: Sessions
     notices: Notices
     news: UpstreamNews
-    _audiences: dict[Roles, _Audience] = field(default_factory=dict)
+    _listeners: set[Listener] = field(default_factory=set)
+    _views: dict[Roles, View] = field(default_factory=dict)
     _changed: set[int | None] = field(default_factory=set)
     _stir: asyncio.Event = field(default_factory=asyncio.Event)
-    _pending: set[tuple[int, str]] = field(default_factory=set)
+    _refreshing: set[tuple[int, tuple[Kind, ...]]] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.notices.subscribe(self._on_notice)
+        self.offerings.subscribe(self.look)
         self.news.subscribe(self._on_news)
+        self.news.subscribe_sessions(self._on_session)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -90,102 +69,155 @@ class Audiences:
         try:
             yield
         finally:
-            for audience in self._audiences.values():
-                audience.listen.close()
+            for listener in self._listeners:
+                listener.close()
             tasks = list(self._tasks)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def joined(self, caller: Caller) -> None:
-        """A client of `caller` begins to listen: from now on it is told of changes of its list."""
-        audience = self._audience(caller)
-        if audience.digest is None:
-            with contextlib.suppress(DatabaseError):
-                audience.digest = (await self.tool_list.pages(caller.tenant_id, caller.role_ids)).digest
+    def check_room(self, caller: Caller) -> None:
+        """Raises MCPError where the key of `caller` has as many listeners as it may have."""
+        if sum(listener.caller().identity == caller.identity for listener in self._listeners) >= _MAXIMUM_PER_KEY:
+            raise MCPError(
+                code=INTERNAL_ERROR,
+                message=f"{_MAXIMUM_PER_KEY:,} streams are open with this key, as many as it may have; end some first.",
+            )
 
-    async def listen(
-        self, caller: Caller, context: ServerRequestContext[Any, Any], params: SubscriptionsListenRequestParams
-    ) -> SubscriptionsListenResult:
-        """Serve one subscriptions/listen stream."""
-        audience = self._audience(caller)
-        audience.streams += 1
+    async def join(self, listener: Listener) -> None:
+        """From now on the listener is told of changes of its lists."""
+        self._listeners.add(listener)
         try:
-            await self.joined(caller)
-            return await audience.listen(context, params)
-        finally:
-            audience.streams -= 1
+            listener.view = await self._view(_roles(listener))
+        except DatabaseError:
+            # It is told too much sooner than too little.
+            listener.view = View(b"", {}, {})
 
-    async def publish(self, caller: Caller, event: ServerEvent) -> None:
-        """Tell the modern clients with the roles of `caller`."""
-        await self._audience(caller).bus.publish(event)
+    def leave(self, listener: Listener) -> None:
+        """The listener is gone."""
+        self._listeners.discard(listener)
 
-    def _audience(self, caller: Caller) -> _Audience:
-        roles = (caller.tenant_id, caller.role_ids)
-        if roles not in self._audiences:
-            bus = InMemorySubscriptionBus()
-            self._audiences[roles] = _Audience(ListenHandler(bus), bus)
-        return self._audiences[roles]
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _on_notice(self, payload: str) -> None:
-        told = json.loads(payload) if payload else {}
-        if not payload or "catalogue" in told:
-            self._changed.add(told.get("tenant"))
-            self._stir.set()
+    def look(self, tenant_id: int | None) -> None:
+        """Something may be different in a tenant, None for all."""
+        self._changed.add(tenant_id)
+        self._stir.set()
 
     async def _follow(self) -> None:
         while True:
             await self._stir.wait()
+            # What is said many times in a moment is told once.
             await asyncio.sleep(_QUIET_SECONDS)
             self._stir.clear()
             changed, self._changed = self._changed, set()
-            listening = {(live.caller.tenant_id, live.caller.role_ids) for live in self.sessions.all()}
-            for roles, audience in list(self._audiences.items()):
-                if roles not in listening and not audience.streams:
-                    del self._audiences[roles]
-                elif roles[0] in changed or None in changed:
-                    await self._compare(roles, audience)
+            try:
+                await self._compare_all(changed)
+            except DatabaseError as error:
+                logger.info("Whether lists have changed is looked at later: %s", error)
+                for tenant_id in changed:
+                    self._look_later(tenant_id, _RETRY_SECONDS)
+            except Exception:
+                logger.exception("Whether lists have changed could not be found out")
 
-    async def _compare(self, roles: Roles, audience: _Audience) -> None:
-        try:
-            digest = (await self.tool_list.pages(*roles)).digest
-        except DatabaseError as error:
-            logger.info("Whether a tool list has changed is looked at later: %s", error)
-            self._changed.add(roles[0])
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._stir.set)
-            return
-        if digest == audience.digest:
-            return
-        audience.digest = digest
-        await self._tell(roles, ToolsListChanged(), lambda session: session.send_tool_list_changed())
+    async def _compare_all(self, changed: set[int | None]) -> None:
+        views: dict[Roles, View] = {}
+        unknown: set[tuple[int, int, Kind]] = set()
+        for listener in list(self._listeners):
+            roles = _roles(listener)
+            if listener.view is None:
+                self._look_later(roles[0], _QUIET_SECONDS)
+            elif roles[0] in changed or None in changed:
+                if roles not in views:
+                    views[roles] = await self._view(roles)
+                news = self._compare(listener, listener.view, views[roles])
+                unknown |= {(roles[0], server_id, kind) for server_id, kind in news}
+        for tenant_id, server_id, kind in unknown:
+            self._spawn(self._ask(tenant_id, server_id, kind))
+        for gone in self._views.keys() - {_roles(listener) for listener in self._listeners}:
+            del self._views[gone]
 
-    async def _tell(self, roles: Roles, event: ServerEvent, say: Callable[[ServerSession], Awaitable[None]]) -> None:
-        for live in self.sessions.all():
-            if (live.caller.tenant_id, live.caller.role_ids) == roles:
-                self._spawn(live.tell(say))
-        if roles in self._audiences:
-            await self._audiences[roles].bus.publish(event)
+    def _look_later(self, tenant_id: int | None, seconds: float) -> None:
+        self._changed.add(tenant_id)
+        asyncio.get_running_loop().call_later(seconds, self._stir.set)
 
-    def _on_news(self, spec: ServerSpec, method: str, params: Message) -> None:
-        if method in _EVENTS:
-            self.offerings.forget(spec.id, _EVENTS[method][0])
-            if (spec.id, method) not in self._pending:
-                self._pending.add((spec.id, method))
-                self._spawn(self._tell_users(spec, method))
+    async def _view(self, roles: Roles) -> View:
+        digest = (await self.tool_list.pages(*roles)).digest
+        servers = await self.offerings.servers(*roles)
+        view = View(digest, self.offerings.outline(servers, "prompts"), self.offerings.outline(servers, *_RESOURCES))
+        # Listeners with the same roles share one for as long as it reads the same.
+        kept = self._views.get(roles)
+        if kept != view:
+            kept = self._views[roles] = view
+        return kept
 
-    async def _tell_users(self, spec: ServerSpec, method: str) -> None:
-        # What a server says many times in a moment is told once.
+    def _compare(self, listener: Listener, before: View, now: View) -> set[tuple[int, Kind]]:
+        """Tell of what is different. Returns the lists that are news only if there is anything in them."""
+        if before is now:
+            return set()
+        listener.view = now
+        prompts, resources = unasked(before.prompts, now.prompts), unasked(before.resources, now.resources)
+        if prompts or resources:
+            listener.view = replace(
+                now, prompts=_without(now.prompts, prompts), resources=_without(now.resources, resources)
+            )
+        events: list[Event] = []
+        if before.tools != now.tools:
+            events.append(ToolsListChanged())
+        if differs(before.prompts, now.prompts):
+            events.append(PromptsListChanged())
+        if differs(before.resources, now.resources):
+            events.append(ResourcesListChanged())
+        if events:
+            self._spawn(_tell(listener, events))
+        return prompts | resources
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, tenant_id: int, server_id: int, kind: Kind) -> None:
+        with contextlib.suppress(ModelGateError):
+            await self.offerings.of(tenant_id, server_id, kind)
+
+    def _on_notice(self, payload: str) -> None:
+        told = json.loads(payload) if payload else {}
+        if not payload or "catalogue" in told:
+            self.look(told.get("tenant"))
+
+    def _on_news(self, spec: ServerSpec, _: str | None, method: str, params: Message) -> None:
+        kinds = _KINDS.get(method)
+        if kinds is not None:
+            self.offerings.changed(spec, kinds)
+            self._refresh(spec, kinds)
+
+    def _on_session(self, spec: ServerSpec, session_key: str | None, _: object, opened: bool) -> None:
+        if opened and session_key is None:
+            self.offerings.reopened(spec)
+            for kinds in _KINDS.values():
+                self._refresh(spec, kinds)
+
+    def _refresh(self, spec: ServerSpec, kinds: tuple[Kind, ...]) -> None:
+        if self._listeners and (spec.id, kinds) not in self._refreshing:
+            self._refreshing.add((spec.id, kinds))
+            self._spawn(self._ask_again(spec, kinds))
+
+    async def _ask_again(self, spec: ServerSpec, kinds: tuple[Kind, ...]) -> None:
         await asyncio.sleep(_QUIET_SECONDS)
-        self._pending.discard((spec.id, method))
-        _, event, say = _EVENTS[method]
-        for roles in list(self._audiences):
-            if roles[0] != spec.tenant_id:
-                continue
-            with contextlib.suppress(DatabaseError):
-                if any(server.id == spec.id for server in await self.offerings.servers(*roles)):
-                    await self._tell(roles, event, say)
+        self._refreshing.discard((spec.id, kinds))
+        with contextlib.suppress(ModelGateError):
+            await self.offerings.refresh(spec, kinds)
+        self.look(spec.tenant_id)
+
+
+def _without(outline: Outline, keys: set[tuple[int, Kind]]) -> Outline:
+    return {key: known for key, known in outline.items() if key not in keys}
+
+
+def _roles(listener: Listener) -> Roles:
+    caller = listener.caller()
+    return caller.tenant_id, caller.role_ids
+
+
+async def _tell(listener: Listener, events: list[Event]) -> None:
+    for event in events:
+        await listener.tell(event)

@@ -9,23 +9,32 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from gateway.catalog.server import Servers
-from gateway.downstream.exchange import Exchange
+from gateway.downstream.exchange import Exchange, Result
+from gateway.downstream.limit import ResultLimit
 from gateway.downstream.passage import Passage
 from gateway.downstream.prompts import Prompts
 from gateway.downstream.resources import Resources
+
+_MAXIMUM_VALUES = 100
 
 
 class Completion:
     """Passes completion/complete on, with the reference as the upstream knows it."""
 
-    def __init__(self, prompts: Prompts, resources: Resources, servers: Servers, passage: Passage) -> None:
+    def __init__(
+        self, prompts: Prompts, resources: Resources, servers: Servers, passage: Passage, limit: ResultLimit
+    ) -> None:
         self._prompts = prompts
         self._resources = resources
         self._servers = servers
         self._passage = passage
+        self._limit = limit
 
-    async def complete(self, exchange: Exchange) -> dict[str, Any]:
-        """The upstream's completions. Raises MCPError for a reference to nothing that this caller can see."""
+    async def complete(self, exchange: Exchange) -> Result:
+        """The upstream's completions, the first 100 of them, which is what the protocol allows.
+
+        Raises MCPError for a reference to nothing that this caller can see, and for a result that is too large.
+        """
         reference = exchange.params.get("ref")
         kind = reference.get("type") if isinstance(reference, Mapping) else None
         if not isinstance(reference, Mapping) or kind not in ("ref/prompt", "ref/resource"):
@@ -41,4 +50,13 @@ class Completion:
         result: dict[str, Any] = await self._passage.send(
             exchange, spec, "completion/complete", {**exchange.params, "ref": reference}
         )
+        return self._limit.check(_cut(result))
+
+
+def _cut(result: dict[str, Any]) -> dict[str, Any]:
+    completion = result.get("completion")
+    values = completion.get("values") if isinstance(completion, Mapping) else None
+    if not isinstance(completion, Mapping) or not isinstance(values, list) or len(values) <= _MAXIMUM_VALUES:
         return result
+    cut = {"total": len(values), **completion, "values": values[:_MAXIMUM_VALUES], "hasMore": True}
+    return {**result, "completion": cut}

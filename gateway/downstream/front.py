@@ -67,11 +67,11 @@ class McpFront:
         prompts = Prompts(self._offerings, servers, passage, limit)
         resources = Resources(self._offerings, servers, apps, passage, limit)
         relay = Relay(database, notices, servers, passage, limit, trace, gate.limiter)
-        completion = Completion(prompts, resources, servers, passage)
+        completion = Completion(prompts, resources, servers, passage, limit)
         methods = Methods(tools, tool_list, relay, prompts, resources, completion)
-        sessions = Sessions(pool.release)
-        self._audiences = Audiences(tool_list, self._offerings, sessions, notices, news)
-        self._subscriptions = Subscriptions(resources, servers, pool, news)
+        sessions = Sessions(pool.release, settings.server.max_sessions_per_caller)
+        self._audiences = Audiences(tool_list, self._offerings, notices, news)
+        self._subscriptions = Subscriptions(resources, servers, pool, news, notices)
         authentication = Authentication(gate, Refusals(recorder), has_provider=bool(settings.oauth.issuer))
         server = McpServer(methods, sessions, self._audiences, self._subscriptions)
         self.endpoint = McpEndpoint(
@@ -79,7 +79,7 @@ class McpFront:
             server,
             OneShot(methods),
             ModernEra(methods, relay, server.server_info_stamp),
-            OpenStreams(authentication, notices),
+            OpenStreams(authentication, notices, server.roles_changed),
             settings.server,
         )
 

@@ -15,18 +15,23 @@ from mcp.server.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.types import Scope
 
 from gateway import __version__
 from gateway.access.caller import Caller
 from gateway.downstream.audience import Audiences
 from gateway.downstream.channel import exchange_of
+from gateway.downstream.exchange import Exchange
 from gateway.downstream.gateway_tools import INSTRUCTIONS
+from gateway.downstream.listeners import ListenStream, session_listener
 from gateway.downstream.log_level import LEVELS
 from gateway.downstream.methods import Methods
 from gateway.downstream.serialized import Serialized
 from gateway.downstream.sessions import LiveSession, Sessions
 from gateway.downstream.subscriptions import Subscriptions
+from gateway.downstream.topics import Subscriber
 from gateway.errors import ModelGateError
 
 
@@ -80,11 +85,16 @@ class McpServer(Server[dict[str, Any]]):
         live = self._sessions.get(request.headers.get("mcp-session-id"))
         if ctx.request_id is None:
             result = await call_next(ctx)
-            if ctx.method == "notifications/initialized" and live is None:
+            if ctx.method == "notifications/initialized":
                 await self._opened(ctx, request, caller)
             return result
+        if ctx.method == "initialize" and live is None:
+            self._sessions.begin(ctx, caller)
+        if live is None:
+            # Some clients ask before they say that they are ready; what they leave behind ends with their session, too.
+            live = await self._opened(ctx, request, caller)
         if live is not None:
-            live.caller = caller
+            self._belongs(live, caller)
             own = await self._for_session(ctx, live)
             if own is not None:
                 return own
@@ -97,13 +107,33 @@ class McpServer(Server[dict[str, Any]]):
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
         return answer.value if isinstance(answer, Serialized) else answer
 
-    async def _opened(self, ctx: ServerRequestContext[Any, Any], request: Request, caller: Caller) -> None:
+    async def _opened(
+        self, ctx: ServerRequestContext[Any, Any], request: Request, caller: Caller
+    ) -> LiveSession | None:
         session_id = request.headers.get("mcp-session-id")
-        if session_id is None:
-            return
+        if session_id is None or self._sessions.get(session_id) is not None:
+            return self._sessions.get(session_id)
         live = self._sessions.opened(ctx, session_id, caller)
-        live.closing.append(lambda: self._subscriptions.remove_all(caller, session_id))
-        await self._audiences.joined(caller)
+        listener = session_listener(live)
+        live.closing.append(lambda: self._subscriptions.remove_all(session_id))
+        live.closing.append(lambda: self._audiences.leave(listener))
+        await self._audiences.join(listener)
+        return live
+
+    def roles_changed(self, scope: Scope) -> None:
+        """The caller of an open request has other roles than before."""
+        caller: Caller = scope["state"]["caller"]
+        live = self._sessions.get(Headers(scope=scope).get("mcp-session-id"))
+        if live is not None and live.caller.identity == caller.identity:
+            live.caller = caller
+        self._audiences.look(caller.tenant_id)
+        self._subscriptions.look()
+
+    def _belongs(self, live: LiveSession, caller: Caller) -> None:
+        before, live.caller = live.caller, caller
+        if before.role_ids != caller.role_ids:
+            self._audiences.look(caller.tenant_id)
+            self._subscriptions.look()
 
     async def _for_session(self, ctx: ServerRequestContext[Any, Any], live: LiveSession) -> dict[str, Any] | None:
         """The result of a method that only sessions have, None for all others."""
@@ -115,15 +145,19 @@ class McpServer(Server[dict[str, Any]]):
             return {}
         try:
             if ctx.method == "resources/subscribe":
-                await self._subscriptions.add(
-                    live.caller,
+                key = exchange_of(ctx, live.caller, live).upstream_key
+                subscriber = Subscriber(
                     live.id,
-                    params.get("uri"),
-                    lambda uri: live.tell(lambda session: session.send_resource_updated(uri)),
+                    lambda: live.caller,
+                    key,
+                    lambda _, uri: live.tell(lambda session: session.send_resource_updated(uri)),
                 )
+                await self._subscriptions.add(subscriber, params.get("uri"))
+                if self._sessions.get(live.id) is not live:
+                    self._subscriptions.remove_all(live.id)
                 return {}
             if ctx.method == "resources/unsubscribe":
-                self._subscriptions.remove(live.caller, live.id, params.get("uri"))
+                self._subscriptions.remove(live.id, params.get("uri"))
                 return {}
         except ModelGateError as error:
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
@@ -133,22 +167,34 @@ class McpServer(Server[dict[str, Any]]):
         self, ctx: ServerRequestContext[Any, Any], params: mcp_types.SubscriptionsListenRequestParams
     ) -> mcp_types.SubscriptionsListenResult:
         assert ctx.request is not None
-        caller: Caller = ctx.request.scope["state"]["caller"]
-        client = f"listen-{uuid.uuid4()}"
+        scope = ctx.request.scope
+        caller: Caller = scope["state"]["caller"]
+        self._audiences.check_room(caller)
+        stream = ListenStream()
+        listener = stream.listener(lambda: scope["state"]["caller"])
+        subscriber = Subscriber(
+            f"listen-{uuid.uuid4()}",
+            listener.caller,
+            Exchange(caller, ctx.method, ctx.params or {}, era="modern").upstream_key,
+            # The SDK passes on nothing but the very addresses that were asked for.
+            lambda shown, _: stream.publish(ResourceUpdated(uri=shown)),
+        )
         uris = params.notifications.resource_subscriptions or []
         # Subscribed while the stream is there already: an update may come at once.
-        subscribing = asyncio.create_task(self._subscribe(caller, client, uris))
+        subscribing = asyncio.create_task(self._subscribe(subscriber, uris))
         try:
-            return await self._audiences.listen(caller, ctx, params)
+            await self._audiences.join(listener)
+            return await stream.serve(ctx, params)
         finally:
+            self._audiences.leave(listener)
             subscribing.cancel()
-            self._subscriptions.remove_all(caller, client)
+            self._subscriptions.remove_all(subscriber.id)
 
-    async def _subscribe(self, caller: Caller, client: str, uris: Sequence[str]) -> None:
-        for uri in uris:
+    async def _subscribe(self, subscriber: Subscriber, uris: Sequence[str]) -> None:
+        async def add(uri: str) -> None:
             # As with any address that never changes, nothing is heard of one that is not there.
             with contextlib.suppress(ModelGateError, MCPError):
-                await self._subscriptions.add(caller, client, uri, lambda uri: self._updated(caller, uri))
+                await self._subscriptions.add(subscriber, uri, patient=True)
 
-    async def _updated(self, caller: Caller, uri: str) -> None:
-        await self._audiences.publish(caller, ResourceUpdated(uri=uri))
+        # At once, so that the server is asked once.
+        await asyncio.gather(*(add(uri) for uri in uris))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
@@ -13,6 +10,7 @@ from gateway.catalog.naming import exposed_name
 from gateway.catalog.server import Servers
 from gateway.downstream.exchange import Exchange, Result
 from gateway.downstream.limit import ResultLimit
+from gateway.downstream.merged import Entry, Listed, MergedLists
 from gateway.downstream.offerings import Offerings
 from gateway.downstream.passage import Passage
 
@@ -23,15 +21,14 @@ class Prompts:
     """Lists and gets prompts. Their names are made as those of tools are: `{slug}__{prompt}`."""
 
     def __init__(self, offerings: Offerings, servers: Servers, passage: Passage, limit: ResultLimit) -> None:
-        self._offerings = offerings
+        self._lists = MergedLists(offerings, "prompts", "name", _named)
         self._servers = servers
         self._passage = passage
         self._limit = limit
 
-    async def list_prompts(self, exchange: Exchange) -> dict[str, Any]:
-        """prompts/list, in one page."""
-        named = await self._named(exchange.caller)
-        return {"prompts": [{**prompt, "name": name} for name, (_, prompt) in sorted(named.items())]}
+    async def list_prompts(self, exchange: Exchange) -> Result:
+        """prompts/list. Raises MCPError for a cursor that is none of the list."""
+        return (await self._lists.get(exchange.caller)).pages.page(exchange.params.get("cursor"))
 
     async def get(self, exchange: Exchange) -> Result:
         """prompts/get. Raises MCPError for a prompt that is not there, or not for this caller."""
@@ -42,19 +39,19 @@ class Prompts:
 
     async def resolve(self, caller: Caller, name: object) -> tuple[int, str]:
         """Server and upstream's own name of a prompt. Raises MCPError."""
-        found = (await self._named(caller)).get(name) if isinstance(name, str) else None
-        if found is None:
+        origins = (await self._lists.get(caller)).origins
+        if not isinstance(name, str) or name not in origins:
             raise MCPError(
                 code=INVALID_PARAMS,
                 message=f"There is no prompt {str(name)[:_SHOWN_CHARACTERS]!r}; prompts/list shows those there are.",
             )
-        server_id, prompt = found
-        return server_id, prompt["name"]
+        return origins[name]
 
-    async def _named(self, caller: Caller) -> dict[str, tuple[int, Mapping[str, Any]]]:
-        named: dict[str, tuple[int, Mapping[str, Any]]] = {}
-        for server, prompts in await self._offerings.all(caller, "prompts"):
-            for prompt in prompts:
-                name = exposed_name(server.slug, prompt["name"], named, server.prefix)
-                named[name] = (server.id, prompt)
-        return named
+
+def _named(listed: Listed) -> list[Entry]:
+    named: dict[str, Entry] = {}
+    for server, prompts in listed:
+        for prompt in prompts:
+            name = exposed_name(server.slug, prompt["name"], named, server.prefix)
+            named[name] = Entry(name, server.id, prompt["name"], prompt)
+    return [entry for _, entry in sorted(named.items())]

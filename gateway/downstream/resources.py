@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
@@ -15,7 +14,9 @@ from gateway.catalog.server import Servers
 from gateway.downstream.apps import AppResources
 from gateway.downstream.exchange import Exchange, Result
 from gateway.downstream.limit import ResultLimit
-from gateway.downstream.offerings import Kind, Offerings
+from gateway.downstream.merged import Entry, Listed, MergedLists
+from gateway.downstream.offerings import Offerings
+from gateway.downstream.outline import Kind
 from gateway.downstream.passage import Passage
 from gateway.downstream.uri import qualified, read_qualified
 
@@ -44,14 +45,17 @@ class Resources:
         self._apps = apps
         self._passage = passage
         self._limit = limit
+        self._lists = {
+            kind: MergedLists(offerings, kind, field, partial(_addressed, field)) for kind, field in _FIELDS.items()
+        }
 
-    async def list_resources(self, exchange: Exchange) -> dict[str, Any]:
-        """resources/list, in one page."""
-        return {"resources": await self._shown(exchange.caller, "resources")}
+    async def list_resources(self, exchange: Exchange) -> Result:
+        """resources/list. Raises MCPError for a cursor that is none of the list."""
+        return (await self._lists["resources"].get(exchange.caller)).pages.page(exchange.params.get("cursor"))
 
-    async def list_templates(self, exchange: Exchange) -> dict[str, Any]:
-        """resources/templates/list, in one page."""
-        return {"resourceTemplates": await self._shown(exchange.caller, "resourceTemplates")}
+    async def list_templates(self, exchange: Exchange) -> Result:
+        """resources/templates/list. Raises as `list_resources`."""
+        return (await self._lists["resourceTemplates"].get(exchange.caller)).pages.page(exchange.params.get("cursor"))
 
     async def read(self, exchange: Exchange) -> Result:
         """resources/read: of the server that lists the address, or that the address may belong to.
@@ -86,18 +90,17 @@ class Resources:
         named = read_qualified(uri)
         if named is not None:
             return await self._qualified(caller, *named)
-        listing = await self._offerings.all(caller, "resources")
-        for server, resources in listing:
-            if any(resource["uri"] == uri for resource in resources):
-                return [(server.id, uri)]
-        found = await self._apps.owners(caller.tenant_id, caller.role_ids, uri)
-        scheme = urlsplit(uri).scheme
+        merged = await self._lists["resources"].get(caller)
+        if uri in merged.origins:
+            return [merged.origins[uri]]
+        found = await self._owners(caller, uri)
+        scheme = _scheme(uri)
         for server, templates in await self._offerings.all(caller, "resourceTemplates"):
             if any(_matches(template["uriTemplate"], uri) for template in templates):
                 found.append(server.id)
         # A server need not list what it links to in results: those are asked that list others of the same scheme.
-        for server, resources in listing:
-            if any(urlsplit(resource["uri"]).scheme == scheme for resource in resources):
+        for server, resources in merged.listed:
+            if any(_scheme(resource["uri"]) == scheme for resource in resources):
                 found.append(server.id)
         return [(server_id, uri) for server_id in dict.fromkeys(found)]
 
@@ -116,34 +119,40 @@ class Resources:
             "shows those there are.",
         )
 
-    async def shown_as(self, caller: Caller, server_id: int, own: str) -> str:
-        """The address under which this caller knows the address `own` of a server."""
-        listing = await self._offerings.all(caller, "resources")
-        slugs = {server.id: server.slug for server, _ in listing}
-        for server, resources in listing:
-            if any(resource["uri"] == own for resource in resources):
-                return own if server.id == server_id or server_id not in slugs else qualified(slugs[server_id], own)
-        return own
+    async def may_use(self, caller: Caller, server_id: int, own: str) -> bool:
+        """Whether the resource `own` of a server is still one that this caller may read."""
+        servers = await self._offerings.servers(caller.tenant_id, caller.role_ids)
+        return any(server.id == server_id for server in servers) or server_id in await self._owners(caller, own)
 
     async def _qualified(self, caller: Caller, slug: str, own: str) -> list[tuple[int, str]]:
         for server in await self._offerings.servers(caller.tenant_id, caller.role_ids):
             if server.slug == slug:
                 return [(server.id, own)]
-        owners = await self._apps.owners(caller.tenant_id, caller.role_ids, own)
+        owners = await self._owners(caller, own)
         known = {server.id: server.slug for server in await self._servers.list(caller.tenant_id)}
         return [(server_id, own) for server_id in owners if known.get(server_id) == slug]
 
-    async def _shown(self, caller: Caller, kind: Kind) -> Sequence[Mapping[str, Any]]:
-        field = _FIELDS[kind]
-        taken: set[str] = set()
-        shown = []
-        for server, items in await self._offerings.all(caller, kind):
-            for item in items:
-                uri = qualified(server.slug, item[field]) if item[field] in taken else item[field]
-                if uri not in taken:
-                    shown.append({**item, field: uri})
-            taken.update(item[field] for item in items)
-        return shown
+    async def _owners(self, caller: Caller, uri: str) -> list[int]:
+        if "\x00" in uri or any("\ud800" <= character <= "\udfff" for character in uri):
+            # No text of the database has these.
+            return []
+        return await self._apps.owners(caller.tenant_id, caller.role_ids, uri)
+
+
+def _addressed(field: str, listed: Listed) -> list[Entry]:
+    shown: dict[str, Entry] = {}
+    taken: set[str] = set()
+    for server, items in listed:
+        for item in items:
+            own = item[field]
+            uri = qualified(server.slug, own) if own in taken else own
+            shown.setdefault(uri, Entry(uri, server.id, own, item))
+        taken.update(item[field] for item in items)
+    return list(shown.values())
+
+
+def _scheme(uri: str) -> str:
+    return uri.partition(":")[0].lower()
 
 
 def _as_asked(result: dict[str, Any], own: str, asked: str) -> dict[str, Any]:

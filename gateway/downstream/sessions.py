@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.session import ServerSession
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR
 
 from gateway.access.caller import Caller
 
@@ -40,10 +43,31 @@ class LiveSession:
 class Sessions:
     """Sessions by id, from the end of their handshake to their end."""
 
-    def __init__(self, on_closed: Callable[[str], Awaitable[None]]) -> None:
-        """`on_closed` is told the id of each session that has ended."""
+    def __init__(self, on_closed: Callable[[str], Awaitable[None]], most_of_one: int) -> None:
+        """`on_closed` is told the id of each session that has ended. A caller may have `most_of_one` at a time."""
         self._live: dict[str, LiveSession] = {}
+        self._open: Counter[str] = Counter()
         self._on_closed = on_closed
+        self._most_of_one = most_of_one
+
+    def begin(self, context: ServerRequestContext[Any, Any], caller: Caller) -> None:
+        """The client of `context` asks for a session. Raises MCPError where the caller has as many as it may have."""
+        whose = caller.identity
+        if self._open[whose] >= self._most_of_one:
+            raise MCPError(
+                code=INTERNAL_ERROR,
+                message=f"This credential has {self._most_of_one} sessions open, as many as it may have; end some of "
+                "them, or have server.max_sessions_per_caller raised.",
+            )
+        self._open[whose] += 1
+
+        def closed() -> None:
+            self._open[whose] -= 1
+            if not self._open[whose]:
+                del self._open[whose]
+
+        # The SDK hands out the connection of a session, where its end is told, in no other way.
+        context.session._connection.exit_stack.callback(closed)
 
     def opened(self, context: ServerRequestContext[Any, Any], session_id: str, caller: Caller) -> LiveSession:
         """The client of `context` has finished its handshake."""
@@ -55,14 +79,9 @@ class Sessions:
                 callback()
             await self._on_closed(session_id)
 
-        # The SDK hands out the connection of a session, where its end is told, in no other way.
         context.session._connection.exit_stack.push_async_callback(closed)
         return live
 
     def get(self, session_id: str | None) -> LiveSession | None:
         """The session with this id."""
         return self._live.get(session_id) if session_id is not None else None
-
-    def all(self) -> list[LiveSession]:
-        """Every open session."""
-        return list(self._live.values())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.access.caller import Caller
 from gateway.database.notices import Notices
-from gateway.downstream.authentication import Authentication
+from gateway.downstream.authentication import Authentication, bind
 from gateway.errors import AccessError, DatabaseError, NotFoundError, SignInUnavailableError
 
 _LOOK_EVERY_SECONDS = 1.0
@@ -25,8 +26,10 @@ class _Open:
 class OpenStreams:
     """Looks after each change, and each second as keys expire, whether the keys of open requests are in force."""
 
-    def __init__(self, authentication: Authentication, notices: Notices) -> None:
+    def __init__(self, authentication: Authentication, notices: Notices, on_roles: Callable[[Scope], None]) -> None:
+        """`on_roles` is told of an open request whose caller has other roles than before."""
         self._authentication = authentication
+        self._on_roles = on_roles
         self._open: set[_Open] = set()
         self._stir = asyncio.Event()
         notices.subscribe(lambda _: self._stir.set())
@@ -75,7 +78,11 @@ class OpenStreams:
             self._stir.clear()
             for entry in list(self._open):
                 try:
-                    await self._authentication.let_in(entry.scope)
+                    caller = await self._authentication.let_in(entry.scope)
+                    before: Caller | None = entry.scope.get("state", {}).get("caller")
+                    if before is not None and before.role_ids != caller.role_ids:
+                        bind(entry.scope, caller)
+                        self._on_roles(entry.scope)
                 except (AccessError, NotFoundError):
                     entry.ended.set()
                 except SignInUnavailableError:

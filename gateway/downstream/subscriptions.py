@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
-from gateway.access.caller import Caller
 from gateway.catalog.server import Servers
+from gateway.database.notices import Notices
 from gateway.downstream.resources import Resources
-from gateway.errors import ModelGateError, NotFoundError, UpstreamError
+from gateway.downstream.topics import Place, Subscriber, Topics, Watcher
+from gateway.downstream.upkeep import Upkeep
+from gateway.errors import DatabaseError, ModelGateError, NotFoundError, UpstreamReplyError
 from gateway.upstream.message import Message
 from gateway.upstream.news import UpstreamNews
 from gateway.upstream.pool import UpstreamPool
@@ -24,148 +25,176 @@ from gateway.upstream.spec import ServerSpec
 logger = logging.getLogger(__name__)
 
 _UPDATED = "notifications/resources/updated"
-_RETRY_SECONDS = 5.0
-_QUIET_SECONDS = 0.05
+_ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
+_RETRY_SECONDS = 1.0
 _MAXIMUM_PER_CLIENT = 1_000
-
-Told: TypeAlias = Callable[[str], Awaitable[None]]
-"""Told the address of an updated resource, as its client knows it."""
-
-Resource: TypeAlias = "tuple[int, str]"
-"""A server and the address that the server knows."""
 
 
 class Subscriptions:
-    """Passes on that resources have been updated, to those who subscribed to them."""
+    """Passes on that resources have been updated, to those who subscribed to them and may use them."""
 
-    def __init__(self, resources: Resources, servers: Servers, pool: UpstreamPool, news: UpstreamNews) -> None:
+    def __init__(
+        self, resources: Resources, servers: Servers, pool: UpstreamPool, news: UpstreamNews, notices: Notices
+    ) -> None:
         self._resources = resources
         self._servers = servers
         self._pool = pool
-        self._watchers: dict[Resource, dict[str, tuple[str, Told]]] = {}
-        self._listening: dict[int, asyncio.Task[None]] = {}
+        self._clients: dict[str, dict[str, Watcher]] = {}
+        self._topics = Topics()
+        self._upkeeps: dict[Place, Upkeep] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._updated: set[Resource] = set()
+        self._stir = asyncio.Event()
         news.subscribe(self._on_news)
+        news.subscribe_sessions(self._on_session)
+        notices.subscribe(lambda _: self.look())
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Subscriptions last until the block ends at most."""
+        self._spawn(self._follow())
         try:
             yield
         finally:
-            tasks = [*self._listening.values(), *self._tasks]
+            tasks = list(self._tasks)
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            upkeeps = [upkeep.aclose() for upkeep in self._upkeeps.values()]
+            self._upkeeps.clear()
+            await asyncio.gather(*tasks, *upkeeps, self._topics.aclose(), return_exceptions=True)
 
-    async def add(self, caller: Caller, client: str, uri: object, told: Told) -> None:
-        """Tell the client with the key `client` of updates. Raises MCPError for a resource that it cannot see."""
-        if sum(client in watching for watching in self._watchers.values()) >= _MAXIMUM_PER_CLIENT:
-            raise MCPError(code=INVALID_PARAMS, message="Too many subscriptions; end some of them first.")
+    async def add(self, subscriber: Subscriber, uri: object, *, patient: bool = False) -> None:
+        """Tell a client of updates, once the server has agreed to tell of them.
+
+        Raises MCPError for a resource that the client cannot see, and where the server does not agree; ModelGateError
+        where the server does not answer, unless the client is `patient`: it is then asked on.
+        """
+        caller = subscriber.caller()
         resolved = await self._resources.resolve(caller, uri)
         if not resolved:
             raise MCPError(code=INVALID_PARAMS, message=f"There is no resource {str(uri)[:200]!r}.", data={"uri": uri})
-        resource = resolved[0]
-        spec = await self._servers.spec(caller.tenant_id, resource[0])
-        first = resource not in self._watchers
-        self._watchers.setdefault(resource, {})[client] = (str(uri), told)
-        if first:
-            try:
-                await self._begin(spec, resource)
-            except BaseException:
-                self._watchers.pop(resource, None)
-                raise
-
-    def remove(self, caller: Caller, client: str, uri: object) -> None:
-        """The client no longer wants to be told."""
-        for resource, watching in list(self._watchers.items()):
-            if client in watching and watching[client][0] == uri:
-                self._leave(caller.tenant_id, resource, client)
-
-    def remove_all(self, caller: Caller, client: str) -> None:
-        """The client is gone."""
-        for resource, watching in list(self._watchers.items()):
-            if client in watching:
-                self._leave(caller.tenant_id, resource, client)
-
-    def _leave(self, tenant_id: int, resource: Resource, client: str) -> None:
-        watching = self._watchers[resource]
-        del watching[client]
-        if not watching:
-            del self._watchers[resource]
-            # Clients leave in the middle of being cancelled, when nothing can be waited for.
-            self._spawn(self._end(tenant_id, resource))
-
-    async def _end(self, tenant_id: int, resource: Resource) -> None:
-        with contextlib.suppress(ModelGateError):
-            spec = await self._servers.spec(tenant_id, resource[0])
-            if self._is_modern(spec):
-                self._listen(spec)
-            else:
-                await self._pool.request(spec, "resources/unsubscribe", {"uri": resource[1]})
-
-    async def _begin(self, spec: ServerSpec, resource: Resource) -> None:
-        if self._is_modern(spec):
-            self._listen(spec)
-            return
+        server_id, own = resolved[0]
+        spec = await self._servers.spec(caller.tenant_id, server_id)
+        self.remove(subscriber.id, uri)
+        if len(self._clients.get(subscriber.id, ())) >= _MAXIMUM_PER_CLIENT:
+            raise MCPError(
+                code=INVALID_PARAMS,
+                message=f"There are {_MAXIMUM_PER_CLIENT:,} subscriptions already, as many as a client may have; "
+                "end some of them first.",
+            )
+        watcher = Watcher(subscriber, str(uri), server_id, own)
+        self._clients.setdefault(subscriber.id, {})[watcher.shown] = watcher
+        upkeep = self._put(watcher, _place(spec, subscriber))
         try:
-            await self._pool.request(spec, "resources/subscribe", {"uri": resource[1]})
-        except UpstreamError:
-            # The first request to a server settles its era.
-            if not self._is_modern(spec):
+            await upkeep.want(own)
+        except UpstreamReplyError as error:
+            self._drop(watcher)
+            raise MCPError(code=error.code, message=error.message, data=error.data) from None
+        except ModelGateError:
+            if not patient:
+                self._drop(watcher)
                 raise
-            self._listen(spec)
+        except BaseException:
+            self._drop(watcher)
+            raise
 
-    def _is_modern(self, spec: ServerSpec) -> bool:
-        info = self._pool.session_info(spec)
-        return info is not None and info.era == "modern"
+    def remove(self, client: str, uri: object) -> None:
+        """The client no longer wants to be told."""
+        watcher = self._clients.get(client, {}).get(str(uri))
+        if watcher is not None:
+            self._drop(watcher)
 
-    def _listen(self, spec: ServerSpec) -> None:
-        """Listen anew for all that is subscribed of a modern server; one stream cannot be changed."""
-        before = self._listening.pop(spec.id, None)
-        if before is not None:
-            before.cancel()
-        wanted = sorted(own for server_id, own in self._watchers if server_id == spec.id)
-        if wanted:
-            self._listening[spec.id] = asyncio.create_task(self._keep_listening(spec, wanted))
+    def remove_all(self, client: str) -> None:
+        """The client is gone."""
+        for watcher in list(self._clients.get(client, {}).values()):
+            self._drop(watcher)
+        for place in [place for place in self._upkeeps if place[1] == client]:
+            # An upstream session of this client's own ends with it; to unsubscribe could open another.
+            self._spawn(self._upkeeps.pop(place).aclose())
 
-    async def _keep_listening(self, spec: ServerSpec, wanted: list[str]) -> None:
-        params: Message = {"notifications": {"resourceSubscriptions": wanted}}
+    def look(self) -> None:
+        """What callers may use, or what servers are, may have changed."""
+        self._stir.set()
+
+    def _put(self, watcher: Watcher, place: Place) -> Upkeep:
+        self._topics.put(watcher, place)
+        if place not in self._upkeeps:
+            server = (watcher.subscriber.caller().tenant_id, place[0])
+            self._upkeeps[place] = Upkeep(
+                self._servers, self._pool, server, place[1], lambda own: self._topics.updated(place, own)
+            )
+        return self._upkeeps[place]
+
+    def _take(self, watcher: Watcher) -> None:
+        place = self._topics.take(watcher)
+        if place in self._upkeeps:
+            self._upkeeps[place].leave(watcher.own)
+            self._prune()
+
+    def _prune(self) -> None:
+        for place, upkeep in list(self._upkeeps.items()):
+            if upkeep.idle:
+                del self._upkeeps[place]
+
+    def _drop(self, watcher: Watcher) -> None:
+        watching = self._clients.get(watcher.subscriber.id, {})
+        if watching.get(watcher.shown) is watcher:
+            del watching[watcher.shown]
+            if not watching:
+                del self._clients[watcher.subscriber.id]
+        self._take(watcher)
+
+    async def _follow(self) -> None:
         while True:
-            try:
-                # Anew each time: the server may have been changed or removed meanwhile.
-                current = await self._servers.spec(spec.tenant_id, spec.id)
-                await self._pool.request(current, "subscriptions/listen", params, timeout=math.inf)
-            except NotFoundError:
-                return
-            except ModelGateError as error:
-                logger.info("Updates of resources of server %s are not heard for the moment: %s", spec.name, error)
-            await asyncio.sleep(_RETRY_SECONDS)
+            await self._stir.wait()
+            self._stir.clear()
+            for watching in list(self._clients.values()):
+                # There may be many.
+                await asyncio.sleep(0)
+                for watcher in list(watching.values()):
+                    try:
+                        await self._verify(watcher)
+                    except DatabaseError as error:
+                        logger.info("Whether updates may still be told is looked at later: %s", error)
+                        asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._stir.set)
+                    except Exception:
+                        logger.exception("Whether updates may still be told could not be found out")
+            self._prune()
+            for upkeep in self._upkeeps.values():
+                upkeep.look()
 
-    def _on_news(self, spec: ServerSpec, method: str, params: Message) -> None:
+    async def _verify(self, watcher: Watcher) -> None:
+        """Subscribe through the right session, and not at all while the caller may not use the server."""
+        caller = watcher.subscriber.caller()
+        place: Place | None = None
+        if await self._resources.may_use(caller, watcher.server_id, watcher.own):
+            with contextlib.suppress(NotFoundError):
+                place = _place(await self._servers.spec(caller.tenant_id, watcher.server_id), watcher.subscriber)
+        there = self._clients.get(watcher.subscriber.id, {}).get(watcher.shown) is watcher
+        if there and place != watcher.place:
+            self._take(watcher)
+            if place is not None:
+                self._put(watcher, place).wish(watcher.own)
+
+    def _on_session(self, spec: ServerSpec, session_key: str | None, session: object, opened: bool) -> None:
+        upkeep = self._upkeeps.get((spec.id, session_key))
+        if upkeep is not None:
+            upkeep.session_changed(session, opened)
+
+    def _on_news(self, spec: ServerSpec, session_key: str | None, method: str, params: Message) -> None:
+        place = (spec.id, session_key)
+        if method == _ACKNOWLEDGED:
+            about = params.get("notifications")
+            if place in self._upkeeps and isinstance(about, dict) and about.get("resourceSubscriptions"):
+                self._upkeeps[place].acknowledged()
         uri = params.get("uri")
-        if method != _UPDATED or not isinstance(uri, str):
-            return
-        resource = (spec.id, uri)
-        if resource in self._watchers and resource not in self._updated:
-            self._updated.add(resource)
-            self._spawn(self._tell_watchers(resource))
-
-    async def _tell_watchers(self, resource: Resource) -> None:
-        # What a server says many times in a moment is told once.
-        await asyncio.sleep(_QUIET_SECONDS)
-        self._updated.discard(resource)
-        for shown, told in list(self._watchers.get(resource, {}).values()):
-            self._spawn(self._tell(told, shown))
+        if method == _UPDATED and isinstance(uri, str):
+            self._topics.updated(place, uri)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _tell(self, told: Told, uri: str) -> None:
-        try:
-            await told(uri)
-        except Exception:
-            logger.debug("an update of %s could not be told", uri, exc_info=True)
+
+def _place(spec: ServerSpec, subscriber: Subscriber) -> Place:
+    return spec.id, subscriber.upstream_key if spec.session == "per_client" else None

@@ -109,6 +109,7 @@ class Fixture:
     def __init__(self) -> None:
         self.bus = InMemorySubscriptionBus()
         self.changes = 0
+        self.prompt_changes = 0
         self.tools: dict[str, tuple[Tool, Message]] = {}
         empty: Message = {"type": "object", "properties": {}}
         for name, content in CONTENTS.items():
@@ -250,6 +251,7 @@ class Fixture:
         return text("The tools have changed.")
 
     async def change_prompts(self, context: Context, arguments: Message) -> Message:
+        self.prompt_changes += 1
         await self.bus.publish(PromptsListChanged())
         if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             await context.session.send_prompt_list_changed()
@@ -277,16 +279,16 @@ class Fixture:
             each = [{"name": argument, "description": argument, "required": True} for argument in arguments]
             return {"name": name, "description": f"The suite's {name}.", "arguments": each}
 
-        return {
-            "prompts": [
-                described("test_simple_prompt"),
-                described("test_prompt_with_arguments", "arg1", "arg2"),
-                described("test_prompt_with_embedded_resource", "resourceUri"),
-                described("test_prompt_with_image"),
-                described("test_input_required_result_prompt"),
-            ],
-            **FRESH,
-        }
+        prompts = [
+            described("test_simple_prompt"),
+            described("test_prompt_with_arguments", "arg1", "arg2"),
+            described("test_prompt_with_embedded_resource", "resourceUri"),
+            described("test_prompt_with_image"),
+            described("test_input_required_result_prompt"),
+        ]
+        if self.prompt_changes % 2:
+            prompts.append(described("test_extra_prompt"))
+        return {"prompts": prompts, **FRESH}
 
     async def get_prompt(self, context: Context, params: mcp_types.GetPromptRequestParams) -> Message:
         given = params.arguments or {}

@@ -121,6 +121,26 @@ class TestFew:
         assert await status(gateway, first) == 404
 
 
+class TestOfOne:
+    """With a gateway that takes two sessions of each caller."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, server=replace(settings.server, max_sessions_per_caller=2))
+
+    async def test_one_caller_cannot_take_all_sessions(self, gateway: RunningGateway, tenant_id: int) -> None:
+        first = await opened(gateway)
+        await opened(gateway)
+        refused = await gateway.post(INITIALIZE, **ACCEPT)
+        assert "has 2 sessions open" in refused.text
+        other = await gateway.parts.keys.create(tenant_id, "other", ["all"])
+        await opened(gateway, other.key)
+        await gateway.http.delete("/mcp", headers=first)
+        with anyio.fail_after(5):
+            while "error" in (await gateway.post(INITIALIZE, **ACCEPT)).text:  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+
+
 async def test_a_session_lives_on_after_requests_that_make_no_sense(
     gateway: RunningGateway, add_talker: AddTalker
 ) -> None:

@@ -55,8 +55,8 @@ async def test_the_description_of_tool_search_says_what_is_behind_it(
 ) -> None:
     await add_talker("Weather Station")
     tools = (await gateway.request("tools/list"))["result"]["tools"]
-    assert "12 tools of 1 servers" in tools[0]["description"]
-    assert "Weather Station (12)" in tools[0]["description"]
+    assert "13 tools of 1 servers" in tools[0]["description"]
+    assert "Weather Station (13)" in tools[0]["description"]
 
 
 async def test_a_long_list_comes_in_pages_that_hold_every_tool_once(
@@ -78,7 +78,7 @@ async def test_a_long_list_comes_in_pages_that_hold_every_tool_once(
     assert seen == whole
 
 
-@pytest.mark.parametrize("cursor", ["", "nonsense", "\ud800", "dG9vbF9jYWxs", 5, {}, "x" * 10_000])
+@pytest.mark.parametrize("cursor", ["", "nonsense", "\ud800", "bm9fdG9vbA==", 5, {}, "x" * 10_000])
 async def test_a_cursor_of_no_list_is_an_invalid_parameter(gateway: RunningGateway, cursor: object) -> None:
     assert (await gateway.request("tools/list", {"cursor": cursor}))["error"]["code"] == -32602
 

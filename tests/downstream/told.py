@@ -1,0 +1,173 @@
+"""Servers that say something unasked, and clients that hear it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client
+from mcp.shared.exceptions import MCPDeprecationWarning
+
+from gateway.catalog.server import NewServer
+from gateway.catalog.tuning import Tuning
+from tests.downstream.conftest import HANDSHAKE, Connect, Era
+from tests.support.gateway import RunningGateway
+from tests.support.waiting import until
+
+TELLER = Path(__file__).parent / "teller.py"
+TOOLS = "notifications/tools/list_changed"
+PROMPTS = "notifications/prompts/list_changed"
+RESOURCES = "notifications/resources/list_changed"
+UPDATED = "notifications/resources/updated"
+_METHODS = {
+    "ToolsListChanged": TOOLS,
+    "PromptsListChanged": PROMPTS,
+    "ResourcesListChanged": RESOURCES,
+    "ResourceUpdated": UPDATED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """A server that was added and synced; its lists are in a file that a test may write."""
+
+    gateway: RunningGateway
+    id: int
+    slug: str
+    era: Era
+    listed: Path
+    notes: Path
+
+    def lists(self, **what: Any) -> None:
+        """From now on it lists these."""
+        held = json.loads(self.listed.read_text()) if self.listed.exists() else {}
+        beside = self.listed.with_suffix(".new")
+        beside.write_text(json.dumps({**held, **what}))
+        os.replace(beside, self.listed)
+
+    def noted(self, what: str) -> list[int]:
+        """The processes that have noted it, in order."""
+        lines = [line.partition(" ") for line in self.notes.read_text().splitlines()]
+        return [int(pid) for pid, _, said in lines if said == what]
+
+    async def notes_times(self, what: str, times: int = 1) -> None:
+        """Wait until it was noted so often."""
+        await until(lambda: len(self.noted(what)) >= times)
+
+    async def says(self, method: str, key: str | None = None, **params: Any) -> int:
+        """Have it say something; returns to how many it did."""
+        arguments = {"method": method, "params": params}
+        headers = {"X-API-Key": key} if key is not None else {}
+        call = {"name": f"{self.slug}__say", "arguments": arguments}
+        answer = await self.gateway.request("tools/call", call, **headers)
+        return int(answer["result"]["content"][0]["text"])
+
+    async def updates(self, uri: str, key: str | None = None) -> int:
+        return await self.says(UPDATED, key, uri=uri)
+
+    async def dies(self) -> None:
+        assert (await self.gateway.call(f"{self.slug}__die"))["isError"]
+
+
+async def add_teller(
+    gateway: RunningGateway,
+    folder: Path,
+    era: Era,
+    name: str = "Teller",
+    tuning: Tuning | None = None,
+    **lists: Sequence[Any],
+) -> Teller:
+    """Add a server that lists one resource `note://{name}/a` unless told otherwise, and sync it."""
+    listed, notes = folder / f"{name}.json", folder / f"{name}.notes"
+    slug = name.lower()
+    arguments = ("-I", "-S", str(TELLER), era, str(listed), str(notes))
+    new = NewServer(name, "stdio", command=sys.executable, args=arguments)
+    server_id = await gateway.parts.servers.add(1, new)
+    teller = Teller(gateway, server_id, slug, era, listed, notes)
+    teller.lists(**{"resources": [{"uri": f"note://{name}/a", "name": "a"}], **lists})
+    await gateway.parts.sync.run(1, server_id)
+    if tuning is not None:
+        await gateway.parts.servers.tune(1, server_id, tuning)
+    return teller
+
+
+class Heard:
+    """What a client was told, in order: the method, and the address of an updated resource."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str | None]] = []
+
+    def add(self, method: str, uri: str | None = None) -> None:
+        self.said.append((method, uri))
+
+    def count(self, method: str, uri: str | None = None) -> int:
+        return sum(said == method and uri in (None, about) for said, about in self.said)
+
+    async def wait(self, method: str, uri: str | None = None, times: int = 1) -> None:
+        await until(lambda: self.count(method, uri) >= times)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A client that listens in the way of its era."""
+
+    client: Client
+    heard: Heard
+
+
+@contextlib.asynccontextmanager
+async def listening(connect: Connect, mode: str, *uris: str, key: str | None = None) -> AsyncIterator[Listening]:
+    """A client that hears of changed lists, and of updates of `uris`."""
+    heard = Heard()
+
+    async def handle(message: Any) -> None:
+        if mode != HANDSHAKE:
+            # It comes as an event, too.
+            return
+        uri = getattr(getattr(message, "params", None), "uri", None)
+        heard.add(getattr(message, "method", ""), None if uri is None else str(uri))
+
+    async with connect(mode, key, message_handler=handle) as client:
+        if mode == HANDSHAKE:
+            # The stream on which a session hears is opened beside the first requests.
+            await client.list_tools()
+            await anyio.sleep(0.2)
+            for uri in uris:
+                await subscribe(client, uri)
+            yield Listening(client, heard)
+            return
+        wanted: dict[str, Any] = {f"{kind}_list_changed": True for kind in ("tools", "prompts", "resources")}
+        async with (
+            client.listen(**wanted, resource_subscriptions=list(uris)) as events,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def follow() -> None:
+                async for event in events:
+                    heard.add(_METHODS[type(event).__name__], getattr(event, "uri", None))
+
+            tasks.start_soon(follow)
+            yield Listening(client, heard)
+            tasks.cancel_scope.cancel()
+
+
+async def subscribe(client: Client, uri: str) -> None:
+    """Subscribe in a handshake session."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MCPDeprecationWarning)
+        await client.session.subscribe_resource(uri)
+
+
+async def unsubscribe(client: Client, uri: str) -> None:
+    """The opposite."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MCPDeprecationWarning)
+        await client.session.unsubscribe_resource(uri)

@@ -6,7 +6,10 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
+from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
+from mcp.server.streamable_http import StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types import INVALID_REQUEST
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
@@ -16,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.access.caller import Caller
 from gateway.downstream.authentication import Authentication, bind
+from gateway.downstream.history import Histories
 from gateway.downstream.jsonrpc import failure, parse_failure, unavailable
 from gateway.downstream.mcp_server import McpServer
 from gateway.downstream.modern import ModernEra
@@ -31,6 +35,8 @@ from gateway.errors import (
     SignInUnavailableError,
 )
 from gateway.settings import ServerSettings
+
+_RETRY_MILLISECONDS = 1000
 
 
 class McpEndpoint:
@@ -51,8 +57,10 @@ class McpEndpoint:
         self._streams = streams
         self._origins = OriginGuard(settings)
         self._maximum = settings.max_body_bytes
-        self._sessions = StreamableHTTPSessionManager(
+        self._sessions = _ResumableSessions(
             server,
+            Histories(settings.replay_bytes),
+            retry_interval=_RETRY_MILLISECONDS,
             session_idle_timeout=settings.session_idle_seconds,
             max_sessions=settings.max_sessions,
             max_request_body_size=settings.max_body_bytes,
@@ -138,6 +146,24 @@ class McpEndpoint:
     def _too_long(self) -> Response:
         text = f"The body is longer than the {self._maximum} bytes it may have."
         return failure(None, INVALID_REQUEST, text, status=413)
+
+
+class _ResumableSessions(StreamableHTTPSessionManager):
+    """Sessions whose streams can be taken up again where they broke off.
+
+    Each has a history of its own: the SDK would have all share one, and names streams alike in all of them.
+    """
+
+    def __init__(self, server: McpServer, histories: Histories, **settings: Any) -> None:
+        super().__init__(server, **settings)
+        self._histories = histories
+
+    def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
+        self.event_store = self._histories.of_session()
+        try:
+            return super()._admit_session(requestor)
+        finally:
+            self.event_store = None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

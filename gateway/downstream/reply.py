@@ -71,7 +71,9 @@ class Reply:
 
     async def run(self, method: Method, exchange: Exchange) -> None:
         """Answer with what `method` makes of `exchange`."""
-        timer = asyncio.get_running_loop().call_later(_ATTENTIVE_AFTER_SECONDS, self._attend, asyncio.current_task())
+        working = asyncio.current_task()
+        assert working is not None
+        timer = asyncio.get_running_loop().call_later(_ATTENTIVE_AFTER_SECONDS, self._attend, working)
         try:
             answer = await self._answer(method, exchange)
         except asyncio.CancelledError:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-import anyio
 from mcp_types import METHOD_NOT_FOUND
 
 from gateway.access.caller import Caller
@@ -19,6 +18,7 @@ from gateway.database.notices import Notices
 from gateway.database.pool import Database
 from gateway.downstream.outline import KINDS, Kind, Known, Outline, digest_of
 from gateway.errors import NotFoundError, UpstreamError, UpstreamReplyError
+from gateway.upstream import clock
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 
@@ -191,14 +191,14 @@ class Offerings:
     def _holds(self, listing: _Listing, spec: ServerSpec) -> bool:
         if listing.spec is not spec and listing.spec != spec:
             return False
-        if listing.until > anyio.current_time():
+        if listing.until > clock.now():
             return True
         # A server that is stopped while nobody uses it is not started to see whether it would list something else.
         stops = spec.transport == "stdio" and spec.idle_stop_seconds > 0
         return listing.sound and stops and self._pool.status(spec.id).state == "idle"
 
     def _doubt(self, key: ListKey) -> None:
-        self._listings[key] = replace(self._listings[key], until=anyio.current_time(), sound=False)
+        self._listings[key] = replace(self._listings[key], until=clock.now(), sound=False)
 
     async def _ask(self, key: ListKey, spec: ServerSpec) -> None:
         kind = key[1]
@@ -223,7 +223,7 @@ class Offerings:
     def _keep(
         self, key: ListKey, spec: ServerSpec, items: tuple[dict[str, Any], ...], seconds: float, *, sound: bool
     ) -> None:
-        now = anyio.current_time()
+        now = clock.now()
         before = self._listings.get(key)
         digest = digest_of(items)
         if before is not None and before.digest == digest:

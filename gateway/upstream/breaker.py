@@ -7,6 +7,7 @@ import random
 import anyio
 
 from gateway.errors import UpstreamUnavailableError
+from gateway.upstream import clock
 
 _FIRST_DELAY_SECONDS = 0.1
 _LAST_DELAY_SECONDS = 5.0
@@ -32,7 +33,7 @@ class Breaker:
     @property
     def left_alone(self) -> bool:
         """Whether the server is left alone now."""
-        return self._until is not None and anyio.current_time() < self._until
+        return self._until is not None and clock.now() < self._until
 
     def admit(self) -> bool:
         """Let a caller try. Returns whether it is the one who tries for all, and then has to `conclude`.
@@ -41,7 +42,7 @@ class Breaker:
         """
         if self._until is None:
             return False
-        left = self._until - anyio.current_time()
+        left = self._until - clock.now()
         if left > 0 or self._trial:
             wait = f"for {max(1, round(left))} s more" if left > 0 else "until one more try has succeeded"
             raise UpstreamUnavailableError(
@@ -66,7 +67,7 @@ class Breaker:
         """The server could not be reached, ended, or did not answer in time."""
         self._failures += 1
         self._last_error = str(error)
-        now = anyio.current_time()
+        now = clock.now()
         delay = min(_FIRST_DELAY_SECONDS * 2 ** (self._failures - 1), _LAST_DELAY_SECONDS)
         self._retry_at = now + delay * _random.uniform(0.5, 1.0)
         if self._failures >= self._max_failures:
@@ -76,4 +77,4 @@ class Breaker:
 
     async def backoff(self) -> None:
         """Wait until the server may be connected again: longer with each failure, at most 5 s, with jitter."""
-        await anyio.sleep(max(0.0, self._retry_at - anyio.current_time()))
+        await anyio.sleep(max(0.0, self._retry_at - clock.now()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class Call:
     id: int
     hooks: CallHooks = NO_HOOKS
     background: bool = False
-    changed: anyio.Event = field(default_factory=anyio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     reply: Message | None = None
     error: UpstreamError | None = None
     events: deque[tuple[str, Message, int]] = field(default_factory=deque)

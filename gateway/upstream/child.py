@@ -15,6 +15,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 from mcp.client.stdio import get_default_environment
 
 from gateway.errors import UpstreamUnavailableError
+from gateway.upstream import clock
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.warden import Warden
 
@@ -113,9 +114,9 @@ class Child:
 
         The exit code is polled: waiting for the process would also wait for pipes that its own children hold open.
         """
-        deadline = anyio.current_time() + seconds
+        deadline = clock.now() + seconds
         while self._process.returncode is None:
-            if anyio.current_time() >= deadline:
+            if clock.now() >= deadline:
                 return False
             await anyio.sleep(poll)
         return True

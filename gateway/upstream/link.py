@@ -10,6 +10,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from gateway.errors import UpstreamError, UpstreamUnavailableError
+from gateway.upstream import clock
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.session import UpstreamSession
 
@@ -57,7 +58,7 @@ class Link:
         """How many sessions have been opened."""
         self.users = 0
         """How many callers use the link now."""
-        self.last_used = anyio.current_time()
+        self.last_used = clock.now()
         """When the last of them was done, by the clock of the event loop."""
         self.failing = False
         """Whether the last call had no answer."""

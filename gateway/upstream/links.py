@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import anyio
 
 from gateway.errors import UpstreamBusyError, UpstreamUnavailableError
+from gateway.upstream import clock
 from gateway.upstream.child import STDERR_BYTES
 from gateway.upstream.link import Link
 
@@ -63,7 +64,7 @@ class Links:
         """Whoever took the link is done with it."""
         link.users -= 1
         if key is not None:
-            link.last_used = anyio.current_time()
+            link.last_used = clock.now()
             self._look_at(key)
 
     def retire(self) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
-import anyio
-
 from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError
+from gateway.upstream import clock
 from gateway.upstream.message import Message
 
 _MAX_PAGES = 1_000
@@ -26,12 +25,12 @@ async def list_pages(server: str, request: Request, method: str, key: str, secon
     Raises UpstreamProtocolError for a page without a list under `key`, for a cursor that comes twice, and for lists
     that do not end within 1,000 pages or 100,000 items; UpstreamTimeoutError; and what `request` raises.
     """
-    deadline = anyio.current_time() + seconds
+    deadline = clock.now() + seconds
     items: list[Any] = []
     seen: set[str] = set()
     params: Message = {}
     for _ in range(_MAX_PAGES):
-        left = deadline - anyio.current_time()
+        left = deadline - clock.now()
         if left <= 0:
             raise UpstreamTimeoutError(
                 server, f"Server {server} did not finish {method} within {seconds:.3g} s; try again later."

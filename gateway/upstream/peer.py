@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError, UpstreamTimeoutError
+from gateway.upstream import clock
 from gateway.upstream.abandoned import Abandoned
 from gateway.upstream.call import NO_HOOKS, Call, CallHooks, EndlessError
 from gateway.upstream.message import Message
@@ -97,7 +99,7 @@ class Peer:
         self._calls[call.id] = call
         sent = cut = False
         try:
-            begun = anyio.current_time()
+            begun = clock.now()
             deadline = begun + (timeout if first_timeout is None else min(first_timeout, timeout))
             with anyio.CancelScope(deadline=deadline):
                 await wire.send(message, headers)
@@ -129,15 +131,21 @@ class Peer:
         """Wait until `call` is settled or overdue, running its hooks meanwhile. Returns whether it was cut short at
         `ceiling`, by the clock of the event loop.
         """
+        loop = asyncio.get_running_loop()
         while not call.settled:
-            with anyio.CancelScope(deadline=min(deadline, ceiling)):
+            until = min(deadline, ceiling)
+            overdue = loop.call_at(until, call.changed.set) if math.isfinite(until) else None
+            try:
                 await call.changed.wait()
-            now = anyio.current_time()
+            finally:
+                if overdue is not None:
+                    overdue.cancel()
+            now = clock.now()
             if call.stirred and now < ceiling:
                 deadline = now + timeout
-            elif not call.changed.is_set() or now >= ceiling:
+            elif now >= until:
                 break
-            call.changed = anyio.Event()
+            call.changed.clear()
             await self._deliver(call, timeout)
         await self._deliver(call, timeout)
         return not call.settled and deadline > ceiling
@@ -146,7 +154,7 @@ class Peer:
         if not call.events:
             call.progressed = False
             return
-        with anyio.CancelScope(deadline=anyio.current_time() + timeout) as hearing:
+        with anyio.CancelScope(deadline=clock.now() + timeout) as hearing:
             await call.deliver()
         if hearing.cancelled_caught:
             # A caller that takes nothing in must not keep the call from its end.

@@ -17,6 +17,7 @@ import anyio
 import httptools
 import httpx2
 
+from gateway.upstream import clock
 from gateway.upstream.policy import Policy
 
 _HIGH_WATER_BYTES = 256 * 1024
@@ -60,10 +61,10 @@ class PlainTransport(httpx2.AsyncBaseTransport):
         if not connection.reusable or len(self._idle) >= self._max_idle:
             connection.close()
             return
-        self._idle.append((anyio.current_time() + self._idle_seconds, where, connection))
+        self._idle.append((clock.now() + self._idle_seconds, where, connection))
 
     def _waiting(self, where: tuple[str, int]) -> Connection | None:
-        now = anyio.current_time()
+        now = clock.now()
         while self._idle and (self._idle[0][0] < now or not self._idle[0][2].reusable):
             self._idle.popleft()[2].close()
         while self._idle:

@@ -20,6 +20,7 @@ from gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
+from gateway.upstream import clock
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.call import EndlessError
 from gateway.upstream.link import Link
@@ -85,7 +86,7 @@ class Server:
         server is sent once more.
         Raises UpstreamBusyError where no slot comes free in time, and every UpstreamError.
         """
-        deadline = anyio.current_time() + seconds
+        deadline = clock.now() + seconds
         key = session_key if self.spec.session == "per_client" else None
 
         def overdue(sent_at: float, given: float) -> bool:
@@ -106,11 +107,11 @@ class Server:
                     except UnsentError:
                         result = await self._try(act, key, deadline, overdue)
                 except UpstreamReplyError:
-                    self._replied_at = anyio.current_time()
+                    self._replied_at = clock.now()
                     raise
                 finally:
                     self._calls -= 1
-                self._replied_at = anyio.current_time()
+                self._replied_at = clock.now()
                 return result
         finally:
             if trying:
@@ -122,7 +123,7 @@ class Server:
         A server that does one thing at a time answers no ping while it works, so silence counts against it only where
         no call was under way; that of a call then tells whether it is dead. Raises UpstreamError.
         """
-        deadline = anyio.current_time() + seconds
+        deadline = clock.now() + seconds
 
         async def measure(session: UpstreamSession, left: float) -> None:
             self._latency_ms = await session.ping(timeout=left)
@@ -172,7 +173,7 @@ class Server:
         link = self._links.take(key)
         try:
             session = await self._session(link, deadline)
-            sent_at = anyio.current_time()
+            sent_at = clock.now()
             left = max(0.0, deadline - sent_at)
             try:
                 result = await act(session, left)

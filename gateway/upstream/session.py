@@ -20,6 +20,7 @@ from gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
+from gateway.upstream import clock
 from gateway.upstream.call import NO_HOOKS, Answering, Call, CallHooks
 from gateway.upstream.envelope import Envelope, HandshakeEnvelope, ModernEnvelope
 from gateway.upstream.listing import list_pages
@@ -101,7 +102,7 @@ class UpstreamSession:
         self._wire: Wire | None = None
         self._ending = anyio.Event()
         self._retired = False
-        self._last_used = anyio.current_time()
+        self._last_used = clock.now()
         self.connected = False
         """Whether the session was opened; it stays so when it ends."""
         self.error: UpstreamError | None = None
@@ -206,7 +207,7 @@ class UpstreamSession:
             wrapped, headers = envelope.wrap(method, params, capabilities)
             return await self._peer.request(method, wrapped, headers, timeout=limit, ceiling=ceiling, hooks=hooks)
         finally:
-            self._last_used = anyio.current_time()
+            self._last_used = clock.now()
             if self._retired:
                 self.retire()
 
@@ -247,7 +248,7 @@ class UpstreamSession:
                     tasks.start_soon(listen, self._peer, self.info, self._envelope)
                     self.connected = True
                     # However long it took to connect: whoever waits for that has yet to use it.
-                    self._last_used = anyio.current_time()
+                    self._last_used = clock.now()
                     self._on_state(True)
                     task_status.started()
                     await self._until_ending()
@@ -293,7 +294,7 @@ class UpstreamSession:
     async def _until_ending(self) -> None:
         idle = self._idle_seconds
         while idle and not self._ending.is_set():
-            left = self._last_used + idle - anyio.current_time()
+            left = self._last_used + idle - clock.now()
             if left <= 0 and self._peer.calls_in_flight == 0 and not self._interest:
                 return
             # Whatever keeps it from being unused is a use when it ends.

@@ -12,6 +12,7 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from gateway.errors import UpstreamError, UpstreamUnavailableError
+from gateway.upstream import clock
 from gateway.upstream.endpoint import EVENT_STREAM, JSON, Endpoint
 from gateway.upstream.message import Message, decode, encode
 from gateway.upstream.spec import ServerSpec
@@ -166,7 +167,7 @@ class StreamableWire:
                     if event.event == "message" and event.data and self._take(event.data, request_id):
                         answered = True
                         # Read to the end of the stream, if it comes soon: the connection can then be used again.
-                        reading.deadline = anyio.current_time() + _TAIL_SECONDS
+                        reading.deadline = clock.now() + _TAIL_SECONDS
         except (httpx2.NetworkError, httpx2.RemoteProtocolError):
             if last is None and not answered:
                 raise

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from gateway.errors import UpstreamError, UpstreamReplyError
+from gateway.upstream import clock
 from gateway.upstream.envelope import Envelope
 from gateway.upstream.message import Message
 from gateway.upstream.negotiation import SessionInfo
@@ -61,7 +62,7 @@ async def listen(peer: Peer, info: SessionInfo, envelope: Envelope) -> None:
     wanted = _wanted(info)
     delay = _FIRST_RETRY_SECONDS
     while wanted and info.era == "modern":
-        begun = anyio.current_time()
+        begun = clock.now()
         params, headers = envelope.wrap(LISTEN, {"notifications": wanted}, None)
         try:
             await peer.request(LISTEN, params, headers, timeout=math.inf, background=True)
@@ -70,7 +71,7 @@ async def listen(peer: Peer, info: SessionInfo, envelope: Envelope) -> None:
             return
         except UpstreamError as error:
             logger.debug("subscription lost: %s", error)
-        steady = anyio.current_time() - begun > _STEADY_SECONDS
+        steady = clock.now() - begun > _STEADY_SECONDS
         delay = _FIRST_RETRY_SECONDS if steady else min(delay * 2, _LAST_RETRY_SECONDS)
         await anyio.sleep(delay)
 

@@ -195,11 +195,14 @@ class Recorder:
                 await self._make_room(moment)
         uses = [self._use(event) for event in batch if isinstance(event, ToolUse)]
         deeds = [self._deed(event) for event in batch if isinstance(event, Deed)]
+        if not deeds:
+            # Most batches by far, and one statement is a transaction by itself.
+            await self._database.execute("write_tool_calls", uses)
+            return
         async with self._database.transaction() as transaction:
             if uses:
                 await transaction.execute("write_tool_calls", uses)
-            if deeds:
-                await transaction.execute("write_audit_log", deeds)
+            await transaction.execute("write_audit_log", deeds)
 
     async def _make_room(self, moment: datetime) -> None:
         await self._database.fetchval("make_trace_partitions", moment)

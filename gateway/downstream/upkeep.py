@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 10.0
+_GATHER_SECONDS = 0.05
 
 
 @dataclass(slots=True, eq=False)
@@ -198,6 +199,8 @@ class Upkeep:
         """A stream about something else takes the place of the one there is once it is acknowledged, so that nothing
         is missed between them.
         """
+        # What is wanted in the same moment takes one stream.
+        await asyncio.sleep(_GATHER_SECONDS)
         wanted = frozenset(self._wanted)
         if self._stream is not None and self._stream.wanted == wanted:
             for own in wanted:

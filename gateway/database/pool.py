@@ -46,6 +46,8 @@ _GONE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
+    # A connection that ended while nothing was awaited of it, at the next thing that is.
+    asyncpg.InternalClientError,
     asyncio.TimeoutError,
 )
 

@@ -13,15 +13,22 @@ TOOL = {
 }
 
 
+INFO = {"name": "lean", "version": "1"}
+LISTED = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+
+
 def outcome(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """The result, or the error, of a request of the handshake era."""
+    """The result, or the error, of a request of either era."""
+    if method == "server/discover":
+        more = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "serverInfo": INFO}
+        return {"result": {**LISTED, **more}}
     if method == "initialize":
-        info = {"name": "lean", "version": "1"}
-        return {"result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}}
+        return {"result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": INFO}}
     if method == "tools/list":
-        return {"result": {"tools": [TOOL]}}
+        return {"result": {**LISTED, "tools": [TOOL]}}
     if method == "tools/call":
-        return {"result": {"content": [{"type": "text", "text": params["arguments"]["text"]}]}}
+        content = [{"type": "text", "text": params["arguments"]["text"]}]
+        return {"result": {"resultType": "complete", "content": content}}
     return {"result": {}} if method == "ping" else {"error": {"code": -32601, "message": "no such method"}}
 
 

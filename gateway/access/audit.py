@@ -164,7 +164,7 @@ class Recorder:
         except DatabaseUnavailableError as error:
             self._fail(error.message)
             return 0
-        except (ModelGateError, asyncpg.PostgresError) as error:
+        except Exception as error:
             self._months.clear()
             if len(batch) > 1:
                 # One of them cannot be written as it is; the others can.
@@ -178,7 +178,7 @@ class Recorder:
                 self._fail(str(error))
                 return 0
             self._dropped += 1
-            logger.warning("An event could not be written to the trace: %s", error)
+            logger.warning("An event could not be written to the trace.", exc_info=error)
         if self._failure is not None:
             logger.warning("The trace is written again.")
         self._failure = None

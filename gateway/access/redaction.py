@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from gateway.settings import AuditSettings
 from gateway.upstream.message import encode
 
 MASK = "********"
+_MAX_DEPTH = 100
 
 # Names of arguments that hold secrets, as whole words of the name.
 _SECRET_NAME = re.compile(
@@ -58,23 +60,28 @@ class Redaction:
 
     def arguments(self, arguments: Mapping[str, Any]) -> Any:
         """A copy of `arguments` without secrets; its beginning as text where it is too long as JSON."""
-        redacted = self._copy(arguments, self._pointers)
+        redacted = self._copy(arguments, self._pointers, _MAX_DEPTH)
         text = encode(redacted)
         return redacted if len(text) <= self._bytes else text[: self._bytes].decode(errors="ignore") + "…"
 
-    def _copy(self, value: Any, pointers: Sequence[Sequence[str]]) -> Any:
+    def _copy(self, value: Any, pointers: Sequence[Sequence[str]], depth: int) -> Any:
         if isinstance(value, str):
             return self.text(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            # PostgreSQL takes no such number, and a call must not stay untraced for it.
+            return str(value)
+        if depth == 0 and isinstance(value, Mapping | list):
+            return "…"
         if isinstance(value, Mapping):
             copied = {}
             for name, item in value.items():
                 below = [steps[1:] for steps in pointers if steps[0] in (name, "*")]
                 hidden = [] in below or (_SECRET_NAME.search(name) and not isinstance(item, Mapping | list | bool))
-                copied[self.text(name)] = MASK if hidden and item is not None else self._copy(item, below)
+                copied[self.text(name)] = MASK if hidden and item is not None else self._copy(item, below, depth - 1)
             return copied
         if isinstance(value, list):
             return [
-                MASK if [] in below else self._copy(item, below)
+                MASK if [] in below else self._copy(item, below, depth - 1)
                 for position, item in enumerate(value)
                 for below in ([steps[1:] for steps in pointers if steps[0] in (str(position), "*")],)
             ]

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from gateway.downstream.exchange import Exchange
 from gateway.downstream.held import HeldCall, HeldCalls
 from gateway.downstream.limit import bounded_error
 from gateway.downstream.questions import CAPABILITY_OF, Questions, cannot_be_asked
 from gateway.errors import UpstreamReplyError
+from gateway.upstream.message import check_sendable
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 
@@ -46,6 +47,10 @@ class Passage:
         Raises MCPError for a JSON-RPC error of the upstream, with its own code, message and data; UpstreamError for
         what keeps the upstream from answering.
         """
+        try:
+            check_sendable(params)
+        except ValueError as error:
+            raise MCPError(code=INVALID_PARAMS, message=f"params cannot be passed on as JSON: {error}.") from None
         try:
             if exchange.era == "modern":
                 return await self._for_modern(exchange, spec, method, params, within)

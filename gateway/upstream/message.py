@@ -6,6 +6,7 @@ Messages are not turned into typed models: a gateway hands on what it does not k
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, TypeAlias
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -40,15 +41,23 @@ def decode(data: bytes | str) -> Any:
     return value
 
 
-def _check_depth(value: Any) -> None:
+def check_sendable(value: Any) -> None:
+    """Raises ValueError for what Python reads as JSON and others do not: NaN, infinite numbers, very deep nesting."""
+    _check_depth(value, finite=True)
+
+
+def _check_depth(value: Any, *, finite: bool = False) -> None:
     """Raises ValueError for what is nested deeper than `from_json` takes, and so than clients in Python can read."""
     level = [value]
     for _ in range(_MAX_DEPTH + 1):
+        if finite and not all(math.isfinite(each) for each in level if isinstance(each, float)):
+            raise ValueError("a number is not finite")
         level = [
             part
             for each in level
             if isinstance(each, (dict, list))
             for part in (each.values() if isinstance(each, dict) else each)
         ]
-    if level:
-        raise ValueError("nested too deeply")
+        if not level:
+            return
+    raise ValueError("nested too deeply")

@@ -50,6 +50,21 @@ async def test_a_call_leaves_who_what_how_and_how_long(gateway: RunningGateway, 
     assert row["details"]["arguments"] == {"expression": "6*7", "password": "********"}
 
 
+@pytest.mark.parametrize("odd", ["NaN", "1e400", "[" * 500 + "]" * 500])
+async def test_no_arguments_keep_a_call_out_of_the_trace(gateway: RunningGateway, tmp_path: Path, odd: str) -> None:
+    await add_local_mcp(gateway.parts, tmp_path)
+    body = (
+        '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", '
+        f'"params": {{"name": "local_mcp__calculator", "arguments": {{"expression": {odd}}}}}}}'
+    )
+    response = await gateway.post(body.encode())
+    assert response.json()["error"]["code"] == -32602
+    assert "cannot be passed on" in response.json()["error"]["message"]
+    await gateway.call("local_mcp__calculator", {"expression": "6*7"})
+    rows = await trail(gateway.parts.database, action="tool.call", tenant=await tenant_id(gateway.parts), wanted=2)
+    assert [row["outcome"] for row in rows] == ["ok", "failed"]
+
+
 async def test_a_search_leaves_its_query_and_what_it_found(gateway: RunningGateway, tmp_path: Path) -> None:
     await add_local_mcp(gateway.parts, tmp_path)
     await gateway.call("tool_search", {"query": "calculate math expressions"})

@@ -34,6 +34,17 @@ def test_arguments_with_the_name_of_a_secret_are_masked(name: str) -> None:
     assert redacted({name: "hunter2"}) == {name: MASK}
 
 
+def test_numbers_that_no_database_takes_are_kept_as_text() -> None:
+    assert redacted({"x": [float("nan"), float("inf"), 1.5]}) == {"x": ["nan", "inf", 1.5]}
+
+
+def test_what_is_nested_deeper_than_anybody_reads_is_cut() -> None:
+    nested: Any = "bottom"
+    for _ in range(5_000):
+        nested = [nested]
+    assert "bottom" not in str(redacted({"x": nested}))
+
+
 @pytest.mark.parametrize(
     "name", ["max_tokens_count", "keyboard", "passenger", "secretary", "author", "pinned", "monkey"]
 )

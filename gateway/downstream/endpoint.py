@@ -25,6 +25,7 @@ from gateway.downstream.mcp_server import McpServer
 from gateway.downstream.modern import ModernEra
 from gateway.downstream.oneshot import OneShot
 from gateway.downstream.origin import OriginGuard
+from gateway.downstream.sessions import Sessions
 from gateway.downstream.streams import OpenStreams
 from gateway.errors import (
     CredentialError,
@@ -49,12 +50,14 @@ class McpEndpoint:
         oneshot: OneShot,
         modern: ModernEra,
         streams: OpenStreams,
+        live: Sessions,
         settings: ServerSettings,
     ) -> None:
         self._authentication = authentication
         self._oneshot = oneshot
         self._modern = modern
         self._streams = streams
+        self._live = live
         self._origins = OriginGuard(settings)
         self._maximum = settings.max_body_bytes
         self._sessions = _ResumableSessions(
@@ -108,10 +111,17 @@ class McpEndpoint:
             await parse_failure()(scope, receive, send)
             return
         if isinstance(message, dict) and message.get("method") == "initialize":
-            bind(scope, caller)
-            await self._sessions.handle_request(scope, _replay(body, receive), send)
+            await self._open_session(caller, scope, _replay(body, receive), send)
             return
         await self._oneshot.serve(caller, message, scope, receive, send)
+
+    async def _open_session(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        bind(scope, caller)
+        try:
+            with self._live.opening(caller):
+                await self._sessions.handle_request(scope, receive, send)
+        except LimitError as error:
+            await self._authentication.refusal(error, scope)(scope, receive, send)
 
     async def _serve_modern(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "POST":

@@ -80,6 +80,7 @@ class McpFront:
             OneShot(methods),
             ModernEra(methods, relay, server.server_info_stamp),
             OpenStreams(authentication, notices, server.roles_changed),
+            sessions,
             settings.server,
         )
 

@@ -89,7 +89,7 @@ class McpServer(Server[dict[str, Any]]):
                 await self._opened(ctx, request, caller)
             return result
         if ctx.method == "initialize" and live is None:
-            self._sessions.begin(ctx, caller)
+            self._sessions.begun(ctx, caller)
         if live is None:
             # Some clients ask before they say that they are ready; what they leave behind ends with their session, too.
             live = await self._opened(ctx, request, caller)

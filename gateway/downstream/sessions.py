@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.session import ServerSession
-from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR
 
 from gateway.access.caller import Caller
+from gateway.errors import LimitError
 
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 5.0
+_RETRY_SECONDS = 60
 
 
 @dataclass(slots=True, eq=False)
@@ -50,24 +51,34 @@ class Sessions:
         self._on_closed = on_closed
         self._most_of_one = most_of_one
 
-    def begin(self, context: ServerRequestContext[Any, Any], caller: Caller) -> None:
-        """The client of `context` asks for a session. Raises MCPError where the caller has as many as it may have."""
+    @contextlib.contextmanager
+    def opening(self, caller: Caller) -> Iterator[None]:
+        """While a caller asks for a session. Raises LimitError where it has as many as it may have."""
         whose = caller.identity
         if self._open[whose] >= self._most_of_one:
-            raise MCPError(
-                code=INTERNAL_ERROR,
-                message=f"This credential has {self._most_of_one} sessions open, as many as it may have; end some of "
-                "them, or have server.max_sessions_per_caller raised.",
+            raise LimitError(
+                f"This credential has {self._most_of_one} sessions open, as many as it may have; end some of them, or "
+                "have server.max_sessions_per_caller raised.",
+                "sessions",
+                _RETRY_SECONDS,
             )
         self._open[whose] += 1
+        try:
+            yield
+        finally:
+            self._closed(whose)
 
-        def closed() -> None:
-            self._open[whose] -= 1
-            if not self._open[whose]:
-                del self._open[whose]
-
+    def begun(self, context: ServerRequestContext[Any, Any], caller: Caller) -> None:
+        """The client of `context` has a session, which counts until it ends."""
+        whose = caller.identity
+        self._open[whose] += 1
         # The SDK hands out the connection of a session, where its end is told, in no other way.
-        context.session._connection.exit_stack.callback(closed)
+        context.session._connection.exit_stack.callback(self._closed, whose)
+
+    def _closed(self, whose: str) -> None:
+        self._open[whose] -= 1
+        if not self._open[whose]:
+            del self._open[whose]
 
     def opened(self, context: ServerRequestContext[Any, Any], session_id: str, caller: Caller) -> LiveSession:
         """The client of `context` has finished its handshake."""

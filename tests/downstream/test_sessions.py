@@ -94,6 +94,37 @@ async def test_a_revoked_key_ends_its_open_streams_and_is_refused(
     assert await status(gateway, headers) == 401
 
 
+async def test_a_call_whose_key_is_revoked_is_told_so(
+    gateway: RunningGateway, add_talker: AddTalker, tenant_id: int
+) -> None:
+    talker = await add_talker()
+    new = await gateway.parts.keys.create(tenant_id, "short-lived", ["all"])
+    call = {
+        "jsonrpc": "2.0",
+        "id": 4,
+        "method": "tools/call",
+        "params": {"name": "talker__hang", "arguments": {}, "_meta": MODERN},
+    }
+    headers = {
+        **ACCEPT,
+        "X-API-Key": new.key,
+        "Mcp-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "talker__hang",
+    }
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+
+            async def revoke() -> None:
+                await talker.noted("hanging ")
+                await gateway.parts.keys.revoke(tenant_id, new.id)
+
+            tasks.start_soon(revoke)
+            response = await gateway.post(call, **headers)
+    assert response.status_code == 401
+    assert "revoked" in response.json()["error"]["message"]
+
+
 async def test_a_key_that_expires_ends_its_open_streams(gateway: RunningGateway, tenant_id: int) -> None:
     soon = datetime.now(timezone.utc) + timedelta(seconds=1.5)
     new = await gateway.parts.keys.create(tenant_id, "short-lived", ["all"], soon)
@@ -132,12 +163,14 @@ class TestOfOne:
         first = await opened(gateway)
         await opened(gateway)
         refused = await gateway.post(INITIALIZE, **ACCEPT)
-        assert "has 2 sessions open" in refused.text
+        assert refused.status_code == 429
+        assert "has 2 sessions open" in refused.json()["error"]["message"]
+        assert "mcp-session-id" not in refused.headers
         other = await gateway.parts.keys.create(tenant_id, "other", ["all"])
         await opened(gateway, other.key)
         await gateway.http.delete("/mcp", headers=first)
         with anyio.fail_after(5):
-            while "error" in (await gateway.post(INITIALIZE, **ACCEPT)).text:  # noqa: ASYNC110
+            while (await gateway.post(INITIALIZE, **ACCEPT)).status_code != 200:  # noqa: ASYNC110
                 await anyio.sleep(0.05)
 
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.access.caller import Caller
 from gateway.database.notices import Notices
 from gateway.downstream.authentication import Authentication, bind
-from gateway.errors import AccessError, DatabaseError, NotFoundError, SignInUnavailableError
+from gateway.errors import CredentialError, DatabaseError, NotFoundError, RoleMissingError, SignInUnavailableError
 
 _LOOK_EVERY_SECONDS = 1.0
 
@@ -21,6 +21,7 @@ _LOOK_EVERY_SECONDS = 1.0
 class _Open:
     scope: Scope
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    why: CredentialError | RoleMissingError | NotFoundError | None = None
 
 
 class OpenStreams:
@@ -49,7 +50,12 @@ class OpenStreams:
         """Answer a request through `app`, to which the client seems to leave when its key ends."""
         entry = _Open(scope)
         self._open.add(entry)
-        body_read = False
+        body_read = answered = False
+
+        async def noted(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
 
         async def until_ended() -> Message:
             nonlocal body_read
@@ -67,9 +73,11 @@ class OpenStreams:
                 ended.cancel()
 
         try:
-            await app(scope, until_ended, send)
+            await app(scope, until_ended, noted)
         finally:
             self._open.discard(entry)
+        if entry.why is not None and not answered:
+            await self._authentication.refusal(entry.why, scope)(scope, receive, send)
 
     async def _look(self) -> None:
         while True:
@@ -83,7 +91,8 @@ class OpenStreams:
                     if before is not None and before.role_ids != caller.role_ids:
                         bind(entry.scope, caller)
                         self._on_roles(entry.scope)
-                except (AccessError, NotFoundError):
+                except (CredentialError, RoleMissingError, NotFoundError) as error:
+                    entry.why = error
                     entry.ended.set()
                 except SignInUnavailableError:
                     continue

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 import mcp_types
@@ -30,7 +28,7 @@ from gateway.downstream.log_level import LEVELS
 from gateway.downstream.methods import Methods
 from gateway.downstream.serialized import Serialized
 from gateway.downstream.sessions import LiveSession, Sessions
-from gateway.downstream.subscriptions import Subscriptions
+from gateway.downstream.subscriptions import Subscriptions, check_number
 from gateway.downstream.topics import Subscriber
 from gateway.errors import ModelGateError
 
@@ -170,6 +168,8 @@ class McpServer(Server[dict[str, Any]]):
         scope = ctx.request.scope
         caller: Caller = scope["state"]["caller"]
         self._audiences.check_room(caller)
+        uris = tuple(dict.fromkeys(params.notifications.resource_subscriptions or ()))
+        check_number(uris)
         stream = ListenStream()
         listener = stream.listener(lambda: scope["state"]["caller"])
         subscriber = Subscriber(
@@ -179,9 +179,8 @@ class McpServer(Server[dict[str, Any]]):
             # The SDK passes on nothing but the very addresses that were asked for.
             lambda shown, _: stream.publish(ResourceUpdated(uri=shown)),
         )
-        uris = params.notifications.resource_subscriptions or []
         # Subscribed while the stream is there already: an update may come at once.
-        subscribing = asyncio.create_task(self._subscribe(subscriber, uris))
+        subscribing = asyncio.create_task(self._subscriptions.add_all(subscriber, uris))
         try:
             await self._audiences.join(listener)
             return await stream.serve(ctx, params)
@@ -189,12 +188,3 @@ class McpServer(Server[dict[str, Any]]):
             self._audiences.leave(listener)
             subscribing.cancel()
             self._subscriptions.remove_all(subscriber.id)
-
-    async def _subscribe(self, subscriber: Subscriber, uris: Sequence[str]) -> None:
-        async def add(uri: str) -> None:
-            # As with any address that never changes, nothing is heard of one that is not there.
-            with contextlib.suppress(ModelGateError, MCPError):
-                await self._subscriptions.add(subscriber, uri, patient=True)
-
-        # At once, so that the server is asked once.
-        await asyncio.gather(*(add(uri) for uri in uris))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from typing import Any
 
 from mcp.shared.exceptions import MCPError
@@ -28,6 +28,7 @@ _UPDATED = "notifications/resources/updated"
 _ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 _RETRY_SECONDS = 1.0
 _MAXIMUM_PER_CLIENT = 1_000
+_MAXIMUM_SOUGHT_AT_ONCE = 16
 
 
 class Subscriptions:
@@ -62,28 +63,51 @@ class Subscriptions:
             self._upkeeps.clear()
             await asyncio.gather(*tasks, *upkeeps, self._topics.aclose(), return_exceptions=True)
 
-    async def add(self, subscriber: Subscriber, uri: object, *, patient: bool = False) -> None:
+    async def add(self, subscriber: Subscriber, uri: object) -> None:
         """Tell a client of updates, once the server has agreed to tell of them.
 
         Raises MCPError for a resource that the client cannot see, and where the server does not agree; ModelGateError
-        where the server does not answer, unless the client is `patient`: it is then asked on.
+        where the server does not answer.
         """
+        await self._watch(*await self._found(subscriber, uri), patient=False)
+
+    async def add_all(self, subscriber: Subscriber, uris: Collection[str]) -> None:
+        """Tell a client of updates of those of these resources that there are; a server that does not answer is asked
+        on. As with any address that never changes, nothing is heard of one that is not there.
+        """
+        seeking = asyncio.Semaphore(_MAXIMUM_SOUGHT_AT_ONCE)
+
+        async def add(uri: str) -> None:
+            with contextlib.suppress(ModelGateError, MCPError):
+                async with seeking:
+                    # What is known already is found without waiting, and others want their turn.
+                    await asyncio.sleep(0)
+                    found = await self._found(subscriber, uri)
+                # Waited for all at once, so that the server is asked once.
+                await self._watch(*found, patient=True)
+
+        await asyncio.gather(*(add(uri) for uri in uris))
+
+    async def _found(self, subscriber: Subscriber, uri: object) -> tuple[Watcher, Place]:
         caller = subscriber.caller()
         resolved = await self._resources.resolve(caller, uri)
         if not resolved:
             raise MCPError(code=INVALID_PARAMS, message=f"There is no resource {str(uri)[:200]!r}.", data={"uri": uri})
         server_id, own = resolved[0]
         spec = await self._servers.spec(caller.tenant_id, server_id)
-        self.remove(subscriber.id, uri)
-        if len(self._clients.get(subscriber.id, ())) >= _MAXIMUM_PER_CLIENT:
+        return Watcher(subscriber, str(uri), server_id, own), _place(spec, subscriber)
+
+    async def _watch(self, watcher: Watcher, place: Place, *, patient: bool) -> None:
+        client, own = watcher.subscriber.id, watcher.own
+        self.remove(client, watcher.shown)
+        if len(self._clients.get(client, ())) >= _MAXIMUM_PER_CLIENT:
             raise MCPError(
                 code=INVALID_PARAMS,
                 message=f"There are {_MAXIMUM_PER_CLIENT:,} subscriptions already, as many as a client may have; "
                 "end some of them first.",
             )
-        watcher = Watcher(subscriber, str(uri), server_id, own)
-        self._clients.setdefault(subscriber.id, {})[watcher.shown] = watcher
-        upkeep = self._put(watcher, _place(spec, subscriber))
+        self._clients.setdefault(client, {})[watcher.shown] = watcher
+        upkeep = self._put(watcher, place)
         try:
             await upkeep.want(own)
         except UpstreamReplyError as error:
@@ -194,6 +218,16 @@ class Subscriptions:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def check_number(uris: Collection[str]) -> None:
+    """Raises MCPError for more resources than a client may subscribe to."""
+    if len(uris) > _MAXIMUM_PER_CLIENT:
+        raise MCPError(
+            code=INVALID_PARAMS,
+            message=f"params.notifications.resourceSubscriptions has {len(uris):,} addresses, more than the "
+            f"{_MAXIMUM_PER_CLIENT:,} that a client may subscribe to; leave some out.",
+        )
 
 
 def _place(spec: ServerSpec, subscriber: Subscriber) -> Place:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -11,6 +13,8 @@ from mcp.shared.exceptions import MCPError
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
 from gateway.catalog.tuning import Tuning
+from gateway.database.pool import Database
+from gateway.downstream.resources import Resources
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
 from tests.downstream.told import UPDATED, add_teller, listening, subscribe, unsubscribe
 from tests.support.gateway import RunningGateway
@@ -267,3 +271,62 @@ async def test_an_update_reaches_the_client_under_the_address_that_it_knows(
         await south.notes_times("subscribed note://same")
         await south.updates("note://same")
         await listener.heard.wait(UPDATED, shown)
+
+
+async def test_more_resources_than_a_client_may_have_are_refused_before_any_is_looked_for(
+    gateway: RunningGateway, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resolve(*_: object) -> Any:
+        raise AssertionError("a resource was looked for")
+
+    monkeypatch.setattr(Resources, "resolve", resolve)
+    async with connect(MODERN) as client:
+        with pytest.raises(MCPError) as refused:
+            async with client.listen(resource_subscriptions=[f"made://up/{n}" for n in range(60_000)]):
+                pass
+    assert refused.value.error.code == -32602
+    assert "has 60,000 addresses, more than the 1,000" in refused.value.error.message
+
+
+async def test_other_callers_do_not_wait_for_one_who_listens_to_a_thousand_made_up_resources(
+    gateway: RunningGateway, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_teller(gateway, tmp_path, "modern", resources=[{"uri": f"note://{n}", "name": "n"} for n in range(2_000)])
+    await gateway.request("resources/list")
+    await gateway.request("resources/templates/list")
+    sought = at_once = most_at_once = 0
+    resolve, fetch = Resources.resolve, Database.fetch
+    read: list[str] = []
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal sought, at_once, most_at_once
+        at_once += 1
+        most_at_once = max(most_at_once, at_once)
+        try:
+            return await resolve(*arguments)
+        finally:
+            at_once -= 1
+            sought += 1
+
+    async def fetched(database: Database, name: str, *arguments: Any) -> Any:
+        read.append(name)
+        return await fetch(database, name, *arguments)
+
+    monkeypatch.setattr(Resources, "resolve", counted)
+    monkeypatch.setattr(Database, "fetch", fetched)
+    longest = 0.0
+    async with connect(MODERN) as client, anyio.create_task_group() as tasks:
+
+        async def listen() -> None:
+            async with client.listen(resource_subscriptions=[f"made://up/{n}" for n in range(1_000)]):
+                await until(lambda: sought == 1_000)
+
+        tasks.start_soon(listen)
+        while sought < 1_000:
+            began = time.perf_counter()
+            await gateway.call("teller__id")
+            longest = max(longest, time.perf_counter() - began)
+    assert most_at_once <= 16
+    assert len(read) < 100
+    # A call alone takes some milliseconds.
+    assert longest < 0.5

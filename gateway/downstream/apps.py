@@ -16,6 +16,7 @@ class AppResources:
     def __init__(self, database: Database, notices: Notices) -> None:
         self._database = database
         self._kept: Kept[None, dict[str, int]] = Kept(notices)
+        self._known: Kept[None, frozenset[str]] = Kept(notices)
 
     async def shared(self, tenant_id: int) -> dict[str, int]:
         """Addresses that tools of several servers point to, with the server that keeps the plain address."""
@@ -28,6 +29,13 @@ class AppResources:
 
     async def owners(self, tenant_id: int, role_ids: tuple[int, ...], uri: str) -> list[int]:
         """The servers of which these roles can call a tool that points to `uri`, the oldest first."""
+
+        async def read() -> frozenset[str]:
+            return frozenset(row["uri"] for row in await self._database.fetch("app_resources", tenant_id))
+
+        # Clients may ask for any address, and to go through what their roles can call takes long.
+        if uri not in await self._known.get(tenant_id, None, read):
+            return []
         rows = await self._database.fetch("app_resource_servers", tenant_id, list(role_ids), uri)
         return [row["server_id"] for row in rows]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from gateway.access.caller import Caller
 from gateway.downstream.offerings import Offerings, OfferingServer
 from gateway.downstream.outline import Kind
 from gateway.downstream.pages import Pages
+from gateway.downstream.uri import scheme_of
 
 _KEPT_LISTS = 500
 
@@ -31,13 +33,18 @@ Merge: TypeAlias = Callable[[Listed], Sequence[Entry]]
 """Gives every item a name that no other has, in the order of the list."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Merged:
     """A merged list, with server and own name of each item by the name that is shown."""
 
     listed: Listed
     pages: Pages
     origins: Mapping[str, tuple[int, str]]
+
+    @cached_property
+    def schemes(self) -> frozenset[tuple[int, str]]:
+        """Servers, each with the scheme of an address that it lists."""
+        return frozenset((server_id, scheme_of(own)) for server_id, own in self.origins.values())
 
 
 class MergedLists:

@@ -18,6 +18,11 @@ def qualified(slug: str, uri: str) -> str:
     return f"{scheme}/{slug}/{quote(uri, safe='{}*+,;')}"
 
 
+def scheme_of(uri: str) -> str:
+    """What kind of address it is: the part before the first colon."""
+    return uri.partition(":")[0].lower()
+
+
 def read_qualified(uri: str) -> tuple[str, str] | None:
     """Slug and upstream's own address, or None where `uri` is not qualified."""
     for scheme in (f"{_UI}{_MARK}/", f"{_MARK}://"):

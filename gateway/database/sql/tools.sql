@@ -140,6 +140,13 @@ FROM (
 WHERE uri IS NOT NULL
 GROUP BY uri HAVING count(DISTINCT server_id) > 1
 
+-- name: app_resources
+--- Addresses of app resources that any tool points to.
+SELECT DISTINCT pointed.uri
+FROM tools, LATERAL (VALUES
+    (definition -> '_meta' -> 'ui' ->> 'resourceUri'), (definition -> '_meta' ->> 'ui/resourceUri')) AS pointed (uri)
+WHERE tenant_id = $1 AND removed_at IS NULL AND pointed.uri IS NOT NULL
+
 -- name: app_resource_servers
 -- The servers of which these roles may call a tool that points to an app resource, oldest first.
 SELECT DISTINCT t.server_id

@@ -77,8 +77,9 @@ class Audiences:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def check_room(self, caller: Caller) -> None:
-        """Raises MCPError where the key of `caller` has as many listeners as it may have."""
-        if sum(listener.caller().identity == caller.identity for listener in self._listeners) >= _MAXIMUM_PER_KEY:
+        """Raises MCPError where the key of `caller` has as many streams as it may have; sessions are none."""
+        streams = (listener.caller() for listener in self._listeners if listener.is_stream)
+        if sum(theirs.identity == caller.identity for theirs in streams) >= _MAXIMUM_PER_KEY:
             raise MCPError(
                 code=INTERNAL_ERROR,
                 message=f"{_MAXIMUM_PER_KEY:,} streams are open with this key, as many as it may have; end some first.",

@@ -36,11 +36,15 @@ class View:
 
 @dataclass(slots=True, eq=False)
 class Listener:
-    """One who is told of changes; `caller` gives whose it is now, `view` is None until it has joined."""
+    """One who is told of changes; `caller` gives whose it is now, `view` is None until it has joined.
+
+    `is_stream` says that a subscriptions/listen request is held open for it alone.
+    """
 
     caller: Callable[[], Caller]
     tell: Callable[[Event], Awaitable[None]]
     close: Callable[[], None]
+    is_stream: bool
     view: View | None = None
 
 
@@ -67,7 +71,7 @@ class ListenStream:
 
     def listener(self, caller: Callable[[], Caller]) -> Listener:
         """The stream as one who is told of changes of the lists of `caller`."""
-        return Listener(caller, self.publish, self.close)
+        return Listener(caller, self.publish, self.close, is_stream=True)
 
 
 def session_listener(live: LiveSession) -> Listener:
@@ -76,7 +80,7 @@ def session_listener(live: LiveSession) -> Listener:
     async def tell(event: Event) -> None:
         await live.tell(_SAYINGS[type(event)])
 
-    return Listener(lambda: live.caller, tell, lambda: None)
+    return Listener(lambda: live.caller, tell, lambda: None, is_stream=False)
 
 
 _SAYINGS: dict[type[Event], Callable[[ServerSession], Awaitable[None]]] = {

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from mcp.shared.exceptions import MCPError
 
 from gateway.access.caller import Limits
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
 from gateway.catalog.tuning import Tuning
+from gateway.downstream import audience
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
 from tests.downstream.told import PROMPTS, RESOURCES, TOOLS, add_teller, listening
 from tests.support.gateway import RunningGateway
@@ -157,3 +159,18 @@ async def test_a_stopped_server_is_not_started_for_a_list_that_is_known(
     started = teller.noted("started")
     assert len((await gateway.request("prompts/list"))["result"]["prompts"]) == 1
     assert teller.noted("started") == started
+
+
+async def test_sessions_take_no_room_from_streams(
+    gateway: RunningGateway, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audience, "_MAXIMUM_PER_KEY", 1)
+    async with (
+        listening(connect, HANDSHAKE),
+        listening(connect, HANDSHAKE),
+        listening(connect, MODERN),
+        connect(MODERN) as another,
+    ):
+        with pytest.raises(MCPError, match="1 streams are open with this key"):
+            async with another.listen(tools_list_changed=True):
+                pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from mcp.shared.exceptions import MCPError
@@ -19,6 +20,11 @@ _ENVELOPE_BYTES = 512
 _NAMED = 5
 _NAME_CHARACTERS = 40
 _OF_ITS_OWN = ("content", "isError", "resultType")
+_STRUCTURED = "structuredContent"
+# Results have a handful of members; to weigh each of very many would take longer than to read them.
+_MEMBERS = 64
+# Blocks are weighed together where they fit together, for to encode many small ones one by one takes long.
+_TOGETHER = 1_000
 
 
 class ResultLimit:
@@ -63,29 +69,50 @@ class ResultLimit:
     def _cut(self, result: dict[str, Any], size: int) -> dict[str, Any]:
         left = self._maximum - _ENVELOPE_BYTES
         beside: dict[str, Any] = {key: result[key] for key in ("isError", "resultType") if key in result}
-        gone: list[str] = []
-        for key, value in result.items():
-            if key in _OF_ITS_OWN:
-                continue
-            length = len(encode({key: value}))
+        missing = _Missing()
+        others = [key for key in result if key not in _OF_ITS_OWN and key != _STRUCTURED]
+        for key in [*([_STRUCTURED] if _STRUCTURED in result else ()), *others[:_MEMBERS]]:
+            length = len(encode({key: result[key]}))
             # Structured content is the whole answer in itself, so it may have half; the rest is about the answer.
-            if length <= left // (2 if key == "structuredContent" else 8):
-                beside[key] = value
+            if length <= left // (2 if key == _STRUCTURED else 8):
+                beside[key] = result[key]
                 left -= length
                 continue
-            gone.append(f"{_plain(key)} of {length:,} bytes")
-            if key == "structuredContent":
+            missing.add(f"{_plain(key)} of {length:,} bytes")
+            if key == _STRUCTURED:
                 # Clients hold a result that is no error against the output schema of its tool.
                 beside["isError"] = True
-        kept, missing = _blocks(result.get("content"), left)
-        missing += gone
-        more = f"; and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        intact = " The structured content is complete." if "structuredContent" in beside else ""
+        missing.count += len(others[_MEMBERS:])
+        kept = _blocks(result.get("content"), left, missing)
+        intact = " The structured content is complete." if _STRUCTURED in beside else ""
         note = (
             f"The result was cut by the gateway: it had {size:,} bytes, more than the {self._maximum:,} it may have. "
-            f"Missing: {'; '.join(missing[:_NAMED])}{more}.{intact} Ask for less at once."
+            f"Missing: {missing}.{intact} Ask for less at once."
         )
         return {"content": [*kept, {"type": "text", "text": note}], **beside}
+
+
+class _Missing:
+    """What a cut result lacks: words for the first few things, and how many there are in all."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._named: list[str] = []
+
+    @property
+    def is_named(self) -> bool:
+        """Whether nothing more is put in words."""
+        return len(self._named) == _NAMED
+
+    def add(self, words: str | Callable[[], str]) -> None:
+        """One thing more; words that take long to find are asked for only where they are said."""
+        self.count += 1
+        if not self.is_named:
+            self._named.append(words if isinstance(words, str) else words())
+
+    def __str__(self) -> str:
+        more = self.count - len(self._named)
+        return "; ".join(self._named) + (f"; and {more:,} more" if more else "")
 
 
 def bounded_error(code: int, message: str, data: Any = None) -> MCPError:
@@ -100,28 +127,53 @@ def bounded_error(code: int, message: str, data: Any = None) -> MCPError:
     return MCPError(code=code, message=message, data=None if data is None else note)
 
 
-def _blocks(content: Any, left: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """What of the content fits into `left` bytes, and words for what does not."""
+def _blocks(content: Any, left: int, missing: _Missing) -> list[dict[str, Any]]:
+    """What of the content fits into `left` bytes; what does not is added to `missing`."""
     if not isinstance(content, list):
-        return [], [] if content is None else [f"content of {len(encode({'': content})):,} bytes that is no list"]
+        if content is not None:
+            missing.add(f"content of {len(encode({'': content})):,} bytes that is no list")
+        return []
     kept: list[dict[str, Any]] = []
-    gone: list[str] = []
-    for block in content:
-        length = len(encode({"": block}))
-        if not isinstance(block, dict):
-            gone.append(f"content of {length:,} bytes that is no block")
-        elif length <= left // 2 or (length <= left and block is content[-1]):
-            kept.append(block)
+    together = len(content) > _TOGETHER
+    for start in range(0, len(content), _TOGETHER):
+        if missing.is_named and left <= _ENVELOPE_BYTES:
+            missing.count += len(content) - start
+            break
+        some = content[start : start + _TOGETHER]
+        blocks = [block for block in some if isinstance(block, dict)]
+        if missing.is_named:
+            missing.count += len(some) - len(blocks)
+            some = blocks
+        if together and len(blocks) == len(some) and (length := len(encode(blocks))) <= left // 2:
+            kept += blocks
             left -= length
-        elif block.get("type") == "text" and isinstance(text := block.get("text"), str) and left > _ENVELOPE_BYTES:
-            shown = _beginning(text, left - _ENVELOPE_BYTES)
-            # Annotations and the like may be as large as a text.
-            kept.append({"type": "text", "text": shown})
-            left -= len(encode(kept[-1]))
-            gone.append(f"a text after its first {len(shown):,} of {len(text):,} characters")
-        else:
-            gone.append(f"a block of type {_plain(block.get('type'))!r} of {length:,} bytes")
-    return kept, gone
+            continue
+        for block in some:
+            left -= _block(block, left, missing, kept, is_last=block is content[-1])
+    return kept
+
+
+def _block(block: Any, left: int, missing: _Missing, kept: list[dict[str, Any]], *, is_last: bool) -> int:
+    """Keep what of one block may have of `left` bytes. Returns how many bytes it has now."""
+    if not isinstance(block, dict):
+        missing.add(lambda: f"content of {len(encode({'': block})):,} bytes that is no block")
+        return 0
+    if missing.is_named and left <= _ENVELOPE_BYTES:
+        missing.count += 1
+        return 0
+    length = len(encode({"": block}))
+    if length <= left // 2 or (length <= left and is_last):
+        kept.append(block)
+        return length
+    text = block.get("text")
+    if block.get("type") != "text" or not isinstance(text, str) or left <= _ENVELOPE_BYTES:
+        missing.add(lambda: f"a block of type {_plain(block.get('type'))!r} of {length:,} bytes")
+        return 0
+    shown = _beginning(text, left - _ENVELOPE_BYTES)
+    # Annotations and the like may be as large as a text.
+    kept.append({"type": "text", "text": shown})
+    missing.add(f"a text after its first {len(shown):,} of {len(text):,} characters")
+    return len(encode(kept[-1]))
 
 
 def _beginning(text: str, size: int) -> str:
@@ -135,4 +187,4 @@ def _beginning(text: str, size: int) -> str:
 
 def _plain(word: object) -> str:
     """A word of the upstream, short and harmless."""
-    return re.sub(r"[^A-Za-z0-9_./-]", "?", str(word)[:_NAME_CHARACTERS])
+    return re.sub(r"[^A-Za-z0-9_./-]", "?", word[:_NAME_CHARACTERS]) if isinstance(word, str) else "?"

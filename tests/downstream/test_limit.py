@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from mcp_types import CallToolResult
 from gateway.access.tenants import tenant_by_slug
 from gateway.catalog.server import NewServer
 from gateway.downstream.limit import ResultLimit, bounded_error
+from gateway.upstream.message import decode, encode
 from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect, text_of
 from tests.support.gateway import RunningGateway
 from tests.upstream.conftest import raw
@@ -118,6 +121,41 @@ def test_thousands_of_blocks_are_cut_to_those_that_fit(maximum: int) -> None:
     cut = ResultLimit(maximum).apply(result).value
     assert size(cut) <= maximum
     assert "more" in cut["content"][-1]["text"]
+
+
+def test_a_short_text_stays_whatever_is_missing_before_it() -> None:
+    image = {"type": "image", "data": "A" * 20_000, "mimeType": "image/png"}
+    cut = ResultLimit(LIMIT).apply({"content": [*[image] * 7, 1, {"type": "text", "text": "seven rooms"}]}).value
+    assert cut["content"][0] == {"type": "text", "text": "seven rooms"}
+    assert cut["content"][-1]["text"].count("a block of type 'image' of 20,0") == 5
+    assert "; and 3 more" in cut["content"][-1]["text"]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"content": [{} for _ in range(300_000)]},
+        {"content": [{"type": "text", "text": "a"} for _ in range(300_000)]},
+        {"content": [1] * 300_000},
+        {"content": [1, {}] * 150_000},
+        {"content": [{"type": "text", "text": "x" * 1500} for _ in range(10_000)]},
+        {"content": [], **{f"key{number}": number for number in range(200_000)}},
+        {"content": [{"type": {f"key{number}": number for number in range(200_000)}}] * 3},
+    ],
+    ids=["empty", "texts", "numbers", "mixed", "pages", "members", "types"],
+)
+def test_to_cut_a_result_costs_about_what_it_costs_to_read_it(result: dict[str, Any]) -> None:
+    text = encode(result)
+
+    def seconds(work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    reading = min(seconds(lambda: decode(text)) for _ in range(3))
+    cutting = min(seconds(lambda: ResultLimit(LIMIT * 64).apply(result)) for _ in range(3))
+    assert cutting < 5 * reading
+    assert size(ResultLimit(LIMIT * 64).apply(result).value) <= LIMIT * 64
 
 
 def test_a_question_that_is_too_large_is_a_tool_error() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,8 +22,11 @@ from gateway.upstream.openapi_document import MAX_DOCUMENT_BYTES, Document, read
 from gateway.upstream.openapi_key import Key, key_of
 from gateway.upstream.openapi_operation import Operation, tools_of
 from gateway.upstream.openapi_request import request_of
+from gateway.upstream.openapi_secrets import secrets_in
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.wire import Listener, RefusedError, Wire
+from gateway.upstream.wire import Listener, RefusedError, Wire, broken_down
+
+logger = logging.getLogger(__name__)
 
 
 class OpenApiWire:
@@ -79,6 +83,10 @@ class OpenApiWire:
                 self._listener.received({"jsonrpc": "2.0", "id": request_id, **outcome}, request_id)
         except UpstreamError as error:
             self._listener.failed(request_id, error)
+        except Exception:
+            # It is the trouble of one call; raised here, it would end the session of all.
+            logger.exception("%s of API %s broke down", message["method"], self._name)
+            self._listener.failed(request_id, broken_down(self._name, message["method"]))
         finally:
             del self._exchanges[request_id]
 
@@ -115,12 +123,18 @@ class OpenApiWire:
             request = request_of(operation, arguments)
         except InvalidInputError as error:
             return failed(error.message)
+        except RecursionError:
+            return failed("The arguments are nested too deeply to be sent; flatten them.")
         endpoint, base = self._endpoint, self._base
         if endpoint is None or base is None:
             raise UpstreamUnavailableError(self._name, f"Server {self._name} is not connected yet.")
         if self._key is not None:
             request = self._key.on(request)
-        url = _below(base, request.target)
+        try:
+            url = _below(base, request.target)
+        except httpx2.InvalidURL:
+            length = len(request.target)
+            return failed(f"The arguments are too long: they make an address of {length:,} characters; shorten them.")
         try:
             async with endpoint.request(request.method, request.headers, request.body, url) as response:
                 body = await endpoint.body(response)
@@ -129,9 +143,9 @@ class OpenApiWire:
                 raise
             # To where the API sends its caller on is an answer, if not one that the gateway may follow.
             return failed(f"HTTP {error.status}\n{error.message}")
-        if self._key is not None:
-            body = self._key.hidden_in(body)
-        return result_of(response, body, str(url.copy_with(userinfo=b"", query=None, fragment=None)))
+        key = self._key.token if self._key is not None else None
+        secrets = secrets_in(response.request.headers, self._spec.headers, key)
+        return result_of(response, body, str(url.copy_with(userinfo=b"", query=None, fragment=None)), secrets)
 
     async def _read(self) -> None:
         """Read the document, again where it comes from a URL, and the tools in it."""

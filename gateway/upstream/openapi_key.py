@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, urlencode
 
 from gateway.upstream.credential import Bearer, Credential
 from gateway.upstream.openapi_document import Document
 from gateway.upstream.openapi_request import Request
-
-_MASK = b"********"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,6 @@ class Key:
             pair = f"{quote(self.name)}={quote(self.token)}"
             headers["cookie"] = f"{headers['cookie']}; {pair}" if "cookie" in headers else pair
         return replace(request, headers=headers)
-
-    def hidden_in(self, body: bytes) -> bytes:
-        """An answer without the key: links in it may repeat what was asked."""
-        for written in (self.token, quote(self.token, safe=""), quote_plus(self.token)):
-            body = body.replace(written.encode(), _MASK)
-        return body
 
 
 def key_of(document: Document, credential: Credential | None) -> Key | None:

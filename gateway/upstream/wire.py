@@ -28,6 +28,13 @@ def too_large(server: str, limit: int) -> UpstreamProtocolError:
     )
 
 
+def broken_down(server: str, method: str) -> UpstreamProtocolError:
+    """What to say of a request that failed as nobody foresaw."""
+    return UpstreamProtocolError(
+        server, f"The request {method} to server {server} broke down on an answer that cannot be read; see the log."
+    )
+
+
 class Listener(Protocol):
     """Who is told what a wire brings; each method returns at once."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -95,6 +97,9 @@ class HttpApi:
     def __init__(self) -> None:
         self.document: Any = DOCUMENT
         self.seen: list[dict[str, Any]] = []
+        self.charset = "utf-8"
+        self.waited_for = anyio.Event()
+        self.may_answer = anyio.Event()
 
     def app(self) -> Starlette:
         return Starlette(
@@ -105,6 +110,10 @@ class HttpApi:
                 Route("/api/broken", lambda _: JSONResponse({"detail": "it broke"}, 503)),
                 Route("/api/huge", lambda _: Response(b"x" * 2**20, media_type="text/plain")),
                 Route("/api/zip", lambda _: Response(b"PK", media_type="application/zip")),
+                Route("/api/wait", self.wait),
+                Route("/api/charset", self.in_charset),
+                Route("/api/repeated", self.escaped),
+                Route("/api/utf16", self.in_utf16),
                 Route("/api/away", lambda _: RedirectResponse("https://files.example/a?signature=s3cret")),
                 Route("/{path:path}", self.echo, methods=["GET", "PUT", "POST"]),
             ]
@@ -112,6 +121,24 @@ class HttpApi:
 
     async def describe(self, request: Request) -> Response:
         return JSONResponse(self.document)
+
+    async def wait(self, request: Request) -> Response:
+        self.waited_for.set()
+        await self.may_answer.wait()
+        return Response("waited", media_type="text/plain")
+
+    async def in_charset(self, request: Request) -> Response:
+        return Response("grüße".encode(), headers={"content-type": f"text/plain; charset={self.charset}"})
+
+    async def in_utf16(self, request: Request) -> Response:
+        said = f"You are {request.headers['authorization']}."
+        return Response(said.encode("utf-16"), headers={"content-type": "text/plain; charset=utf-16"})
+
+    async def escaped(self, request: Request) -> Response:
+        """What was asked, in JSON that says every character of a header by its number."""
+        headers = {name: "".join(f"\\u{ord(each):04x}" for each in value) for name, value in request.headers.items()}
+        body = json.dumps({"headers": headers}).replace("\\\\", "\\")
+        return Response(body, media_type="application/json")
 
     async def echo(self, request: Request) -> Response:
         asked = {

@@ -47,12 +47,15 @@ class CallHooks:
 
 NO_HOOKS = CallHooks()
 
+_ACTING = ("tools/call", "prompts/get", "resources/read", "completion/complete")
+
 
 @dataclass(slots=True, eq=False)
 class Call:
     """A request in flight."""
 
     id: int
+    method: str
     hooks: CallHooks = NO_HOOKS
     background: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,6 +69,13 @@ class Call:
     @property
     def settled(self) -> bool:
         return self.reply is not None or self.error is not None
+
+    @property
+    def spoken_of(self) -> bool:
+        """Whether what the server says unaddressed may be about the call: neither about what is listened to, nor about
+        what the gateway asks for itself, such as lists and signs of life.
+        """
+        return not self.background and (self.hooks != NO_HOOKS or self.method in _ACTING)
 
     @property
     def stirred(self) -> bool:

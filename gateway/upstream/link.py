@@ -72,6 +72,11 @@ class Link:
         return self.current is not None and self.current.usable
 
     @property
+    def used(self) -> bool:
+        """Whether a caller is at it now, or something is subscribed through its session."""
+        return self.users > 0 or (self.connected and self.current is not None and self.current.subscribed)
+
+    @property
     def quiet(self) -> bool:
         """Whether no session is open, opening or on its way to the end."""
         return self._opening is None and self._running == 0

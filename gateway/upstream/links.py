@@ -19,7 +19,9 @@ class Links:
     """Links by session key. Those of single clients are dropped once their session has ended and nobody uses it."""
 
     def __init__(self, server: str, most: int, open_link: OpenLink) -> None:
-        """At most `most` clients have a link of their own: a further one takes the place of the longest idle."""
+        """At most `most` clients have a link of their own: a further one takes the place of the longest idle,
+        where there is one that is not in use.
+        """
         self._server = server
         self._most = most
         self._open = open_link
@@ -46,8 +48,8 @@ class Links:
         return (said or self._past_stderr)[-STDERR_BYTES:]
 
     def take(self, key: str | None) -> Link:
-        """The link of `key`, to be given back. Raises UpstreamBusyError where all places are taken by calls in flight,
-        UpstreamUnavailableError after the end.
+        """The link of `key`, to be given back. Raises UpstreamBusyError where all places are taken by calls in flight
+        and subscriptions, UpstreamUnavailableError after the end.
         """
         if self._closed:
             raise UpstreamUnavailableError(self._server, f"Server {self._server} was changed or removed; try again.")
@@ -91,7 +93,7 @@ class Links:
         own = [(key, link) for key, link in self._links.items() if key is not None]
         if len(own) < self._most:
             return
-        unused = [(key, link) for key, link in own if not link.users]
+        unused = [(key, link) for key, link in own if not link.used]
         if not unused:
             raise UpstreamBusyError(
                 self._server,

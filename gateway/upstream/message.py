@@ -16,13 +16,20 @@ Message: TypeAlias = dict[str, Any]
 _MAX_DEPTH = 200
 
 
+class TooDeepError(ValueError):
+    """A value is nested too deeply to be written."""
+
+
 def encode(message: Any) -> bytes:
-    """`message`, or any other JSON value, in UTF-8 without line breaks."""
+    """`message`, or any other JSON value, in UTF-8 without line breaks. Raises TooDeepError."""
     try:
         return to_json(message, inf_nan_mode="constants")
     except (PydanticSerializationError, UnicodeEncodeError):
         # Lone surrogates are legal in JSON as escapes, which only the standard library writes.
-        return json.dumps(message, separators=(",", ":")).encode("ascii")
+        try:
+            return json.dumps(message, separators=(",", ":")).encode("ascii")
+        except RecursionError:
+            raise TooDeepError("nested too deeply") from None
 
 
 def decode(data: bytes | str) -> Any:

@@ -10,12 +10,13 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from mcp_types import INVALID_PARAMS
 
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError, UpstreamTimeoutError
 from gateway.upstream import clock
 from gateway.upstream.abandoned import Abandoned
 from gateway.upstream.call import NO_HOOKS, Call, CallHooks, EndlessError
-from gateway.upstream.message import Message
+from gateway.upstream.message import Message, TooDeepError
 from gateway.upstream.wire import UnsentError, Wire
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,11 @@ class Peer:
     def calls_in_flight(self) -> int:
         return sum(not call.background for call in self._calls.values())
 
+    @property
+    def may_be_asked_of(self) -> bool:
+        """Whether there is a call in flight that a question of the server may be about."""
+        return any(call.spoken_of for call in self._calls.values())
+
     async def request(
         self,
         method: str,
@@ -88,7 +94,7 @@ class Peer:
         connection ends first (UnsentError where it had ended before), UpstreamProtocolError for a reply without result.
         """
         self._last_id += 1
-        call = Call(self._last_id, hooks, background)
+        call = Call(self._last_id, method, hooks, background)
         message: Message = {"jsonrpc": "2.0", "id": call.id, "method": method}
         if hooks.on_progress is not None:
             params = dict(params or {})
@@ -102,7 +108,14 @@ class Peer:
             begun = clock.now()
             deadline = begun + (timeout if first_timeout is None else min(first_timeout, timeout))
             with anyio.CancelScope(deadline=deadline):
-                await wire.send(message, headers)
+                try:
+                    await wire.send(message, headers)
+                except TooDeepError:
+                    raise UpstreamReplyError(
+                        self._server,
+                        INVALID_PARAMS,
+                        f"What {method} gives server {self._server} is nested too deeply to be sent; flatten it.",
+                    ) from None
                 sent = True
             if sent:
                 cut = await self._settled(call, deadline, timeout, begun + ceiling)
@@ -168,7 +181,7 @@ class Peer:
         await self._open_wire().send(message, headers)
 
     async def answer(self, request_id: object, outcome: Mapping[str, Any]) -> None:
-        """Send `{"result": …}` or `{"error": …}` to a question; an ended connection needs none."""
+        """Send `{"result": …}` or `{"error": …}` to a question; an ended connection needs none. Raises TooDeepError."""
         if self._ended is None:
             await self._open_wire().send({"jsonrpc": "2.0", "id": request_id, **outcome}, {})
 
@@ -253,17 +266,24 @@ class Peer:
         self._on_notification(method, params)
 
     def _belonging(self, related: int | None) -> Call | None:
-        """The call that a message of the server belongs to: where it came says it, or that there is only one."""
+        """The call that a message of the server belongs to: where it came says it, or that all are of one caller. Of
+        several it is the latest that takes questions.
+        """
         if related is not None:
             return self._calls.get(related)
-        calls = [call for call in self._calls.values() if not call.background]
-        if not calls or self._exclusive:
-            return calls[-1] if calls else None
-        return calls[0] if len(calls) == 1 and self._abandoned.only_of(calls[0].hooks.owner) else None
+        calls = [call for call in self._calls.values() if call.spoken_of]
+        if not calls:
+            return None
+        owner = calls[-1].hooks.owner
+        if not self._exclusive:
+            of_one = len(calls) == 1 or (owner is not None and all(call.hooks.owner == owner for call in calls))
+            if not of_one or not self._abandoned.only_of(owner):
+                return None
+        return next((call for call in reversed(calls) if call.hooks.on_question is not None), calls[-1])
 
     def _give_up(self, call: Call) -> None:
         if self._ended is None and self._tasks is not None:
-            if not call.background:
+            if call.spoken_of:
                 self._abandoned.add(call.id, call.hooks.owner)
             self._tasks.start_soon(self._cancel, call.id)
 

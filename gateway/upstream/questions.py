@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections import deque
 
 import anyio
 from anyio.abc import TaskGroup
@@ -12,12 +13,15 @@ from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
 
 from gateway.errors import ModelGateError, UpstreamError
 from gateway.upstream.call import Answering, Call
-from gateway.upstream.message import Message
+from gateway.upstream.message import Message, TooDeepError
 from gateway.upstream.peer import Peer
 
 logger = logging.getLogger(__name__)
 
 _MAX_OPEN = 64
+_MAX_REFUSALS = 1_000
+_MAX_ID_CHARACTERS = 1_000
+_REFUSAL_SECONDS = 5.0
 
 
 class Questions:
@@ -29,14 +33,21 @@ class Questions:
         self._tasks = tasks
         self._handler = handler
         self._open: dict[object, anyio.CancelScope] = {}
+        self._refusals: deque[tuple[object, Message]] = deque()
+        self._refusing = False
 
     def ask(self, message: Message, call: Call | None) -> None:
-        """Take a question; beyond 64 open ones it is dropped, so that a server cannot fill memory by asking."""
+        """Take a question; beyond 64 open ones it is refused, so that a server cannot fill memory by asking."""
         if not isinstance(message["id"], str | int):
             logger.warning("server %s asks under an id that is none: %s dropped", self._server, message["method"])
             return
-        if len(self._open) >= _MAX_OPEN or message["id"] in self._open:
-            logger.warning("server %s asks too much at once: %s dropped", self._server, message["method"])
+        if message["id"] in self._open:
+            logger.warning("server %s asks twice under one id: %s dropped", self._server, message["method"])
+            return
+        if len(self._open) >= _MAX_OPEN:
+            logger.warning("server %s asks too much at once: %s refused", self._server, message["method"])
+            text = f"This gateway takes {_MAX_OPEN} questions of server {self._server} at once; ask again later."
+            self._refuse(message, {"result": {}} if message["method"] == "ping" else _refusal(INTERNAL_ERROR, text))
             return
         scope = anyio.CancelScope()
         self._open[message["id"]] = scope
@@ -46,21 +57,58 @@ class Questions:
 
     def cancel(self, request_id: object) -> None:
         """The server no longer wants an answer."""
-        scope = self._open.get(request_id) if isinstance(request_id, str | int) else None
+        scope = self._open.pop(request_id, None) if isinstance(request_id, str | int) else None
         if scope is not None:
             scope.cancel()
 
     async def _answer(self, message: Message, call: Call | None, scope: anyio.CancelScope) -> None:
+        settled = False
         try:
             with scope:
                 outcome = await self._outcome(message["method"], message["params"], call)
-                await self._peer.answer(message["id"], outcome)
-        except UpstreamError as error:
-            logger.debug("answer to server %s not sent: %s", self._server, error)
+                settled = True
+                await self._send(message["id"], message["method"], outcome)
         finally:
-            del self._open[message["id"]]
+            wanted = self._open.get(message["id"]) is scope
+            if wanted:
+                del self._open[message["id"]]
             if call is not None:
                 call.answered(scope)
+        if wanted and not settled:
+            # The call has ended, yet the server may ask on behalf of another, and waits.
+            self._refuse(message, _refusal(INTERNAL_ERROR, "Nobody is there any more who could answer."))
+
+    async def _send(self, request_id: object, method: str, outcome: Message) -> None:
+        try:
+            try:
+                await self._peer.answer(request_id, outcome)
+            except TooDeepError:
+                logger.warning("the answer to %s of server %s is nested too deeply to be sent", method, self._server)
+                await self._peer.answer(request_id, _unanswered(method))
+        except UpstreamError as error:
+            logger.debug("answer to server %s not sent: %s", self._server, error)
+        except Exception:
+            logger.exception("answer to %s of server %s not sent", method, self._server)
+
+    def _refuse(self, message: Message, outcome: Message) -> None:
+        """Leave an answer to the one task that sends them; a server that asks on without reading gets none."""
+        too_long = isinstance(message["id"], str) and len(message["id"]) > _MAX_ID_CHARACTERS
+        if too_long or len(self._refusals) >= _MAX_REFUSALS:
+            logger.warning("server %s reads no answers: %s dropped", self._server, message["method"])
+            return
+        self._refusals.append((message["id"], outcome))
+        if not self._refusing:
+            self._refusing = True
+            self._tasks.start_soon(self._send_refusals)
+
+    async def _send_refusals(self) -> None:
+        try:
+            while self._refusals:
+                request_id, outcome = self._refusals.popleft()
+                with anyio.move_on_after(_REFUSAL_SECONDS):
+                    await self._send(request_id, "a question", outcome)
+        finally:
+            self._refusing = False
 
     async def _outcome(self, method: str, params: Message, call: Call | None) -> Message:
         if method == "ping":
@@ -78,16 +126,20 @@ class Questions:
             return _refusal(INTERNAL_ERROR, error.message)
         except Exception:
             logger.exception("question %s of server %s could not be answered", method, self._server)
-            return _refusal(INTERNAL_ERROR, f"This gateway could not answer {method}.")
+            return _unanswered(method)
 
     def _unanswerable(self, method: str, call: Call | None) -> str:
-        if call is None and self._peer.calls_in_flight:
+        if call is None and self._peer.may_be_asked_of:
             return (
                 f"Server {self._server} asked {method} while calls of more than one client may have been under way in "
                 "the session that all share, so nobody can tell whom to ask; give each client a session of its own: "
                 f"modelgate servers set {shlex.quote(self._server)} --session per_client"
             )
         return f"This gateway cannot answer {method} of server {self._server} here: no client takes the question."
+
+
+def _unanswered(method: str) -> Message:
+    return _refusal(INTERNAL_ERROR, f"This gateway could not answer {method}.")
 
 
 def _refusal(code: int, message: str) -> Message:

@@ -123,6 +123,11 @@ class UpstreamSession:
         return self.connected and not self._retired and not self._ending.is_set()
 
     @property
+    def subscribed(self) -> bool:
+        """Whether anything is subscribed through the session."""
+        return bool(self._interest)
+
+    @property
     def stderr(self) -> str:
         """The last 64 KiB of the server's standard error output; empty for a server over HTTP."""
         return self._wire.stderr() if self._wire is not None else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,9 @@ from gateway.errors import UpstreamError, UpstreamUnavailableError
 from gateway.upstream.endpoint import EVENT_STREAM, JSON, Endpoint
 from gateway.upstream.message import Message, decode, encode
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.wire import Listener, UnsentError, Wire
+from gateway.upstream.wire import Listener, UnsentError, Wire, broken_down
+
+logger = logging.getLogger(__name__)
 
 
 class SseWire:
@@ -49,13 +52,13 @@ class SseWire:
         if self._messages is None or self._error is not None:
             raise UnsentError(self._name, f"The connection to server {self._name} has ended; try again.")
         if "method" in message and "id" in message:
-            self._tasks.start_soon(self._post_request, message, headers)
+            self._tasks.start_soon(self._post_request, message, encode(message), headers)
         else:
-            await self._post(message, headers)
+            await self._post(encode(message), headers)
 
     async def cancel(self, request_id: int, reason: str) -> None:
         params = {"requestId": request_id, "reason": reason}
-        await self._post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}, {})
+        await self._post(encode({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}), {})
 
     async def read(self) -> None:
         """Hand the server's messages to the listener until the stream ends."""
@@ -76,6 +79,9 @@ class SseWire:
                         self._take(event.data)
         except UpstreamError as failure:
             error = failure
+        except Exception:
+            logger.exception("the event stream of server %s cannot be read", self._name)
+            error = self._endpoint.not_mcp("sent an event stream that cannot be read")
         self._error = error
         self._settled.set()
         self._listener.closed(error)
@@ -88,16 +94,18 @@ class SseWire:
         if not self._listener.received(message):
             self._oddity = data[:80]
 
-    async def _post_request(self, message: Message, headers: Mapping[str, str]) -> None:
+    async def _post_request(self, message: Message, body: bytes, headers: Mapping[str, str]) -> None:
         try:
-            await self._post(message, headers)
+            await self._post(body, headers)
         except UpstreamError as error:
             self._listener.failed(message["id"], error)
+        except Exception:
+            # It is the trouble of one call; raised here, it would end the session of all.
+            logger.exception("%s of server %s broke down", message["method"], self._name)
+            self._listener.failed(message["id"], broken_down(self._name, message["method"]))
 
-    async def _post(self, message: Message, headers: Mapping[str, str]) -> None:
-        async with self._endpoint.request(
-            "POST", {"content-type": JSON, **headers}, encode(message), self._messages
-        ) as response:
+    async def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        async with self._endpoint.request("POST", {"content-type": JSON, **headers}, body, self._messages) as response:
             if response.status_code >= 300:
                 raise self._endpoint.refused(response.status_code)
 

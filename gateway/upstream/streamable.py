@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -16,7 +17,9 @@ from gateway.upstream import clock
 from gateway.upstream.endpoint import EVENT_STREAM, JSON, Endpoint
 from gateway.upstream.message import Message, decode, encode
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.wire import Listener, UnsentError, Wire
+from gateway.upstream.wire import Listener, UnsentError, Wire, broken_down
+
+logger = logging.getLogger(__name__)
 
 _SESSION_ID = "mcp-session-id"
 _LAST_EVENT_ID = "last-event-id"
@@ -56,12 +59,13 @@ class StreamableWire:
 
     async def send(self, message: Message, headers: Mapping[str, str]) -> None:
         """Post `message`. A request is answered through the listener, as its stream may stay open for long."""
+        body = encode(message)
         if "method" in message and "id" in message:
             scope = anyio.CancelScope()
             self._exchanges[message["id"]] = scope
-            self._tasks.start_soon(self._exchange, message, headers, scope)
+            self._tasks.start_soon(self._exchange, message, body, headers, scope)
             return
-        async with self._endpoint.request("POST", self._headers(headers), encode(message)) as response:
+        async with self._endpoint.request("POST", self._headers(headers), body) as response:
             if response.status_code >= 400:
                 raise self._endpoint.refused(response.status_code)
 
@@ -98,11 +102,13 @@ class StreamableWire:
         headers.update(extra)
         return headers
 
-    async def _exchange(self, message: Message, headers: Mapping[str, str], scope: anyio.CancelScope) -> None:
+    async def _exchange(
+        self, message: Message, body: bytes, headers: Mapping[str, str], scope: anyio.CancelScope
+    ) -> None:
         request_id: int = message["id"]
         try:
             with scope:
-                last_event = await self._post(request_id, message, headers)
+                last_event = await self._post(request_id, message["method"], body, headers)
                 if last_event is not None and self._session_id is not None:
                     await self._resume(request_id, last_event)
                 self._listener.failed(
@@ -113,27 +119,31 @@ class StreamableWire:
                 )
         except UpstreamError as error:
             self._listener.failed(request_id, error)
+        except Exception:
+            # It is the trouble of one call; raised here, it would end the session of all.
+            logger.exception("%s of server %s broke down", message["method"], self._name)
+            self._listener.failed(request_id, broken_down(self._name, message["method"]))
         finally:
             self._exchanges.pop(request_id, None)
 
     async def _post(
-        self, request_id: int, message: Message, headers: Mapping[str, str]
+        self, request_id: int, method: str, body: bytes, headers: Mapping[str, str]
     ) -> httpx2.ServerSentEvent | None:
         """Post a request and take its reply. Returns the last event of a stream that ended without the reply."""
-        async with self._endpoint.request("POST", self._headers(headers), encode(message)) as response:
+        async with self._endpoint.request("POST", self._headers(headers), body) as response:
             if response.status_code >= 300:
                 await self._take_refusal(request_id, response)
                 return None
-            if message["method"] == "initialize":
+            if method == "initialize":
                 self._session_id = response.headers.get(_SESSION_ID)
             kind = _content_type(response)
             if kind == EVENT_STREAM:
                 return await self._take_events(request_id, response)
             if kind != JSON:
-                body = await self._endpoint.body(response)
-                if not body:
+                said = await self._endpoint.body(response)
+                if not said:
                     raise self._endpoint.not_mcp("took a request without answering it")
-                self._oddity = body[:80].decode("utf-8", errors="replace")
+                self._oddity = said[:80].decode("utf-8", errors="replace")
                 raise self._endpoint.not_mcp(f"answered with {kind or 'no content type'}")
             self._take(await self._endpoint.body(response), request_id)
             self._listener.failed(request_id, self._endpoint.not_mcp("answered another request than it was sent"))
@@ -223,6 +233,9 @@ class StreamableWire:
                             self._take(event.data, None)
             except UpstreamError:
                 delay = min(delay * 2, _LAST_RETRY_SECONDS)
+            except Exception:
+                logger.exception("what server %s says of its own accord cannot be read", self._name)
+                return
             await anyio.sleep(delay if retry is None else max(retry / 1000, 0.1))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gateway.errors import UpstreamError
+from gateway.errors import UpstreamBusyError, UpstreamError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
@@ -72,6 +72,23 @@ async def test_a_server_is_unused_once_nothing_of_it_is_subscribed(no_child_is_l
         await pool.request(spec, "resources/unsubscribe", {"uri": NOTE})
         await until(lambda: noted(tmp_path, "stopped") == 1)
         assert noted(tmp_path, "started") == 1
+
+
+async def test_a_session_that_something_is_subscribed_through_makes_no_room_for_another_client(
+    no_child_is_left: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.upstream.server.MOST_PROCESSES", 2)
+    spec = telling(tmp_path, "handshake", session="per_client")
+    async with UpstreamPool(UpstreamSettings()) as pool:
+        for key in ("a", "b"):
+            await pool.request(spec, "resources/subscribe", {"uri": NOTE}, session_key=key)
+        with pytest.raises(UpstreamBusyError, match="Teller is busy with 2 clients"):
+            await pool.request(spec, "tools/list", session_key="c")
+        assert noted(tmp_path, "stopped") == 0
+        await pool.request(spec, "resources/unsubscribe", {"uri": NOTE}, session_key="b")
+        await pool.request(spec, "tools/list", session_key="c")
+        await until(lambda: noted(tmp_path, "stopped") == 1)
+        assert noted(tmp_path, "started") == 3
 
 
 async def test_a_server_is_unused_once_nobody_listens_to_it(no_child_is_left: None, tmp_path: Path) -> None:

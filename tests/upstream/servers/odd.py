@@ -21,6 +21,8 @@ class Odd:
         self.sessions = 0
         self.forgetful = False
         self.closed_streams = anyio.Event()
+        self.waited_for = anyio.Event()
+        self.may_answer = anyio.Event()
         self.app = Starlette(
             routes=[
                 Route("/{behaviour}", self.post, methods=["POST"]),
@@ -72,6 +74,11 @@ class Odd:
         if behaviour == "big_events":
             result = {"content": [{"type": "text", "text": "b" * message["params"]["size"]}]}
             return events([{"data": json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result})}])
+        if behaviour == "charset" and message["params"].get("name") == "odd":
+            return Response(b"data: {}\n\n", headers={"content-type": "text/event-stream; charset=base64"})
+        if behaviour == "charset" and message["params"].get("name") == "wait":
+            self.waited_for.set()
+            await self.may_answer.wait()
         if behaviour == "mirror":
             if message["method"] == "tools/list":
                 schema = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
@@ -86,6 +93,8 @@ class Odd:
         if request.path_params["behaviour"] == "resume" and "last-event-id" in request.headers:
             number = next(seen["id"] for _, _, seen in reversed(self.seen) if seen.get("method") == "tools/call")
             return events([{"data": json.dumps({"jsonrpc": "2.0", "id": number, "result": {"resumed": True}})}])
+        if request.path_params["behaviour"] == "charset":
+            return Response(b"data: {}\n\n", headers={"content-type": "text/event-stream; charset=base64"})
         return Response(status_code=405)
 
     async def delete(self, request: Request) -> Response:

@@ -115,6 +115,15 @@ def call(request_id: Any, params: dict[str, Any]) -> dict[str, Any] | None:
         while "method" in answer:
             answer = receive()
         return text(answer)
+    if name == "ask_much":
+        for number in range(arguments["times"]):
+            send({"id": f"question-{number}", "method": arguments["method"], "params": {}})
+        answers: list[Any] = []
+        while len(answers) < arguments["answers"]:
+            answer = receive()
+            if "method" not in answer:
+                answers.append(answer)
+        return text(answers)
     if name == "invalid_utf8":
         head = json.dumps({"jsonrpc": "2.0", "id": request_id, "result": {"content": "HERE"}}).encode()
         sys.stdout.buffer.write(head.replace(b"HERE", b"\xff\xfe") + b"\n")

@@ -17,7 +17,7 @@ demo: $(INSTALLED) ## Start a gateway with real MCP servers and print its URL, a
 	$(BIN)/modelgate demo
 
 test: $(INSTALLED) ## Run all tests; those in a browser need Chromium, which root gets installed.
-	$(BIN)/pytest -n 3
+	$(BIN)/pytest -n 2
 
 conformance: $(INSTALLED) $(SUITE) ## Run the official MCP conformance suite against the gateway.
 	$(BIN)/python -m tests.conformance.run .conformance

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import hashlib
 import json
 import secrets
-import socket
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import jwt
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
+
+from tests.support.serving import open_port, serving_at
 
 CLIENT_ID = "modelgate"
 
@@ -84,30 +83,7 @@ class Provider:
 @contextlib.asynccontextmanager
 async def running_provider() -> AsyncIterator[Provider]:
     """Serve a provider until the block ends."""
-    # asyncio sends small answers at once only on sockets that say that they are TCP.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(16)
-        provider = Provider(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        server = _Server(uvicorn.Config(provider.application(), log_config=None, access_log=False))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        await server.ready.wait()
-        try:
+    with open_port() as (listening, url):
+        provider = Provider(url)
+        async with serving_at(listening, provider.application(), shutdown_seconds=None):
             yield provider
-        finally:
-            server.should_exit = True
-            await serving
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import uvicorn
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Gateway, Parts
 from gateway.catalog.server import NewServer
+from tests.support.serving import open_port, serving_at
 
 LOCAL_MCP = Path(__file__).parents[2] / "examples" / "local_mcp.py"
 
@@ -59,22 +57,12 @@ async def running_gateway(parts: Parts) -> AsyncIterator[RunningGateway]:
     """Serve a gateway made of `parts` until the block ends."""
     tenant = await tenant_by_slug(parts.database)
     key = (await parts.keys.create(tenant.id, "test", ["all"])).key
-    # asyncio sends small answers at once only on sockets that say that they are TCP.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(256)
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = _Server(
-            uvicorn.Config(Gateway(parts).application(), log_config=None, access_log=False, timeout_graceful_shutdown=2)
-        )
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        await server.ready.wait()
-        try:
-            async with httpx2.AsyncClient(base_url=url, timeout=30) as http:
-                yield RunningGateway(url, parts, key, http)
-        finally:
-            server.should_exit = True
-            await serving
+    with open_port() as (listening, url):
+        async with (
+            serving_at(listening, Gateway(parts).application(), shutdown_seconds=2),
+            httpx2.AsyncClient(base_url=url, timeout=30) as http,
+        ):
+            yield RunningGateway(url, parts, key, http)
 
 
 async def add_local_mcp(parts: Parts, root: Path, *, name: str = "Local MCP", sync: bool = True) -> int:
@@ -85,17 +73,3 @@ async def add_local_mcp(parts: Parts, root: Path, *, name: str = "Local MCP", sy
     if sync:
         await parts.sync.run(tenant.id, server_id)
     return server_id
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()

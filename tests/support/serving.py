@@ -5,27 +5,45 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 
+@contextlib.contextmanager
+def open_port() -> Iterator[tuple[socket.socket, str]]:
+    """A socket that listens, and its address: for applications that have to know it beforehand."""
+    # asyncio sends small answers at once only on sockets that say that they are TCP.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(256)
+        yield listening, f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@contextlib.asynccontextmanager
+async def serving_at(
+    listening: socket.socket, application: ASGIApp, *, shutdown_seconds: int | None = 1
+) -> AsyncIterator[None]:
+    """Serve `application` until the block ends, and then requests under way for `shutdown_seconds`, None for all."""
+    config = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=shutdown_seconds)
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    await server.ready.wait()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
 @contextlib.asynccontextmanager
 async def serving(application: ASGIApp) -> AsyncIterator[str]:
     """Serve `application` until the block ends; gives its address."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(256)
-        server = _Server(uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=1))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        await server.ready.wait()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
+    with open_port() as (listening, url):
+        async with serving_at(listening, application):
+            yield url
 
 
 class _Server(uvicorn.Server):

@@ -26,12 +26,12 @@ import numpy as np
 from pgvector import HalfVector
 from pgvector.asyncpg import register_vector
 
-from gateway.access.audience import Audience, audience_of
 from gateway.access.roles import VISIBILITIES
 from gateway.catalog.category import CATEGORIES
 from gateway.database.embedded import EmbeddedServer
 from gateway.database.migrate import migrate
 from gateway.database.queries import statement
+from gateway.search.visible_tools import VisibleTools, visible_tools_of
 
 DIMENSIONS = 256
 SERVERS = 100
@@ -115,14 +115,14 @@ class Bench:
         """Resolve rules anew; milliseconds."""
         return await self._timed(self._connection.execute, statement("refresh_role_tools"), 1, role, server)
 
-    async def audience(self, roles: list[int]) -> tuple[Audience, float]:
+    async def audience(self, roles: list[int]) -> tuple[VisibleTools, float]:
         """What roles can find, and the milliseconds that finding it out takes, once for each version."""
         took = await self._timed(self._connection.fetchrow, statement("audience"), 1, roles)
         row = await self._connection.fetchrow(statement("audience"), 1, roles)
         assert row is not None
-        return audience_of(row["ids"], row["positions"]), took
+        return visible_tools_of(row["ids"], row["positions"]), took
 
-    async def searches(self, audience: Audience) -> tuple[float, float]:
+    async def searches(self, audience: VisibleTools) -> tuple[float, float]:
         """Median milliseconds of a search with the check and without."""
         name = "search_indexed" if audience.ids is None else "search_exact"
         checked = statement(name, space=self._space, dimensions=DIMENSIONS)

@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from gateway.access.audit import Recorder
 from gateway.access.caller import Caller
+from gateway.audit.call_log import CallLog
+from gateway.audit.recorder import Recorder
 from gateway.database.pool import open_database
-from gateway.downstream.trace import Trace
 from gateway.settings import AuditSettings, load_settings
 
 
@@ -26,7 +26,7 @@ async def measure(calls: int) -> None:
         settings = load_settings(environ={"MODELGATE_DATA_DIR": folder})
         async with open_database(settings) as database:
             recorder = Recorder(database, AuditSettings(queue_events=calls + 1))
-            trace = Trace(recorder)
+            trace = CallLog(recorder)
             caller = Caller(1, 1, "bench", (1,), address="127.0.0.1")
             arguments = {"path": "/tmp/a", "text": "some words " * 10, "password": "x"}
             async with recorder:

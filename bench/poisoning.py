@@ -16,9 +16,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from gateway.catalog.finding import Finding, Neighbour
 from gateway.catalog.naming import exposed_name, slug_of
 from gateway.catalog.scan import scan
+from gateway.catalog.scan.finding import Finding, Neighbour
 from tests.governance.corpus import BAD, HARMLESS, NEIGHBOURS
 
 

@@ -27,7 +27,7 @@ import httpx2
 from bench.peers.sessions import Idle, idle_sessions
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import open_parts
+from gateway.app import open_components
 from gateway.catalog.server import NewServer
 from gateway.settings import Settings, load_settings
 
@@ -129,7 +129,7 @@ def started(command: list[str], url: str, env: dict[str, str] | None = None) -> 
 
 async def prepare(settings: Settings, http_upstream: str) -> tuple[str, str]:
     """A catalogue with the servers; returns a key that finds all tools, and one that lists all."""
-    async with open_parts(settings, connections=4) as parts:
+    async with open_components(settings, connections=4) as parts:
         tenant = await tenant_by_slug(parts.database)
         new = [
             NewServer("Bench", "stdio", command=UPSTREAM[0], args=tuple(UPSTREAM[1:])),

@@ -15,7 +15,6 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.access.audit import Recorder
 from gateway.access.gate import Gate
 from gateway.access.issuer import Issuer
 from gateway.access.keys import KeyRing
@@ -23,32 +22,33 @@ from gateway.access.limits import Limiter
 from gateway.access.profiles import Profiles
 from gateway.access.tokens import Tokens
 from gateway.admin.application import AdminApplication
-from gateway.admin.callback import oauth_routes
-from gateway.admin.pages.site import page_routes
-from gateway.catalog.health import Health
-from gateway.catalog.intake import Intake
-from gateway.catalog.login import Logins
+from gateway.admin.oauth_callback import oauth_routes
+from gateway.admin.web.site import page_routes
+from gateway.audit.recorder import Recorder
+from gateway.catalog.oauth_logins import Logins
 from gateway.catalog.server import Servers
-from gateway.catalog.sync import Sync
-from gateway.catalog.vectors import VectorFiller
-from gateway.catalog.watch import Watch
+from gateway.catalog.sync.auto_sync import AutoSync
+from gateway.catalog.sync.catalog_update import CatalogUpdate
+from gateway.catalog.sync.health_check import HealthChecks
+from gateway.catalog.sync.server_sync import ServerSync
+from gateway.catalog.sync.tool_vectors import VectorFiller
 from gateway.database.notices import Notices
 from gateway.database.pool import Database, open_database
-from gateway.downstream.answer import search_answer
-from gateway.downstream.authentication import METADATA_PATH, PROFILES_PATH
-from gateway.downstream.front import McpFront
-from gateway.downstream.resource_metadata import ResourceMetadata
-from gateway.embedding.choice import choose_embedder
+from gateway.downstream.application import McpApplication
+from gateway.downstream.methods.search_answer import search_answer
+from gateway.downstream.protocol.authentication import METADATA_PATH, PROFILES_PATH
+from gateway.downstream.protocol.resource_metadata import ResourceMetadata
+from gateway.embedding.selection import choose_embedder
 from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
 from gateway.search.finder import Finder
-from gateway.search.scope import Scopes
+from gateway.search.scope import CatalogStatistics
 from gateway.settings import OauthSettings, Settings
-from gateway.upstream.credentials import open_vault
-from gateway.upstream.news import UpstreamNews
+from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.policy import policy_of
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.session import QUESTION_CAPABILITIES
+from gateway.vault import open_vault
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ _READY_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Components:
     """The working parts of a gateway, for its routes and for the command line alike."""
 
     settings: Settings
@@ -69,16 +69,16 @@ class Parts:
     servers: Servers
     logins: Logins
     pool: UpstreamPool
-    news: UpstreamNews
+    news: UpstreamNotifications
     spaces: Spaces
-    scopes: Scopes
+    scopes: CatalogStatistics
     finder: Finder
-    sync: Sync
+    sync: ServerSync
     recorder: Recorder
 
 
 @contextlib.asynccontextmanager
-async def open_parts(settings: Settings, *, connections: int | None = None) -> AsyncIterator[Parts]:
+async def open_components(settings: Settings, *, connections: int | None = None) -> AsyncIterator[Components]:
     """Build the parts on an open database. `connections` overrides the size of the database pool.
 
     Raises DatabaseError, MigrationError and SettingsError as their parts do.
@@ -89,9 +89,9 @@ async def open_parts(settings: Settings, *, connections: int | None = None) -> A
         embedder = await choose_embedder(settings.embedder)
         spaces = Spaces(database, embedder, settings.embedder)
         stack.push_async_callback(spaces.aclose)
-        scopes = Scopes(database, spaces)
+        scopes = CatalogStatistics(database, spaces)
         stack.push_async_callback(scopes.aclose)
-        news = UpstreamNews()
+        news = UpstreamNotifications()
         pool = await stack.enter_async_context(
             UpstreamPool(
                 settings.upstream,
@@ -105,7 +105,7 @@ async def open_parts(settings: Settings, *, connections: int | None = None) -> A
         keys = KeyRing(database, notices)
         profiles = Profiles(database, notices)
         servers = Servers(database, vault, settings.upstream, notices, policy_of(settings.guards))
-        yield Parts(
+        yield Components(
             settings=settings,
             database=database,
             notices=notices,
@@ -119,7 +119,7 @@ async def open_parts(settings: Settings, *, connections: int | None = None) -> A
             spaces=spaces,
             scopes=scopes,
             finder=Finder(database, spaces, scopes, settings.search),
-            sync=Sync(database, servers, pool, Intake(database, spaces, settings.guards)),
+            sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards)),
             recorder=await stack.enter_async_context(Recorder(database, settings.audit)),
         )
 
@@ -127,9 +127,9 @@ async def open_parts(settings: Settings, *, connections: int | None = None) -> A
 class Gateway:
     """Routes and lifespan around the parts."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Components) -> None:
         self._parts = parts
-        self._front = McpFront(
+        self._front = McpApplication(
             parts.settings,
             parts.database,
             parts.notices,
@@ -144,7 +144,7 @@ class Gateway:
         self.admin = AdminApplication(
             parts, lambda request, outcome: search_answer(request, outcome, "full", path_names=path_names)
         )
-        self._watch = Watch(parts.sync, parts.news)
+        self._watch = AutoSync(parts.sync, parts.news)
         parts.notices.subscribe(parts.scopes.on_notice)
         parts.notices.subscribe(parts.spaces.on_notice)
 
@@ -167,7 +167,7 @@ class Gateway:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         parts = self._parts
         filler = VectorFiller(parts.database, parts.spaces)
-        health = Health(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
+        health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
         async with self._parts.notices.listening(), self._watch.running(), self._front.running(), self.admin.running():
             tasks = [asyncio.create_task(work) for work in (filler.run(), health.run(), self._write_use())]
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import Parts, open_parts
+from gateway.app import Components, open_components
 from gateway.settings import Settings, load_settings
 from tests.support.cluster import Cluster
 from tests.support.gateway import RunningGateway, running_gateway
@@ -54,14 +54,14 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def parts(settings: Settings) -> AsyncIterator[Parts]:
+async def parts(settings: Settings) -> AsyncIterator[Components]:
     """The working parts of a gateway that is not served."""
-    async with open_parts(settings) as opened:
+    async with open_components(settings) as opened:
         yield opened
 
 
 @pytest.fixture
-async def gateway(parts: Parts) -> AsyncIterator[RunningGateway]:
+async def gateway(parts: Components) -> AsyncIterator[RunningGateway]:
     """A gateway on a real port, without upstream servers."""
     async with running_gateway(parts) as running:
         yield running

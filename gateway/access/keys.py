@@ -12,8 +12,8 @@ from datetime import datetime, timedelta, timezone
 
 from gateway.access.caller import Caller, Limits
 from gateway.access.roles import role_named
-from gateway.database.kept import Kept
 from gateway.database.notices import Notices
+from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database, Row
 from gateway.errors import CredentialError, InvalidInputError, NotFoundError
 
@@ -75,7 +75,7 @@ class KeyRing:
 
     def __init__(self, database: Database, notices: Notices | None = None) -> None:
         self._database = database
-        self._kept: Kept[bytes, _Known | None] = Kept(notices)
+        self._kept: NotifiedCache[bytes, _Known | None] = NotifiedCache(notices)
         self._used: dict[tuple[int, int], datetime] = {}
 
     async def create(

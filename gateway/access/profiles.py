@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from gateway.access.caller import Caller, ListMode, Profile
-from gateway.access.roles import check_role, overtaken, publish
-from gateway.database.kept import Kept
+from gateway.access.roles import check_role, refresh_visibility, version_conflict
 from gateway.database.notices import Notices
+from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -35,7 +35,7 @@ class Profiles:
 
     def __init__(self, database: Database, notices: Notices | None = None) -> None:
         self._database = database
-        self._kept: Kept[str, Profile] = Kept(notices)
+        self._kept: NotifiedCache[str, Profile] = NotifiedCache(notices)
 
     async def named(self, tenant_id: int, name: str) -> Profile:
         """The profile called `name`. Raises NotFoundError."""
@@ -56,7 +56,7 @@ class Profiles:
         try:
             async with self._database.transaction() as transaction:
                 profile_id = await transaction.fetchval("insert_role", tenant_id, name, description, "DENY", list_mode)
-                await publish(transaction, tenant_id, role_id=profile_id)
+                await refresh_visibility(transaction, tenant_id, role_id=profile_id)
         except ConflictError:
             raise ConflictError(f"There is a profile {name!r} already; choose another name.") from None
         return Profile(profile_id, name, description, list_mode, 1)
@@ -81,16 +81,16 @@ class Profiles:
                 "update_role", tenant_id, profile_id, version, name, description, None, list_mode
             )
             if new is None:
-                raise await overtaken(transaction, "role", tenant_id, profile_id, version)
-            await publish(transaction, tenant_id, role_id=profile_id)
+                raise await version_conflict(transaction, "role", tenant_id, profile_id, version)
+            await refresh_visibility(transaction, tenant_id, role_id=profile_id)
         return new
 
     async def delete(self, tenant_id: int, profile_id: int, version: int | None = None) -> None:
         """Delete a profile; its endpoint is gone at once. Raises NotFoundError and ConflictError as `update`."""
         async with self._database.transaction() as transaction:
             if not await transaction.execute("delete_role", tenant_id, profile_id, version):
-                raise await overtaken(transaction, "role", tenant_id, profile_id, version)
-            await publish(transaction, tenant_id, role_id=profile_id)
+                raise await version_conflict(transaction, "role", tenant_id, profile_id, version)
+            await refresh_visibility(transaction, tenant_id, role_id=profile_id)
 
     async def _read(self, tenant_id: int, name: str) -> Profile:
         row = await self._database.fetchrow("profile_by_name", tenant_id, name) if _NAME.fullmatch(name) else None

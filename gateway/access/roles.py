@@ -57,7 +57,7 @@ async def create_role(
     try:
         async with database.transaction() as transaction:
             role_id = await transaction.fetchval("insert_role", tenant_id, name, description, default, None)
-            await publish(transaction, tenant_id, role_id=role_id)
+            await refresh_visibility(transaction, tenant_id, role_id=role_id)
     except ConflictError:
         raise ConflictError(f"There is a role {name!r} already; choose another name.") from None
     return Role(role_id, name, description, default, 1)
@@ -86,8 +86,8 @@ async def update_role(
             "update_role", tenant_id, role_id, version, name, description, default, None
         )
         if new is None:
-            raise await overtaken(transaction, "role", tenant_id, role_id, version)
-        await publish(transaction, tenant_id, role_id=role_id)
+            raise await version_conflict(transaction, "role", tenant_id, role_id, version)
+        await refresh_visibility(transaction, tenant_id, role_id=role_id)
     return new
 
 
@@ -98,11 +98,11 @@ async def delete_role(database: Database, tenant_id: int, role_id: int, version:
     """
     async with database.transaction() as transaction:
         if not await transaction.execute("delete_role", tenant_id, role_id, version):
-            raise await overtaken(transaction, "role", tenant_id, role_id, version)
-        await publish(transaction, tenant_id, role_id=role_id)
+            raise await version_conflict(transaction, "role", tenant_id, role_id, version)
+        await refresh_visibility(transaction, tenant_id, role_id=role_id)
 
 
-async def publish(
+async def refresh_visibility(
     transaction: Statements, tenant_id: int, *, role_id: int | None = None, server_id: int | None = None
 ) -> None:
     """Resolve the rules anew for what changed (None: all) and tell every process, all within `transaction`.
@@ -114,7 +114,7 @@ async def publish(
     await transaction.execute("refresh_role_tools", tenant_id, role_id, server_id)
 
 
-async def overtaken(
+async def version_conflict(
     transaction: Statements, kind: Literal["role", "rule"], tenant_id: int, thing_id: int, version: int | None
 ) -> NotFoundError | ConflictError:
     """Why a change of a role, profile or rule at `version` found nothing to change."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.access.roles import Visibility, check_visibility, overtaken, publish
+from gateway.access.roles import Visibility, check_visibility, refresh_visibility, version_conflict
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -77,7 +77,7 @@ async def set_rule(
                 target.category,
                 visibility,
             )
-            await publish(transaction, tenant_id, role_id=role_id)
+            await refresh_visibility(transaction, tenant_id, role_id=role_id)
     except ConflictError:
         raise NotFoundError("There is no such role, tool or server in this tenant.") from None
     return rule_id
@@ -92,8 +92,8 @@ async def change_rule(database: Database, tenant_id: int, rule_id: int, version:
     async with database.transaction() as transaction:
         row = await transaction.fetchrow("update_rule", tenant_id, rule_id, version, visibility)
         if row is None:
-            raise await overtaken(transaction, "rule", tenant_id, rule_id, version)
-        await publish(transaction, tenant_id, role_id=row["role_id"])
+            raise await version_conflict(transaction, "rule", tenant_id, rule_id, version)
+        await refresh_visibility(transaction, tenant_id, role_id=row["role_id"])
     return int(row["version"])
 
 
@@ -102,8 +102,8 @@ async def delete_rule(database: Database, tenant_id: int, rule_id: int, version:
     async with database.transaction() as transaction:
         role_id: int | None = await transaction.fetchval("delete_rule", tenant_id, rule_id, version)
         if role_id is None:
-            raise await overtaken(transaction, "rule", tenant_id, rule_id, version)
-        await publish(transaction, tenant_id, role_id=role_id)
+            raise await version_conflict(transaction, "rule", tenant_id, rule_id, version)
+        await refresh_visibility(transaction, tenant_id, role_id=role_id)
 
 
 async def list_rules(database: Database, tenant_id: int, role_id: int) -> list[Rule]:

@@ -15,8 +15,8 @@ from gateway.access.caller import Caller
 from gateway.access.issuer import ALGORITHMS, Issuer
 from gateway.access.roles import list_roles
 from gateway.access.tenants import tenant_by_slug
-from gateway.database.kept import Kept
 from gateway.database.notices import Notices
+from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.errors import CredentialError, RoleMissingError, SettingsError
 from gateway.settings import OauthSettings
@@ -44,7 +44,7 @@ class Tokens:
         self._settings = settings
         self._issuer = issuer
         self._mapping = _read_mapping(settings.role_map)
-        self._kept: Kept[str, _Ground] = Kept(notices)
+        self._kept: NotifiedCache[str, _Ground] = NotifiedCache(notices)
 
     async def authenticate(self, token: str, profile: str | None = None) -> Caller:
         """The caller that an access token stands for; at a profile, a token made for that profile will do too.

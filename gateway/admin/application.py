@@ -12,38 +12,38 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.admin.actions import Actions
-from gateway.admin.actions.admins import AdminActions
-from gateway.admin.actions.approvals import ApprovalActions
-from gateway.admin.actions.audit import AuditActions
-from gateway.admin.actions.embedding import EmbeddingActions
-from gateway.admin.actions.keys import KeyActions
-from gateway.admin.actions.map import MapActions
-from gateway.admin.actions.overview import OverviewActions
-from gateway.admin.actions.playground import PlaygroundActions
-from gateway.admin.actions.profiles import ProfileActions
-from gateway.admin.actions.roles import RoleActions
-from gateway.admin.actions.servers import ServerActions
-from gateway.admin.actions.syncs import SyncActions
-from gateway.admin.actions.tenants import TenantActions
-from gateway.admin.actions.tools import ToolActions
-from gateway.admin.actions.trials import ServerTrials
-from gateway.admin.actions.usage import UsageActions
-from gateway.admin.actions.versions import VersionActions
-from gateway.admin.api import access, gateway, roles, servers, session, syncs, tools, trace
-from gateway.admin.api.openapi import describe
-from gateway.admin.api.router import ApiRouter
+from gateway.admin.accounts.account import Accounts
+from gateway.admin.accounts.authenticator import Authenticator
+from gateway.admin.accounts.membership import Memberships
+from gateway.admin.accounts.openid import OpenId
+from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.session import AdminSessions
+from gateway.admin.accounts.setup import Setup
+from gateway.admin.accounts.token import ApiTokens
+from gateway.admin.components import ClientAnswer, Parts
 from gateway.admin.guard import Guard
 from gateway.admin.openid import OpenIdRoutes
-from gateway.admin.parts import ClientAnswer, Parts
-from gateway.admin.people.account import Accounts
-from gateway.admin.people.entrance import Entrance
-from gateway.admin.people.membership import Memberships
-from gateway.admin.people.openid import OpenId
-from gateway.admin.people.password import Passwords
-from gateway.admin.people.session import Sessions
-from gateway.admin.people.setup import Setup
-from gateway.admin.people.token import ApiTokens
+from gateway.admin.rest import access, audit, gateway, roles, servers, session, syncs, tools
+from gateway.admin.rest.openapi import describe
+from gateway.admin.rest.router import ApiRouter
+from gateway.admin.services import Services
+from gateway.admin.services.access.admins import AdminService
+from gateway.admin.services.access.keys import KeyService
+from gateway.admin.services.access.profiles import ProfileService
+from gateway.admin.services.access.roles import RoleService
+from gateway.admin.services.access.tenants import TenantService
+from gateway.admin.services.audit import AuditService
+from gateway.admin.services.embedding import EmbeddingService
+from gateway.admin.services.overview import OverviewService
+from gateway.admin.services.playground import PlaygroundService
+from gateway.admin.services.servers.review import ReviewService
+from gateway.admin.services.servers.servers import ServerService
+from gateway.admin.services.servers.syncs import SyncService
+from gateway.admin.services.servers.trials import TrialService
+from gateway.admin.services.servers.versions import VersionService
+from gateway.admin.services.tool_map import ToolMapService
+from gateway.admin.services.tools import ToolService
+from gateway.admin.services.usage import UsageService
 from gateway.errors import DatabaseError
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ OPERATIONS = (
     *roles.OPERATIONS,
     *access.OPERATIONS,
     *gateway.OPERATIONS,
-    *trace.OPERATIONS,
+    *audit.OPERATIONS,
 )
 """Every operation of the REST API."""
 
@@ -71,29 +71,29 @@ class AdminApplication:
         passwords = Passwords()
         accounts = Accounts(database, passwords)
         tokens = ApiTokens(database)
-        self._sessions = Sessions(database, settings.session_hours * 3600, settings.session_idle_minutes * 60)
+        self._sessions = AdminSessions(database, settings.session_hours * 3600, settings.session_idle_minutes * 60)
         self.setup = Setup(database, accounts, passwords)
-        entrance = Entrance(database, passwords, accounts, self._sessions, tokens, self.setup, parts.recorder)
-        server_actions = ServerActions(parts)
-        self.actions = Actions(
+        entrance = Authenticator(database, passwords, accounts, self._sessions, tokens, self.setup, parts.recorder)
+        server_actions = ServerService(parts)
+        self.actions = Services(
             entrance=entrance,
-            admins=AdminActions(accounts, tokens),
-            embedding=EmbeddingActions(parts),
-            keys=KeyActions(parts),
-            map=MapActions(parts),
-            overview=OverviewActions(parts),
-            playground=PlaygroundActions(parts, client_answer),
-            profiles=ProfileActions(parts),
-            roles=RoleActions(parts),
+            admins=AdminService(accounts, tokens),
+            embedding=EmbeddingService(parts),
+            keys=KeyService(parts),
+            map=ToolMapService(parts),
+            overview=OverviewService(parts),
+            playground=PlaygroundService(parts, client_answer),
+            profiles=ProfileService(parts),
+            roles=RoleService(parts),
             servers=server_actions,
-            syncs=SyncActions(parts),
-            tenants=TenantActions(parts),
-            tools=ToolActions(parts),
-            usage=UsageActions(parts),
-            trials=ServerTrials(parts, server_actions),
-            versions=VersionActions(parts),
-            approvals=ApprovalActions(parts),
-            audit=AuditActions(parts),
+            syncs=SyncService(parts),
+            tenants=TenantService(parts),
+            tools=ToolService(parts),
+            usage=UsageService(parts),
+            trials=TrialService(parts, server_actions),
+            versions=VersionService(parts),
+            approvals=ReviewService(parts),
+            audit=AuditService(parts),
         )
         self.guard = Guard(database, entrance, parts.settings)
         self._openid: OpenIdRoutes | None = None

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from gateway.access.hosts import Hosts
 from gateway.access.tenants import DEFAULT_TENANT, Tenant, tenant_by_slug
-from gateway.admin.people.entrance import Entrance, SignedIn
-from gateway.admin.people.principal import ForbiddenError, Principal, SignInRequiredError
+from gateway.admin.accounts.authenticator import AdminSession, Authenticator
+from gateway.admin.accounts.principal import ForbiddenError, Principal, SignInRequiredError
 from gateway.admin.problem import HttpError
-from gateway.database.acting import Actor
+from gateway.database.actor import Actor
 from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 from gateway.settings import Settings
@@ -30,7 +30,7 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 class Guard:
     """Lets requests of the REST API and of pages in, or says why not."""
 
-    def __init__(self, database: Database, entrance: Entrance, settings: Settings) -> None:
+    def __init__(self, database: Database, entrance: Authenticator, settings: Settings) -> None:
         self._database = database
         self._entrance = entrance
         self._hosts = Hosts(settings.server)
@@ -108,7 +108,7 @@ class Guard:
         """The gateway's address as browsers have it, without a slash at the end."""
         return self._public.geturl().rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
 
-    def give_session(self, request: Request, response: Response, signed_in: SignedIn) -> None:
+    def give_session(self, request: Request, response: Response, signed_in: AdminSession) -> None:
         """Put the session into the response's cookie."""
         response.set_cookie(
             self._cookie(request),

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.admin.accounts.authenticator import Authenticator
+from gateway.admin.accounts.openid import OpenId, OpenIdError
 from gateway.admin.guard import Guard, address_of
-from gateway.admin.people.entrance import Entrance
-from gateway.admin.people.openid import OpenId, OpenIdError
 from gateway.admin.problem import problem_response
 from gateway.errors import ModelGateError
 
@@ -25,7 +25,7 @@ _COOKIE_SECONDS = 600
 class OpenIdRoutes:
     """Sends browsers to the provider and takes them back."""
 
-    def __init__(self, openid: OpenId, entrance: Entrance, guard: Guard) -> None:
+    def __init__(self, openid: OpenId, entrance: Authenticator, guard: Guard) -> None:
         self._openid = openid
         self._entrance = entrance
         self._guard = guard

@@ -8,8 +8,8 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from gateway.admin.people.lockout import LockedOutError
-from gateway.admin.people.principal import SignInRequiredError
+from gateway.admin.accounts.lockout import LockedOutError
+from gateway.admin.accounts.principal import SignInRequiredError
 from gateway.admin.reading import BadInputError, FieldProblem
 from gateway.errors import (
     AccessError,

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from gateway.errors import InvalidInputError
 from gateway.upstream.credential import ClientCertificate, Credential, check_credential, packed, unpacked
-from gateway.upstream.openapi_document import read_document
+from gateway.upstream.openapi.document import read_document
 from gateway.upstream.policy import ORDINARY, Policy
 
-Transport = Literal["stdio", "http", "sse", "openapi"]
+TransportKind = Literal["stdio", "http", "sse", "openapi"]
 
 _NAME_LENGTH = 100
 
@@ -26,7 +26,7 @@ class NewServer:
     """
 
     name: str
-    transport: Transport
+    transport: TransportKind
     command: str | None = None
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -41,8 +41,8 @@ class NewServer:
     document_url: str | None = None
 
     @property
-    def secrets(self) -> Secrets:
-        return Secrets(self.env, self.headers, self.credential, self.certificate)
+    def secrets(self) -> ServerSecrets:
+        return ServerSecrets(self.env, self.headers, self.credential, self.certificate)
 
 
 def check(server: NewServer, policy: Policy = ORDINARY) -> None:
@@ -82,7 +82,7 @@ def check(server: NewServer, policy: Policy = ORDINARY) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Secrets:
+class ServerSecrets:
     """What of a server is kept sealed."""
 
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -100,7 +100,7 @@ class Secrets:
         }
 
     @classmethod
-    def unpacked(cls, values: Mapping[str, Any]) -> Secrets:
+    def unpacked(cls, values: Mapping[str, Any]) -> ServerSecrets:
         """What `packed` made."""
         certificate = values.get("certificate")
         return cls(

@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gateway.access.roles import publish
-from gateway.catalog.grants import StoredGrant
+from gateway.access.roles import refresh_visibility
 from gateway.catalog.naming import slug_of
-from gateway.catalog.new_server import NewServer, Secrets, Transport, check
+from gateway.catalog.new_server import NewServer, ServerSecrets, TransportKind, check
+from gateway.catalog.oauth_grants import StoredGrant
 from gateway.catalog.tuning import Tuning, read_tuning
-from gateway.database.kept import Kept
 from gateway.database.notices import Notices
+from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database, Row
 from gateway.errors import ConflictError, NotFoundError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.credential import ClientCertificate, Credential, kind_of
-from gateway.upstream.credentials import Vault
 from gateway.upstream.policy import ORDINARY, Policy
 from gateway.upstream.spec import ServerSpec
+from gateway.vault import Vault
 
-__all__ = ["NewServer", "ServerRecord", "Servers", "Transport"]
+__all__ = ["NewServer", "ServerRecord", "Servers", "TransportKind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ServerRecord:
     name: str
     slug: str
     description: str
-    transport: Transport
+    transport: TransportKind
     command: str | None
     args: tuple[str, ...]
     url: str | None
@@ -79,7 +79,7 @@ class Servers:
         policy: Policy = ORDINARY,
     ) -> None:
         self._database = database
-        self._specs: Kept[int, ServerSpec] = Kept(notices)
+        self._specs: NotifiedCache[int, ServerSpec] = NotifiedCache(notices)
         self._vault = vault
         self._limits = limits
         self._policy = policy
@@ -205,14 +205,14 @@ class Servers:
         async with self._database.transaction() as transaction:
             if not await transaction.execute("set_server_enabled", tenant_id, server_id, enabled):
                 raise NotFoundError(f"There is no server {server_id} in this tenant.")
-            await publish(transaction, tenant_id, server_id=server_id)
+            await refresh_visibility(transaction, tenant_id, server_id=server_id)
 
     async def remove(self, tenant_id: int, server_id: int) -> None:
         """Remove a server with its tools, vectors and rules. Raises NotFoundError."""
         async with self._database.transaction() as transaction:
             if not await transaction.execute("delete_server", tenant_id, server_id):
                 raise NotFoundError(f"There is no server {server_id} in this tenant.")
-            await publish(transaction, tenant_id, server_id=server_id)
+            await refresh_visibility(transaction, tenant_id, server_id=server_id)
 
     async def spec(self, tenant_id: int, server_id: int) -> ServerSpec:
         """What it takes to connect to a server, its secrets opened. Raises NotFoundError."""
@@ -249,10 +249,10 @@ class Servers:
             policy=self._policy,
         )
 
-    def _secrets(self, row: Row) -> Secrets:
+    def _secrets(self, row: Row) -> ServerSecrets:
         if row["sealed_secrets"] is None:
-            return Secrets()
-        return Secrets.unpacked(self._vault.open(row["sealed_secrets"], _owner(row["tenant_id"], row["slug"])))
+            return ServerSecrets()
+        return ServerSecrets.unpacked(self._vault.open(row["sealed_secrets"], _owner(row["tenant_id"], row["slug"])))
 
     async def _row(self, tenant_id: int, server_id: int) -> Row:
         row = await self._database.fetchrow("server_by_id", tenant_id, server_id)

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import click
 
-from gateway.admin.people.account import Accounts, AdminRole
-from gateway.admin.people.password import MINIMUM_LENGTH, Passwords
-from gateway.cli.running import CONNECTIONS, plain, run, settings_of, table
+from gateway.admin.accounts.account import Accounts, AdminRole
+from gateway.admin.accounts.password import MINIMUM_LENGTH, Passwords
+from gateway.cli.command import CONNECTIONS, plain, run, settings_of, table
 from gateway.database.pool import open_database
 
 ResultT = TypeVar("ResultT")

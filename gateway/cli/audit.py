@@ -10,8 +10,8 @@ from typing import IO
 import click
 
 from gateway.access.tenants import DEFAULT_TENANT, tenant_by_slug
-from gateway.access.trail import COLUMNS, TraceFilter, TraceRow, csv_line, read_trace, trace_page
-from gateway.cli.running import CONNECTIONS, plain, run, settings_of, table
+from gateway.audit.reader import COLUMNS, TraceFilter, TraceRow, csv_line, read_trace, trace_page
+from gateway.cli.command import CONNECTIONS, plain, run, settings_of, table
 from gateway.database.pool import Database, open_database
 
 _SHOWN_CHARACTERS = 60

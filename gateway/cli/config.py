@@ -6,7 +6,7 @@ import json
 
 import click
 
-from gateway.cli.running import settings_of
+from gateway.cli.command import settings_of
 from gateway.settings import shown
 
 

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from gateway.cli.bridge import Bridge
-from gateway.cli.running import run
-from gateway.cli.standard_streams import StandardStreams
+from gateway.bridge.bridge import Bridge
+from gateway.bridge.standard_streams import StandardStreams
+from gateway.cli.command import run
 from gateway.errors import InvalidInputError
 from gateway.telemetry import configure_logging
 from gateway.upstream.spec import ServerSpec

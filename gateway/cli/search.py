@@ -7,10 +7,10 @@ import click
 from gateway.access.caller import Caller
 from gateway.access.roles import role_named
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import open_parts
-from gateway.cli.running import CONNECTIONS, plain, run, settings_of, table
-from gateway.downstream.answer import search_answer
-from gateway.downstream.arguments import read_search
+from gateway.app import open_components
+from gateway.cli.command import CONNECTIONS, plain, run, settings_of, table
+from gateway.downstream.methods.arguments import read_search
+from gateway.downstream.methods.search_answer import search_answer
 from gateway.search.request import SearchOutcome
 
 _SHOWN_CHARACTERS = 70
@@ -28,7 +28,7 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
     request, detail = read_search({"query": query, "max_results": max_results}, settings.search.max_results)
 
     async def work() -> tuple[SearchOutcome, int]:
-        async with open_parts(settings, connections=CONNECTIONS) as parts:
+        async with open_components(settings, connections=CONNECTIONS) as parts:
             tenant = await tenant_by_slug(parts.database)
             found = await role_named(parts.database, tenant.id, role)
             outcome = await parts.finder.find(Caller(tenant.id, 0, "command line", (found.id,)), request)

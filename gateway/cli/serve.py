@@ -15,14 +15,14 @@ import click
 import uvicorn
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.admin.people.setup import new_setup_token
-from gateway.app import Gateway, Parts, open_parts
+from gateway.admin.accounts.setup import new_setup_token
+from gateway.app import Components, Gateway, open_components
 from gateway.catalog.server import NewServer
-from gateway.cli.running import run, settings_of
-from gateway.cli.sync import sync_servers
-from gateway.database.acting import GATEWAY, acting_as
+from gateway.cli.command import run, settings_of
+from gateway.cli.demo_servers import install_demo
+from gateway.cli.servers.sync import sync_servers
+from gateway.database.actor import GATEWAY, acting_as
 from gateway.database.pool import open_database
-from gateway.demo import install_demo
 from gateway.errors import SettingsError
 from gateway.settings import Settings
 
@@ -38,7 +38,7 @@ def serve(context: click.Context) -> None:
     """Run the gateway until it is stopped."""
     settings = settings_of(context)
 
-    async def said(parts: Parts, url: str) -> None:
+    async def said(parts: Components, url: str) -> None:
         click.echo(f"ModelGate is ready at {url} (MCP: {url}/mcp). Stop it with Ctrl+C.")
         token = await new_setup_token(parts.database)
         if token is not None:
@@ -55,7 +55,7 @@ def demo(context: click.Context) -> None:
     """Run the gateway with real MCP servers, and print how to ask it for a tool."""
     settings = settings_of(context, log_level="warning")
 
-    async def said(parts: Parts, url: str) -> None:
+    async def said(parts: Components, url: str) -> None:
         await _fill(parts)
         key = await _demo_key(parts)
         click.echo(_demo_words(url, key))
@@ -96,11 +96,11 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 async def _serve(
-    settings: Settings, listening: socket.socket, when_ready: Callable[[Parts, str], Awaitable[None]]
+    settings: Settings, listening: socket.socket, when_ready: Callable[[Components, str], Awaitable[None]]
 ) -> None:
     # From here on it is not the person who started it that acts.
     with listening, acting_as(GATEWAY):
-        async with open_parts(settings) as parts:
+        async with open_components(settings) as parts:
             server = _Server(
                 uvicorn.Config(
                     Gateway(parts).application(),
@@ -156,7 +156,7 @@ def _url(settings: Settings, listening: socket.socket) -> str:
     return f"http://{shown}:{listening.getsockname()[1]}"
 
 
-async def _fill(parts: Parts) -> None:
+async def _fill(parts: Components) -> None:
     """Install the demo's servers, and sync those that are not in the catalogue yet."""
     tenant = await tenant_by_slug(parts.database)
     installed = await install_demo(parts.settings.data_dir / "demo", click.echo)
@@ -182,7 +182,7 @@ async def _fill(parts: Parts) -> None:
         await sync_servers(parts, unsynced)
 
 
-async def _demo_key(parts: Parts) -> str:
+async def _demo_key(parts: Components) -> str:
     """The key of the demo, the same at every start: kept in a file that only its owner can read."""
     path: Path = parts.settings.data_dir / "demo" / _KEY_FILE
     if path.is_file():

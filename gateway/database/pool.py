@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import asyncpg
 from pgvector.asyncpg import register_vector
 
-from gateway.database.acting import GATEWAY, acting
+from gateway.database.actor import GATEWAY, acting
 from gateway.database.embedded import EmbeddedServer
 from gateway.database.migrate import migrate
 from gateway.database.queries import statement
 from gateway.errors import ConflictError, DatabaseError, DatabaseUnavailableError, InvalidInputError
+from gateway.json_codec import encode
 from gateway.settings import Settings
-from gateway.upstream.message import encode
 
 Row: TypeAlias = asyncpg.Record
 
@@ -52,7 +52,7 @@ _GONE = (
 )
 
 
-class Connection(asyncpg.Connection):
+class PooledConnection(asyncpg.Connection):
     """A connection of the pool, which needs no round trip to be handed back as it was.
 
     Statements that set anything for longer than their transaction are run on connections apart, but for who acts.
@@ -151,7 +151,7 @@ class Database:
             raise DatabaseUnavailableError() from error
         try:
             # It is a proxy that has every method of a connection.
-            connection = cast(Connection, lent)
+            connection = cast(PooledConnection, lent)
             statements = Statements(connection)
             if acting() is not GATEWAY:
                 connection.acts()
@@ -222,7 +222,7 @@ async def open_database(settings: Settings, *, size: int | None = None) -> Async
             min_size=1,
             max_size=size or settings.database.pool_size,
             init=_initialise,
-            connection_class=Connection,
+            connection_class=PooledConnection,
             command_timeout=_STATEMENT_SECONDS,
             server_settings=_SERVER_SETTINGS,
         )

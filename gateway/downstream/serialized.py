@@ -6,7 +6,7 @@ import json
 from functools import cached_property
 from typing import Any
 
-from gateway.upstream.message import encode
+from gateway.json_codec import encode
 
 
 class Serialized:

@@ -19,7 +19,7 @@ import numpy as np
 
 from gateway.embedding.embedder import EmbedderHealth, EmbeddingSpace, Vectors
 from gateway.embedding.texts import readable
-from gateway.embedding.vectors import normalised
+from gateway.embedding.vector_check import normalised
 from gateway.errors import EmbeddingError
 
 if TYPE_CHECKING:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from gateway.embedding.endpoint import Endpoint, Purpose
-from gateway.embedding.reply import Reply
-from gateway.embedding.served import ServedEmbedder
+from gateway.embedding.http_client import EmbeddingHttpClient, Purpose
+from gateway.embedding.remote_embedder import RemoteEmbedder
+from gateway.embedding.server_reply import ServerReply
 from gateway.errors import EmbeddingError
 
 OLLAMA_HINT = "start it with `ollama serve`, or set embedder.base_url to where it runs."
 _NOT_OLLAMA = "check that embedder.base_url is the address of an Ollama server."
 
 
-class OllamaEmbedder(ServedEmbedder):
+class OllamaEmbedder(RemoteEmbedder):
     """Embeds with `model` of the Ollama server behind `endpoint`, whose base URL has no path."""
 
     provider: ClassVar[str] = "ollama"
 
-    def __init__(self, endpoint: Endpoint, model: str, batch_size: int = 32) -> None:
+    def __init__(self, endpoint: EmbeddingHttpClient, model: str, batch_size: int = 32) -> None:
         # The tag that Ollama adds by itself names no other model, and no other space.
         super().__init__(endpoint, model.removesuffix(":latest"), batch_size)
         self._takes_lists = True
@@ -54,7 +54,7 @@ class OllamaEmbedder(ServedEmbedder):
             raise self._model_missing()
         return f"{self._endpoint.label} answers and has the model {self._model}."
 
-    def _refusal(self, reply: Reply) -> EmbeddingError:
+    def _refusal(self, reply: ServerReply) -> EmbeddingError:
         if reply.status == 404 and not _no_such_route(reply):
             return self._model_missing()
         return self._endpoint.refusal(
@@ -67,6 +67,6 @@ class OllamaEmbedder(ServedEmbedder):
         )
 
 
-def _no_such_route(reply: Reply) -> bool:
+def _no_such_route(reply: ServerReply) -> bool:
     """Ollama answers an unknown path in plain text, and an unknown model with a JSON error."""
     return reply.status in (404, 405) and "model" not in reply.complaint().lower()

@@ -9,19 +9,19 @@ import re
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from gateway.embedding.endpoint import Endpoint, Purpose
-from gateway.embedding.served import ServedEmbedder
+from gateway.embedding.http_client import EmbeddingHttpClient, Purpose
+from gateway.embedding.remote_embedder import RemoteEmbedder
 
 OPENAI_HINT = "check that it runs and that embedder.base_url is right."
 _PROBE = "Is the embedder well?"
 
 
-class OpenAIEmbedder(ServedEmbedder):
+class OpenAIEmbedder(RemoteEmbedder):
     """Embeds with `model` of the server behind `endpoint`, whose base URL is an `api_base`."""
 
     provider: ClassVar[str] = "openai"
 
-    def __init__(self, endpoint: Endpoint, model: str, batch_size: int = 32) -> None:
+    def __init__(self, endpoint: EmbeddingHttpClient, model: str, batch_size: int = 32) -> None:
         super().__init__(endpoint, model, batch_size)
 
     async def _rows(self, texts: list[str], purpose: Purpose) -> Any:

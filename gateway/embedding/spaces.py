@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from gateway.database.pool import Database, Row
 from gateway.embedding.cache import QueryCache
-from gateway.embedding.choice import choose_embedder
 from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors
+from gateway.embedding.selection import choose_embedder
 from gateway.errors import BadVectorError, EmbedderUnavailableError, EmbeddingError
 from gateway.settings import EmbedderSettings
 

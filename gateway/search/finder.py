@@ -11,8 +11,8 @@ from gateway.errors import EmbeddingError, InvalidInputError
 from gateway.search.calibrate import Calibration
 from gateway.search.fuse import fuse
 from gateway.search.request import FoundTool, Match, SearchOutcome, SearchRequest
-from gateway.search.retrieve import CANDIDATES, Narrowing, Retriever
-from gateway.search.scope import Scopes
+from gateway.search.retrieve import CANDIDATES, Retriever, SearchScope
+from gateway.search.scope import CatalogStatistics
 from gateway.settings import SearchSettings
 
 _WIDER = 8
@@ -22,7 +22,7 @@ _WIDEST = 100_000
 class Finder:
     """Finds tools for callers."""
 
-    def __init__(self, database: Database, spaces: Spaces, scopes: Scopes, settings: SearchSettings) -> None:
+    def __init__(self, database: Database, spaces: Spaces, scopes: CatalogStatistics, settings: SearchSettings) -> None:
         self._database = database
         self._spaces = spaces
         self._scopes = scopes
@@ -47,8 +47,8 @@ class Finder:
         shown = await self._show(caller, best[: request.max_results])
         return SearchOutcome(len(merged), shown, notice)
 
-    async def _narrow(self, caller: Caller, request: SearchRequest) -> Narrowing:
-        narrowing = Narrowing(caller.tenant_id, caller.role_ids, request.category)
+    async def _narrow(self, caller: Caller, request: SearchRequest) -> SearchScope:
+        narrowing = SearchScope(caller.tenant_id, caller.role_ids, request.category)
         if request.server is None:
             return narrowing
         server_id = await self._database.fetchval(
@@ -60,7 +60,7 @@ class Finder:
             )
         return replace(narrowing, server_id=server_id)
 
-    async def _search(self, narrowing: Narrowing, query: str) -> tuple[list[Match], str]:
+    async def _search(self, narrowing: SearchScope, query: str) -> tuple[list[Match], str]:
         vector: QueryVector | None = None
         notice = ""
         try:
@@ -79,7 +79,7 @@ class Finder:
         ids = {match.tool_id for match in named}
         return [*named, *(match for match in matches if match.tool_id not in ids)], notice
 
-    async def _score(self, narrowing: Narrowing, query: str, vector: QueryVector | None, limit: int) -> list[Match]:
+    async def _score(self, narrowing: SearchScope, query: str, vector: QueryVector | None, limit: int) -> list[Match]:
         retrieved = await self._retriever.retrieve(narrowing, query, vector, limit)
         candidates = retrieved.candidates
         if vector is not None and self._settings.mode == "cosine":
@@ -95,7 +95,7 @@ class Finder:
             for candidate, score in zip(candidates, scores, strict=True)
         ]
 
-    async def _exactly_named(self, narrowing: Narrowing, query: str, scored: list[Match]) -> list[Match]:
+    async def _exactly_named(self, narrowing: SearchScope, query: str, scored: list[Match]) -> list[Match]:
         """The tools that go by the query as it stands; in cosine mode their score is still the cosine."""
         name = query.strip()
         if "/" not in name and len(name.split()) != 1:

@@ -9,13 +9,13 @@ from gateway.catalog.text import lexical_text
 from gateway.database.pool import Database
 from gateway.embedding.spaces import QueryVector
 from gateway.search.candidate import Candidate
-from gateway.search.scope import Scopes
+from gateway.search.scope import CatalogStatistics
 
 CANDIDATES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowing:
+class SearchScope:
     """Whose search it is and what it is narrowed to."""
 
     tenant_id: int
@@ -35,12 +35,12 @@ class Retrieved:
 class Retriever:
     """Fetches candidates."""
 
-    def __init__(self, database: Database, scopes: Scopes) -> None:
+    def __init__(self, database: Database, scopes: CatalogStatistics) -> None:
         self._database = database
         self._scopes = scopes
 
     async def retrieve(
-        self, narrowing: Narrowing, query: str, vector: QueryVector | None, limit: int = CANDIDATES
+        self, narrowing: SearchScope, query: str, vector: QueryVector | None, limit: int = CANDIDATES
     ) -> Retrieved:
         """The `limit` nearest and the `limit` best by words among visible tools; without a vector by words alone."""
         corpus = await self._scopes.corpus(narrowing.tenant_id)

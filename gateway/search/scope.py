@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.access.audience import Audience, audience_of
 from gateway.catalog.category import split_words
 from gateway.database.pool import Database
 from gateway.embedding.spaces import Spaces, StoredSpace
 from gateway.errors import DatabaseError, EmbeddingError
 from gateway.search.calibrate import Calibration, calibrate
+from gateway.search.visible_tools import VisibleTools, visible_tools_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Corpus:
     mean_length: float
 
 
-class Scopes:
+class CatalogStatistics:
     """Numbers about catalogues and about what roles see of them, each valid for one version of a catalogue.
 
     A version is only kept while notices of changes come in; call `on_notice` for each.
@@ -42,7 +42,7 @@ class Scopes:
         self._database = database
         self._spaces = spaces
         self._corpora: dict[int, Corpus] = {}
-        self._audiences: dict[tuple[int, tuple[int, ...]], Audience] = {}
+        self._audiences: dict[tuple[int, tuple[int, ...]], VisibleTools] = {}
         self._changes = 0
         self._calibrations: dict[tuple[int, int], Calibration] = {}
         self._stale: set[tuple[int, int]] = set()
@@ -57,14 +57,14 @@ class Scopes:
             found = self._corpora[tenant_id] = Corpus(row["tools"], row["mean_length"])
         return found
 
-    async def audience(self, tenant_id: int, role_ids: tuple[int, ...]) -> Audience:
+    async def audience(self, tenant_id: int, role_ids: tuple[int, ...]) -> VisibleTools:
         """The tools that these roles can find."""
         found = self._audiences.get((tenant_id, role_ids))
         if found is None:
             changes = self._changes
             row = await self._database.fetchrow("audience", tenant_id, list(role_ids))
             assert row is not None
-            found = audience_of(row["ids"], row["positions"])
+            found = visible_tools_of(row["ids"], row["positions"])
             # What changed while it was read may not be in it.
             if changes == self._changes:
                 if len(self._audiences) >= _KEPT:

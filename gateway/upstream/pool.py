@@ -14,16 +14,16 @@ from mcp_types import METHOD_NOT_FOUND
 from typing_extensions import Self
 
 from gateway.errors import UpstreamError
+from gateway.json_codec import Message
 from gateway.settings import UpstreamSettings
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.call import Answering, CallHooks, Hearing, Progress
-from gateway.upstream.message import Message
-from gateway.upstream.negotiation import SessionInfo
+from gateway.upstream.rpc.call import Answering, CallHooks, Hearing, Progress
+from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.server import Server
 from gateway.upstream.session import UpstreamSession
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
-from gateway.upstream.warden import Warden
+from gateway.upstream.transports.process_reaper import ProcessReaper
 
 ListChanged = Callable[[ServerSpec, str], None]
 """Told the server and the method, as in `notifications/tools/list_changed`; must return at once."""
@@ -67,7 +67,7 @@ class UpstreamPool:
         self._on_question = on_question
         self._capabilities = capabilities
         self._servers: dict[int, Server] = {}
-        self._warden = Warden()
+        self._warden = ProcessReaper()
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
 

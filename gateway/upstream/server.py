@@ -22,14 +22,14 @@ from gateway.errors import (
 )
 from gateway.upstream import clock
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.call import EndlessError
-from gateway.upstream.link import Link
-from gateway.upstream.links import Links
-from gateway.upstream.negotiation import SessionInfo
+from gateway.upstream.rpc.call import EndlessError
+from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.session import UpstreamSession
+from gateway.upstream.session_pool import SessionPool
+from gateway.upstream.session_slot import SessionSlot
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
-from gateway.upstream.wire import UnsentError
+from gateway.upstream.transports.transport import UnsentError
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Server:
         self._tasks = tasks
         self._breaker = breaker
         self._make = make
-        self._links = Links(spec.name, MOST_PROCESSES if spec.transport == "stdio" else MOST_SESSIONS, self._link)
+        self._links = SessionPool(spec.name, MOST_PROCESSES if spec.transport == "stdio" else MOST_SESSIONS, self._link)
         self._slots = anyio.Semaphore(spec.max_calls)
         self._calls = 0
         self._replied_at = -math.inf
@@ -198,7 +198,7 @@ class Server:
         finally:
             self._links.give_back(key, link)
 
-    async def _session(self, link: Link, deadline: float) -> UpstreamSession:
+    async def _session(self, link: SessionSlot, deadline: float) -> UpstreamSession:
         if link.connected and link.current is not None:
             return link.current
         with anyio.CancelScope(deadline=deadline):
@@ -215,8 +215,8 @@ class Server:
             self.spec.name, f"Server {self.spec.name} was not connected in the time for the call; try again."
         )
 
-    def _link(self, key: str | None, on_quiet: Callable[[], None]) -> Link:
-        return Link(
+    def _link(self, key: str | None, on_quiet: Callable[[], None]) -> SessionSlot:
+        return SessionSlot(
             self.spec.name, self._tasks, self._breaker, lambda probe: self._make(self.spec, key, probe), on_quiet
         )
 
@@ -238,13 +238,13 @@ class Server:
         finally:
             self._slots.release()
 
-    def _answered(self, link: Link) -> None:
+    def _answered(self, link: SessionSlot) -> None:
         link.failing = False
         self._breaker.succeed()
         self._last_seen = time.time()
         self._last_error = None
 
-    def _failed(self, error: UpstreamError, link: Link) -> None:
+    def _failed(self, error: UpstreamError, link: SessionSlot) -> None:
         self._last_error = error.message
         link.failing = True
         self._breaker.fail(error)

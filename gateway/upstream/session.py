@@ -20,19 +20,19 @@ from gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
+from gateway.json_codec import Message
 from gateway.upstream import clock
-from gateway.upstream.call import NO_HOOKS, Answering, Call, CallHooks
-from gateway.upstream.envelope import Envelope, HandshakeEnvelope, ModernEnvelope
-from gateway.upstream.listing import list_pages
-from gateway.upstream.message import Message
-from gateway.upstream.negotiation import SessionInfo, negotiate
-from gateway.upstream.peer import Peer
-from gateway.upstream.questions import Questions
+from gateway.upstream.rpc.call import NO_HOOKS, Answering, Call, CallHooks
+from gateway.upstream.rpc.list_pages import list_pages
+from gateway.upstream.rpc.listen_stream import LISTEN, Interest, listen
+from gateway.upstream.rpc.negotiation import SessionInfo, negotiate
+from gateway.upstream.rpc.peer import Peer
+from gateway.upstream.rpc.protocol_era import HandshakeEra, ModernEra, ProtocolEra
+from gateway.upstream.rpc.server_requests import ServerRequests
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.subscription import LISTEN, Interest, listen
-from gateway.upstream.transports import open_wire
-from gateway.upstream.warden import Warden
-from gateway.upstream.wire import UnsentError, Wire
+from gateway.upstream.transports.opening import open_transport
+from gateway.upstream.transports.process_reaper import ProcessReaper
+from gateway.upstream.transports.transport import Transport, UnsentError
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class UpstreamSession:
     def __init__(
         self,
         spec: ServerSpec,
-        warden: Warden,
+        warden: ProcessReaper,
         *,
         on_notification: Heard = _unheard,
         on_question: Answering | None = None,
@@ -96,10 +96,10 @@ class UpstreamSession:
             on_request=self._asked,
             on_closed=self._lost,
         )
-        self._questions: Questions | None = None
-        self._envelope: Envelope | None = None
+        self._questions: ServerRequests | None = None
+        self._envelope: ProtocolEra | None = None
         self._info: SessionInfo | None = None
-        self._wire: Wire | None = None
+        self._wire: Transport | None = None
         self._ending = anyio.Event()
         self._retired = False
         self._last_used = clock.now()
@@ -139,7 +139,7 @@ class UpstreamSession:
         by `error` alone.
         """
         try:
-            async with open_wire(self.spec, self._peer, self._warden, self._max_message_bytes) as wire:
+            async with open_transport(self.spec, self._peer, self._warden, self._max_message_bytes) as wire:
                 failure = await self._live(wire, task_status)
             if failure is not None:
                 raise failure
@@ -240,13 +240,13 @@ class UpstreamSession:
         self._last_used = used
         return (time.perf_counter() - begun) * 1000
 
-    async def _live(self, wire: Wire, task_status: TaskStatus[None]) -> UpstreamError | None:
+    async def _live(self, wire: Transport, task_status: TaskStatus[None]) -> UpstreamError | None:
         """Connect over `wire` and stay to the end. A failure to connect is returned: a task group would wrap it."""
         failure: UpstreamError | None = None
         self._wire = wire
         async with anyio.create_task_group() as tasks:
             self._peer.attach(wire, tasks)
-            self._questions = Questions(self.spec.name, self._peer, tasks, self._on_question)
+            self._questions = ServerRequests(self.spec.name, self._peer, tasks, self._on_question)
             try:
                 failure = await self._connect(wire)
                 if failure is None and self._envelope is not None:
@@ -269,7 +269,7 @@ class UpstreamSession:
                 tasks.cancel_scope.cancel()
         return failure
 
-    async def _connect(self, wire: Wire) -> UpstreamError | None:
+    async def _connect(self, wire: Transport) -> UpstreamError | None:
         name, seconds = self.spec.name, self.spec.connect_timeout
         try:
             with anyio.fail_after(seconds):
@@ -277,10 +277,10 @@ class UpstreamSession:
                 self._info = await negotiate(name, self._peer, self._capabilities, probe=self._probe, seconds=seconds)
                 version = self._info.protocol_version
                 if self._info.era == "handshake":
-                    self._envelope = HandshakeEnvelope(version)
+                    self._envelope = HandshakeEra(version)
                     await self._peer.notify("notifications/initialized", None, self._envelope.headers)
                 else:
-                    self._envelope = ModernEnvelope(version, self._capabilities)
+                    self._envelope = ModernEra(version, self._capabilities)
                 await wire.agreed(version)
         except (TimeoutError, UpstreamTimeoutError):
             if wire.oddity() is not None:

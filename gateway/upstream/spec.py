@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from gateway.upstream.credential import ClientCertificate, Credential
-from gateway.upstream.oauth_grant import GrantStore
+from gateway.upstream.oauth.grant import GrantStore
 from gateway.upstream.policy import ORDINARY, Policy
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app import open_parts
+from gateway.app import open_components
 from gateway.catalog.server import NewServer
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_faults import Fault
@@ -81,7 +81,7 @@ async def test_a_sync_that_is_killed_leaves_nothing_half_written(
             "MODELGATE_EMBEDDER_URL": embedder.url,
             "MODELGATE_CONFIG": "/dev/null",
         }
-        async with open_parts(settings_for(settings, embedder)) as parts:
+        async with open_components(settings_for(settings, embedder)) as parts:
             await parts.servers.add(1, NewServer("Listed", "stdio", command=command, args=arguments))
         embedder.fault = Fault.slow(0.15)
         version = 0
@@ -113,7 +113,7 @@ async def test_a_gateway_that_is_asked_to_stop_does_so_in_order(
     file = tmp_path / "tools.json"
     file.write_text(json.dumps({"tools": []}))
     command, arguments = listed_command(file)
-    async with open_parts(settings) as parts:
+    async with open_components(settings) as parts:
         await parts.servers.add(1, NewServer("Listed", "stdio", command=command, args=arguments))
     own = {name: text for name, text in os.environ.items() if not name.startswith("MODELGATE_")}
     process = await asyncio.create_subprocess_exec(

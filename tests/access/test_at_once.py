@@ -21,7 +21,7 @@ from anyio.abc import Process
 
 from gateway.access.keys import KeyRing
 from gateway.access.profiles import Profiles
-from gateway.access.roles import create_role, publish
+from gateway.access.roles import create_role, refresh_visibility
 from gateway.access.rules import delete_rule, set_rule
 from gateway.access.tenants import Tenant, create_tenant, delete_tenant, suspend_tenant
 from gateway.database.pool import Database
@@ -180,7 +180,7 @@ async def test_rules_and_tools_that_change_are_in_force_in_every_process_at_once
     async with plain_connection(database) as connection:
         await connection.execute("UPDATE tools SET removed_at = now() WHERE id = $1", tools[0].id)
     async with database.transaction() as transaction:
-        await publish(transaction, tenant.id, server_id=tools[0].server_id)
+        await refresh_visibility(transaction, tenant.id, server_id=tools[0].server_id)
     for client in clients:
         await seconds_until(client.lacks("files__read"))
         assert await client.listed() == {"files__delete"}

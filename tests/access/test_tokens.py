@@ -18,7 +18,7 @@ from gateway.access.issuer import Issuer
 from gateway.access.roles import create_role
 from gateway.access.tenants import create_tenant, suspend_tenant, tenant_by_slug
 from gateway.access.tokens import Tokens
-from gateway.app import open_parts
+from gateway.app import open_components
 from gateway.database.pool import Database
 from gateway.errors import CredentialError, RoleMissingError, SettingsError, SignInUnavailableError
 from gateway.settings import OauthSettings, Settings
@@ -45,7 +45,7 @@ def oauth(provider: OpenIdProvider) -> OauthSettings:
 @pytest.fixture
 async def signed_in(settings: Settings, oauth: OauthSettings) -> AsyncIterator[RunningGateway]:
     async with (
-        open_parts(replace(settings, oauth=oauth)) as parts,
+        open_components(replace(settings, oauth=oauth)) as parts,
         running_gateway(parts) as running,
     ):
         for role in ("dev", "ops"):

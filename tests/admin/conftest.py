@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.admin.people.account import Accounts, AdminRole
-from gateway.admin.people.password import Passwords
+from gateway.admin.accounts.account import Accounts, AdminRole
+from gateway.admin.accounts.password import Passwords
 from tests.support.gateway import RunningGateway
 
 PASSWORD = "correct horse battery"

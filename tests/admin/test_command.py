@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from gateway.admin.people.account import Accounts
-from gateway.admin.people.password import Passwords
-from gateway.app import Parts
+from gateway.admin.accounts.account import Accounts
+from gateway.admin.accounts.password import Passwords
+from gateway.app import Components
 from tests.support.gateway import LOCAL_MCP
 
 Run = Callable[..., Awaitable[tuple[int | None, str, str]]]
@@ -51,7 +51,7 @@ def admin(environ: dict[str, str], tmp_path: Path) -> Run:
     return run
 
 
-async def test_an_admin_is_made_listed_given_a_password_and_removed(admin: Run, parts: Parts) -> None:
+async def test_an_admin_is_made_listed_given_a_password_and_removed(admin: Run, parts: Components) -> None:
     code, out, err = await admin("create", "ada", "--password-stdin", given="a good password\n")
     assert (code, "can sign in" in out) == (0, True), err
     await admin(

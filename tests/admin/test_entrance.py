@@ -6,7 +6,7 @@ import asyncio
 
 import httpx2
 
-from gateway.admin.people.setup import new_setup_token
+from gateway.admin.accounts.setup import new_setup_token
 from tests.admin.conftest import PASSWORD, Person, SignInAs
 from tests.support.gateway import RunningGateway
 

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import create_tenant
-from gateway.admin.api.operation import Operation
 from gateway.admin.application import OPERATIONS
+from gateway.admin.rest.operation import Operation
 from tests.admin.conftest import Person, SignInAs
 from tests.support.gateway import RunningGateway, add_local_mcp
 

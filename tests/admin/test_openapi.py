@@ -7,8 +7,8 @@ from typing import Any
 
 import jsonschema
 
-from gateway.admin.api.openapi import describe
 from gateway.admin.application import OPERATIONS
+from gateway.admin.rest.openapi import describe
 from tests.support.gateway import RunningGateway
 
 

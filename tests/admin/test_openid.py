@@ -10,10 +10,10 @@ import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gateway.admin.people.account import Accounts
-from gateway.admin.people.openid import PROBLEMS, local_path
-from gateway.admin.people.password import Passwords
-from gateway.app import open_parts
+from gateway.admin.accounts.account import Accounts
+from gateway.admin.accounts.openid import PROBLEMS, local_path
+from gateway.admin.accounts.password import Passwords
+from gateway.app import open_components
 from gateway.errors import SettingsError
 from gateway.settings import Settings
 from tests.admin.provider import CLIENT_ID, Provider, running_provider
@@ -32,7 +32,7 @@ async def provider() -> AsyncIterator[Provider]:
 async def federated(settings: Settings, provider: Provider) -> AsyncIterator[RunningGateway]:
     """A gateway at which people of the provider sign in."""
     admin = replace(settings.admin, openid_issuer=provider.url, openid_client_id=CLIENT_ID, openid_roles=ROLES)
-    async with open_parts(replace(settings, admin=admin)) as parts, running_gateway(parts) as running:
+    async with open_components(replace(settings, admin=admin)) as parts, running_gateway(parts) as running:
         yield running
 
 
@@ -131,14 +131,14 @@ async def test_an_account_of_the_gateways_own_is_not_taken_over(federated: Runni
 
 async def test_a_provider_that_is_down_is_told(settings: Settings) -> None:
     admin = replace(settings.admin, openid_issuer="http://127.0.0.1:9", openid_client_id="x", openid_roles=ROLES)
-    async with open_parts(replace(settings, admin=admin)) as parts, running_gateway(parts) as gateway:
+    async with open_components(replace(settings, admin=admin)) as parts, running_gateway(parts) as gateway:
         assert _failed(await gateway.http.get("/auth/openid")) == "unavailable"
         assert PROBLEMS["unavailable"]
 
 
 async def test_a_mapping_that_cannot_be_stops_the_start(settings: Settings) -> None:
     admin = replace(settings.admin, openid_issuer="http://127.0.0.1:9", openid_roles=("ops=boss",))
-    async with open_parts(replace(settings, admin=admin)) as parts:
+    async with open_components(replace(settings, admin=admin)) as parts:
         with pytest.raises(SettingsError, match=r"admin\.openid_roles"):
             async with running_gateway(parts):
                 pass

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.admin.people.account import Accounts, AdminRole
-from gateway.admin.people.password import Passwords
-from gateway.admin.people.token import ApiTokens
-from gateway.app import open_parts
+from gateway.admin.accounts.account import Accounts, AdminRole
+from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.token import ApiTokens
+from gateway.app import open_components
 from gateway.settings import Settings
 from tests.support.gateway import RunningGateway, add_local_mcp, running_gateway
 
@@ -40,7 +40,7 @@ async def fuzzed(settings: Settings, tmp_path: Path) -> AsyncIterator[RunningGat
         guards=replace(settings.guards, commands=("there-is-no-such-command", sys.executable)),
         upstream=replace(settings.upstream, connect_timeout_seconds=0.3, list_timeout_seconds=2.0),
     )
-    async with open_parts(hasty) as parts, running_gateway(parts) as running:
+    async with open_components(hasty) as parts, running_gateway(parts) as running:
         await add_local_mcp(parts, tmp_path, sync=False)
         yield running
 

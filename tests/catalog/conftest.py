@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.app import Parts, open_parts
+from gateway.app import Components, open_components
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_server import EmbeddingServer
 
@@ -25,7 +25,7 @@ def served_settings(settings: Settings, embedder: EmbeddingServer) -> Settings:
 
 
 @pytest.fixture
-async def served(served_settings: Settings) -> AsyncIterator[Parts]:
+async def served(served_settings: Settings) -> AsyncIterator[Components]:
     """The parts of that gateway."""
-    async with open_parts(served_settings) as opened:
+    async with open_components(served_settings) as opened:
         yield opened

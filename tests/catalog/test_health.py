@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Parts
-from gateway.catalog.health import Health
+from gateway.app import Components
 from gateway.catalog.server import NewServer, ServerRecord
+from gateway.catalog.sync.health_check import HealthChecks
 from gateway.catalog.tuning import Tuning
 from gateway.errors import InvalidInputError
 from gateway.settings import UpstreamSettings
@@ -25,27 +25,27 @@ RAW = Path(__file__).parents[1] / "upstream" / "servers" / "raw.py"
 
 
 @pytest.fixture
-async def health(parts: Parts) -> AsyncIterator[Health]:
-    kept = Health(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
+async def health(parts: Components) -> AsyncIterator[HealthChecks]:
+    kept = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
     yield kept
     await kept.aclose()
 
 
 @pytest.fixture
-async def tenant_id(parts: Parts) -> int:
+async def tenant_id(parts: Components) -> int:
     return (await tenant_by_slug(parts.database)).id
 
 
-async def add_raw(parts: Parts, tenant_id: int, name: str, mode: str = "handshake") -> int:
+async def add_raw(parts: Components, tenant_id: int, name: str, mode: str = "handshake") -> int:
     args = ("-I", "-S", str(RAW), mode)
     return await parts.servers.add(tenant_id, NewServer(name, "stdio", command=sys.executable, args=args))
 
 
-async def record(parts: Parts, tenant_id: int, name: str) -> ServerRecord:
+async def record(parts: Components, tenant_id: int, name: str) -> ServerRecord:
     return await parts.servers.named(tenant_id, name)
 
 
-async def until(parts: Parts, tenant_id: int, name: str, **expected: Any) -> ServerRecord:
+async def until(parts: Components, tenant_id: int, name: str, **expected: Any) -> ServerRecord:
     with anyio.fail_after(20):
         while True:
             found = await record(parts, tenant_id, name)
@@ -54,7 +54,7 @@ async def until(parts: Parts, tenant_id: int, name: str, **expected: Any) -> Ser
             await anyio.sleep(0.02)
 
 
-async def changed(parts: Parts, tenant_id: int, name: str, key: str, before: object) -> None:
+async def changed(parts: Components, tenant_id: int, name: str, key: str, before: object) -> None:
     with anyio.fail_after(20):
         while True:
             if getattr(await record(parts, tenant_id, name), key) != before:
@@ -62,7 +62,7 @@ async def changed(parts: Parts, tenant_id: int, name: str, key: str, before: obj
             await anyio.sleep(0.02)
 
 
-async def test_a_check_says_how_each_server_does(parts: Parts, tenant_id: int, health: Health) -> None:
+async def test_a_check_says_how_each_server_does(parts: Components, tenant_id: int, health: HealthChecks) -> None:
     await add_raw(parts, tenant_id, "Good")
     await add_raw(parts, tenant_id, "Bad", "exit")
     before = datetime.now(timezone.utc) - timedelta(seconds=5)
@@ -79,7 +79,7 @@ async def test_a_check_says_how_each_server_does(parts: Parts, tenant_id: int, h
     assert bad.last_seen_at is None
 
 
-async def test_a_server_that_hangs_holds_up_no_other(parts: Parts, tenant_id: int, health: Health) -> None:
+async def test_a_server_that_hangs_holds_up_no_other(parts: Components, tenant_id: int, health: HealthChecks) -> None:
     await add_raw(parts, tenant_id, "Hangs", "silent")
     await add_raw(parts, tenant_id, "Good")
     await health.look()
@@ -87,7 +87,9 @@ async def test_a_server_that_hangs_holds_up_no_other(parts: Parts, tenant_id: in
     assert (await record(parts, tenant_id, "Hangs")).checked_at is None
 
 
-async def test_a_server_that_is_switched_off_is_left_alone(parts: Parts, tenant_id: int, health: Health) -> None:
+async def test_a_server_that_is_switched_off_is_left_alone(
+    parts: Components, tenant_id: int, health: HealthChecks
+) -> None:
     off = await add_raw(parts, tenant_id, "Off")
     await parts.servers.set_enabled(tenant_id, off, False)
     await add_raw(parts, tenant_id, "On")
@@ -98,7 +100,7 @@ async def test_a_server_that_is_switched_off_is_left_alone(parts: Parts, tenant_
 
 
 async def test_a_child_that_is_stopped_while_idle_is_not_started_for_a_check(
-    parts: Parts, tenant_id: int, health: Health
+    parts: Components, tenant_id: int, health: HealthChecks
 ) -> None:
     server_id = await add_raw(parts, tenant_id, "Idle")
     await parts.servers.tune(tenant_id, server_id, Tuning(idle_stop_seconds=60))
@@ -108,7 +110,7 @@ async def test_a_child_that_is_stopped_while_idle_is_not_started_for_a_check(
 
 
 async def test_a_server_is_synced_again_when_it_is_due(
-    parts: Parts, tenant_id: int, tmp_path: Path, health: Health
+    parts: Components, tenant_id: int, tmp_path: Path, health: HealthChecks
 ) -> None:
     server_id = await add_local_mcp(parts, tmp_path)
     first = (await record(parts, tenant_id, "Local MCP")).synced_at
@@ -120,7 +122,9 @@ async def test_a_server_is_synced_again_when_it_is_due(
     await changed(parts, tenant_id, "Local MCP", "synced_at", first)
 
 
-async def test_the_first_sync_is_made_by_hand(parts: Parts, tenant_id: int, tmp_path: Path, health: Health) -> None:
+async def test_the_first_sync_is_made_by_hand(
+    parts: Components, tenant_id: int, tmp_path: Path, health: HealthChecks
+) -> None:
     server_id = await add_local_mcp(parts, tmp_path, sync=False)
     await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0.001))
     await health.look()
@@ -128,10 +132,10 @@ async def test_the_first_sync_is_made_by_hand(parts: Parts, tenant_id: int, tmp_
     assert found.synced_at is None
 
 
-async def test_looking_goes_on_by_itself(parts: Parts, tenant_id: int) -> None:
+async def test_looking_goes_on_by_itself(parts: Components, tenant_id: int) -> None:
     await add_raw(parts, tenant_id, "Good")
     often: UpstreamSettings = replace(parts.settings.upstream, check_every_seconds=0.05)
-    health = Health(parts.database, parts.servers, parts.pool, parts.sync, often)
+    health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, often)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(health.run)
         first = (await until(parts, tenant_id, "Good", health="connected")).checked_at
@@ -140,13 +144,13 @@ async def test_looking_goes_on_by_itself(parts: Parts, tenant_id: int) -> None:
 
 
 async def test_a_changed_interval_counts_without_a_restart_and_without_checks(
-    parts: Parts, tenant_id: int, tmp_path: Path
+    parts: Components, tenant_id: int, tmp_path: Path
 ) -> None:
     server_id = await add_local_mcp(parts, tmp_path)
     await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0))
     first = (await record(parts, tenant_id, "Local MCP")).synced_at
     never = replace(parts.settings.upstream, check_every_seconds=0, sync_every_seconds=0)
-    health = Health(parts.database, parts.servers, parts.pool, parts.sync, never)
+    health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, never)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(health.run)
         await anyio.wait_all_tasks_blocked()
@@ -159,7 +163,7 @@ async def test_a_changed_interval_counts_without_a_restart_and_without_checks(
     assert (await record(parts, tenant_id, "Local MCP")).checked_at is None
 
 
-async def test_how_a_server_is_used_can_be_tuned(parts: Parts, tenant_id: int) -> None:
+async def test_how_a_server_is_used_can_be_tuned(parts: Components, tenant_id: int) -> None:
     server_id = await add_raw(parts, tenant_id, "Good")
     tuning = Tuning(call_timeout_seconds=5, max_calls_in_flight=2, session="per_client", idle_stop_seconds=9)
     await parts.servers.tune(tenant_id, server_id, tuning)
@@ -179,7 +183,7 @@ async def test_how_a_server_is_used_can_be_tuned(parts: Parts, tenant_id: int) -
         Tuning(sync_every_seconds=float("inf")),
     ],
 )
-async def test_tuning_that_cannot_be_is_refused(parts: Parts, tenant_id: int, tuning: Tuning) -> None:
+async def test_tuning_that_cannot_be_is_refused(parts: Components, tenant_id: int, tuning: Tuning) -> None:
     server_id = await add_raw(parts, tenant_id, "Good")
     with pytest.raises(InvalidInputError, match="has to be from"):
         await parts.servers.tune(tenant_id, server_id, tuning)

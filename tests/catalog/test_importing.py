@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.catalog.importing import read_client_configuration
+from gateway.catalog.client_config import read_client_configuration
 from gateway.errors import InvalidInputError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Parts, open_parts
+from gateway.app import Components, open_components
 from gateway.catalog.server import NewServer
 from gateway.errors import ConflictError, ModelGateError, UpstreamError, UpstreamReplyError
 from gateway.settings import Settings
@@ -26,7 +26,9 @@ async def exposed(url: str) -> dict[str, str]:
     return {row["name"]: row["exposed_name"] for row in found}
 
 
-async def test_tools_are_added_changed_removed_and_come_back(parts: Parts, database_url: str, tmp_path: Path) -> None:
+async def test_tools_are_added_changed_removed_and_come_back(
+    parts: Components, database_url: str, tmp_path: Path
+) -> None:
     server = await add_listed(parts, tmp_path, tool("stays"), tool("changes", "one"), tool("goes"))
     before = {row["name"]: row["id"] for row in await rows(database_url, "SELECT id, name FROM tools")}
     names = await exposed(database_url)
@@ -45,7 +47,7 @@ async def test_tools_are_added_changed_removed_and_come_back(parts: Parts, datab
 
 
 @pytest.mark.parametrize("era", ["handshake", "modern"])
-async def test_a_server_that_says_that_it_has_no_tools_is_synced_without_any(parts: Parts, era: str) -> None:
+async def test_a_server_that_says_that_it_has_no_tools_is_synced_without_any(parts: Components, era: str) -> None:
     tenant_id = (await tenant_by_slug(parts.database)).id
     spec = raw(era)
     args = (*spec.args, "without-tools", "tools-refused")
@@ -56,7 +58,7 @@ async def test_a_server_that_says_that_it_has_no_tools_is_synced_without_any(par
     assert (server.state, server.tool_count, server.sync_error) == ("synced", 0, None)
 
 
-async def test_a_server_that_says_that_it_has_tools_and_does_not_list_them_fails(parts: Parts) -> None:
+async def test_a_server_that_says_that_it_has_tools_and_does_not_list_them_fails(parts: Components) -> None:
     tenant_id = (await tenant_by_slug(parts.database)).id
     spec = raw("handshake")
     new = NewServer("Broken", "stdio", command=spec.command, args=(*spec.args, "tools-refused"))
@@ -65,7 +67,7 @@ async def test_a_server_that_says_that_it_has_tools_and_does_not_list_them_fails
         await parts.sync.run(tenant_id, server_id)
 
 
-async def test_tools_that_are_listed_without_being_announced_are_taken(parts: Parts) -> None:
+async def test_tools_that_are_listed_without_being_announced_are_taken(parts: Components) -> None:
     tenant_id = (await tenant_by_slug(parts.database)).id
     spec = raw("handshake")
     new = NewServer("Shy", "stdio", command=spec.command, args=(*spec.args, "without-tools"))
@@ -73,7 +75,7 @@ async def test_tools_that_are_listed_without_being_announced_are_taken(parts: Pa
     assert report.added == ("echo",)
 
 
-async def test_a_tool_that_comes_back_has_its_rules(parts: Parts, database_url: str, tmp_path: Path) -> None:
+async def test_a_tool_that_comes_back_has_its_rules(parts: Components, database_url: str, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, tool("a"), tool("b"))
     await rows(
         database_url,
@@ -89,7 +91,9 @@ async def test_a_tool_that_comes_back_has_its_rules(parts: Parts, database_url: 
     assert [row["visibility"] for row in await rows(database_url, seen)] == ["ALLOW"]
 
 
-async def test_every_kind_of_tool_name_gets_a_name_for_clients(parts: Parts, database_url: str, tmp_path: Path) -> None:
+async def test_every_kind_of_tool_name_gets_a_name_for_clients(
+    parts: Components, database_url: str, tmp_path: Path
+) -> None:
     odd = ["getWeather", "files.read", "files/read", "a__b", "ümlaut", "x" * 128, "with space", "日本"]
     server = await add_listed(parts, tmp_path, *(tool(name) for name in odd))
     names = await exposed(database_url)
@@ -103,7 +107,7 @@ async def test_every_kind_of_tool_name_gets_a_name_for_clients(parts: Parts, dat
     assert await exposed(database_url) == names
 
 
-async def test_two_servers_never_share_an_exposed_name(parts: Parts, database_url: str, tmp_path: Path) -> None:
+async def test_two_servers_never_share_an_exposed_name(parts: Components, database_url: str, tmp_path: Path) -> None:
     await add_listed(parts, tmp_path, tool("b__c"), name="a")
     await add_listed(parts, tmp_path, tool("c"), name="a b")
     await add_listed(parts, tmp_path, tool("c"), name="A-B")
@@ -111,7 +115,7 @@ async def test_two_servers_never_share_an_exposed_name(parts: Parts, database_ur
     assert [row["exposed_name"] for row in found] == ["a__b__c", "a_b__c", "a_b_2__c"]
 
 
-async def test_a_malformed_tool_is_left_out_and_told_on_the_record(parts: Parts, tmp_path: Path) -> None:
+async def test_a_malformed_tool_is_left_out_and_told_on_the_record(parts: Components, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, tool("good"), {"name": "bad", "inputSchema": {}}, 7, tool("fine"))
     record = await server.record()
     assert (record.tool_count, record.state) == (2, "synced")
@@ -121,14 +125,14 @@ async def test_a_malformed_tool_is_left_out_and_told_on_the_record(parts: Parts,
     assert (await server.record()).skipped_tools == ()
 
 
-async def test_every_page_is_read(parts: Parts, tmp_path: Path) -> None:
+async def test_every_page_is_read(parts: Components, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, *(tool(f"tool{n}") for n in range(25)), page=10)
     assert (await server.record()).tool_count == 25
 
 
 @pytest.mark.parametrize("line", ["this is no JSON", '{"jsonrpc": "2.0", "id": 1, "result": {"tools": 5}}', "[]", "{}"])
 async def test_a_reply_that_cannot_be_read_is_a_failure_and_not_zero_tools(
-    parts: Parts, tmp_path: Path, line: str
+    parts: Components, tmp_path: Path, line: str
 ) -> None:
     server = await add_listed(parts, tmp_path, tool("kept"))
     server.lists(line=line)
@@ -141,7 +145,7 @@ async def test_a_reply_that_cannot_be_read_is_a_failure_and_not_zero_tools(
     assert record.sync_error
 
 
-async def test_a_listing_that_is_truly_empty_removes_the_tools(parts: Parts, tmp_path: Path) -> None:
+async def test_a_listing_that_is_truly_empty_removes_the_tools(parts: Components, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, tool("gone"))
     server.lists()
     assert (await server.sync()).removed == ("gone",)
@@ -158,7 +162,7 @@ async def test_a_listing_that_is_truly_empty_removes_the_tools(parts: Parts, tmp
     ],
 )
 async def test_a_server_that_does_not_work_says_so_and_the_others_do(
-    parts: Parts, tmp_path: Path, mode: str, said: str
+    parts: Components, tmp_path: Path, mode: str, said: str
 ) -> None:
     good = await add_listed(parts, tmp_path, tool("a"))
     spec = raw(mode)
@@ -175,7 +179,7 @@ async def test_a_server_that_does_not_work_says_so_and_the_others_do(
     assert (await good.record()).state == "synced"
 
 
-async def test_a_failure_is_forgotten_after_a_sync_that_goes_well(parts: Parts, tmp_path: Path) -> None:
+async def test_a_failure_is_forgotten_after_a_sync_that_goes_well(parts: Components, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, tool("a"))
     server.file.write_text("no JSON")
     with pytest.raises(ModelGateError):
@@ -187,7 +191,7 @@ async def test_a_failure_is_forgotten_after_a_sync_that_goes_well(parts: Parts, 
 
 
 async def test_each_text_is_embedded_once_and_nothing_twice(
-    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     same = [tool("search", "Find things", q="what to find"), tool("list", "Find things")]
     server = await add_listed(served, tmp_path, *same)
@@ -206,23 +210,23 @@ async def test_each_text_is_embedded_once_and_nothing_twice(
 
 
 async def test_another_process_that_syncs_what_has_not_changed_asks_the_embedder_nothing(
-    served_settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    served_settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     server = await add_listed(served, tmp_path, tool("search", "Find things"))
     embedder.clear()
-    async with open_parts(served_settings) as parts:
+    async with open_components(served_settings) as parts:
         report = await parts.sync.run((await tenant_by_slug(parts.database)).id, server.id)
     assert (report.embedded, embedder.embedded) == (0, [])
 
 
-async def test_a_server_is_synced_once_at_a_time(parts: Parts, settings: Settings) -> None:
+async def test_a_server_is_synced_once_at_a_time(parts: Components, settings: Settings) -> None:
     tenant = await tenant_by_slug(parts.database)
     spec = raw("silent")
     server_id = await parts.servers.add(tenant.id, NewServer("Silent", "stdio", command=spec.command, args=spec.args))
     await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
     first = asyncio.create_task(parts.sync.run(tenant.id, server_id))
     await until(lambda: parts.pool.status(server_id).state == "connecting")
-    async with open_parts(settings) as others:
+    async with open_components(settings) as others:
         for each in (parts, others):
             with pytest.raises(ConflictError, match="Silent is being synced already; wait"):
                 await each.sync.run(tenant.id, server_id)
@@ -230,7 +234,7 @@ async def test_a_server_is_synced_once_at_a_time(parts: Parts, settings: Setting
         await first
 
 
-async def test_more_syncs_than_connections_leave_some_for_requests(parts: Parts, tmp_path: Path) -> None:
+async def test_more_syncs_than_connections_leave_some_for_requests(parts: Components, tmp_path: Path) -> None:
     tenant = await tenant_by_slug(parts.database)
     spec = raw("silent")
     for number in range(6):
@@ -247,7 +251,7 @@ async def test_more_syncs_than_connections_leave_some_for_requests(parts: Parts,
     assert all(isinstance(outcome, UpstreamError) for outcome in outcomes)
 
 
-async def test_what_an_upstream_says_of_itself_may_hold_any_character(parts: Parts, tmp_path: Path) -> None:
+async def test_what_an_upstream_says_of_itself_may_hold_any_character(parts: Components, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, tool("a"))
     error = r'{"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "bad \u0000 \ud800 end"}}'
     server.lists(line=error.replace('"id": 1', '"id": %d'))

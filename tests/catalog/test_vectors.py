@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Parts, open_parts
-from gateway.catalog.vectors import VectorFiller
+from gateway.app import Components, open_components
+from gateway.catalog.sync.tool_vectors import VectorFiller
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_faults import Fault
@@ -27,11 +27,11 @@ TOOLS = [
 ]
 
 
-async def find(parts: Parts, query: str = "calculate math expressions") -> SearchOutcome:
+async def find(parts: Components, query: str = "calculate math expressions") -> SearchOutcome:
     return await parts.finder.find(await caller_with(parts), SearchRequest((query,), 5))
 
 
-async def vectors(parts: Parts) -> int:
+async def vectors(parts: Components) -> int:
     """How many tools have vectors in the space that serves, with no space other than those of 256 dimensions."""
     url = parts.database.url
     assert await value(url, "SELECT coalesce(max(dimensions), 256) FROM embedding_spaces") == 256
@@ -39,7 +39,7 @@ async def vectors(parts: Parts) -> int:
 
 
 @asynccontextmanager
-async def filling(parts: Parts) -> AsyncIterator[None]:
+async def filling(parts: Components) -> AsyncIterator[None]:
     task = asyncio.create_task(VectorFiller(parts.database, parts.spaces, every_seconds=0.05).run())
     try:
         yield
@@ -63,7 +63,7 @@ FAULTS: list[Any] = [
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_wrong_embedder_stores_nothing_wrong_and_words_still_find(
-    served: Parts, embedder: EmbeddingServer, tmp_path: Path, fault: Fault
+    served: Components, embedder: EmbeddingServer, tmp_path: Path, fault: Fault
 ) -> None:
     embedder.fault = fault
     server = await add_listed(served, tmp_path, *TOOLS)
@@ -79,7 +79,7 @@ async def test_a_wrong_embedder_stores_nothing_wrong_and_words_still_find(
     ("fault", "said"), [(Fault.dimensions(300), "300 dimensions"), (Fault.ragged(), "something else than lists")]
 )
 async def test_another_dimension_than_before_is_never_stored(
-    served: Parts, embedder: EmbeddingServer, tmp_path: Path, fault: Fault, said: str
+    served: Components, embedder: EmbeddingServer, tmp_path: Path, fault: Fault, said: str
 ) -> None:
     server = await add_listed(served, tmp_path, TOOLS[0])
     embedder.fault = fault
@@ -92,7 +92,7 @@ async def test_another_dimension_than_before_is_never_stored(
 
 
 async def test_a_slow_embedder_does_not_hold_up_a_sync_for_ever(
-    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await add_listed(served, tmp_path, TOOLS[0])
     embedder.fault = Fault.slow(60)
@@ -102,7 +102,7 @@ async def test_a_slow_embedder_does_not_hold_up_a_sync_for_ever(
 
 
 async def test_missing_vectors_are_filled_as_soon_as_the_embedder_answers(
-    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await add_listed(served, tmp_path, TOOLS[0])
     embedder.fault = Fault.failing(500)
@@ -120,7 +120,7 @@ async def test_missing_vectors_are_filled_as_soon_as_the_embedder_answers(
 
 
 async def test_a_gateway_that_starts_before_its_embedder_learns_of_it_later(
-    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(embedder.stop)
     await add_listed(served, tmp_path, *TOOLS)
@@ -135,12 +135,12 @@ async def test_a_gateway_that_starts_before_its_embedder_learns_of_it_later(
 
 
 async def test_searches_do_not_queue_up_behind_an_embedder_that_hangs(
-    settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await add_listed(served, tmp_path, *TOOLS)
     embedder.fault = Fault.slow(60)
     hanging = EmbedderSettings(type="ollama", base_url=embedder.url, timeout_seconds=0.5)
-    async with open_parts(replace(settings, embedder=hanging)) as parts:
+    async with open_components(replace(settings, embedder=hanging)) as parts:
         loop = asyncio.get_running_loop()
         started = loop.time()
         outcomes = await asyncio.gather(*(find(parts, f"calculate number {n}") for n in range(12)))
@@ -150,7 +150,7 @@ async def test_searches_do_not_queue_up_behind_an_embedder_that_hangs(
 
 
 async def test_a_tool_that_changes_while_it_is_filled_does_not_get_its_former_vectors(
-    served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await add_listed(served, tmp_path, TOOLS[0])
     embedder.fault = Fault.failing(500)
@@ -169,13 +169,13 @@ async def test_a_tool_that_changes_while_it_is_filled_does_not_get_its_former_ve
 
 
 async def test_another_model_takes_over_without_a_window_of_no_results(
-    settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await add_listed(served, tmp_path, *TOOLS)
     former = (await served.spaces.serving()).id
     async with EmbeddingServer(models=("other-model", "nomic-embed-text"), dimensions=256) as second:
         changed = EmbedderSettings(type="ollama", base_url=second.url, model="other-model")
-        async with open_parts(replace(settings, embedder=changed)) as parts:
+        async with open_components(replace(settings, embedder=changed)) as parts:
             second.fault = Fault.slow(0.3, times=3)
             outcomes = [await find(parts)]
             async with filling(parts):
@@ -195,11 +195,11 @@ async def test_another_model_takes_over_without_a_window_of_no_results(
 
 
 async def test_a_model_that_has_other_dimensions_under_its_old_name_is_a_new_space(
-    served_settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    served_settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await add_listed(served, tmp_path, *TOOLS)
     embedder.dimensions = 128
-    async with open_parts(served_settings) as parts:
+    async with open_components(served_settings) as parts:
         outcome = await find(parts)
         assert "now gives 128 dimensions where the catalogue has 256" in outcome.notice
         assert [found.name for found in outcome.tools] == ["calculator"]
@@ -210,13 +210,13 @@ async def test_a_model_that_has_other_dimensions_under_its_old_name_is_a_new_spa
 
 
 async def test_a_gateway_with_the_former_settings_follows_and_does_not_switch_back(
-    settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await add_listed(served, tmp_path, *TOOLS)
     await find(served)
     embedder.models = ("nomic-embed-text", "other-model")
     changed = EmbedderSettings(type="ollama", base_url=embedder.url, model="other-model")
-    async with open_parts(replace(settings, embedder=changed)) as parts:
+    async with open_components(replace(settings, embedder=changed)) as parts:
         await VectorFiller(parts.database, parts.spaces).fill()
         served.spaces.on_notice("")
         assert await VectorFiller(served.database, served.spaces).fill() == 0
@@ -228,14 +228,14 @@ async def test_a_gateway_with_the_former_settings_follows_and_does_not_switch_ba
 
 
 async def test_a_query_is_embedded_once_for_all_processes(
-    served_settings: Settings, served: Parts, embedder: EmbeddingServer, tmp_path: Path
+    served_settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await add_listed(served, tmp_path, *TOOLS)
     embedder.clear()
     first = await find(served)
     queries = [text for text in embedder.embedded if text == "search_query: calculate math expressions"]
     assert len(queries) == 1
-    async with open_parts(served_settings) as other:
+    async with open_components(served_settings) as other:
         embedder.clear()
         again = await find(other)
     assert "search_query: calculate math expressions" not in embedder.embedded

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from gateway.cli.bridge import Bridge
+from gateway.bridge.bridge import Bridge
 from gateway.upstream.spec import ServerSpec
 from tests.cli.session_server import SessionServer
 from tests.upstream.conftest import serving

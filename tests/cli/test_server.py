@@ -13,10 +13,10 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import create_tenant, tenant_by_slug
-from gateway.app import Parts
+from gateway.app import Components
 from gateway.catalog.server import NewServer
 from gateway.cli import cli
-from gateway.cli.credential import read_certificate
+from gateway.cli.servers.credential_options import read_certificate
 from gateway.errors import InvalidInputError
 from gateway.settings import Settings
 from gateway.upstream.credential import Basic, ClientCertificate
@@ -118,7 +118,7 @@ async def test_a_server_is_added_with_limits_of_its_own_or_not_at_all(typed: Typ
     assert "Two" not in typed("list").stdout
 
 
-async def test_how_a_server_is_reached_is_changed_without_adding_it_again(typed: Typed, parts: Parts) -> None:
+async def test_how_a_server_is_reached_is_changed_without_adding_it_again(typed: Typed, parts: Components) -> None:
     async def kept(name: str) -> NewServer:
         tenant = await tenant_by_slug(parts.database)
         return await parts.servers.stored(tenant.id, (await parts.servers.named(tenant.id, name)).id)
@@ -170,7 +170,7 @@ async def test_an_option_that_is_not_for_the_server_is_refused(typed: Typed) -> 
         assert typed("set", "Web", *wrong, code=1).stderr.startswith("Error: ")
 
 
-async def test_a_server_of_another_tenant_is_its_own(typed: Typed, parts: Parts) -> None:
+async def test_a_server_of_another_tenant_is_its_own(typed: Typed, parts: Components) -> None:
     await create_tenant(parts.database, "other", "")
 
     def type_all() -> None:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Gateway, open_parts
+from gateway.app import Gateway, open_components
 from gateway.catalog.server import NewServer
 from gateway.settings import load_settings
 
@@ -40,7 +40,7 @@ async def served(folder: Path, *fixture_arguments: str) -> AsyncIterator[str]:
     settings = load_settings(
         environ={"MODELGATE_DATA_DIR": str(folder), "MODELGATE_EMBEDDER_TYPE": "builtin", "MODELGATE_SERVER_PORT": "0"}
     )
-    async with open_parts(settings) as parts:
+    async with open_components(settings) as parts:
         tenant = await tenant_by_slug(parts.database)
         fixture = NewServer(
             "Fixture",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import gateway.database.pool
-from gateway.app import open_parts
+from gateway.app import open_components
 from gateway.database.embedded import EmbeddedServer
 from gateway.database.pool import Database, open_database
 from gateway.errors import ConflictError, DatabaseError, DatabaseUnavailableError, InvalidInputError
@@ -48,7 +48,7 @@ async def test_without_postgresql_requests_are_told_and_then_it_goes_on(
     settings: Settings, postgres: Postgres, tmp_path: Path
 ) -> None:
     own = replace(settings, database=DatabaseSettings(url=postgres.url, pool_size=4))
-    async with open_parts(own) as parts, running_gateway(parts) as gateway:
+    async with open_components(own) as parts, running_gateway(parts) as gateway:
         await add_listed(parts, tmp_path, tool("calculator", "Perform mathematical calculations"))
         assert await searches(gateway)
         await asyncio.to_thread(postgres.stop)
@@ -78,7 +78,7 @@ async def test_the_embedded_one_is_started_again_by_the_gateway(settings: Settin
         database=DatabaseSettings(pool_size=4),
         server=ServerSettings(port=0, data_dir=str(data)),
     )
-    async with open_parts(own) as parts, running_gateway(parts) as gateway:
+    async with open_components(own) as parts, running_gateway(parts) as gateway:
         assert await searches(gateway)
         await asyncio.to_thread(stop, data / "postgresql")
         assert await search_status(gateway) == 503

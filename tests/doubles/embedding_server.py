@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from gateway.embedding.builtin import StaticModel, load_static_model
-from gateway.embedding.traits import traits_of
+from gateway.embedding.model_traits import traits_of
 from tests.doubles.embedding_faults import Fault
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.downstream.arguments import read_call, read_search
+from gateway.downstream.methods.arguments import read_call, read_search
 from gateway.errors import InvalidInputError
 
 JSON: st.SearchStrategy[Any] = st.recursive(

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.app import open_parts
+from gateway.app import open_components
 from gateway.settings import load_settings
 from tests.support.cluster import Cluster
 from tests.support.gateway import RunningGateway, running_gateway
@@ -34,7 +34,7 @@ async def gateway(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
         "MODELGATE_EMBEDDER_TYPE": "builtin",
         "MODELGATE_DATA_DIR": str(folder),
     }
-    async with open_parts(load_settings(environ=environ)) as parts, running_gateway(parts) as running:
+    async with open_components(load_settings(environ=environ)) as parts, running_gateway(parts) as running:
         await add_listed(parts, folder, tool("calculator", "Perform mathematical calculations"))
         yield running
     await cluster.drop(name)

@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 
 from gateway.access.caller import Limits
 from gateway.access.roles import create_role
-from gateway.app import open_parts
+from gateway.app import open_components
 from gateway.catalog.server import NewServer
 from gateway.catalog.tuning import Tuning
 from gateway.settings import Settings
@@ -156,7 +156,7 @@ async def inner(cluster: Cluster, settings: Settings, tmp_path: Path) -> AsyncIt
     server = replace(settings.server, data_dir=str(tmp_path / "inner"))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(cluster.drop, name)
-        parts = await stack.enter_async_context(open_parts(replace(settings, database=database, server=server)))
+        parts = await stack.enter_async_context(open_components(replace(settings, database=database, server=server)))
         yield await stack.enter_async_context(running_gateway(parts))
 
 

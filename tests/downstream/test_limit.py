@@ -14,8 +14,8 @@ from mcp_types import CallToolResult
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.catalog.server import NewServer
-from gateway.downstream.limit import ResultLimit, bounded_error
-from gateway.upstream.message import decode, encode
+from gateway.downstream.result_limit import ResultLimit, bounded_error
+from gateway.json_codec import decode, encode
 from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect, text_of
 from tests.support.gateway import RunningGateway
 from tests.upstream.conftest import raw

@@ -12,7 +12,7 @@ from gateway.access.caller import Limits
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
 from gateway.catalog.tuning import Tuning
-from gateway.downstream import audience
+from gateway.downstream.changes import list_change_notifier
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
 from tests.downstream.told import PROMPTS, RESOURCES, TOOLS, add_teller, listening
 from tests.support.gateway import RunningGateway
@@ -164,7 +164,7 @@ async def test_a_stopped_server_is_not_started_for_a_list_that_is_known(
 async def test_sessions_take_no_room_from_streams(
     gateway: RunningGateway, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audience, "_MAXIMUM_PER_KEY", 1)
+    monkeypatch.setattr(list_change_notifier, "_MAXIMUM_PER_KEY", 1)
     async with (
         listening(connect, HANDSHAKE),
         listening(connect, HANDSHAKE),

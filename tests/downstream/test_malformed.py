@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Gateway, Parts
+from gateway.app import Components, Gateway
 from tests.downstream.mangling import mangled
 
 BATCH = 20
@@ -105,7 +105,7 @@ class Asgi:
 
 
 @pytest.fixture
-async def asgi(parts: Parts) -> AsyncIterator[Asgi]:
+async def asgi(parts: Components) -> AsyncIterator[Asgi]:
     tenant = await tenant_by_slug(parts.database)
     key = (await parts.keys.create(tenant.id, "test", ["all"])).key
     app = Gateway(parts).application()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.downstream.pages import Pages
+from gateway.downstream.pagination import PagedList
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect
 from tests.downstream.told import PROMPTS, Teller, add_teller
 from tests.support.gateway import RunningGateway
@@ -113,14 +113,14 @@ async def test_a_list_is_written_once_for_all_who_are_shown_the_same(
 ) -> None:
     first = await gateway.request("resources/list")
     written = 0
-    write = Pages._write
+    write = PagedList._write
 
-    def counted(self: Pages, *arguments: Any) -> Any:
+    def counted(self: PagedList, *arguments: Any) -> Any:
         nonlocal written
         written += 1
         return write(self, *arguments)
 
-    monkeypatch.setattr(Pages, "_write", counted)
+    monkeypatch.setattr(PagedList, "_write", counted)
     for _ in range(3):
         assert await gateway.request("resources/list") == first
     assert written == 0

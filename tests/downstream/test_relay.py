@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 
 from gateway.access.caller import Caller
 from gateway.catalog.tuning import Tuning
-from gateway.downstream.exchange import Exchange
+from gateway.downstream.client_request import ClientRequest
 from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect, Era
 from tests.downstream.talker_results import EVERYTHING
 from tests.support.gateway import RunningGateway
@@ -195,7 +195,7 @@ async def test_a_proxied_call_asks_the_database_nothing(gateway: RunningGateway,
 
 
 async def test_every_request_has_an_upstream_session_key_of_its_own_client() -> None:
-    one = Exchange(Caller(1, 7, "a", (1,)), "tools/call", {})
-    other = Exchange(Caller(1, 8, "b", (1,)), "tools/call", {})
-    session = Exchange(Caller(1, 7, "a", (1,)), "tools/call", {}, era="handshake", session_id="s")
+    one = ClientRequest(Caller(1, 7, "a", (1,)), "tools/call", {})
+    other = ClientRequest(Caller(1, 8, "b", (1,)), "tools/call", {})
+    session = ClientRequest(Caller(1, 7, "a", (1,)), "tools/call", {}, era="handshake", session_id="s")
     assert len({one.upstream_key, other.upstream_key, session.upstream_key}) == 3

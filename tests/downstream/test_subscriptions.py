@@ -14,7 +14,7 @@ from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
 from gateway.catalog.tuning import Tuning
 from gateway.database.pool import Database
-from gateway.downstream.resources import Resources
+from gateway.downstream.methods.resources import Resources
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
 from tests.downstream.told import UPDATED, add_teller, listening, subscribe, unsubscribe
 from tests.support.gateway import RunningGateway

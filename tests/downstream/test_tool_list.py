@@ -12,8 +12,8 @@ from mcp import Client
 
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
-from gateway.app import Parts, open_parts
-from gateway.downstream import tool_list
+from gateway.app import Components, open_components
+from gateway.downstream.lists import tool_list
 from gateway.settings import Settings
 from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect
 from tests.support.gateway import RunningGateway
@@ -99,14 +99,14 @@ async def test_a_change_is_seen_by_the_next_request_of_the_same_process(
 
 
 @pytest.fixture
-async def other_process(settings: Settings, gateway: RunningGateway) -> AsyncIterator[Parts]:
+async def other_process(settings: Settings, gateway: RunningGateway) -> AsyncIterator[Components]:
     """Parts on the same database with connections of their own, as another process has them."""
-    async with open_parts(settings) as parts:
+    async with open_components(settings) as parts:
         yield parts
 
 
 async def test_a_change_in_another_process_is_seen_within_a_fifth_of_a_second(
-    gateway: RunningGateway, add_talker: AddTalker, tenant_id: int, other_process: Parts
+    gateway: RunningGateway, add_talker: AddTalker, tenant_id: int, other_process: Components
 ) -> None:
     talker = await add_talker()
     role = await create_role(gateway.parts.database, tenant_id, "narrow")
@@ -120,7 +120,7 @@ async def test_a_change_in_another_process_is_seen_within_a_fifth_of_a_second(
 
 
 async def test_a_key_revoked_in_another_process_opens_nothing_within_a_fifth_of_a_second(
-    gateway: RunningGateway, tenant_id: int, other_process: Parts
+    gateway: RunningGateway, tenant_id: int, other_process: Components
 ) -> None:
     new = await gateway.parts.keys.create(tenant_id, "short-lived", ["all"])
     assert (await gateway.post({"jsonrpc": "2.0", "id": 1, "method": "ping"}, **{"X-API-Key": new.key})).is_success
@@ -133,7 +133,7 @@ async def test_a_key_revoked_in_another_process_opens_nothing_within_a_fifth_of_
 
 
 async def test_nothing_is_kept_while_no_notices_come_in(
-    gateway: RunningGateway, add_talker: AddTalker, tenant_id: int, other_process: Parts
+    gateway: RunningGateway, add_talker: AddTalker, tenant_id: int, other_process: Components
 ) -> None:
     talker = await add_talker()
     role = await create_role(gateway.parts.database, tenant_id, "narrow")

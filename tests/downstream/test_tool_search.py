@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway.app import open_parts
+from gateway.app import open_components
 from gateway.settings import McpSettings, Settings
 from tests.support.gateway import RunningGateway, add_local_mcp, running_gateway
 from tests.support.listed import add_listed, tool
@@ -99,7 +99,7 @@ async def test_the_tool_that_is_named_comes_first(gateway: RunningGateway, tmp_p
 
 async def test_names_may_be_paths(settings: Settings, tmp_path: Path) -> None:
     async with (
-        open_parts(replace(settings, mcp=McpSettings(names="path"))) as parts,
+        open_components(replace(settings, mcp=McpSettings(names="path"))) as parts,
         running_gateway(parts) as gateway,
     ):
         await add_local_mcp(parts, tmp_path)

@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from gateway.embedding.breaker import CircuitBreaker
-from gateway.embedding.endpoint import Endpoint
+from gateway.embedding.circuit_breaker import CircuitBreaker
+from gateway.embedding.http_client import EmbeddingHttpClient
 from gateway.embedding.ollama import OLLAMA_HINT, OllamaEmbedder
 from gateway.embedding.openai import OPENAI_HINT, OpenAIEmbedder, api_base
-from gateway.embedding.patience import Backoff
+from gateway.embedding.retry_policy import Backoff
 from tests.doubles.embedding_server import EmbeddingServer
 
 MODEL = "nomic-embed-text"
 
-MakeEndpoint = Callable[..., Endpoint]
+MakeEndpoint = Callable[..., EmbeddingHttpClient]
 
 
 @pytest.fixture
@@ -26,11 +26,13 @@ def server() -> Iterator[EmbeddingServer]:
 
 @pytest.fixture
 async def endpoint() -> AsyncIterator[MakeEndpoint]:
-    made: list[Endpoint] = []
+    made: list[EmbeddingHttpClient] = []
 
-    def make(url: str, *, api_key: str = "", timeout: float = 10.0, breaker: CircuitBreaker | None = None) -> Endpoint:
+    def make(
+        url: str, *, api_key: str = "", timeout: float = 10.0, breaker: CircuitBreaker | None = None
+    ) -> EmbeddingHttpClient:
         made.append(
-            Endpoint(
+            EmbeddingHttpClient(
                 url,
                 name="Ollama",
                 hint=OLLAMA_HINT,
@@ -54,7 +56,7 @@ def ollama(server: EmbeddingServer, endpoint: MakeEndpoint) -> OllamaEmbedder:
 
 @pytest.fixture
 async def openai(server: EmbeddingServer) -> AsyncIterator[OpenAIEmbedder]:
-    reached = Endpoint(
+    reached = EmbeddingHttpClient(
         api_base(server.url),
         name="The embedding server",
         hint=OPENAI_HINT,

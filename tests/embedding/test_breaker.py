@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway.embedding.breaker import CircuitBreaker
+from gateway.embedding.circuit_breaker import CircuitBreaker
 
 
 class Clock:

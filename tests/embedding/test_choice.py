@@ -12,10 +12,10 @@ import anyio.to_thread
 import pytest
 
 from gateway.embedding.builtin import BuiltinEmbedder
-from gateway.embedding.choice import choose_embedder
 from gateway.embedding.embedder import Embedder
 from gateway.embedding.ollama import OllamaEmbedder
 from gateway.embedding.openai import OpenAIEmbedder
+from gateway.embedding.selection import choose_embedder
 from gateway.errors import SettingsError
 from gateway.settings import EmbedderSettings
 from tests.doubles.embedding_faults import Fault

@@ -6,9 +6,9 @@ import time
 import anyio
 import pytest
 
-from gateway.embedding.breaker import CircuitBreaker
-from gateway.embedding.endpoint import Endpoint
-from gateway.embedding.reply import Reply
+from gateway.embedding.circuit_breaker import CircuitBreaker
+from gateway.embedding.http_client import EmbeddingHttpClient
+from gateway.embedding.server_reply import ServerReply
 from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
@@ -17,7 +17,7 @@ from tests.embedding.conftest import MODEL, MakeEndpoint
 BODY = {"model": MODEL, "input": ["hello"]}
 
 
-async def embed(endpoint: Endpoint) -> Reply:
+async def embed(endpoint: EmbeddingHttpClient) -> ServerReply:
     return await endpoint.post("/api/embed", BODY, "documents")
 
 
@@ -136,7 +136,7 @@ async def test_no_more_requests_than_allowed_are_under_way_at_once(
 async def test_an_answer_without_end_is_cut_off(
     server: EmbeddingServer, endpoint: MakeEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.embedding.endpoint._MAX_REPLY_BYTES", 4 * 2**20)
+    monkeypatch.setattr("gateway.embedding.http_client._MAX_REPLY_BYTES", 4 * 2**20)
     server.fault = Fault.huge(64 * 2**20)
     with pytest.raises(EmbeddingError, match="sent more than 4 MiB; check that"):
         await embed(endpoint(server.url))

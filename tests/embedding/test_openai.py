@@ -5,7 +5,7 @@ import pytest
 
 from gateway.embedding.builtin import BuiltinEmbedder
 from gateway.embedding.embedder import EmbeddingSpace
-from gateway.embedding.endpoint import Endpoint
+from gateway.embedding.http_client import EmbeddingHttpClient
 from gateway.embedding.openai import OpenAIEmbedder, api_base
 from gateway.errors import BadVectorError, EmbeddingError
 from tests.doubles.embedding_faults import Fault
@@ -92,6 +92,6 @@ def test_the_version_is_added_where_the_address_has_none(given: str, base: str) 
 
 
 async def test_a_server_on_another_machine_uses_the_certificates_of_the_system(endpoint: MakeEndpoint) -> None:
-    reached: Endpoint = endpoint("https://127.0.0.1:1/v1")
+    reached: EmbeddingHttpClient = endpoint("https://127.0.0.1:1/v1")
     health = await OpenAIEmbedder(reached, MODEL).health()
     assert health.detail == "Ollama at https://127.0.0.1:1/v1 does not answer."

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway.embedding.patience import Backoff
+from gateway.embedding.retry_policy import Backoff
 
 
 def test_waits_double_up_to_the_longest_and_are_shortened_by_at_most_a_half() -> None:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway.embedding.reply import Reply, retry_after
+from gateway.embedding.server_reply import ServerReply, retry_after
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,15 @@ from gateway.embedding.reply import Reply, retry_after
     ],
 )
 def test_the_servers_own_words_are_found_where_there_are_any(body: bytes, said: str) -> None:
-    assert Reply.parsed(400, body).complaint() == said
+    assert ServerReply.parsed(400, body).complaint() == said
 
 
 def test_a_secret_in_the_servers_words_is_not_repeated() -> None:
-    assert Reply.parsed(400, b'{"error": "bad key sk-1 given"}').complaint("sk-1") == "bad key … given"
+    assert ServerReply.parsed(400, b'{"error": "bad key sk-1 given"}').complaint("sk-1") == "bad key … given"
 
 
 def test_long_words_are_cut() -> None:
-    assert len(Reply.parsed(400, b'{"error": "' + b"x" * 5000 + b'"}').complaint()) == 200
+    assert len(ServerReply.parsed(400, b'{"error": "' + b"x" * 5000 + b'"}').complaint()) == 200
 
 
 def test_retry_after_is_read_as_seconds_and_as_a_date() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.embedding.traits import traits_of
+from gateway.embedding.model_traits import traits_of
 
 PASSAGES = "Represent this sentence for searching relevant passages: "
 

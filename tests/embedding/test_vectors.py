@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.embedding.embedder import Vectors
-from gateway.embedding.vectors import usable
+from gateway.embedding.vector_check import usable
 from gateway.errors import BadVectorError
 
 

@@ -18,8 +18,8 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-import gateway.demo
-from gateway.demo import DemoServer, examples_directory, install_demo
+import gateway.cli.demo_servers
+from gateway.cli.demo_servers import DemoServer, examples_directory, install_demo
 from gateway.errors import InstallError
 
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
@@ -98,7 +98,7 @@ async def test_a_second_run_finds_all_installed_and_says_nothing(
     async def refuse(command: object) -> None:
         raise AssertionError(command)
 
-    monkeypatch.setattr(gateway.demo, "_run", refuse)
+    monkeypatch.setattr(gateway.cli.demo_servers, "_run", refuse)
     assert await install_demo(tmp_path / "demo", said.append, servers) == first
     assert said == []
 
@@ -195,7 +195,7 @@ async def test_a_directory_that_cannot_be_written_is_an_error_that_names_it(tmp_
 async def test_an_install_that_hangs_is_ended_with_all_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway.demo, "_INSTALL_SECONDS", 1.0)
+    monkeypatch.setattr(gateway.cli.demo_servers, "_INSTALL_SECONDS", 1.0)
     fake = tmp_path / "programs"
     fake.mkdir()
     (fake / "node").symlink_to(sys.executable)
@@ -211,7 +211,7 @@ async def test_an_install_that_hangs_is_ended_with_all_its_children(
 
 
 def test_the_demos_own_list_pins_every_server_to_a_version() -> None:
-    for server in gateway.demo._read_listing(examples_directory() / "demo_servers.toml"):
+    for server in gateway.cli.demo_servers._read_listing(examples_directory() / "demo_servers.toml"):
         assert bool(server.python) != bool(server.npm), server.name
         assert server.description.endswith("."), server.name
         assert "==" in server.python[0] if server.python else "@" in server.npm[1:], server.name

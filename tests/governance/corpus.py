@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from gateway.catalog.finding import Neighbour
+from gateway.catalog.scan.finding import Neighbour
 
 NEIGHBOURS = [
     Neighbour("create_issue", "github__create_issue", "GitHub", "github"),

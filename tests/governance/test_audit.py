@@ -12,14 +12,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.access.audit import Recorder
 from gateway.access.caller import Caller, Limits
-from gateway.access.event import Deed, ToolUse
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Parts
+from gateway.app import Components
+from gateway.audit.events import AuditEvent, ToolUse
+from gateway.audit.recorder import Recorder
 from gateway.catalog.server import NewServer
-from gateway.database.acting import Actor, acting_as
+from gateway.database.actor import Actor, acting_as
 from gateway.database.pool import Database, open_database
 from gateway.errors import AuditUnavailableError
 from gateway.settings import AuditSettings, Settings
@@ -36,7 +36,7 @@ async def trail(database: Database, *, action: str = "", tenant: int = 1, wanted
     raise AssertionError(f"only {len(rows)} of {wanted} rows came")
 
 
-async def tenant_id(parts: Parts) -> int:
+async def tenant_id(parts: Components) -> int:
     return (await tenant_by_slug(parts.database)).id
 
 
@@ -117,7 +117,7 @@ async def test_a_refused_key_leaves_a_denial_without_the_key(gateway: RunningGat
     assert key not in str([dict(row) for row in rows])
 
 
-async def test_every_change_is_traced_with_who_made_it_and_without_its_secrets(parts: Parts) -> None:
+async def test_every_change_is_traced_with_who_made_it_and_without_its_secrets(parts: Components) -> None:
     tenant = await tenant_id(parts)
     with acting_as(Actor("admin", "ada", 7, ("admin",), "10.0.0.1")):
         await parts.servers.add(
@@ -142,7 +142,7 @@ async def test_every_change_is_traced_with_who_made_it_and_without_its_secrets(p
     assert by_action["key.added"]["details"]["hash"] == "********"
 
 
-async def test_a_connection_forgets_who_acted_through_it(parts: Parts) -> None:
+async def test_a_connection_forgets_who_acted_through_it(parts: Components) -> None:
     tenant = await tenant_id(parts)
     # More at once than there are connections: every one of them was hers.
     with acting_as(Actor("admin", "ada")):
@@ -152,14 +152,14 @@ async def test_a_connection_forgets_who_acted_through_it(parts: Parts) -> None:
     assert {(row["target"].split("-")[0], row["actor_name"]) for row in rows} == {("hers", "ada"), ("own", "gateway")}
 
 
-async def test_a_change_without_a_person_is_the_gateways_own(parts: Parts) -> None:
+async def test_a_change_without_a_person_is_the_gateways_own(parts: Components) -> None:
     tenant = await tenant_id(parts)
     await create_role(parts.database, tenant, "reader")
     (row,) = await trail(parts.database, action="role.added", tenant=tenant)
     assert row["actor_kind"] == "gateway"
 
 
-async def test_a_sync_that_changes_nothing_of_a_server_is_no_change(parts: Parts, tmp_path: Path) -> None:
+async def test_a_sync_that_changes_nothing_of_a_server_is_no_change(parts: Components, tmp_path: Path) -> None:
     server = await add_local_mcp(parts, tmp_path)
     tenant = await tenant_id(parts)
     await parts.sync.run(tenant, server)
@@ -167,7 +167,7 @@ async def test_a_sync_that_changes_nothing_of_a_server_is_no_change(parts: Parts
 
 
 @pytest.mark.parametrize("table", ["tool_calls", "audit_log"])
-async def test_the_trace_can_only_be_added_to(parts: Parts, table: str) -> None:
+async def test_the_trace_can_only_be_added_to(parts: Components, table: str) -> None:
     await create_role(parts.database, await tenant_id(parts), "reader")
     parts.recorder.record(use(1))
     await trail(parts.database, action="tool.call", tenant=1)
@@ -270,13 +270,13 @@ async def test_a_query_can_be_kept_as_a_hash_only(settings: Settings) -> None:
         assert row["target"] == row["details"]["query_hash"]
 
 
-async def test_a_deed_keeps_what_the_database_does_not_see(parts: Parts) -> None:
-    parts.recorder.record(Deed(Actor("admin", "eve", address="::1"), "sign-in.failed", "eve", "denied"))
+async def test_a_deed_keeps_what_the_database_does_not_see(parts: Components) -> None:
+    parts.recorder.record(AuditEvent(Actor("admin", "eve", address="::1"), "sign-in.failed", "eve", "denied"))
     (row,) = await trail(parts.database, action="sign-in", tenant=0)
     assert (row["actor_name"], row["outcome"]) == ("eve", "denied")
 
 
-async def test_usage_is_summed_up_for_the_overview(parts: Parts, tmp_path: Path) -> None:
+async def test_usage_is_summed_up_for_the_overview(parts: Components, tmp_path: Path) -> None:
     server = await add_local_mcp(parts, tmp_path)
     tenant = await tenant_id(parts)
     tool: Any = await parts.database.fetchrow("callable_tool", tenant, [1], "local_mcp__calculator", "", "")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from gateway.access.audit import Recorder
+from gateway.audit.recorder import Recorder
 from gateway.database.pool import open_database
 from gateway.settings import AuditSettings, Settings
 from tests.governance.test_audit import use

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import open_parts
-from gateway.catalog.approval import Approvals
+from gateway.app import open_components
+from gateway.catalog.review.approval import Approvals
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 from gateway.settings import GuardSettings, Settings
 from tests.support.gateway import RunningGateway, running_gateway
@@ -104,7 +104,7 @@ async def test_a_poisoned_tool_is_quarantined_where_that_is_set_and_approval_let
     settings: Settings, tmp_path: Path
 ) -> None:
     async with (
-        open_parts(replace(settings, guards=GuardSettings(poisoning="quarantine"))) as parts,
+        open_components(replace(settings, guards=GuardSettings(poisoning="quarantine"))) as parts,
         running_gateway(parts) as gateway,
     ):
         server = await add_listed(parts, tmp_path, POISON, tool("harmless", "Does nothing"))

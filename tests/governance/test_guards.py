@@ -16,11 +16,11 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import open_parts
+from gateway.app import open_components
 from gateway.catalog.server import NewServer
 from gateway.errors import InvalidInputError, SettingsError, UpstreamUnavailableError
 from gateway.settings import GuardSettings, Settings
-from gateway.upstream.guarded import guard
+from gateway.upstream.http.guarded_backend import guard
 from gateway.upstream.policy import ORDINARY, Policy, policy_of
 from tests.support.gateway import LOCAL_MCP
 from tests.support.listed import SCRIPT
@@ -119,7 +119,7 @@ def test_a_command_is_started_only_as_the_list_names_it() -> None:
 
 async def test_servers_outside_of_the_guards_cannot_be_added(settings: Settings) -> None:
     guards = GuardSettings(commands=("npx",), private_addresses="deny")
-    async with open_parts(replace(settings, guards=guards)) as parts:
+    async with open_components(replace(settings, guards=guards)) as parts:
         tenant = (await tenant_by_slug(parts.database)).id
         for server in (
             NewServer("One", "stdio", command="bash", args=("-c", "true")),
@@ -133,10 +133,10 @@ async def test_servers_outside_of_the_guards_cannot_be_added(settings: Settings)
 
 async def test_a_server_added_before_the_guards_is_not_started(settings: Settings, tmp_path: Path) -> None:
     new = NewServer("Local", "stdio", command=sys.executable, args=(str(LOCAL_MCP), "--root", str(tmp_path)))
-    async with open_parts(settings) as parts:
+    async with open_components(settings) as parts:
         tenant = (await tenant_by_slug(parts.database)).id
         server = await parts.servers.add(tenant, new)
-    async with open_parts(replace(settings, guards=GuardSettings(commands=("npx",)))) as parts:
+    async with open_components(replace(settings, guards=GuardSettings(commands=("npx",)))) as parts:
         with pytest.raises(UpstreamUnavailableError, match=r"not among guards\.commands"):
             await parts.sync.run(tenant, server)
 
@@ -153,7 +153,7 @@ async def test_a_child_has_the_environment_it_was_given_and_nothing_of_the_gatew
     new = NewServer(
         "Seen", "stdio", command=sys.executable, args=("-c", program, str(SCRIPT), str(listing)), env={"GIVEN": "yes"}
     )
-    async with open_parts(settings) as parts:
+    async with open_components(settings) as parts:
         tenant = (await tenant_by_slug(parts.database)).id
         await parts.sync.run(tenant, await parts.servers.add(tenant, new))
     environment = seen.read_text()
@@ -226,7 +226,7 @@ async def test_a_redirect_is_checked_as_any_connection(monkeypatch: pytest.Monke
 async def test_a_server_whose_name_leads_inside_is_refused_at_its_sync(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_parts(replace(settings, guards=GuardSettings(private_addresses="deny"))) as parts:
+    async with open_components(replace(settings, guards=GuardSettings(private_addresses="deny"))) as parts:
         tenant = (await tenant_by_slug(parts.database)).id
         server = await parts.servers.add(tenant, NewServer("Docs", "http", url="http://docs.example:9/mcp"))
         leading(monkeypatch, "10.0.0.7")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.access.redaction import MASK, Redaction
+from gateway.audit.redaction import MASK, Redaction
 from gateway.errors import SettingsError
 from gateway.settings import AuditSettings
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.catalog.finding import Finding, Neighbour
 from gateway.catalog.scan import scan
+from gateway.catalog.scan.finding import Finding, Neighbour
 from tests.governance.corpus import BAD, HARMLESS, NEIGHBOURS, tagged, tool
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.access.roles import role_named
-from gateway.app import Parts
-from gateway.catalog.difference import difference
-from gateway.catalog.versions import Versions
+from gateway.app import Components
+from gateway.catalog.review.difference import difference
+from gateway.catalog.review.versions import Versions
 from gateway.errors import NotFoundError
 from tests.support.gateway import RunningGateway
 from tests.support.listed import ListedServer, add_listed, tool
@@ -126,7 +126,7 @@ async def names(server: ListedServer) -> dict[str, str]:
     return {row["name"]: json.loads(row["definition"])["description"] for row in rows if not row["removed"]}
 
 
-async def test_every_sync_that_changes_something_writes_a_version(parts: Parts, tmp_path: Path) -> None:
+async def test_every_sync_that_changes_something_writes_a_version(parts: Components, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, tool("one", "First"), tool("two", "Second"))
     await server.sync()
     server.lists(tool("one", "First, changed"), tool("three", "Third"))
@@ -143,7 +143,7 @@ async def test_every_sync_that_changes_something_writes_a_version(parts: Parts, 
         await Versions(parts.database).difference(server.tenant_id, server.id, 1, 9)
 
 
-async def test_a_renamed_tool_is_told(parts: Parts, tmp_path: Path) -> None:
+async def test_a_renamed_tool_is_told(parts: Components, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, tool("old_name", "Does a thing", what="The thing"))
     server.lists(tool("new_name", "Does a thing", what="The thing"))
     await server.sync()
@@ -172,7 +172,9 @@ async def test_a_rollback_brings_back_definitions_rules_and_vectors_and_embeds_n
     assert visible[0]["tool_count"] == 2
 
 
-async def test_a_pinned_server_keeps_what_it_offers_and_a_record_of_what_it_lists(parts: Parts, tmp_path: Path) -> None:
+async def test_a_pinned_server_keeps_what_it_offers_and_a_record_of_what_it_lists(
+    parts: Components, tmp_path: Path
+) -> None:
     server = await add_listed(parts, tmp_path, tool("one", "First"))
     await parts.sync.restore(server.tenant_id, server.id, 1)
     server.lists(tool("one", "Changed"), tool("two", "New"))
@@ -187,7 +189,7 @@ async def test_a_pinned_server_keeps_what_it_offers_and_a_record_of_what_it_list
     assert await names(server) == {"one": "Changed", "two": "New"}
 
 
-async def test_going_back_is_a_version_of_its_own(parts: Parts, tmp_path: Path) -> None:
+async def test_going_back_is_a_version_of_its_own(parts: Components, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, tool("one", "First"))
     server.lists(tool("one", "Second"))
     await server.sync()

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import gateway.access.audience
+import gateway.search.visible_tools
 from gateway.access.caller import Caller
-from gateway.app import Parts, open_parts
+from gateway.app import Components, open_components
 from gateway.catalog.server import NewServer
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import SearchSettings, Settings, load_settings
@@ -42,7 +42,7 @@ async def farm_url(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -
         "MODELGATE_EMBEDDER_TYPE": "builtin",
         "MODELGATE_DATA_DIR": str(folder),
     }
-    async with open_parts(load_settings(environ=environ)) as parts:
+    async with open_components(load_settings(environ=environ)) as parts:
         command, arguments = listed_command(file)
         server_id = await parts.servers.add(1, NewServer("Farm", "stdio", command=command, args=arguments))
         await rows(
@@ -63,21 +63,21 @@ async def farm_url(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-async def farm(farm_url: str, settings: Settings) -> AsyncIterator[Parts]:
-    async with open_parts(replace(settings, database=replace(settings.database, url=farm_url))) as parts:
+async def farm(farm_url: str, settings: Settings) -> AsyncIterator[Components]:
+    async with open_components(replace(settings, database=replace(settings.database, url=farm_url))) as parts:
         yield parts
 
 
 async def find(
-    parts: Parts, query: str, *roles: str, results: int = 5, caller: Caller | None = None, **more: str
+    parts: Components, query: str, *roles: str, results: int = 5, caller: Caller | None = None, **more: str
 ) -> SearchOutcome:
     request = SearchRequest((query,), results, **more)  # type: ignore[arg-type]
     return await parts.finder.find(caller or await caller_with(parts, *roles), request)
 
 
-async def test_what_was_asked_for_comes_first(farm: Parts) -> None:
+async def test_what_was_asked_for_comes_first(farm: Components) -> None:
     # The tools of this farm are so alike that hardly one of them is more likely right than wrong.
-    async with open_parts(replace(farm.settings, search=SearchSettings(threshold=0.0))) as parts:
+    async with open_components(replace(farm.settings, search=SearchSettings(threshold=0.0))) as parts:
         for wanted in (
             "feed every goat in the barn",
             "count each duck at the lake",
@@ -90,11 +90,11 @@ async def test_what_was_asked_for_comes_first(farm: Parts) -> None:
 
 @pytest.mark.parametrize("exact_up_to", [0, 4000])
 async def test_a_role_that_sees_three_of_many_gets_its_three(
-    farm: Parts, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
+    farm: Components, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
 ) -> None:
-    monkeypatch.setattr(gateway.access.audience, "_FEW", exact_up_to)
+    monkeypatch.setattr(gateway.search.visible_tools, "_FEW", exact_up_to)
     cosine = replace(farm.settings.search, mode="cosine", threshold=0.0)
-    async with open_parts(replace(farm.settings, search=cosine)) as parts:
+    async with open_components(replace(farm.settings, search=cosine)) as parts:
         outcome = await find(parts, "animals of the farm", "few")
         assert {found.name for found in outcome.tools} == {"feed_hen_lake", "count_cow_barn", "find_goat_city"}
         assert outcome.total_found == 3
@@ -104,17 +104,17 @@ async def test_a_role_that_sees_three_of_many_gets_its_three(
 
 @pytest.mark.parametrize("exact_up_to", [0, 4000])
 async def test_the_index_finds_as_many_as_were_asked_for(
-    farm: Parts, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
+    farm: Components, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
 ) -> None:
-    monkeypatch.setattr(gateway.access.audience, "_FEW", exact_up_to)
+    monkeypatch.setattr(gateway.search.visible_tools, "_FEW", exact_up_to)
     cosine = replace(farm.settings.search, mode="cosine", threshold=0.0)
-    async with open_parts(replace(farm.settings, search=cosine)) as parts:
+    async with open_components(replace(farm.settings, search=cosine)) as parts:
         outcome = await find(parts, "feed the animals", results=50)
     assert len(outcome.tools) == 50
     assert outcome.total_found == 300
 
 
-async def test_in_cosine_mode_the_score_is_the_cosine_and_the_threshold_cuts(farm: Parts) -> None:
+async def test_in_cosine_mode_the_score_is_the_cosine_and_the_threshold_cuts(farm: Components) -> None:
     query = "feed every goat in the barn"
     vector = (await farm.spaces.embed_query(query)).vector
     stored = await rows(
@@ -125,7 +125,7 @@ async def test_in_cosine_mode_the_score_is_the_cosine_and_the_threshold_cuts(far
     cosines = {name: float(other @ vector / np.linalg.norm(other)) for name, other in vectors.items()}
     for threshold in (0.5, 0.7):
         search = SearchSettings(mode="cosine", threshold=threshold)
-        async with open_parts(replace(farm.settings, search=search)) as parts:
+        async with open_components(replace(farm.settings, search=search)) as parts:
             outcome = await find(parts, query, results=50)
         passing = {name for name, cosine in cosines.items() if cosine >= threshold}
         assert 0 < len(passing) < 300
@@ -137,8 +137,8 @@ async def test_in_cosine_mode_the_score_is_the_cosine_and_the_threshold_cuts(far
         assert scores == sorted(scores, reverse=True)
 
 
-async def test_the_total_counts_all_and_not_what_is_shown(farm: Parts) -> None:
-    async with open_parts(replace(farm.settings, search=SearchSettings(threshold=0.0))) as parts:
+async def test_the_total_counts_all_and_not_what_is_shown(farm: Components) -> None:
+    async with open_components(replace(farm.settings, search=SearchSettings(threshold=0.0))) as parts:
         outcome = await find(parts, "goat", results=3)
     assert len(outcome.tools) == 3
     assert outcome.total_found == 300
@@ -146,9 +146,9 @@ async def test_the_total_counts_all_and_not_what_is_shown(farm: Parts) -> None:
 
 @pytest.mark.parametrize("name", ["feed_hen_lake", "farm__feed_hen_lake", "Farm/feed_hen_lake", "farm/feed_hen_lake"])
 @pytest.mark.parametrize("mode", ["hybrid", "cosine"])
-async def test_the_tool_that_is_named_comes_first_by_every_name(farm: Parts, name: str, mode: str) -> None:
+async def test_the_tool_that_is_named_comes_first_by_every_name(farm: Components, name: str, mode: str) -> None:
     search = SearchSettings(mode=mode)  # type: ignore[arg-type]
-    async with open_parts(replace(farm.settings, search=search)) as parts:
+    async with open_components(replace(farm.settings, search=search)) as parts:
         outcome = await find(parts, name)
         assert outcome.tools[0].name == "feed_hen_lake"
         if mode == "hybrid":
@@ -158,12 +158,12 @@ async def test_the_tool_that_is_named_comes_first_by_every_name(farm: Parts, nam
         assert (await find(parts, name, "one")).total_found == 0 or mode == "hybrid"
 
 
-async def test_a_tool_that_is_named_but_not_visible_is_not_found(farm: Parts) -> None:
+async def test_a_tool_that_is_named_but_not_visible_is_not_found(farm: Components) -> None:
     outcome = await find(farm, "farm__feed_hen_barn", "few")
     assert "feed_hen_barn" not in {found.name for found in outcome.tools}
 
 
-async def test_several_queries_are_merged_and_each_tool_says_which_found_it(farm: Parts) -> None:
+async def test_several_queries_are_merged_and_each_tool_says_which_found_it(farm: Components) -> None:
     caller = await caller_with(farm)
     queries = ("feed every goat in the barn", "count every duck on the lake")
     alone = [await find(farm, query, results=50, caller=caller) for query in queries]
@@ -175,7 +175,7 @@ async def test_several_queries_are_merged_and_each_tool_says_which_found_it(farm
     assert {"feed_goat_barn", "count_duck_lake"} <= {found.name for found in together.tools[:4]}
 
 
-async def test_an_explicit_denial_of_one_role_is_not_lifted_by_another(farm: Parts) -> None:
+async def test_an_explicit_denial_of_one_role_is_not_lifted_by_another(farm: Components) -> None:
     url = farm.database.url
     role = await value(
         url, "INSERT INTO roles (tenant_id, name, default_visibility) VALUES (1, 'no_goats', 'SEARCH') RETURNING id"
@@ -193,13 +193,13 @@ async def test_an_explicit_denial_of_one_role_is_not_lifted_by_another(farm: Par
 
 
 @pytest.mark.parametrize("query", ["the and of", "?!", "日本語のツール", "a" * 4000])
-async def test_queries_without_a_useful_word_are_answered(farm: Parts, query: str) -> None:
+async def test_queries_without_a_useful_word_are_answered(farm: Components, query: str) -> None:
     outcome = await find(farm, query)
     assert outcome.notice == ""
     assert len(outcome.tools) <= 5
 
 
-async def test_another_tenant_finds_nothing_of_this_one(farm: Parts) -> None:
+async def test_another_tenant_finds_nothing_of_this_one(farm: Components) -> None:
     caller = await caller_with(farm)
     outcome = await find(farm, "feed every goat in the barn", caller=replace(caller, tenant_id=4711))
     assert (outcome.total_found, outcome.tools) == (0, ())

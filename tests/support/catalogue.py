@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.access.roles import publish
+from gateway.access.roles import refresh_visibility
 from gateway.database.pool import Database
 
 
@@ -68,7 +68,7 @@ async def add_tools(
             )
     async with database.transaction() as transaction:
         for server_id in servers.values():
-            await publish(transaction, tenant_id, server_id=server_id)
+            await refresh_visibility(transaction, tenant_id, server_id=server_id)
     return stored
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Gateway, Parts
+from gateway.app import Components, Gateway
 from gateway.catalog.server import NewServer
 from tests.support.serving import open_port, serving_at
 
@@ -25,7 +25,7 @@ class RunningGateway:
     """The gateway's address, its parts, and a key that carries the role "all"."""
 
     url: str
-    parts: Parts
+    parts: Components
     key: str
     http: httpx2.AsyncClient
 
@@ -53,7 +53,7 @@ class RunningGateway:
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(parts: Parts) -> AsyncIterator[RunningGateway]:
+async def running_gateway(parts: Components) -> AsyncIterator[RunningGateway]:
     """Serve a gateway made of `parts` until the block ends."""
     tenant = await tenant_by_slug(parts.database)
     key = (await parts.keys.create(tenant.id, "test", ["all"])).key
@@ -65,7 +65,7 @@ async def running_gateway(parts: Parts) -> AsyncIterator[RunningGateway]:
             yield RunningGateway(url, parts, key, http)
 
 
-async def add_local_mcp(parts: Parts, root: Path, *, name: str = "Local MCP", sync: bool = True) -> int:
+async def add_local_mcp(parts: Components, root: Path, *, name: str = "Local MCP", sync: bool = True) -> int:
     """Add the example server, and sync it; returns its id."""
     tenant = await tenant_by_slug(parts.database)
     new = NewServer(name, "stdio", command=sys.executable, args=(str(LOCAL_MCP), "--root", str(root)))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Parts
+from gateway.app import Components
 from gateway.catalog.server import NewServer, ServerRecord
-from gateway.catalog.sync import SyncReport
+from gateway.catalog.sync.server_sync import SyncReport
 
 SCRIPT = Path(__file__).parent / "listed_server.py"
 
@@ -28,7 +28,7 @@ def tool(name: str, description: str = "", **parameters: str) -> Tool:
 class ListedServer:
     """One such server, in the catalogue of the default tenant."""
 
-    parts: Parts
+    parts: Components
     tenant_id: int
     id: int
     file: Path
@@ -49,7 +49,7 @@ def listed_command(file: Path) -> tuple[str, tuple[str, ...]]:
     return sys.executable, ("-I", "-S", str(SCRIPT), str(file))
 
 
-async def add_listed(parts: Parts, folder: Path, *tools: Any, name: str = "Listed", **more: Any) -> ListedServer:
+async def add_listed(parts: Components, folder: Path, *tools: Any, name: str = "Listed", **more: Any) -> ListedServer:
     """Add a server that lists `tools`, and sync it."""
     tenant = await tenant_by_slug(parts.database)
     file = folder / f"{name.encode().hex()}.json"

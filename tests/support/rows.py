@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from gateway.access.caller import Caller
-from gateway.app import Parts
+from gateway.app import Components
 
 
 async def rows(url: str, sql: str, *args: Any) -> list[Any]:
@@ -25,7 +25,7 @@ async def value(url: str, sql: str, *args: Any) -> Any:
     return (await rows(url, sql, *args))[0][0]
 
 
-async def caller_with(parts: Parts, *roles: str) -> Caller:
+async def caller_with(parts: Components, *roles: str) -> Caller:
     """A caller of the default tenant with these roles, by default "all"."""
     found = await rows(
         parts.database.url,

@@ -10,8 +10,8 @@ import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.admin.people.account import Accounts
-from gateway.admin.people.password import Passwords
+from gateway.admin.accounts.account import Accounts
+from gateway.admin.accounts.password import Passwords
 from tests.support.gateway import RunningGateway
 from tests.ui.chromium import ARGUMENTS, chromium
 

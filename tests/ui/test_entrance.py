@@ -7,8 +7,8 @@ import re
 import httpx2
 from playwright.async_api import expect
 
-from gateway.admin.people.account import Accounts
-from gateway.admin.people.password import Passwords
+from gateway.admin.accounts.account import Accounts
+from gateway.admin.accounts.password import Passwords
 from tests.support.gateway import RunningGateway
 from tests.ui.conftest import NAME, PASSWORD, NewPerson, Person
 

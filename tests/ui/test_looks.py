@@ -9,8 +9,8 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Response, expect
 
-from gateway.admin.people.account import Accounts
-from gateway.admin.people.password import Passwords
+from gateway.admin.accounts.account import Accounts
+from gateway.admin.accounts.password import Passwords
 from tests.support.gateway import RunningGateway, add_local_mcp
 from tests.support.listed import add_listed, tool
 from tests.ui.conftest import NAME, PASSWORD, NewPerson, Person

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from gateway.admin.pages.chart import Column, bars
-from gateway.admin.pages.result import shown_parts
-from gateway.admin.pages.schema import arguments_of, parameters_of
-from gateway.admin.pages.wording import ago, milliseconds, number, shown
 from gateway.admin.reading import BadInputError
+from gateway.admin.web.chart import Column, bars
+from gateway.admin.web.formatting import ago, milliseconds, number, shown
+from gateway.admin.web.schema_form import arguments_of, parameters_of
+from gateway.admin.web.tool_result import shown_parts
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 SCHEMA = {

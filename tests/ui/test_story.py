@@ -10,7 +10,7 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from playwright.async_api import expect
 
-from gateway.admin.people.setup import new_setup_token
+from gateway.admin.accounts.setup import new_setup_token
 from tests.support.gateway import LOCAL_MCP, RunningGateway
 from tests.ui.conftest import NewPerson
 

@@ -19,7 +19,7 @@ from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.session import UpstreamSession
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.warden import Warden
+from gateway.upstream.transports.process_reaper import ProcessReaper
 from tests.upstream.processes import children, until
 
 SERVERS = Path(__file__).parent / "servers"
@@ -80,7 +80,7 @@ def no_child_is_left() -> Iterator[None]:
 @pytest.fixture
 async def connect(no_child_is_left: None) -> AsyncIterator[Connect]:
     """Opens a session: `async with connect(spec) as session`."""
-    async with Warden() as warden:
+    async with ProcessReaper() as warden:
 
         @asynccontextmanager
         async def opened(spec: ServerSpec, **options: Any) -> AsyncIterator[UpstreamSession]:

@@ -12,8 +12,8 @@ import pytest
 
 from gateway.errors import InvalidInputError, UpstreamError, UpstreamUnavailableError
 from gateway.upstream.credential import AuthorizationCode, ClientCredentials, Credential
-from gateway.upstream.oauth_grant import Grant, OAuthClient
-from gateway.upstream.oauth_login import begin_login, finish_login
+from gateway.upstream.oauth.grant import OAuthClient, OAuthGrant
+from gateway.upstream.oauth.login import begin_login, finish_login
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 from tests.doubles.oauth_server import OAuthServer
@@ -26,14 +26,14 @@ REDIRECT = "http://127.0.0.1:1/callback"
 class Kept:
     """A grant in memory."""
 
-    grant: Grant | None = None
+    grant: OAuthGrant | None = None
     saves: int = 0
     lock: anyio.Lock = field(default_factory=anyio.Lock)
 
-    async def load(self) -> Grant | None:
+    async def load(self) -> OAuthGrant | None:
         return self.grant
 
-    async def save(self, grant: Grant) -> None:
+    async def save(self, grant: OAuthGrant) -> None:
         self.grant = grant
         self.saves += 1
 
@@ -59,7 +59,7 @@ def machine(oauth: OAuthServer) -> ClientCredentials:
     return ClientCredentials("machine", "s3cret/+", f"{oauth.base}/as")
 
 
-async def signed_in(oauth: OAuthServer, credential: AuthorizationCode, known: Grant | None = None) -> Grant:
+async def signed_in(oauth: OAuthServer, credential: AuthorizationCode, known: OAuthGrant | None = None) -> OAuthGrant:
     """Go the way of a person with a browser."""
     login = await begin_login("Web Server", f"{oauth.base}/mcp", credential, REDIRECT, known)
     async with httpx2.AsyncClient() as browser:
@@ -165,7 +165,7 @@ async def test_a_restart_goes_on_with_the_refresh_token_at_the_right_address(
 ) -> None:
     grant = await signed_in(oauth, AuthorizationCode())
     oauth.access_tokens.clear()
-    kept = Kept(Grant.unpacked(replace(grant, expires_at=0.0).packed()))
+    kept = Kept(OAuthGrant.unpacked(replace(grant, expires_at=0.0).packed()))
     assert await call(pool, spec(oauth, AuthorizationCode(), kept)) == "for your eyes only"
     assert kept.grant is not None
     assert kept.grant.refresh_token != grant.refresh_token
@@ -194,5 +194,5 @@ async def test_an_answer_to_another_sign_in_is_refused(oauth: OAuthServer) -> No
 
 def test_secrets_are_not_shown() -> None:
     client = OAuthClient("https://as.example", "https://as.example/token", "id", client_secret="hidden")
-    shown = repr([Grant(client, "hidden", "hidden"), ClientCredentials("id", "hidden", "https://as.example")])
+    shown = repr([OAuthGrant(client, "hidden", "hidden"), ClientCredentials("id", "hidden", "https://as.example")])
     assert "hidden" not in shown

@@ -15,8 +15,8 @@ import pytest
 from gateway.errors import InvalidInputError, UpstreamProtocolError, UpstreamUnavailableError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.credential import Bearer
-from gateway.upstream.openapi_document import read_document
-from gateway.upstream.openapi_operation import tools_of
+from gateway.upstream.openapi.document import read_document
+from gateway.upstream.openapi.operation import tools_of
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 from tests.doubles.http_api import DOCUMENT, HttpApi

@@ -13,9 +13,9 @@ import pytest
 
 from gateway.errors import InvalidInputError
 from gateway.upstream.credential import Bearer
-from gateway.upstream.openapi_document import read_document
-from gateway.upstream.openapi_operation import Operation, tools_of
-from gateway.upstream.openapi_request import Request, request_of
+from gateway.upstream.openapi.document import read_document
+from gateway.upstream.openapi.operation import OpenApiOperation, tools_of
+from gateway.upstream.openapi.request import OpenApiRequest, request_of
 from gateway.upstream.pool import UpstreamPool
 from tests.doubles.http_api import DOCUMENT, HttpApi
 from tests.upstream.conftest import serving
@@ -25,7 +25,7 @@ OK = {"200": {"description": "ok"}}
 BINARY = base64.b64encode(b"\x00\xff").decode()
 
 
-def operation(path: str = "/do", version: str = "3.0.3", **said: Any) -> Operation:
+def operation(path: str = "/do", version: str = "3.0.3", **said: Any) -> OpenApiOperation:
     method = "post" if "requestBody" in said else "get"
     document = {
         "openapi": version,
@@ -35,11 +35,11 @@ def operation(path: str = "/do", version: str = "3.0.3", **said: Any) -> Operati
     return tools_of(read_document("One", json.dumps(document)))["do"]
 
 
-def body(media_type: str, schema: Any, version: str = "3.0.3", **more: Any) -> Operation:
+def body(media_type: str, schema: Any, version: str = "3.0.3", **more: Any) -> OpenApiOperation:
     return operation(version=version, requestBody={"content": {media_type: {"schema": schema, **more}}})
 
 
-def asked(tool: Operation, **arguments: Any) -> Request:
+def asked(tool: OpenApiOperation, **arguments: Any) -> OpenApiRequest:
     return request_of(tool, arguments)
 
 

@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from gateway.errors import UpstreamBusyError, UpstreamUnavailableError
-from gateway.upstream.link import Link
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.session_slot import SessionSlot
 from gateway.upstream.spec import ServerSpec
 from tests.upstream.conftest import raw, serving, web
 from tests.upstream.processes import alive, children, gone, until
@@ -31,7 +31,7 @@ async def pid_of(pool: UpstreamPool, spec: ServerSpec, key: str) -> int:
 
 def links() -> int:
     gc.collect()
-    return sum(isinstance(thing, Link) for thing in gc.get_objects())
+    return sum(isinstance(thing, SessionSlot) for thing in gc.get_objects())
 
 
 async def test_an_idle_session_of_a_client_ends_and_leaves_nothing_behind(pool: UpstreamPool) -> None:

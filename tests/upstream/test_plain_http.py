@@ -12,7 +12,7 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.lowlevel import checkpoint
 
-from gateway.upstream.plain_http import PlainTransport, suits
+from gateway.upstream.http.plain_http import PlainTransport, suits
 from gateway.upstream.policy import ORDINARY
 from tests.upstream.processes import until
 

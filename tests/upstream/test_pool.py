@@ -17,8 +17,8 @@ from gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
+from gateway.json_codec import Message
 from gateway.settings import UpstreamSettings
-from gateway.upstream.message import Message
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 from tests.upstream.conftest import raw, serving, web

@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from gateway.errors import UpstreamTimeoutError
-from gateway.upstream.call import CallHooks
-from gateway.upstream.message import Message
+from gateway.json_codec import Message
+from gateway.upstream.rpc.call import CallHooks
 from gateway.upstream.session import UpstreamSession
 from tests.upstream.conftest import Connect, raw
 

@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
-from gateway.upstream.call import CallHooks
-from gateway.upstream.message import Message
+from gateway.json_codec import Message
+from gateway.upstream.rpc.call import CallHooks
 from tests.upstream.conftest import Connect, serving, web
 from tests.upstream.processes import until
 from tests.upstream.servers.odd import Odd

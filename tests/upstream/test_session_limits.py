@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError
-from gateway.upstream.call import CallHooks
-from gateway.upstream.message import Message
+from gateway.json_codec import Message
+from gateway.upstream.rpc.call import CallHooks
 from gateway.upstream.spec import ServerSpec
 from tests.upstream.conftest import Connect, raw, serving, web
 from tests.upstream.processes import until

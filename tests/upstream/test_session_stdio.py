@@ -11,8 +11,8 @@ from anyio.lowlevel import checkpoint
 from mcp.shared.exceptions import MCPError
 
 from gateway.errors import UpstreamReplyError, UpstreamTimeoutError
-from gateway.upstream.call import CallHooks
-from gateway.upstream.message import Message
+from gateway.json_codec import Message
+from gateway.upstream.rpc.call import CallHooks
 from gateway.upstream.session import UpstreamSession
 from tests.upstream.conftest import Connect, raw, sdk
 

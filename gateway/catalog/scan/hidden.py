@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from gateway.catalog.finding import Finding, Severity
+from gateway.catalog.scan.definition_text import DefinitionText
+from gateway.catalog.scan.finding import Finding, Severity
 from gateway.catalog.scan.letters import disguised, words
-from gateway.catalog.scan.passage import Passage
 
 _SHOWN_CHARACTERS = 120
 _TAG = re.compile("[\U000e0000-\U000e007f]+")
@@ -25,7 +25,7 @@ _BLANK_LINES = 25
 _BLANK_COLUMNS = 120
 
 
-def hidden(passage: Passage) -> Iterator[Finding]:
+def hidden(passage: DefinitionText) -> Iterator[Finding]:
     """Findings about the characters of one passage."""
     text = passage.text
     if text.isascii() and text.isprintable():
@@ -55,7 +55,7 @@ def hidden(passage: Passage) -> Iterator[Finding]:
             break
 
 
-def _invisible(passage: Passage, text: str) -> Iterator[Finding]:
+def _invisible(passage: DefinitionText, text: str) -> Iterator[Finding]:
     tags = _TAG.search(text)
     if tags:
         said = "".join(chr(ord(character) - 0xE0000) for character in tags[0])
@@ -88,6 +88,6 @@ def _stray(text: str, position: int) -> bool:
     )
 
 
-def _found(passage: Passage, rule: str, severity: Severity, excerpt: str, reason: str) -> Finding:
+def _found(passage: DefinitionText, rule: str, severity: Severity, excerpt: str, reason: str) -> Finding:
     escaped = excerpt[:_SHOWN_CHARACTERS].encode("unicode_escape").decode()
     return Finding(rule, passage.place, severity, escaped, reason)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.catalog.category import split_words
-from gateway.catalog.finding import Finding, Neighbour
+from gateway.catalog.scan.definition_text import passages
+from gateway.catalog.scan.finding import Finding, Neighbour
 from gateway.catalog.scan.hidden import hidden
 from gateway.catalog.scan.letters import as_read
-from gateway.catalog.scan.passage import passages
 from gateway.catalog.scan.shadow import Neighbourhood
 from gateway.catalog.scan.wording import worded
 from gateway.catalog.scan.wrapped import wrapped

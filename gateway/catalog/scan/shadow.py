@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.catalog.category import split_words
-from gateway.catalog.finding import Finding, Neighbour
+from gateway.catalog.scan.definition_text import DefinitionText
+from gateway.catalog.scan.finding import Finding, Neighbour
 from gateway.catalog.scan.letters import plain, skeleton
-from gateway.catalog.scan.passage import Passage
 
 # Names of one or two words are anybody's: search, list_files.
 _OWN_WORDS = 3
@@ -54,7 +54,7 @@ class Neighbourhood:
                 if rest != bare and rest in self._by_name and slug == self._by_name[rest].slug:
                     yield _posing(name, self._by_name[rest], "high", "is called as if it were")
 
-    def meddling(self, passage: Passage) -> Iterator[Finding]:
+    def meddling(self, passage: DefinitionText) -> Iterator[Finding]:
         """Findings about a text that speaks of another server's tool."""
         if passage.name or not _MEDDLES.search(passage.text):
             return

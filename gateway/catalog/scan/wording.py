@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.catalog.finding import Finding, Severity
+from gateway.catalog.scan.finding import Finding, Severity
 
 _AROUND = 60
 
@@ -24,7 +24,7 @@ _WHERE = r"(?:https?://|[\w.+-]+@[\w-]+\.\w+|\+\d[\d -]{6,})"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class WordingRule:
     """A pattern over text as `as_read` gives it. `signs` are words of which one has to be there for it to match."""
 
     name: str
@@ -34,8 +34,10 @@ class Rule:
     reason: str
 
 
-def _rule(name: str, severity: Severity, signs: str, reason: str, *patterns: str) -> Rule:
-    return Rule(name, severity, re.compile("|".join(f"(?:{p})" for p in patterns)), tuple(signs.split("|")), reason)
+def _rule(name: str, severity: Severity, signs: str, reason: str, *patterns: str) -> WordingRule:
+    return WordingRule(
+        name, severity, re.compile("|".join(f"(?:{p})" for p in patterns)), tuple(signs.split("|")), reason
+    )
 
 
 _OVERRIDES = _rule(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from gateway.catalog.finding import Finding
+from gateway.catalog.scan.finding import Finding
 from gateway.catalog.scan.letters import as_read
 from gateway.catalog.scan.wording import worded
 

@@ -1,0 +1,69 @@
+"""Where people come back to after signing in at the authorization server of a server."""
+
+from __future__ import annotations
+
+import html
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.catalog.oauth_logins import Logins
+from gateway.errors import ModelGateError
+from gateway.upstream.pool import UpstreamPool
+
+CALLBACK_PATH = "/oauth/callback"
+METADATA_PATH = "/oauth/client.json"
+
+
+def oauth_routes(logins: Logins, pool: UpstreamPool, public_url: str) -> list[Route]:
+    """The callback, and the gateway's client metadata document, which others read only where it is at `https`."""
+
+    async def callback(request: Request) -> Response:
+        query = request.query_params
+        state, code = query.get("state", ""), query.get("code", "")
+        if not code:
+            logins.give_up(state)
+            return sign_in_page("You are not signed in: the authorization server gave no code. Begin again.", 400)
+        try:
+            signed_in = await logins.finish(state, code, query.get("iss"))
+        except ModelGateError as error:
+            return sign_in_page(error.message, 400)
+        await pool.forget(signed_in.server_id)
+        return sign_in_page(f"Signed in to {signed_in.name}. You can close this page.", 200)
+
+    async def metadata(request: Request) -> Response:
+        address = public_url.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
+        return JSONResponse(
+            {
+                "client_id": address + METADATA_PATH,
+                "client_name": "ModelGate",
+                "client_uri": address,
+                "redirect_uris": [address + CALLBACK_PATH],
+                "grant_types": ["authorization_code", "refresh_token"],
+                "response_types": ["code"],
+                "token_endpoint_auth_method": "none",
+                "application_type": "web",
+            },
+            headers={"Cache-Control": "public, max-age=3600"},
+        )
+
+    return [Route(CALLBACK_PATH, callback, methods=["GET"]), Route(METADATA_PATH, metadata, methods=["GET"])]
+
+
+def client_metadata_url(public_url: str) -> str:
+    """The address of the client metadata document; empty where there is none."""
+    return public_url.rstrip("/") + METADATA_PATH if public_url.startswith("https://") else ""
+
+
+def sign_in_page(sentence: str, status: int) -> HTMLResponse:
+    """A page of one sentence, without anything that runs."""
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>ModelGate</title><p>{html.escape(sentence)}</p>'
+    )
+    headers = {
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(page, status, headers)

@@ -1,0 +1,78 @@
+"""The trace, use of tools, and the map."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from starlette.responses import Response, StreamingResponse
+
+from gateway.admin.rest.operation import RestContext, operation
+from gateway.admin.services.audit import GATEWAY_TENANT, AuditFilter, AuditPage, ExportFilter
+from gateway.admin.services.tool_map import MapFilter, ToolMap
+from gateway.admin.services.usage import CallsFilter, ToolCallRecord, Usage, UsageFilter
+
+_LINES = "application/jsonl"
+_CSV = "text/csv"
+
+
+@operation("GET", "/audit")
+async def list_audit(visit: RestContext, query: AuditFilter) -> AuditPage:
+    """List what was done in the tenant, newest first: calls, searches, denials and changes."""
+    return await visit.actions.audit.list(visit.tenant.id, query)
+
+
+@operation("GET", "/audit/export", returns=str, media=(_LINES, _CSV))
+async def export_audit(visit: RestContext, query: ExportFilter) -> Response:
+    """Export the trace of the tenant as JSON lines or CSV, oldest first."""
+    return export_response(visit.actions.audit.export(visit.tenant.id, query), query)
+
+
+@operation("GET", "/audit/gateway", everywhere=True)
+async def list_gateway_audit(visit: RestContext, query: AuditFilter) -> AuditPage:
+    """List what concerns the gateway as a whole: sign-ins, admins, tokens."""
+    return await visit.actions.audit.list(GATEWAY_TENANT, query)
+
+
+@operation("GET", "/audit/gateway/export", everywhere=True, returns=str, media=(_LINES, _CSV))
+async def export_gateway_audit(visit: RestContext, query: ExportFilter) -> Response:
+    """Export the trace of the gateway as a whole."""
+    return export_response(visit.actions.audit.export(GATEWAY_TENANT, query), query)
+
+
+@operation("GET", "/usage")
+async def get_usage(visit: RestContext, query: UsageFilter) -> Usage:
+    """Show calls, searches, times, what was called most, what nobody uses, and what people miss."""
+    return await visit.actions.usage.get(visit.tenant.id, query)
+
+
+@operation("GET", "/tools/{tool_id}/calls")
+async def list_tool_calls(visit: RestContext, tool_id: int, query: CallsFilter) -> tuple[ToolCallRecord, ...]:
+    """List the last calls of a tool."""
+    return await visit.actions.usage.calls_of_tool(visit.tenant.id, tool_id, query)
+
+
+@operation("GET", "/map")
+async def get_map(visit: RestContext, query: MapFilter) -> ToolMap:
+    """Draw all tools as points, near ones near, and a query among them."""
+    return await visit.actions.map.get(visit.tenant.id, visit.tenant.catalogue_version, query)
+
+
+def export_response(lines: AsyncIterator[str], wanted: ExportFilter) -> StreamingResponse:
+    """An export as a file to keep."""
+    media = _CSV if wanted.format == "csv" else _LINES
+    headers = {
+        "Content-Disposition": f'attachment; filename="modelgate-audit.{wanted.format}"',
+        "Cache-Control": "no-store",
+    }
+    return StreamingResponse(lines, headers=headers, media_type=media)
+
+
+OPERATIONS = (
+    list_audit,
+    export_audit,
+    list_gateway_audit,
+    export_gateway_audit,
+    get_usage,
+    list_tool_calls,
+    get_map,
+)

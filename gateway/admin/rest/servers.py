@@ -1,0 +1,191 @@
+"""Servers and their versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from gateway.admin.oauth_callback import CALLBACK_PATH, client_metadata_url
+from gateway.admin.reading import STRICT
+from gateway.admin.rest.operation import RestContext, operation
+from gateway.admin.services.servers.credential_input import CredentialsInput
+from gateway.admin.services.servers.review import Approved, ChangePolicy
+from gateway.admin.services.servers.server_card import ConnectionView, ServerCard, ServerDetail
+from gateway.admin.services.servers.server_input import ServerChange, ServerInput
+from gateway.admin.services.servers.servers import Imported, TuningInput
+from gateway.admin.services.servers.syncs import SyncOutcome
+from gateway.admin.services.servers.trials import ServerTest, TriedServer
+from gateway.admin.services.servers.versions import Comparison, ComparisonFilter, VersionFilter, VersionPage
+
+
+@dataclass(frozen=True, slots=True)
+class ImportInput:
+    """A configuration as MCP clients have it, as text: `{"mcpServers": {name: {"command": …} or {"url": …}}}`."""
+
+    document: Annotated[str, Field(min_length=1, max_length=1_000_000)]
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLogin:
+    """Where a person signs in for the gateway."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLog:
+    """The last 64 KiB that a stdio server wrote to its standard error output."""
+
+    text: str
+
+
+@operation("GET", "/servers")
+async def list_servers(visit: RestContext) -> list[ServerCard]:
+    """List the servers with their state."""
+    return await visit.actions.servers.list(visit.tenant.id)
+
+
+@operation("POST", "/servers", status=201)
+async def add_server(visit: RestContext, body: ServerInput) -> ServerDetail:
+    """Add a server, without connecting to it."""
+    return await visit.actions.servers.add(visit.tenant.id, body, visit.principal)
+
+
+@operation("POST", "/servers/import")
+async def import_servers(visit: RestContext, body: ImportInput) -> tuple[Imported, ...]:
+    """Add the servers of an mcpServers document, each for itself."""
+    return await visit.actions.servers.import_json(visit.tenant.id, body.document, visit.principal)
+
+
+@operation("POST", "/servers/test")
+async def test_server(visit: RestContext, body: ServerTest) -> TriedServer:
+    """Connect to a server before it is saved, and list its tools."""
+    return await visit.actions.trials.run(visit.tenant.id, body, visit.principal)
+
+
+@operation("GET", "/servers/{server_id}")
+async def get_server(visit: RestContext, server_id: int) -> ServerDetail:
+    """Show a server; of its secrets only the names."""
+    return await visit.actions.servers.get(visit.tenant.id, server_id, visit.principal)
+
+
+@operation("PATCH", "/servers/{server_id}")
+async def change_server(visit: RestContext, server_id: int, body: ServerChange) -> ServerDetail:
+    """Change a server; what is left out stays."""
+    return await visit.actions.servers.change(visit.tenant.id, server_id, body, visit.principal)
+
+
+@operation("DELETE", "/servers/{server_id}")
+async def remove_server(visit: RestContext, server_id: int) -> None:
+    """Remove a server with its tools, vectors and rules."""
+    await visit.actions.servers.remove(visit.tenant.id, server_id)
+
+
+@operation("PUT", "/servers/{server_id}/credentials")
+async def set_server_credentials(visit: RestContext, server_id: int, body: CredentialsInput) -> ServerDetail:
+    """Set what the gateway is let in with: bearer token, name and password, OAuth, client certificate."""
+    return await visit.actions.servers.set_credentials(visit.tenant.id, server_id, body, visit.principal)
+
+
+@operation("PUT", "/servers/{server_id}/tuning")
+async def tune_server(visit: RestContext, server_id: int, body: TuningInput) -> ServerDetail:
+    """Set limits, sessions, idle stop and interval of syncs."""
+    return await visit.actions.servers.tune(visit.tenant.id, server_id, body, visit.principal)
+
+
+@operation("POST", "/servers/{server_id}/login")
+async def begin_server_login(visit: RestContext, server_id: int) -> ServerLogin:
+    """Begin a sign-in at the authorization server of a server; open the address in a browser."""
+    base = visit.guard.base_url(visit.request)
+    url = await visit.actions.servers.begin_login(
+        visit.tenant.id, server_id, base + CALLBACK_PATH, client_metadata_url(base)
+    )
+    return ServerLogin(url)
+
+
+@operation("POST", "/servers/{server_id}/enable")
+async def enable_server(visit: RestContext, server_id: int) -> ServerCard:
+    """Switch a server on."""
+    return await visit.actions.servers.set_enabled(visit.tenant.id, server_id, True)
+
+
+@operation("POST", "/servers/{server_id}/disable")
+async def disable_server(visit: RestContext, server_id: int) -> ServerCard:
+    """Switch a server off: none of its tools is listed, found or callable."""
+    return await visit.actions.servers.set_enabled(visit.tenant.id, server_id, False)
+
+
+@operation("POST", "/servers/{server_id}/check")
+async def check_server(visit: RestContext, server_id: int) -> ConnectionView:
+    """Ping a server, connecting it where it is not."""
+    return await visit.actions.servers.check(visit.tenant.id, server_id)
+
+
+@operation("GET", "/servers/{server_id}/log", changes=True)
+async def get_server_log(visit: RestContext, server_id: int) -> ServerLog:
+    """Show the end of what a stdio server logged; it may hold secrets, so it takes an admin."""
+    return ServerLog(await visit.actions.servers.log(visit.tenant.id, server_id))
+
+
+@operation("GET", "/servers/{server_id}/versions")
+async def list_server_versions(visit: RestContext, server_id: int, query: VersionFilter) -> VersionPage:
+    """List what syncs changed at a server, newest first."""
+    return await visit.actions.versions.list(visit.tenant.id, server_id, query)
+
+
+@operation("GET", "/servers/{server_id}/versions/compare")
+async def compare_server_versions(visit: RestContext, server_id: int, query: ComparisonFilter) -> Comparison:
+    """Show how two versions of a server differ, field by field."""
+    return await visit.actions.versions.compare(visit.tenant.id, server_id, query)
+
+
+@operation("POST", "/servers/{server_id}/versions/{version}/restore")
+async def restore_server_version(visit: RestContext, server_id: int, version: int) -> SyncOutcome:
+    """Go back to a version, with its vectors and rules, and stay with it."""
+    return await visit.actions.versions.restore(visit.tenant.id, server_id, version)
+
+
+@operation("POST", "/servers/{server_id}/unpin")
+async def unpin_server(visit: RestContext, server_id: int) -> None:
+    """Offer what the server lists from its next sync on."""
+    await visit.actions.versions.unpin(visit.tenant.id, server_id)
+
+
+@operation("PUT", "/servers/{server_id}/policy")
+async def set_server_policy(visit: RestContext, server_id: int, body: ChangePolicy) -> None:
+    """Say what happens when a tool of a server is not as it was approved."""
+    await visit.actions.approvals.set_policy(visit.tenant.id, server_id, body)
+
+
+@operation("POST", "/servers/{server_id}/approve")
+async def approve_server_tools(visit: RestContext, server_id: int) -> Approved:
+    """Approve every tool of a server that waits, as it is now."""
+    return await visit.actions.approvals.approve_all(visit.tenant.id, server_id)
+
+
+OPERATIONS = (
+    list_servers,
+    add_server,
+    import_servers,
+    test_server,
+    get_server,
+    change_server,
+    remove_server,
+    set_server_credentials,
+    tune_server,
+    begin_server_login,
+    enable_server,
+    disable_server,
+    check_server,
+    get_server_log,
+    list_server_versions,
+    compare_server_versions,
+    restore_server_version,
+    unpin_server,
+    set_server_policy,
+    approve_server_tools,
+)

@@ -1,0 +1,1 @@
+"""What people can do about who sees what: tenants, roles, rules, profiles, keys and admins."""

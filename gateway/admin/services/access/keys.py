@@ -1,0 +1,168 @@
+"""API keys of MCP clients, as people make, change and end them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from gateway.access.caller import Limits
+from gateway.access.keys import KeyRecord, NewKey
+from gateway.admin.components import Parts
+from gateway.admin.reading import STRICT, BadInputError, bad_field
+from gateway.errors import InvalidInputError
+
+_Limit = Annotated[int, Field(ge=1, le=2**31 - 1)]
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Roles = Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(min_length=1, max_length=100)]
+_Note = Annotated[str, Field(max_length=2_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCard:
+    """A key as a list shows it. `state`: in force, expired or revoked; `hint` is the key's first characters.
+
+    `replaces` is the number of the key that it took over from; `calls_today` counts where there is a budget of calls.
+    """
+
+    id: int
+    name: str
+    hint: str
+    state: str
+    roles: tuple[str, ...]
+    note: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    replaces: int | None
+    requests_per_minute: int | None
+    concurrent_calls: int | None
+    calls_per_day: int | None
+    calls_today: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInput:
+    """A key as it is to be, with at least one role by name; without `expires_at` it never ends, null is no limit."""
+
+    name: _Name
+    roles: _Roles
+    expires_at: AwareDatetime | None = None
+    note: _Note = ""
+    requests_per_minute: _Limit | None = None
+    concurrent_calls: _Limit | None = None
+    calls_per_day: _Limit | None = None
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """For how many seconds the former key goes on beside the new one; at most 90 days."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=7_776_000)] = 0
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """A key that was just made. `key` is the only time it is seen."""
+
+    id: int
+    name: str
+    key: str
+
+
+class KeyService:
+    """Keys of a tenant. What is changed holds for the next request."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._keys = parts.keys
+
+    async def list(self, tenant_id: int) -> list[KeyCard]:
+        """Every key, newest first."""
+        return [_card(record) for record in await self._keys.list(tenant_id)]
+
+    async def get(self, tenant_id: int, key_id: int) -> KeyCard:
+        """One key. Raises NotFoundError."""
+        return _card(await self._keys.by_id(tenant_id, key_id))
+
+    async def create(self, tenant_id: int, new: KeyInput) -> MadeKey:
+        """Make a key. Raises BadInputError, and NotFoundError for a role that is not there."""
+        _check_end(new)
+        try:
+            made = await self._keys.create(
+                tenant_id, new.name, new.roles, new.expires_at, note=new.note, limits=_limits(new)
+            )
+        except InvalidInputError as error:
+            raise _at_field(error) from None
+        return _made(made)
+
+    async def change(self, tenant_id: int, key_id: int, wanted: KeyInput) -> KeyCard:
+        """Write anew what goes with a key that is not revoked. Raises as `create`, and NotFoundError for the key."""
+        _check_end(wanted)
+        try:
+            await self._keys.update(
+                tenant_id,
+                key_id,
+                name=wanted.name,
+                roles=wanted.roles,
+                expires_at=wanted.expires_at,
+                note=wanted.note,
+                limits=_limits(wanted),
+            )
+        except InvalidInputError as error:
+            raise _at_field(error) from None
+        return await self.get(tenant_id, key_id)
+
+    async def rotate(self, tenant_id: int, key_id: int, rotation: Rotation) -> MadeKey:
+        """Make a key that takes over from one in force. Raises NotFoundError."""
+        overlap = timedelta(seconds=rotation.overlap_seconds)
+        return _made(await self._keys.rotate(tenant_id, key_id, overlap))
+
+    async def revoke(self, tenant_id: int, key_id: int) -> None:
+        """End a key at once. Raises NotFoundError."""
+        await self._keys.revoke(tenant_id, key_id)
+
+
+def _limits(given: KeyInput) -> Limits:
+    return Limits(given.requests_per_minute, given.concurrent_calls, given.calls_per_day)
+
+
+def _check_end(given: KeyInput) -> None:
+    if given.expires_at is not None and given.expires_at <= datetime.now(timezone.utc):
+        raise bad_field("expires_at", "expires_at lies in the past; a key has to be of use for a while.")
+
+
+def _at_field(error: InvalidInputError) -> BadInputError:
+    named = next((name for name in ("note", "role", "requests", "calls") if name in error.message), "name")
+    named = {"role": "roles", "requests": "requests_per_minute", "calls": "calls_per_day"}.get(named, named)
+    return bad_field(named, error.message)
+
+
+def _made(made: NewKey) -> MadeKey:
+    return MadeKey(made.id, made.name, made.key)
+
+
+def _card(record: KeyRecord) -> KeyCard:
+    return KeyCard(
+        id=record.id,
+        name=record.name,
+        hint=record.hint,
+        state=record.state,
+        roles=record.roles,
+        note=record.note,
+        created_at=record.created_at,
+        expires_at=record.expires_at,
+        revoked_at=record.revoked_at,
+        last_used_at=record.last_used_at,
+        replaces=record.replaces,
+        requests_per_minute=record.limits.requests_per_minute,
+        concurrent_calls=record.limits.concurrent_calls,
+        calls_per_day=record.limits.calls_per_day,
+        calls_today=record.calls_today,
+    )

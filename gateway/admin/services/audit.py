@@ -1,0 +1,123 @@
+"""The trace of everything that was done, by page and in whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from gateway.admin.components import Parts
+from gateway.admin.reading import STRICT, bad_field
+from gateway.audit.reader import COLUMNS, TraceFilter, TraceRow, csv_line, read_trace, trace_page
+
+GATEWAY_TENANT = 0
+"""The tenant under which the trace keeps what concerns the gateway as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which rows, and which page of them. `action` is how the action begins, as `server` or `tool.call`.
+
+    `text` is part of the actor's name or of the target; `cursor` is the `next` of the page before.
+    """
+
+    since: AwareDatetime | None = None
+    action: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    outcome: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    text: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    cursor: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFilter:
+    """What span, and in which form: one JSON object a line, or CSV with a head."""
+
+    format: Literal["jsonl", "csv"] = "jsonl"
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """Who did what to which thing, how that went, and how long it took."""
+
+    at: datetime
+    id: int
+    actor_kind: str
+    actor_id: int | None
+    actor_name: str
+    roles: tuple[str, ...]
+    address: str
+    action: str
+    target: str
+    outcome: str
+    duration_ms: float
+    details: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Rows, newest first; `next` is the cursor of the next page, None on the last."""
+
+    items: tuple[AuditRow, ...]
+    next: str | None
+
+
+class AuditService:
+    """Reads the trace of a tenant, or of the gateway as a whole (tenant 0)."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._database = parts.database
+
+    async def list(self, tenant_id: int, wanted: AuditFilter) -> AuditPage:
+        """A page of the trace. Raises BadInputError for a cursor of something else."""
+        chosen = TraceFilter(wanted.since, wanted.action, wanted.outcome, wanted.text)
+        rows = await trace_page(self._database, tenant_id, chosen, wanted.limit + 1, _before(wanted.cursor))
+        items = tuple(_row(row) for row in rows[: wanted.limit])
+        more = len(rows) > wanted.limit
+        return AuditPage(items, f"{items[-1].at.isoformat()}/{items[-1].id}" if more else None)
+
+    async def export(self, tenant_id: int, wanted: ExportFilter) -> AsyncIterator[str]:
+        """The trace of a span, line by line with their ends, oldest first."""
+        if wanted.format == "csv":
+            yield csv_line(list(COLUMNS)) + "\r\n"
+        async for row in read_trace(self._database, tenant_id, wanted.since, wanted.until):
+            yield f"{row.as_csv()}\r\n" if wanted.format == "csv" else f"{row.as_json()}\n"
+
+
+def _before(cursor: str | None) -> tuple[datetime, int] | None:
+    if cursor is None:
+        return None
+    at, _, row_id = cursor.partition("/")
+    try:
+        moment, number = datetime.fromisoformat(at), int(row_id)
+    except ValueError:
+        raise bad_field("cursor", "cursor has to be the next of a page.") from None
+    if moment.tzinfo is None or not 0 <= number < 2**63:
+        raise bad_field("cursor", "cursor has to be the next of a page.")
+    return moment, number
+
+
+def _row(row: TraceRow) -> AuditRow:
+    return AuditRow(
+        row.at,
+        row.id,
+        row.actor_kind,
+        row.actor_id,
+        row.actor_name,
+        tuple(row.roles),
+        row.address,
+        row.action,
+        row.target,
+        row.outcome,
+        row.duration_ms,
+        row.details,
+    )

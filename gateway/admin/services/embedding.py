@@ -1,0 +1,63 @@
+"""The embedding spaces and the embedder behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.admin.components import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceCard:
+    """An embedding space, with how many tools of the tenant have vectors in it. `active`: searches use it."""
+
+    id: int
+    provider: str
+    model: str
+    dimensions: int
+    active: bool
+    created_at: datetime
+    tools: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderState:
+    """Whether the configured embedder answers; `next_step` says what to do where it does not."""
+
+    ok: bool
+    model: str
+    detail: str
+    next_step: str
+    latency_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingView:
+    """`tools` counts the tenant's tools, `embedded` those that have vectors in the active space."""
+
+    embedder: EmbedderState
+    tools: int
+    embedded: int
+    spaces: tuple[SpaceCard, ...]
+
+
+class EmbeddingService:
+    """Embedding, seen from a tenant."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def get(self, tenant_id: int) -> EmbeddingView:
+        """How embedding does."""
+        health = await self._parts.spaces.embedder.health()
+        rows = await self._parts.database.fetch("count_spaces", tenant_id)
+        counts = await self._parts.database.fetchrow("overview_counts", tenant_id)
+        assert counts is not None
+        spaces = tuple(SpaceCard(**row) for row in rows)
+        return EmbeddingView(
+            embedder=EmbedderState(health.ok, health.model, health.detail, health.next_step, health.latency_ms),
+            tools=counts["tools"],
+            embedded=next((space.tools for space in spaces if space.active), 0),
+            spaces=spaces,
+        )

@@ -1,0 +1,166 @@
+"""Servers as people describe them, judged before they are added or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gateway.admin.accounts.principal import ForbiddenError, Principal
+from gateway.admin.reading import STRICT, bad_field
+from gateway.admin.services.servers.credential_input import (
+    CertificateInput,
+    CredentialInput,
+    as_certificate,
+    as_credential,
+)
+from gateway.catalog.new_server import NewServer, TransportKind
+from gateway.settings import Settings
+
+_Text = Annotated[str, Field(max_length=4_000)]
+_Name = Annotated[str, Field(min_length=1, max_length=100)]
+_Description = Annotated[str, Field(max_length=2_000)]
+_Document = Annotated[str, Field(max_length=4_000_000)]
+_Prefix = Annotated[str, Field(max_length=32)]
+
+_OF_STDIO = ("command", "args", "env", "cwd")
+_OF_URL = ("url", "headers")
+_OF_OPENAPI = ("document", "document_url")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInput:
+    """A server to be added: a command for stdio, an OpenAPI document or its address for openapi, else a URL.
+
+    `prefix` begins the exposed names of its tools, in place of the slug.
+    """
+
+    name: _Name
+    transport: TransportKind
+    command: _Text | None = None
+    args: tuple[_Text, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cwd: _Text | None = None
+    url: _Text | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    description: _Description = ""
+    prefix: _Prefix | None = None
+    credential: CredentialInput | None = None
+    certificate: CertificateInput | None = None
+    document: _Document | None = field(default=None, repr=False)
+    document_url: _Text | None = None
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChange:
+    """What of a server is to be changed; what is left out, or null, stays.
+
+    In `env` and `headers` the value null keeps the value that is stored; names that are left out are removed.
+    """
+
+    name: _Name | None = None
+    command: _Text | None = None
+    args: tuple[_Text, ...] | None = None
+    env: Mapping[str, str | None] | None = field(default=None, repr=False)
+    cwd: _Text | None = None
+    url: _Text | None = None
+    headers: Mapping[str, str | None] | None = field(default=None, repr=False)
+    description: _Description | None = None
+    document: _Document | None = field(default=None, repr=False)
+    document_url: _Text | None = None
+
+    __pydantic_config__ = STRICT
+
+    @property
+    def runs_other(self) -> bool:
+        """Whether another command, or the same in another way, would run."""
+        return any(getattr(self, name) is not None for name in _OF_STDIO)
+
+
+def as_new_server(new: ServerInput) -> NewServer:
+    """The server that an input describes. Raises BadInputError for fields that do not go with the transport."""
+    given = {name for name in (*_OF_STDIO, *_OF_URL, *_OF_OPENAPI) if getattr(new, name)}
+    _check_fields(new.transport, given)
+    if new.transport == "stdio" and not new.command:
+        raise bad_field("command", "command is missing; a stdio server is a command to run.")
+    if new.transport in ("http", "sse") and not new.url:
+        raise bad_field("url", f"url is missing; an {new.transport} server is reached by one.")
+    if new.transport == "openapi" and bool(new.document) == bool(new.document_url):
+        raise bad_field("document", "An openapi server needs either document or document_url, one of them.")
+    return NewServer(
+        name=new.name,
+        transport=new.transport,
+        command=new.command or None,
+        args=new.args,
+        env=new.env,
+        cwd=new.cwd or None,
+        url=new.url or None,
+        headers=new.headers,
+        description=new.description,
+        prefix=new.prefix,
+        credential=as_credential(new.credential),
+        certificate=as_certificate(new.certificate),
+        document=new.document or None,
+        document_url=new.document_url or None,
+    )
+
+
+def changed_server(before: NewServer, change: ServerChange) -> NewServer:
+    """`before` with a change made. Raises BadInputError for fields that do not go with its transport."""
+    names = (*_OF_STDIO, *_OF_URL, *_OF_OPENAPI, "name", "description")
+    given: dict[str, Any] = {name: value for name in names if (value := getattr(change, name)) is not None}
+    _check_fields(before.transport, given.keys() - {"name", "description"})
+    for name in ("env", "headers"):
+        if name in given:
+            given[name] = _merged(getattr(before, name), given[name], name)
+    if "cwd" in given:
+        given["cwd"] = given["cwd"] or None
+    if given.get("document"):
+        given["document_url"] = None
+    elif given.get("document_url"):
+        given["document"] = None
+    return replace(before, **given)
+
+
+def check_stdio(server: NewServer, principal: Principal, settings: Settings) -> None:
+    """Raises ForbiddenError where this principal may not have the gateway run a command.
+
+    Whoever adds a command runs it with the rights of the gateway, so it takes an admin of every tenant. Which commands
+    may be run at all is the policy's to say.
+    """
+    if server.transport != "stdio":
+        return
+    principal.require_change()
+    if not principal.admin.every_tenant:
+        raise ForbiddenError(
+            "A stdio server is a command that runs on the gateway's machine; only an admin of every tenant may add one."
+        )
+    if principal.via == "token" and not settings.admin.allow_stdio:
+        raise ForbiddenError(
+            "Stdio servers may not be added with an API token; set admin.allow_stdio to true, or add it in the browser."
+        )
+
+
+def _check_fields(transport: TransportKind, given: set[str]) -> None:
+    fitting = {
+        "stdio": _OF_STDIO,
+        "http": _OF_URL,
+        "sse": _OF_URL,
+        "openapi": (*_OF_URL, *_OF_OPENAPI),
+    }[transport]
+    wrong = sorted(given - set(fitting))
+    if wrong:
+        raise bad_field(wrong[0], f"{wrong[0]} is not for a server of the transport {transport}; leave it out.")
+
+
+def _merged(before: Mapping[str, str], change: Mapping[str, str | None], field_name: str) -> Mapping[str, str]:
+    merged = {}
+    for name, value in change.items():
+        if value is None and name not in before:
+            raise bad_field(f"{field_name}.{name}", f"{name} has no value yet that could be kept; give one.")
+        merged[name] = before[name] if value is None else value
+    return merged

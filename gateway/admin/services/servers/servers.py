@@ -1,0 +1,255 @@
+"""What people do with servers: look, add, change, switch off, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.admin.accounts.principal import ForbiddenError, Principal
+from gateway.admin.components import Parts
+from gateway.admin.reading import STRICT, BadInputError, bad_field
+from gateway.admin.services.servers.credential_input import CredentialsInput, as_certificate, as_credential
+from gateway.admin.services.servers.server_card import (
+    MASK,
+    ConnectionView,
+    HealthState,
+    ServerCard,
+    ServerDetail,
+    SkippedToolView,
+    card_of,
+    connection_of,
+    detail_of,
+)
+from gateway.admin.services.servers.server_input import (
+    ServerChange,
+    ServerInput,
+    as_new_server,
+    changed_server,
+    check_stdio,
+)
+from gateway.catalog.client_config import read_client_configuration
+from gateway.catalog.new_server import NewServer
+from gateway.catalog.server import ServerRecord
+from gateway.catalog.tuning import Tuning
+from gateway.errors import ConflictError, InvalidInputError, NotFoundError
+
+__all__ = [
+    "MASK",
+    "ConnectionView",
+    "Imported",
+    "ServerCard",
+    "ServerChange",
+    "ServerDetail",
+    "ServerInput",
+    "ServerService",
+    "SkippedToolView",
+    "TuningInput",
+]
+
+_Seconds = Annotated[float, Field(ge=0.1, le=31_622_400, allow_inf_nan=False)]
+_Interval = Annotated[float, Field(ge=0, le=31_622_400, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came of one server of a pasted configuration: its number, or why it was not added.
+
+    `name` is None where the entry could not be read; the error names it then.
+    """
+
+    name: str | None
+    id: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TuningInput:
+    """How a server is used; null is as the gateway's settings say. Timeouts and intervals in seconds.
+
+    `session`: one upstream session for all clients, or one for each. `idle_stop_seconds`: when the process of an unused
+    stdio server is stopped; 0 never. `sync_every_seconds`: how often its tools are looked at; 0 never by itself.
+    """
+
+    connect_timeout_seconds: _Seconds | None = None
+    list_timeout_seconds: _Seconds | None = None
+    call_timeout_seconds: _Seconds | None = None
+    max_calls_in_flight: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    session: Literal["shared", "per_client"] = "shared"
+    idle_stop_seconds: _Interval = 0.0
+    sync_every_seconds: _Interval | None = None
+
+    __pydantic_config__ = STRICT
+
+
+class ServerService:
+    """Servers of a tenant."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def list(self, tenant_id: int) -> list[ServerCard]:
+        """Every server, by name."""
+        records = await self._parts.servers.list(tenant_id)
+        return list(await self._cards(tenant_id, records))
+
+    async def get(self, tenant_id: int, server_id: int, principal: Principal) -> ServerDetail:
+        """One server. Raises NotFoundError."""
+        record = await self._record(tenant_id, server_id)
+        spec = await self._parts.servers.spec(tenant_id, server_id)
+        return detail_of(record, spec, await self._card(tenant_id, record), masked=not principal.may_change)
+
+    async def add(self, tenant_id: int, new: ServerInput, principal: Principal) -> ServerDetail:
+        """Add a server, without connecting to it.
+
+        Raises BadInputError, ConflictError where the name is taken, ForbiddenError for a command that may not be.
+        """
+        server_id = await self._add(tenant_id, as_new_server(new), principal)
+        return await self.get(tenant_id, server_id, principal)
+
+    async def import_json(self, tenant_id: int, text: str, principal: Principal) -> tuple[Imported, ...]:
+        """Add the servers of an `mcpServers` document, each for itself. Raises BadInputError where it is none."""
+        outcomes: list[Imported] = []
+        try:
+            servers, wrong = read_client_configuration(text)
+        except InvalidInputError as error:
+            raise bad_field("document", error.message) from None
+        outcomes += [Imported(None, None, sentence) for sentence in wrong]
+        for server in servers:
+            try:
+                outcomes.append(Imported(server.name, await self._add(tenant_id, server, principal), None))
+            except (ConflictError, InvalidInputError, ForbiddenError) as error:
+                outcomes.append(Imported(server.name, None, error.message))
+        return tuple(outcomes)
+
+    async def change(self, tenant_id: int, server_id: int, change: ServerChange, principal: Principal) -> ServerDetail:
+        """Change a server; its sessions end and the next use opens new ones. Raises as `add`, and NotFoundError."""
+        changed = await self.changed(tenant_id, server_id, change)
+        if change.runs_other:
+            check_stdio(changed, principal, self._parts.settings)
+        try:
+            await self._parts.servers.update(tenant_id, server_id, changed)
+        except InvalidInputError as error:
+            raise at_field(error) from None
+        await self._parts.pool.forget(server_id)
+        return await self.get(tenant_id, server_id, principal)
+
+    async def changed(self, tenant_id: int, server_id: int, change: ServerChange) -> NewServer:
+        """The server as it would be after a change, stored secrets included. Raises NotFoundError, BadInputError."""
+        return changed_server(await self._parts.servers.stored(tenant_id, server_id), change)
+
+    async def set_credentials(
+        self, tenant_id: int, server_id: int, given: CredentialsInput, principal: Principal
+    ) -> ServerDetail:
+        """What the gateway is let in with from now on. Raises NotFoundError, BadInputError."""
+        try:
+            await self._parts.servers.set_credential(
+                tenant_id, server_id, as_credential(given.credential), as_certificate(given.certificate)
+            )
+        except InvalidInputError as error:
+            named = "certificate" if "certificate" in error.message else "credential"
+            raise bad_field(named, error.message) from None
+        await self._parts.pool.forget(server_id)
+        return await self.get(tenant_id, server_id, principal)
+
+    async def tune(self, tenant_id: int, server_id: int, wanted: TuningInput, principal: Principal) -> ServerDetail:
+        """How a server is used from now on. Raises NotFoundError, BadInputError."""
+        await self._parts.servers.tune(
+            tenant_id,
+            server_id,
+            Tuning(
+                wanted.connect_timeout_seconds,
+                wanted.list_timeout_seconds,
+                wanted.call_timeout_seconds,
+                wanted.max_calls_in_flight,
+                wanted.session,
+                wanted.idle_stop_seconds,
+                wanted.sync_every_seconds,
+            ),
+        )
+        return await self.get(tenant_id, server_id, principal)
+
+    async def set_enabled(self, tenant_id: int, server_id: int, enabled: bool) -> ServerCard:
+        """Switch a server on or off. Off: none of its tools is listed, found or callable. Raises NotFoundError."""
+        await self._parts.servers.set_enabled(tenant_id, server_id, enabled)
+        if not enabled:
+            await self._parts.pool.forget(server_id)
+        return await self._card(tenant_id, await self._record(tenant_id, server_id))
+
+    async def remove(self, tenant_id: int, server_id: int) -> None:
+        """Remove a server with its tools, vectors and rules. Raises NotFoundError."""
+        await self._parts.servers.remove(tenant_id, server_id)
+        await self._parts.pool.forget(server_id)
+
+    async def check(self, tenant_id: int, server_id: int) -> ConnectionView:
+        """Ping a server, connecting it where it is not. Raises NotFoundError, ConflictError for one switched off."""
+        record = await self._record(tenant_id, server_id)
+        if not record.enabled:
+            raise ConflictError(f"{record.name} is switched off; switch it on to check it.")
+        await self._parts.pool.check(await self._parts.servers.spec(tenant_id, server_id))
+        return connection_of(self._parts.pool.status(server_id))
+
+    async def log(self, tenant_id: int, server_id: int) -> str:
+        """The last 64 KiB that a stdio server wrote to its standard error output. Raises NotFoundError."""
+        await self._record(tenant_id, server_id)
+        return self._parts.pool.status(server_id).stderr
+
+    async def begin_login(self, tenant_id: int, server_id: int, redirect_uri: str, metadata_url: str) -> str:
+        """The address at which a person signs in for the gateway, to come back to `redirect_uri`.
+
+        Raises NotFoundError, InvalidInputError for a server that is not signed in to, UpstreamUnavailableError.
+        """
+        return await self._parts.logins.begin(tenant_id, server_id, redirect_uri, metadata_url)
+
+    async def _add(self, tenant_id: int, server: NewServer, principal: Principal) -> int:
+        check_stdio(server, principal, self._parts.settings)
+        try:
+            return await self._parts.servers.add(tenant_id, server)
+        except InvalidInputError as error:
+            raise at_field(error) from None
+
+    async def _cards(self, tenant_id: int, records: Sequence[ServerRecord]) -> tuple[ServerCard, ...]:
+        rows = await self._parts.database.fetch("server_standings", tenant_id)
+        standings = {row["id"]: HealthState(row["on_change"], row["quarantined"]) for row in rows}
+        # A server that was removed between the two queries is left out.
+        return tuple(
+            card_of(record, self._parts.pool.status(record.id), standings[record.id])
+            for record in records
+            if record.id in standings
+        )
+
+    async def _card(self, tenant_id: int, record: ServerRecord) -> ServerCard:
+        for card in await self._cards(tenant_id, [record]):
+            return card
+        raise _missing(record.id)
+
+    async def _record(self, tenant_id: int, server_id: int) -> ServerRecord:
+        for record in await self._parts.servers.list(tenant_id):
+            if record.id == server_id:
+                return record
+        raise _missing(server_id)
+
+
+def _missing(server_id: int) -> NotFoundError:
+    return NotFoundError(f"There is no server {server_id} in this tenant.")
+
+
+def at_field(error: InvalidInputError) -> BadInputError:
+    """The field that a sentence about a server is about, told from its words."""
+    if isinstance(error, BadInputError):
+        return error
+    words = (
+        ("environment", "env"),
+        ("URL", "url"),
+        ("prefix", "prefix"),
+        ("HTTP header", "headers"),
+        ("certificate", "certificate"),
+        ("OAuth", "credential"),
+        ("bearer", "credential"),
+        ("user name", "credential"),
+        ("document", "document"),
+        ("command", "command"),
+    )
+    return bad_field(next((name for word, name in words if word in error.message), "name"), error.message)

@@ -1,0 +1,71 @@
+"""What stands around every page: templates, and headers that let it load nothing but the gateway's own files."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.admin.web import formatting
+from gateway.admin.web.assets import Assets
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_THEMES = ("light", "dark")
+_WORTH_PACKING = 1_000
+
+
+class Frame:
+    """Renders templates of the folder `templates`, every value escaped."""
+
+    def __init__(self, assets: Assets) -> None:
+        self.assets = assets
+        self._environment = Environment(
+            loader=PackageLoader("gateway.admin.web"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(asset=assets.url)
+        self._environment.filters.update(
+            shown=formatting.shown,
+            ago=formatting.ago,
+            number=formatting.number,
+            ms=formatting.milliseconds,
+            counted=formatting.counted,
+            pretty=formatting.pretty,
+        )
+
+    def render(self, template: str, values: Mapping[str, Any]) -> str:
+        """The text of a template."""
+        return self._environment.get_template(template).render(values)
+
+    def page(self, request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
+        """A page, or a part of one, as a response."""
+        theme = request.cookies.get("modelgate_theme")
+        text = self.render(template, {"theme": theme if theme in _THEMES else None, **values})
+        return packed(request, text.encode(), "text/html", _HEADERS, status)
+
+
+def packed(request: Request, body: bytes, media_type: str, headers: Mapping[str, str], status: int = 200) -> Response:
+    """`body`, compressed where that is worth it and the browser takes it.
+
+    Pages hold a token beside what was asked for. That their length could betray it needs a foreign page that makes a
+    browser ask with its session, which the cookie's SameSite keeps it from.
+    """
+    told = {**headers, "Vary": "Accept-Encoding"}
+    if len(body) > _WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(gzip.compress(body, 5), status, {**told, "Content-Encoding": "gzip"}, media_type)
+    return Response(body, status, told, media_type)

@@ -1,0 +1,69 @@
+"""What the trace tells of: uses of tools by API keys, and deeds of anybody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from gateway.database.actor import Actor
+
+UseOutcome = Literal["ok", "tool error", "failed", "unknown", "limited", "invalid"]
+"""`tool error`: the tool says so. `failed`: the server or the gateway does. `unknown`: not there for this caller, or at
+all; the trace tells which. `limited`: over a limit of the key. `invalid`: arguments that cannot be."""
+
+
+class AuditedCaller(Protocol):
+    """Whose call or search it is: what the audit keeps of a caller. `key_id` is 0 where there is no API key."""
+
+    @property
+    def tenant_id(self) -> int: ...
+    @property
+    def key_id(self) -> int: ...
+    @property
+    def key_name(self) -> str: ...
+    @property
+    def role_ids(self) -> tuple[int, ...]: ...
+    @property
+    def address(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A call or a search, from its beginning `at` (seconds since the epoch) to its end `duration_ms` later.
+
+    `target` is the name that was called, or the queries; `found` are the ids of the tools that a search returned and
+    `results` is how many there are. `error` says what went wrong.
+    """
+
+    kind: Literal["call", "search"]
+    caller: AuditedCaller
+    target: str
+    outcome: UseOutcome
+    at: float
+    duration_ms: float
+    server_id: int | None = None
+    tool_id: int | None = None
+    arguments: Mapping[str, Any] | None = None
+    results: int | None = None
+    found: tuple[int, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What was done, or tried, beside the use of tools. `tenant_id` 0 is the gateway as a whole.
+
+    Changes that the database holds are written to the trace by the database itself; a Deed is for what it does not see:
+    what was refused, and what leaves no row. `details` are JSON values.
+    """
+
+    actor: Actor
+    action: str
+    target: str
+    outcome: Literal["ok", "denied", "failed"]
+    tenant_id: int = 0
+    duration_ms: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict)
+    at: float = field(default_factory=time.time)

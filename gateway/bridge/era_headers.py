@@ -1,0 +1,37 @@
+"""What a message of the modern era says in HTTP headers besides."""
+
+from __future__ import annotations
+
+from mcp.shared.inbound import (
+    MCP_METHOD_HEADER,
+    MCP_NAME_HEADER,
+    MCP_PROTOCOL_VERSION_HEADER,
+    NAME_BEARING_METHODS,
+    encode_header_value,
+)
+from mcp_types import PROTOCOL_VERSION_META_KEY
+
+from gateway.json_codec import Message
+
+
+def modern_version(message: Message) -> str | None:
+    """The protocol version that a message of the modern era carries in itself; None for the handshake era."""
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    version = meta.get(PROTOCOL_VERSION_META_KEY) if isinstance(meta, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def headers_of(message: Message, modern: str | None, agreed: str | None) -> dict[str, str]:
+    """The headers for a message of the version that it carries itself, else of the one its session `agreed` on."""
+    method = message.get("method")
+    if modern is None:
+        return {} if agreed is None or method == "initialize" else {MCP_PROTOCOL_VERSION_HEADER: agreed}
+    headers = {MCP_PROTOCOL_VERSION_HEADER: modern}
+    if isinstance(method, str):
+        headers[MCP_METHOD_HEADER] = method
+        key = NAME_BEARING_METHODS.get(method)
+        name = message["params"].get(key) if key is not None else None
+        if isinstance(name, str):
+            headers[MCP_NAME_HEADER] = encode_header_value(name)
+    return headers

@@ -1,0 +1,86 @@
+"""Signing in at the authorization servers of servers: people who are on their way, and what they bring back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from gateway.catalog.server import Servers
+from gateway.errors import InvalidInputError
+from gateway.upstream.credential import AuthorizationCode
+from gateway.upstream.oauth.login import Login, begin_login, finish_login
+
+_PATIENCE_SECONDS = 600.0
+_MAX_PENDING = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoginResult:
+    """The server that tokens are there for now."""
+
+    tenant_id: int
+    server_id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    tenant_id: int
+    server_id: int
+    login: Login
+    until: float
+
+
+class Logins:
+    """Sign-ins of this process, each good for ten minutes and for one answer."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._pending: dict[str, _Pending] = {}
+
+    async def begin(self, tenant_id: int, server_id: int, redirect_uri: str, metadata_url: str = "") -> str:
+        """The address at which a person signs in, to come back to `redirect_uri`.
+
+        `metadata_url` is where the gateway's client metadata document is, unless the server's credential names one.
+        Raises NotFoundError, InvalidInputError for a server that is not signed in to, UpstreamUnavailableError.
+        """
+        spec = await self._servers.spec(tenant_id, server_id)
+        credential = spec.credential
+        if not isinstance(credential, AuthorizationCode) or spec.grants is None:
+            raise InvalidInputError(
+                f"Server {spec.name} is not set up for signing in; set its credential to OAuth with a sign-in first."
+            )
+        if not spec.url:
+            raise InvalidInputError(f"Set the address of {spec.name} before signing in; its document is not enough.")
+        if metadata_url and not credential.metadata_url:
+            credential = AuthorizationCode(
+                credential.client_id, credential.client_secret, credential.scope, metadata_url
+            )
+        login = await begin_login(spec.name, spec.url, credential, redirect_uri, await spec.grants.load(), spec.policy)
+        now = time.monotonic()
+        self._pending = {state: one for state, one in self._pending.items() if one.until > now}
+        if len(self._pending) >= _MAX_PENDING:
+            raise InvalidInputError("Too many sign-ins are under way; try again in ten minutes.")
+        self._pending[login.state] = _Pending(tenant_id, server_id, login, now + _PATIENCE_SECONDS)
+        return login.url
+
+    async def finish(self, state: str, code: str, issuer: str | None = None) -> LoginResult:
+        """Keep the tokens that `code` is worth.
+
+        Raises InvalidInputError for an answer that nobody waits for, UpstreamUnavailableError where the code is not
+        taken.
+        """
+        pending = self._pending.pop(state, None)
+        if pending is None or pending.until < time.monotonic():
+            raise InvalidInputError("Nobody waits for this sign-in any more; begin again.")
+        grant = await finish_login(pending.login, code, state, issuer)
+        spec = await self._servers.spec(pending.tenant_id, pending.server_id)
+        if spec.grants is None:
+            raise InvalidInputError(f"Server {spec.name} is no longer set up for signing in.")
+        async with spec.grants.held() as held:
+            await held.save(grant)
+        return LoginResult(pending.tenant_id, pending.server_id, spec.name)
+
+    def give_up(self, state: str) -> None:
+        """The person came back without a code."""
+        self._pending.pop(state, None)

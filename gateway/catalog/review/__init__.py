@@ -1,0 +1,1 @@
+"""What changed in a server's tools, who approved what, and versions to go back to."""

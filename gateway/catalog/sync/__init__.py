@@ -1,0 +1,1 @@
+"""Bringing the tools of servers into the catalogue, and keeping them up to date."""

@@ -1,0 +1,79 @@
+"""Syncing a server when it says that its tools have changed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+import anyio
+
+from gateway.catalog.sync.server_sync import ServerSync
+from gateway.errors import ConflictError, ModelGateError
+from gateway.json_codec import Message
+from gateway.upstream.notifications import UpstreamNotifications
+from gateway.upstream.spec import ServerSpec
+
+logger = logging.getLogger(__name__)
+
+_QUIET_SECONDS = 0.25
+_LONGEST_SECONDS = 5.0
+_BUSY_SECONDS = 0.5
+
+
+class AutoSync:
+    """Syncs a server once it has been quiet for a quarter of a second, and after five seconds in any case."""
+
+    def __init__(self, sync: ServerSync, news: UpstreamNotifications) -> None:
+        self._sync = sync
+        self._changed: dict[int, asyncio.Event] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._open = False
+        news.subscribe(self._on_news)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Sync until the block ends; a sync under way is then given up, which leaves nothing half-written."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+            tasks = list(self._tasks.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_news(self, spec: ServerSpec, _: str | None, method: str, params: Message) -> None:
+        if method != "notifications/tools/list_changed" or not self._open:
+            return
+        changed = self._changed.setdefault(spec.id, asyncio.Event())
+        changed.set()
+        if spec.id not in self._tasks:
+            self._tasks[spec.id] = asyncio.create_task(self._follow(spec, changed))
+
+    async def _follow(self, spec: ServerSpec, changed: asyncio.Event) -> None:
+        try:
+            await self._sync_until_quiet(spec, changed)
+        finally:
+            # At once after the last look: a change that comes later starts a task of its own.
+            self._tasks.pop(spec.id, None)
+
+    async def _sync_until_quiet(self, spec: ServerSpec, changed: asyncio.Event) -> None:
+        while changed.is_set():
+            with anyio.move_on_after(_LONGEST_SECONDS):
+                while changed.is_set():
+                    changed.clear()
+                    await asyncio.sleep(_QUIET_SECONDS)
+            changed.clear()
+            try:
+                await self._sync.run(spec.tenant_id, spec.id)
+            except ConflictError:
+                # The sync under way may have listed before the change.
+                changed.set()
+                await asyncio.sleep(_BUSY_SECONDS)
+            except ModelGateError as error:
+                logger.info("Server %s could not be synced after it changed: %s", spec.name, error)
+            except Exception:
+                logger.exception("The sync of server %s broke down", spec.name)

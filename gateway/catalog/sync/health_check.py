@@ -1,0 +1,147 @@
+"""Looking after servers on a timer: whether they answer, and whether their tools are still what they were."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+
+from gateway.catalog.server import Servers
+from gateway.catalog.sync.server_sync import ServerSync
+from gateway.database.pool import Database, Row
+from gateway.errors import ConflictError, ModelGateError, NotFoundError
+from gateway.settings import UpstreamSettings
+from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.status import ServerStatus
+
+logger = logging.getLogger(__name__)
+
+_CHECKS_AT_ONCE = 8
+_SYNCS_AT_ONCE = 2
+_LOOK_SECONDS = 5.0
+_LEAST_SECONDS = 0.05
+
+
+class HealthChecks:
+    """Checks every server that is switched on, keeps what came of it on its record, and syncs it when it is due.
+
+    A server that answers slowly, or not at all, holds up no other.
+    """
+
+    def __init__(
+        self, database: Database, servers: Servers, pool: UpstreamPool, sync: ServerSync, settings: UpstreamSettings
+    ) -> None:
+        self._database = database
+        self._servers = servers
+        self._pool = pool
+        self._sync = sync
+        self._settings = settings
+        self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
+        self._syncs = asyncio.Semaphore(_SYNCS_AT_ONCE)
+        self._under_way: dict[tuple[str, int], asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Look after all servers until cancelled; a changed interval counts within five seconds."""
+        every = self._settings.check_every_seconds
+        next_check = time.monotonic()
+        try:
+            while True:
+                checks = bool(every) and time.monotonic() >= next_check
+                if checks:
+                    next_check = time.monotonic() + every
+                until_sync = await self.look(checks=checks)
+                until_check = next_check - time.monotonic() if every else _LOOK_SECONDS
+                await asyncio.sleep(max(_LEAST_SECONDS, min(_LOOK_SECONDS, until_check, until_sync)))
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give up what is under way."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def look(self, *, checks: bool = True) -> float:
+        """Begin a sync of every server that is due and, with `checks`, a check of each that is not being checked.
+
+        Returns in how many seconds the next sync is due.
+        """
+        try:
+            rows = await self._database.fetch("servers_to_check")
+        except ModelGateError as error:
+            logger.info("Servers could not be checked: %s", error)
+            return math.inf
+        soonest = math.inf
+        for row in rows:
+            if checks:
+                self._begin("check", row, self._checks, self._check)
+            left, every = self._until_sync(row)
+            if left <= 0:
+                self._begin("sync", row, self._syncs, self._bring_in)
+                left = every
+            soonest = min(soonest, left)
+        return soonest
+
+    def _begin(
+        self, what: str, row: Row, limit: asyncio.Semaphore, work: Callable[[int, int], Awaitable[None]]
+    ) -> None:
+        key = (what, row["id"])
+        if key not in self._under_way:
+            task = asyncio.create_task(self._limited(limit, work, row["tenant_id"], row["id"]))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+
+    async def _limited(
+        self, limit: asyncio.Semaphore, work: Callable[[int, int], Awaitable[None]], tenant_id: int, server_id: int
+    ) -> None:
+        async with limit:
+            try:
+                await work(tenant_id, server_id)
+            except (NotFoundError, ConflictError):
+                # It was removed meanwhile, or somebody else is at it.
+                return
+            except ModelGateError as error:
+                logger.info("Server %s could not be looked after: %s", server_id, error)
+            except Exception:
+                logger.exception("Looking after server %s broke down", server_id)
+
+    async def _check(self, tenant_id: int, server_id: int) -> None:
+        spec = await self._servers.spec(tenant_id, server_id)
+        status = self._pool.status(server_id)
+        # What is stopped while nobody uses it is not started to see whether it would start.
+        stopped = spec.transport == "stdio" and spec.idle_stop_seconds and status.state == "idle"
+        if not stopped:
+            status = await self._pool.check(spec)
+        await self.record(tenant_id, server_id, status)
+
+    async def record(self, tenant_id: int, server_id: int, status: ServerStatus) -> None:
+        """Keep how a server did at a check."""
+        await self._database.execute(
+            "record_health",
+            tenant_id,
+            server_id,
+            status.state,
+            status.last_seen,
+            status.latency_ms,
+            status.restarts,
+            status.last_error,
+        )
+
+    async def _bring_in(self, tenant_id: int, server_id: int) -> None:
+        await self._sync.run(tenant_id, server_id)
+
+    def _until_sync(self, row: Row) -> tuple[float, float]:
+        """In how many seconds a server's sync is due, good or bad as the last one was, and how often it is.
+
+        The first sync is made by hand.
+        """
+        own = row["sync_every_seconds"]
+        every = self._settings.sync_every_seconds if own is None else own
+        last = max((at for at in (row["synced_at"], row["sync_failed_at"]) if at is not None), default=None)
+        if not every or last is None:
+            return math.inf, math.inf
+        return every - (datetime.now(timezone.utc) - last).total_seconds(), every

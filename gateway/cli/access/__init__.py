@@ -1,0 +1,1 @@
+"""Commands about who sees what: tenants, keys, roles and profiles."""

@@ -1,0 +1,155 @@
+"""`modelgate profiles`: virtual servers, each with an endpoint of its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from gateway.access.caller import ListMode
+from gateway.access.profiles import LIST_MODES, ProfileRecord, Profiles
+from gateway.access.roles import Visibility
+from gateway.access.rules import Rule, list_rules
+from gateway.cli.access.rule_options import NamedTarget, put, show, take_away, target_options
+from gateway.cli.access.tenants import on_tenant, tenant_option
+from gateway.cli.command import plain, table
+from gateway.database.pool import Database
+
+_list_mode = click.Choice(LIST_MODES)
+
+_PART: dict[str, Visibility] = {"in": "SEARCH", "listed": "ALLOW", "out": "DENY"}
+
+
+@click.group()
+def profiles() -> None:
+    """Select servers and tools, and give the selection an endpoint of its own, /mcp/p/NAME.
+
+    A key sees there what is in the profile and what its roles let it see.
+    """
+
+
+@profiles.command("create")
+@click.argument("name")
+@click.option("--list", "list_mode", type=_list_mode, default="search", show_default=True, help="What is listed.")
+@click.option("--description", default="", help="What the profile is for; clients are told.")
+@tenant_option
+@click.pass_context
+def create(context: click.Context, name: str, list_mode: ListMode, description: str, tenant: str) -> None:
+    """Make a profile that selects nothing yet.
+
+    Listed are the gateway's own tools alone (search), every tool in the profile (all), or those set as listed (chosen).
+    """
+
+    async def work(database: Database, tenant_id: int) -> None:
+        await Profiles(database).create(tenant_id, name, list_mode, description)
+
+    on_tenant(context, tenant, work)
+    click.echo(f"The profile {name} answers at /mcp/p/{name}; select for it with modelgate profiles set {name}.")
+
+
+@profiles.command("list")
+@click.argument("name", required=False)
+@tenant_option
+@click.pass_context
+def list_all(context: click.Context, name: str | None, tenant: str) -> None:
+    """List all profiles, or what the profile NAME selects."""
+
+    async def every(database: Database, tenant_id: int) -> list[ProfileRecord]:
+        return await Profiles(database).list(tenant_id)
+
+    async def rules_of(database: Database, tenant_id: int) -> list[Rule]:
+        profile = await Profiles(database).named(tenant_id, name or "")
+        return await list_rules(database, tenant_id, profile.id)
+
+    if name is not None:
+        rules = on_tenant(context, tenant, rules_of)
+        if rules:
+            show(rules)
+        else:
+            click.echo(f"The profile {name} selects nothing yet.")
+        return
+    found = on_tenant(context, tenant, every)
+    if not found:
+        click.echo("There are no profiles yet; make one with modelgate profiles create.")
+        return
+    table(
+        ["NAME", "LIST", "RULES", "DESCRIPTION"],
+        [[each.name, each.list_mode, str(each.rule_count), plain(each.description, 80)] for each in found],
+    )
+
+
+@profiles.command("update")
+@click.argument("name")
+@click.option("--list", "list_mode", type=_list_mode, help="What is listed.")
+@click.option("--description", help="What the profile is for.")
+@tenant_option
+@click.pass_context
+def update(context: click.Context, name: str, list_mode: ListMode | None, description: str | None, tenant: str) -> None:
+    """Change how a profile lists, or what it says of itself."""
+
+    async def work(database: Database, tenant_id: int) -> None:
+        profile = await Profiles(database).named(tenant_id, name)
+        await Profiles(database).update(
+            tenant_id, profile.id, profile.version, list_mode=list_mode, description=description
+        )
+
+    on_tenant(context, tenant, work)
+    click.echo(f"The profile {name} is changed.")
+
+
+@profiles.command("delete")
+@click.argument("name")
+@tenant_option
+@click.pass_context
+def delete(context: click.Context, name: str, tenant: str) -> None:
+    """Delete a profile; its endpoint is gone at once."""
+
+    async def work(database: Database, tenant_id: int) -> None:
+        await Profiles(database).delete(tenant_id, (await Profiles(database).named(tenant_id, name)).id)
+
+    on_tenant(context, tenant, work)
+    click.echo(f"The profile {name} is deleted.")
+
+
+@profiles.command("set")
+@click.argument("profile")
+@click.argument("part", type=click.Choice(list(_PART)))
+@target_options
+@tenant_option
+@click.pass_context
+def set_one(
+    context: click.Context,
+    profile: str,
+    part: Literal["in", "listed", "out"],
+    target: NamedTarget,
+    tenant: str,
+) -> None:
+    """Say that a tool, name pattern, server or category is in PROFILE, in it and listed, or left out of it."""
+
+    async def work(database: Database, tenant_id: int) -> None:
+        owner = await Profiles(database).named(tenant_id, profile)
+        await put(database, tenant_id, owner.id, target, _PART[part])
+
+    on_tenant(context, tenant, work)
+    click.echo(f"The profile {profile} is changed.")
+
+
+@profiles.command("unset")
+@click.argument("profile")
+@target_options
+@tenant_option
+@click.pass_context
+def unset_one(
+    context: click.Context,
+    profile: str,
+    target: NamedTarget,
+    tenant: str,
+) -> None:
+    """Take back what was said of a tool, name pattern, server or category."""
+
+    async def work(database: Database, tenant_id: int) -> None:
+        owner = await Profiles(database).named(tenant_id, profile)
+        await take_away(database, tenant_id, owner.id, target)
+
+    on_tenant(context, tenant, work)
+    click.echo(f"The profile {profile} is changed.")

@@ -1,0 +1,1 @@
+"""Commands about upstream servers: added, set, shown, synced, reviewed and rolled back."""

@@ -1,0 +1,146 @@
+"""`modelgate servers add` and `import`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.access.tenants import Tenant
+from gateway.app import Components
+from gateway.catalog.client_config import read_client_configuration
+from gateway.catalog.server import NewServer, TransportKind
+from gateway.catalog.tuning import Tuning
+from gateway.cli.access.tenants import tenant_option
+from gateway.cli.command import plain
+from gateway.cli.context import with_parts
+from gateway.cli.servers.credential_options import credential_options, read_certificate, read_credential
+from gateway.cli.servers.pair_options import check_fit, pair_options
+from gateway.cli.servers.tuning_options import read_tuning, tuning_options
+from gateway.errors import ConflictError, InvalidInputError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("target")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--sse", is_flag=True, help="The URL speaks HTTP+SSE, the transport before streamable HTTP.")
+@pair_options
+@click.option("--cwd", help="The working directory of a command [default: the present one]")
+@click.option("--description", default="", help="What the server is for, in a few words.")
+@click.option("--prefix", help="What its tools' names begin with, for good [default: its name]; empty is allowed.")
+@click.option("--openapi", is_flag=True, help="The target is an OpenAPI document, a file or a URL: an HTTP API.")
+@click.option("--base-url", help="Where that API is, if its document does not say, or says otherwise.")
+@tuning_options
+@credential_options
+@tenant_option
+@click.pass_context
+def add(
+    context: click.Context,
+    /,
+    name: str,
+    target: str,
+    arguments: tuple[str, ...],
+    *,
+    sse: bool,
+    env: dict[str, str],
+    headers: dict[str, str],
+    cwd: str | None,
+    description: str,
+    prefix: str | None,
+    openapi: bool,
+    base_url: str | None,
+    tenant: str,
+    **given: Any,
+) -> None:
+    """Add a server: a URL, or a command with its arguments (after --).
+
+    \b
+    modelgate servers add Docs https://example.com/mcp --header "Authorization: Bearer …"
+    modelgate servers add Files -- npx -y @modelcontextprotocol/server-filesystem /data
+    modelgate servers add Weather https://api.example.com/openapi.json --openapi --bearer -
+    """
+    url = _URL.match(target)
+    transport: TransportKind = "openapi" if openapi else ("sse" if sse else "http") if url else "stdio"
+    if base_url and not openapi:
+        raise InvalidInputError("--base-url goes with --openapi; a server's URL is its target.")
+    check_fit(transport, {"env": env, "headers": headers, "cwd": cwd})
+    server = NewServer(
+        name=name,
+        transport=transport,
+        command=target if transport == "stdio" else None,
+        args=arguments,
+        env=env,
+        cwd=cwd or (str(Path.cwd()) if transport == "stdio" else None),
+        url=base_url if openapi else target if url else None,
+        headers=headers,
+        description=description,
+        prefix=prefix,
+        credential=read_credential(given),
+        certificate=read_certificate(given),
+        document=read_text(target) if openapi and not url else None,
+        document_url=target if openapi and url else None,
+    )
+    tuning = read_tuning(given, Tuning())
+    tuning.check()
+
+    async def work(parts: Components, owner: Tenant) -> None:
+        server_id = await parts.servers.add(owner.id, server)
+        if tuning != Tuning():
+            await parts.servers.tune(owner.id, server_id, tuning)
+
+    with_parts(context, tenant, work)
+    first = f"sign in with modelgate servers login {shlex.quote(name)}, then " if given["sign_in"] else ""
+    click.echo(f"{name} is added; {first}bring its tools in with modelgate sync {shlex.quote(name)}.")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@tenant_option
+@click.pass_context
+def import_servers(context: click.Context, file: Path, tenant: str) -> None:
+    """Add the servers of an mcpServers JSON file, as desktop clients keep it."""
+    listed, failed = read_client_configuration(read_text(str(file)))
+    everything = len(listed) + len(failed)
+    # Relative paths in such a file are meant from where it is read; the gateway may run elsewhere.
+    listed = [
+        replace(server, cwd=str(Path.cwd())) if server.transport == "stdio" and not server.cwd else server
+        for server in listed
+    ]
+
+    async def work(parts: Components, owner: Tenant) -> None:
+        for server in listed:
+            try:
+                await parts.servers.add(owner.id, server)
+            except (ConflictError, InvalidInputError) as error:
+                failed.append(error.message)
+
+    with_parts(context, tenant, work)
+    for message in failed:
+        click.echo(f"Not added: {plain(message)}", err=True)
+    added = everything - len(failed)
+    hint = "; bring their tools in with modelgate sync" if added else ""
+    click.echo(f"{added} of {everything} servers are added{hint}.")
+    if failed:
+        context.exit(1)
+
+
+def read_text(file: str) -> str:
+    """What a file holds. Raises InvalidInputError where it cannot be read, or not as UTF-8."""
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{file} is not a text file in UTF-8.") from None
+
+
+def document_of(target: str) -> tuple[str | None, str | None]:
+    """The OpenAPI document that `target` is, and its URL: one of them."""
+    return (None, target) if _URL.match(target) else (read_text(target), None)

@@ -1,0 +1,58 @@
+"""Environment variables and headers on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from gateway.catalog.server import TransportKind
+from gateway.errors import InvalidInputError
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    separator = ":" if parameter.name == "headers" else "="
+    pairs = {}
+    for value in values:
+        name, found, content = value.partition(separator)
+        if not found or not name.strip():
+            raise click.BadParameter(f"{name!r} has no {separator}; write NAME{separator}VALUE.")
+        name, content = name.strip(), content.strip() if separator == ":" else content
+        pairs[name] = str(click.prompt(name, hide_input=True, err=True)) if content == "-" else content
+    return pairs
+
+
+_OPTIONS = (
+    click.option(
+        "--env", callback=_pairs, multiple=True, metavar="NAME=VALUE", help="For a command; encrypted. NAME=- asks."
+    ),
+    click.option(
+        "--header",
+        "headers",
+        callback=_pairs,
+        multiple=True,
+        metavar="NAME:VALUE",
+        help="For a URL; encrypted. NAME:- asks.",
+    ),
+)
+
+
+def pair_options(command: CommandT) -> CommandT:
+    """The options --env and --header; a value of - is asked for."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def check_fit(transport: TransportKind, given: Mapping[str, object]) -> None:
+    """Raises InvalidInputError for an option with a value that is not for this kind of server."""
+    of_commands = {"env": "--env", "without_env": "--without-env", "cwd": "--cwd", "command": "--command"}
+    of_urls = {"headers": "--header", "without_headers": "--without-header", "url": "--url"}
+    wrong = of_urls if transport == "stdio" else {**of_commands, "args": "--arg"}
+    kind = "a URL" if transport == "stdio" else "a command"
+    for name, option in wrong.items():
+        if given.get(name):
+            raise InvalidInputError(f"{option} is for {kind}, which this server is not; leave it out.")

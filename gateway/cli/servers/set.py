@@ -1,0 +1,104 @@
+"""`modelgate servers set`: what is changed about a server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from gateway.app import Components
+from gateway.catalog.server import NewServer, ServerRecord
+from gateway.catalog.tuning import Tuning
+from gateway.cli.access.tenants import tenant_option
+from gateway.cli.context import at_server
+from gateway.cli.servers.add import document_of
+from gateway.cli.servers.credential_options import credential_options, read_certificate, read_credential
+from gateway.cli.servers.pair_options import check_fit, pair_options
+from gateway.cli.servers.tuning_options import read_tuning, tuning_options
+from gateway.errors import InvalidInputError
+
+
+@click.command("set")
+@click.argument("name")
+@click.option("--enable/--disable", "enabled", default=None, help="Switch it on, or off with all its tools.")
+@click.option("--rename", metavar="NAME", help="What it is called from now on; its tools keep their names.")
+@click.option("--description", help="What the server is for, in a few words.")
+@click.option("--url", help="Where it is; of an OpenAPI server, where the API is.")
+@click.option("--document", metavar="FILE|URL", help="The OpenAPI document from now on.")
+@click.option("--command", help="The command from now on.")
+@click.option("--arg", "args", multiple=True, help="An argument of the command; all of them, one --arg each.")
+@click.option("--cwd", help="The working directory of the command.")
+@pair_options
+@click.option("--without-env", multiple=True, metavar="NAME", help="Forget a variable.")
+@click.option("--without-header", "without_headers", multiple=True, metavar="NAME", help="Forget a header.")
+@tuning_options
+@click.option("--defaults", is_flag=True, help="First forget all timeouts, limits and intervals of its own.")
+@click.option("--no-credential", is_flag=True, help="Forget credential and client certificate.")
+@credential_options
+@tenant_option
+@click.pass_context
+def set_server(
+    context: click.Context,
+    /,
+    name: str,
+    *,
+    enabled: bool | None,
+    defaults: bool,
+    no_credential: bool,
+    tenant: str,
+    **given: Any,
+) -> None:
+    """Change how a server is reached and used, and what the gateway is let in with. What is left out stays."""
+    credential, certificate = read_credential(given), read_certificate(given)
+
+    async def work(parts: Components, server: ServerRecord) -> None:
+        where = (server.tenant_id, server.id)
+        before = await parts.servers.stored(*where)
+        changed = _changed(before, given)
+        tuning = read_tuning(given, Tuning() if defaults else server.tuning)
+        tuning.check()
+        if credential is not None or certificate is not None or no_credential:
+            kept = replace(before, credential=None, certificate=None) if no_credential else before
+            await parts.servers.set_credential(*where, credential or kept.credential, certificate or kept.certificate)
+            changed = replace(changed, credential=None, certificate=None)
+        if replace(changed, credential=before.credential, certificate=before.certificate) != before:
+            await parts.servers.update(*where, changed)
+        if tuning != server.tuning:
+            await parts.servers.tune(*where, tuning)
+        if enabled is not None:
+            await parts.servers.set_enabled(*where, enabled)
+
+    at_server(context, tenant, name, work)
+    click.echo(f"{name} is changed.")
+
+
+def _changed(before: NewServer, given: dict[str, Any]) -> NewServer:
+    """`before` with what the options say. Raises InvalidInputError for what is not for this kind of server."""
+    check_fit(before.transport, given)
+    changes = {
+        field: given[option]
+        for field, option in (
+            ("name", "rename"),
+            ("description", "description"),
+            ("url", "url"),
+            ("command", "command"),
+            ("cwd", "cwd"),
+        )
+        if given[option] is not None
+    }
+    if given["args"]:
+        changes["args"] = given["args"]
+    for field, without in (("env", "without_env"), ("headers", "without_headers")):
+        held = {**getattr(before, field), **given[field]}
+        for name in given[without]:
+            if held.pop(name, None) is None:
+                raise InvalidInputError(
+                    f"{before.name} has no {name!r} among its {field}; there are: {', '.join(held)}."
+                )
+        changes[field] = held
+    if given["document"] is not None:
+        if before.transport != "openapi":
+            raise InvalidInputError("--document is for an OpenAPI server, which this one is not; leave it out.")
+        changes["document"], changes["document_url"] = document_of(given["document"])
+    return replace(before, **changes)

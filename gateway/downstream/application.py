@@ -1,0 +1,95 @@
+"""Everything that clients reach, built once from the parts of the gateway."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from gateway.access.gate import Gate
+from gateway.audit.call_log import CallLog
+from gateway.audit.recorder import Recorder
+from gateway.audit.refusal_log import Refusals
+from gateway.catalog.server import Servers
+from gateway.database.notices import Notices
+from gateway.database.pool import Database
+from gateway.downstream.changes.list_change_notifier import ListChangeNotifier
+from gateway.downstream.changes.subscriptions import Subscriptions
+from gateway.downstream.lists.offerings import Offerings
+from gateway.downstream.lists.tool_list import ToolList
+from gateway.downstream.methods.app_resources import AppResources
+from gateway.downstream.methods.client_requests import ClientRequests
+from gateway.downstream.methods.completion import Completion
+from gateway.downstream.methods.gateway_tools import GatewayTools
+from gateway.downstream.methods.method_table import Methods
+from gateway.downstream.methods.pending_calls import PendingCalls
+from gateway.downstream.methods.prompts import Prompts
+from gateway.downstream.methods.resources import Resources
+from gateway.downstream.methods.tool_relay import ToolRelay
+from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
+from gateway.downstream.protocol.authentication import Authentication
+from gateway.downstream.protocol.client_sessions import ClientSessions
+from gateway.downstream.protocol.credential_revalidator import CredentialRevalidator
+from gateway.downstream.protocol.mcp_endpoint import McpEndpoint
+from gateway.downstream.protocol.mcp_server import McpServer
+from gateway.downstream.protocol.modern_era import ModernRequests
+from gateway.downstream.protocol.one_shot import OneShotRequests
+from gateway.downstream.result_limit import ResultLimit
+from gateway.search.finder import Finder
+from gateway.settings import Settings
+from gateway.upstream.notifications import UpstreamNotifications
+from gateway.upstream.pool import UpstreamPool
+
+
+class McpApplication:
+    """The MCP endpoint with all that works behind it; `endpoint` is the ASGI application."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        notices: Notices,
+        gate: Gate,
+        servers: Servers,
+        pool: UpstreamPool,
+        news: UpstreamNotifications,
+        finder: Finder,
+        recorder: Recorder,
+    ) -> None:
+        limits = settings.mcp
+        limit = ResultLimit(limits.max_result_bytes)
+        self._held = PendingCalls(limits.question_seconds)
+        passage = UpstreamForwarder(pool, ClientRequests(limits.question_seconds), self._held)
+        apps = AppResources(database, notices)
+        trace = CallLog(recorder)
+        tools = GatewayTools(database, finder, settings, trace)
+        tool_list = ToolList(database, notices, tools, apps, path_names=limits.names == "path")
+        self._offerings = Offerings(database, notices, servers, pool)
+        prompts = Prompts(self._offerings, servers, passage, limit)
+        resources = Resources(self._offerings, servers, apps, passage, limit)
+        relay = ToolRelay(database, notices, servers, passage, limit, trace, gate.limiter)
+        completion = Completion(prompts, resources, servers, passage, limit)
+        methods = Methods(tools, tool_list, relay, prompts, resources, completion)
+        sessions = ClientSessions(pool.release, settings.server.max_sessions_per_caller)
+        self._audiences = ListChangeNotifier(tool_list, self._offerings, notices, news)
+        self._subscriptions = Subscriptions(resources, servers, pool, news, notices)
+        authentication = Authentication(gate, Refusals(recorder), has_provider=bool(settings.oauth.issuer))
+        server = McpServer(methods, sessions, self._audiences, self._subscriptions)
+        self.endpoint = McpEndpoint(
+            authentication,
+            server,
+            OneShotRequests(methods),
+            ModernRequests(methods, relay, server.server_info_stamp),
+            CredentialRevalidator(authentication, notices, server.roles_changed),
+            sessions,
+            settings.server,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Sessions, subscriptions and held calls last until the block ends."""
+        async with self._subscriptions.running(), self._audiences.running(), self.endpoint.running():
+            try:
+                yield
+            finally:
+                self._held.close()
+                await self._offerings.aclose()

@@ -1,0 +1,1 @@
+"""Subscriptions to resources, and telling clients that a list of theirs has changed."""

@@ -1,0 +1,50 @@
+"""One request of a client, freed from transport and protocol era."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from gateway.access.caller import Caller
+from gateway.downstream.serialized import Serialized
+
+OnProgress: TypeAlias = Callable[[float, "float | None", "str | None"], Awaitable[None]]
+OnNotification: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None]]
+Ask: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+Result: TypeAlias = "dict[str, Any] | Serialized"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """Who asks for what. `params` is as the client sent it, not validated.
+
+    `session_id` is that of a handshake session, None without. `capabilities` are what the client says it can do.
+    `on_progress` and `on_notification` pass progress and log messages on to the client; None where it wants none.
+    `ask` puts a question to a handshake client and returns its result; it raises MCPError where the client refuses.
+    """
+
+    caller: Caller
+    method: str
+    params: Mapping[str, Any]
+    era: Literal["oneshot", "handshake", "modern"] = "oneshot"
+    session_id: str | None = None
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    on_progress: OnProgress | None = None
+    on_notification: OnNotification | None = None
+    ask: Ask | None = None
+
+    @property
+    def upstream_key(self) -> str:
+        """Whose upstream session is used where each client has its own: without a session, that of the caller."""
+        return self.session_id or self.caller.identity
+
+
+class Method(Protocol):
+    """Answers one method: a result as JSON goes over the wire.
+
+    Raises MCPError for a JSON-RPC error of its own, and ModelGateError for what went wrong here.
+    """
+
+    async def __call__(self, exchange: ClientRequest) -> Result: ...

@@ -1,0 +1,1 @@
+"""Lists merged from the upstream servers, for each set of roles."""

@@ -1,0 +1,1 @@
+"""What is asked: the gateway's own tools, calls, prompts, resources and completion."""

@@ -1,0 +1,62 @@
+"""Completion of arguments: asked of the server whose prompt or resource template it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from gateway.catalog.server import Servers
+from gateway.downstream.client_request import ClientRequest, Result
+from gateway.downstream.methods.prompts import Prompts
+from gateway.downstream.methods.resources import Resources
+from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
+from gateway.downstream.result_limit import ResultLimit
+
+_MAXIMUM_VALUES = 100
+
+
+class Completion:
+    """Passes completion/complete on, with the reference as the upstream knows it."""
+
+    def __init__(
+        self, prompts: Prompts, resources: Resources, servers: Servers, passage: UpstreamForwarder, limit: ResultLimit
+    ) -> None:
+        self._prompts = prompts
+        self._resources = resources
+        self._servers = servers
+        self._passage = passage
+        self._limit = limit
+
+    async def complete(self, exchange: ClientRequest) -> Result:
+        """The upstream's completions, the first 100 of them, which is what the protocol allows.
+
+        Raises MCPError for a reference to nothing that this caller can see, and for a result that is too large.
+        """
+        reference = exchange.params.get("ref")
+        kind = reference.get("type") if isinstance(reference, Mapping) else None
+        if not isinstance(reference, Mapping) or kind not in ("ref/prompt", "ref/resource"):
+            raise MCPError(code=INVALID_PARAMS, message="params.ref has to be of the type ref/prompt or ref/resource.")
+        caller = exchange.caller
+        if kind == "ref/prompt":
+            server_id, own = await self._prompts.resolve(caller, reference.get("name"))
+            reference = {**reference, "name": own}
+        else:
+            server_id, own = await self._resources.resolve_template(caller, reference.get("uri"))
+            reference = {**reference, "uri": own}
+        spec = await self._servers.spec(caller.tenant_id, server_id)
+        result: dict[str, Any] = await self._passage.send(
+            exchange, spec, "completion/complete", {**exchange.params, "ref": reference}
+        )
+        return self._limit.check(_cut(result))
+
+
+def _cut(result: dict[str, Any]) -> dict[str, Any]:
+    completion = result.get("completion")
+    values = completion.get("values") if isinstance(completion, Mapping) else None
+    if not isinstance(completion, Mapping) or not isinstance(values, list) or len(values) <= _MAXIMUM_VALUES:
+        return result
+    cut = {"total": len(values), **completion, "values": values[:_MAXIMUM_VALUES], "hasMore": True}
+    return {**result, "completion": cut}

@@ -1,0 +1,78 @@
+"""What the gateway answers to each MCP method, the same in both protocol eras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
+from gateway.downstream.client_request import ClientRequest, Method, Result
+from gateway.downstream.lists.tool_list import ToolList
+from gateway.downstream.methods.arguments import read_call
+from gateway.downstream.methods.completion import Completion
+from gateway.downstream.methods.gateway_tools import GatewayTools, error_result
+from gateway.downstream.methods.prompts import Prompts
+from gateway.downstream.methods.resources import Resources
+from gateway.downstream.methods.tool_relay import ToolRelay
+from gateway.errors import InvalidInputError
+
+
+class Methods:
+    """The methods by name."""
+
+    def __init__(
+        self,
+        tools: GatewayTools,
+        tool_list: ToolList,
+        relay: ToolRelay,
+        prompts: Prompts,
+        resources: Resources,
+        completion: Completion,
+    ) -> None:
+        self._tools = tools
+        self._tool_list = tool_list
+        self._relay = relay
+        self._table: dict[str, Method] = {
+            "ping": self._ping,
+            "tools/list": self._list_tools,
+            "tools/call": self._call_tool,
+            "prompts/list": prompts.list_prompts,
+            "prompts/get": prompts.get,
+            "resources/list": resources.list_resources,
+            "resources/templates/list": resources.list_templates,
+            "resources/read": resources.read,
+            "completion/complete": completion.complete,
+        }
+
+    def get(self, method: str) -> Method | None:
+        """What answers `method`, None where nothing does."""
+        return self._table.get(method)
+
+    async def _ping(self, exchange: ClientRequest) -> Result:
+        return {}
+
+    async def _list_tools(self, exchange: ClientRequest) -> Result:
+        return await self._tool_list.page(exchange.caller, exchange.params.get("cursor"))
+
+    async def _call_tool(self, exchange: ClientRequest) -> Result:
+        name = exchange.params.get("name")
+        if not isinstance(name, str):
+            raise MCPError(code=INVALID_PARAMS, message="params.name has to be the name of a tool.")
+        arguments: Any = exchange.params.get("arguments")
+        if arguments is None:
+            arguments = {}
+        if not isinstance(arguments, Mapping):
+            raise MCPError(code=INVALID_PARAMS, message="params.arguments has to be an object.")
+        if name == TOOL_SEARCH:
+            return await self._tools.search(exchange.caller, arguments)
+        if name == TOOL_CALL:
+            try:
+                name, arguments = read_call(arguments)
+            except InvalidInputError as error:
+                return error_result(error.message)
+            if name in (TOOL_SEARCH, TOOL_CALL):
+                return error_result(f"{name} is one of the gateway's own tools; call it directly.")
+        return await self._relay.call(exchange, name, arguments)

@@ -1,0 +1,57 @@
+"""Prompts of upstream servers, under names that cannot collide."""
+
+from __future__ import annotations
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from gateway.access.caller import Caller
+from gateway.catalog.naming import exposed_name
+from gateway.catalog.server import Servers
+from gateway.downstream.client_request import ClientRequest, Result
+from gateway.downstream.lists.merged_list import Entry, Listed, MergedLists
+from gateway.downstream.lists.offerings import Offerings
+from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
+from gateway.downstream.result_limit import ResultLimit
+
+_SHOWN_CHARACTERS = 100
+
+
+class Prompts:
+    """Lists and gets prompts. Their names are made as those of tools are: `{slug}__{prompt}`."""
+
+    def __init__(self, offerings: Offerings, servers: Servers, passage: UpstreamForwarder, limit: ResultLimit) -> None:
+        self._lists = MergedLists(offerings, "prompts", "name", _named)
+        self._servers = servers
+        self._passage = passage
+        self._limit = limit
+
+    async def list_prompts(self, exchange: ClientRequest) -> Result:
+        """prompts/list. Raises MCPError for a cursor that is none of the list."""
+        return (await self._lists.get(exchange.caller)).pages.page(exchange.params.get("cursor"))
+
+    async def get(self, exchange: ClientRequest) -> Result:
+        """prompts/get. Raises MCPError for a prompt that is not there, or not for this caller."""
+        server_id, prompt = await self.resolve(exchange.caller, exchange.params.get("name"))
+        spec = await self._servers.spec(exchange.caller.tenant_id, server_id)
+        result = await self._passage.send(exchange, spec, "prompts/get", {**exchange.params, "name": prompt})
+        return self._limit.check(result)
+
+    async def resolve(self, caller: Caller, name: object) -> tuple[int, str]:
+        """Server and upstream's own name of a prompt. Raises MCPError."""
+        origins = (await self._lists.get(caller)).origins
+        if not isinstance(name, str) or name not in origins:
+            raise MCPError(
+                code=INVALID_PARAMS,
+                message=f"There is no prompt {str(name)[:_SHOWN_CHARACTERS]!r}; prompts/list shows those there are.",
+            )
+        return origins[name]
+
+
+def _named(listed: Listed) -> list[Entry]:
+    named: dict[str, Entry] = {}
+    for server, prompts in listed:
+        for prompt in prompts:
+            name = exposed_name(server.slug, prompt["name"], named, server.prefix)
+            named[name] = Entry(name, server.id, prompt["name"], prompt)
+    return [entry for _, entry in sorted(named.items())]

@@ -1,0 +1,119 @@
+"""Calls of upstream tools: resolved by name, passed on, answered as the upstream answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from gateway.access.caller import Caller
+from gateway.access.limits import Limiter
+from gateway.audit.call_log import CallLog
+from gateway.catalog.server import Servers
+from gateway.database.notices import Notices
+from gateway.database.notified_cache import NotifiedCache
+from gateway.database.pool import Database
+from gateway.downstream.client_request import ClientRequest, Result
+from gateway.downstream.methods.gateway_tools import error_result
+from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
+from gateway.downstream.protocol.authentication import OVER_LIMIT
+from gateway.downstream.result_limit import ResultLimit
+from gateway.errors import LimitError, NotFoundError, UpstreamError
+
+_SHOWN_CHARACTERS = 100
+_HEADER_MARK = "x-mcp-header"
+
+
+@dataclass(frozen=True, slots=True)
+class CallableTool:
+    """A tool as a call needs it: the upstream's own name, and its schema where clients repeat arguments in headers."""
+
+    id: int
+    server_id: int
+    name: str
+    mirrored_schema: Mapping[str, Any] | None
+
+
+class ToolRelay:
+    """Passes calls on to upstream servers."""
+
+    def __init__(
+        self,
+        database: Database,
+        notices: Notices,
+        servers: Servers,
+        passage: UpstreamForwarder,
+        limit: ResultLimit,
+        trace: CallLog,
+        limiter: Limiter,
+    ) -> None:
+        self._database = database
+        self._kept: NotifiedCache[tuple[tuple[int, ...], str], CallableTool | None] = NotifiedCache(notices)
+        self._servers = servers
+        self._passage = passage
+        self._limit = limit
+        self._trace = trace
+        self._limiter = limiter
+
+    async def call(self, exchange: ClientRequest, name: str, arguments: Mapping[str, Any]) -> Result:
+        """The upstream's result for a tool, by exposed name or "server/tool".
+
+        Raises MCPError where the tool is not there or not for this caller, which answers alike, and where the upstream
+        answers with a JSON-RPC error, whose code and message it then has. An upstream that fails is a tool error: a
+        result that the model can read.
+        """
+        with self._trace.call(exchange.caller, name, arguments) as use:
+            tool = await self.find(exchange.caller, name)
+            if tool is None:
+                raise _no_tool(name)
+            try:
+                spec = await self._servers.spec(exchange.caller.tenant_id, tool.server_id)
+            except NotFoundError:
+                raise _no_tool(name) from None
+            use.reaches(tool.id, tool.server_id)
+            params = {**exchange.params, "name": tool.name, "arguments": arguments}
+            try:
+                result = await self._passage.send(
+                    exchange, spec, "tools/call", params, lambda: self._limiter.call(exchange.caller)
+                )
+            except LimitError as error:
+                use.ended("limited", error.message)
+                raise MCPError(
+                    code=OVER_LIMIT,
+                    message=error.message,
+                    data={"limit": error.limit, "retryAfter": error.retry_after},
+                ) from None
+            except UpstreamError as error:
+                use.ended("failed", error.message)
+                return error_result(error.message)
+            use.ended("tool error" if result.get("isError") else "ok")
+            return self._limit.apply(result)
+
+    async def find(self, caller: Caller, name: str) -> CallableTool | None:
+        """The tool that goes by `name`, where the caller may call it."""
+        return await self._kept.get(
+            caller.tenant_id, (caller.role_ids, name), lambda: self._read(caller.tenant_id, caller.role_ids, name)
+        )
+
+    async def _read(self, tenant_id: int, role_ids: tuple[int, ...], name: str) -> CallableTool | None:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            return None
+        if "\x00" in name:
+            return None
+        server, _, tool = name.partition("/")
+        row = await self._database.fetchrow("callable_tool", tenant_id, list(role_ids), name, server, tool)
+        if row is None:
+            return None
+        schema = json.loads(row["definition"])["inputSchema"] if _HEADER_MARK in row["definition"] else None
+        return CallableTool(row["id"], row["server_id"], row["name"], schema)
+
+
+def _no_tool(name: str) -> MCPError:
+    shown = json.dumps(name[:_SHOWN_CHARACTERS], ensure_ascii=False).encode(errors="replace").decode()
+    return MCPError(code=INVALID_PARAMS, message=f"There is no tool {shown}; find the right name with tool_search.")

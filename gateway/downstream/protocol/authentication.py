@@ -1,0 +1,116 @@
+"""Letting requests in: the credential of a request, and the answer where there is none in force."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from starlette.responses import Response
+from starlette.types import Scope
+
+from gateway.access.caller import Caller
+from gateway.access.gate import Gate
+from gateway.audit.refusal_log import Refusals
+from gateway.errors import CredentialError, LimitError, NotFoundError, RoleMissingError
+
+# JSON-RPC leaves the codes above -32000 to applications.
+UNAUTHORIZED = -31401
+FORBIDDEN = -31403
+NO_PROFILE = -31404
+OVER_LIMIT = -31429
+
+PROFILES_PATH = "/mcp/p/"
+METADATA_PATH = "/.well-known/oauth-protected-resource"
+
+
+class Authentication:
+    """Finds the caller of a request and binds it to the request."""
+
+    def __init__(self, gate: Gate, refusals: Refusals, *, has_provider: bool) -> None:
+        """`has_provider` says that access tokens of an OpenID provider are accepted too, and clients told of it."""
+        self._gate = gate
+        self._refusals = refusals
+        self._has_provider = has_provider
+
+    async def let_in(self, scope: Scope) -> Caller:
+        """The caller of the request. Raises CredentialError, and the rest of what `Gate.admit` raises."""
+        client = scope.get("client")
+        address = client[0] if client else ""
+        try:
+            caller = replace(await self._gate.admit(_credential_of(scope), profile_of(scope["path"])), address=address)
+        except (CredentialError, RoleMissingError) as error:
+            self._refusals.refused(address, scope["path"], error.message)
+            raise
+        return caller
+
+    def count(self, caller: Caller) -> None:
+        """Count a request of a caller that was let in. Raises LimitError."""
+        try:
+            self._gate.limiter.count_request(caller)
+        except LimitError as error:
+            self._refusals.refused(caller.address, f"key {caller.key_name}", error.message)
+            raise
+
+    def refusal(self, error: CredentialError | RoleMissingError | NotFoundError | LimitError, scope: Scope) -> Response:
+        """401, 403, 404 or 429 with what was wrong, never the credential."""
+        if isinstance(error, LimitError):
+            response = _refused(429, OVER_LIMIT, error.message, {"limit": error.limit, "retryAfter": error.retry_after})
+            response.headers["Retry-After"] = str(error.retry_after)
+            return response
+        if isinstance(error, NotFoundError):
+            return _refused(404, NO_PROFILE, error.message)
+        forbidden = isinstance(error, RoleMissingError)
+        response = _refused(403 if forbidden else 401, FORBIDDEN if forbidden else UNAUTHORIZED, error.message)
+        response.headers["WWW-Authenticate"] = self._challenge(scope, forbidden)
+        return response
+
+    def _challenge(self, scope: Scope, forbidden: bool) -> str:
+        """RFC 6750, and RFC 9728 for where a client finds out how to sign in."""
+        parts = ['Bearer realm="modelgate"']
+        if forbidden:
+            parts.append('error="insufficient_scope"')
+        elif _credential_of(scope) is not None:
+            parts.append('error="invalid_token"')
+        if self._has_provider:
+            parts.append(f'resource_metadata="{base_of(scope)}{METADATA_PATH}{scope["path"].rstrip("/")}"')
+        return ", ".join(parts)
+
+
+def bind(scope: Scope, caller: Caller) -> None:
+    """Let what answers the request know whose it is.
+
+    The SDK binds a session to the credential that opened it only when `scope["user"]` is its own user class.
+    """
+    scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller.identity, scopes=[]))
+    scope.setdefault("state", {})["caller"] = caller
+
+
+def profile_of(path: str) -> str | None:
+    """The name of the profile whose endpoint is at `path`, None for the general endpoint."""
+    return path.rstrip("/").removeprefix(PROFILES_PATH) if path.startswith(PROFILES_PATH) else None
+
+
+def base_of(scope: Scope) -> str:
+    """The gateway's address as the client wrote it; the Host header has been looked at before."""
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    return f"{scope['scheme']}://{host}"
+
+
+def _refused(status: int, code: int, message: str, data: dict[str, object] | None = None) -> Response:
+    error: dict[str, object] = {"code": code, "message": message}
+    if data is not None:
+        error["data"] = data
+    body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}, ensure_ascii=False)
+    return Response(body, status_code=status, media_type="application/json")
+
+
+def _credential_of(scope: Scope) -> str | None:
+    """The key or token of the request's headers; Authorization goes before X-API-Key."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    authorization = headers.get(b"authorization", b"").decode("latin-1")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return headers.get(b"x-api-key", b"").decode("latin-1").strip() or None

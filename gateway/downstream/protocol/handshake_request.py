@@ -1,0 +1,88 @@
+"""A request in a session as an exchange: how its client is told and asked things meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import INTERNAL_ERROR, LOG_LEVEL_META_KEY
+from pydantic import BaseModel, RootModel, ValidationError
+
+from gateway.access.caller import Caller
+from gateway.downstream.client_request import Ask, ClientRequest, OnNotification, OnProgress
+from gateway.downstream.protocol.client_sessions import LiveSession
+from gateway.downstream.protocol.log_level import at_least
+
+Context = ServerRequestContext[dict[str, Any], Any]
+
+
+class _Raw(BaseModel):
+    """A message whose params the SDK is to leave as they are."""
+
+    method: str
+    params: dict[str, Any] | None = None
+
+
+class _RawResult(RootModel[dict[str, Any]]):
+    """A result that is taken as it is."""
+
+
+def exchange_of(context: Context, caller: Caller, live: LiveSession | None) -> ClientRequest:
+    """The request of `context`, made by `caller` in the session `live`, None without."""
+    declared = context.session.client_capabilities
+    return ClientRequest(
+        caller=caller,
+        method=context.method,
+        params=_with_log_level(context.params or {}, live),
+        era="handshake",
+        session_id=live.id if live is not None else None,
+        capabilities={} if declared is None else declared.model_dump(mode="json", by_alias=True, exclude_none=True),
+        on_progress=_progress(context),
+        on_notification=_log(context, live),
+        ask=_ask(context),
+    )
+
+
+def _with_log_level(params: Mapping[str, Any], live: LiveSession | None) -> Mapping[str, Any]:
+    """A handshake client says once what it wants to hear; a modern server has to be told with each request."""
+    meta = params.get("_meta")
+    level = live.log_level if live is not None else None
+    return {**params, "_meta": {LOG_LEVEL_META_KEY: level or "info", **(meta if isinstance(meta, Mapping) else {})}}
+
+
+def _progress(context: Context) -> OnProgress | None:
+    if context.meta is None or context.meta.get("progress_token") is None:
+        return None
+
+    async def report(progress: float, total: float | None, message: str | None) -> None:
+        await context.session.report_progress(progress, total, message)
+
+    return report
+
+
+def _log(context: Context, live: LiveSession | None) -> OnNotification:
+    async def notify(method: str, params: dict[str, Any]) -> None:
+        if at_least(params.get("level"), live.log_level if live is not None else None):
+            # The SDK dumps what it sends and reads nothing of it.
+            await context.session.send_notification(_Raw(method=method, params=params), context.request_id)  # type: ignore[arg-type]
+
+    return notify
+
+
+def _ask(context: Context) -> Ask:
+    metadata = ServerMessageMetadata(related_request_id=context.request_id)
+
+    async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        question = _Raw(method=method, params=params or None)
+        try:
+            answer = await context.session.send_request(question, _RawResult, metadata=metadata)  # type: ignore[arg-type]
+        except NoBackChannelError:
+            raise MCPError(code=INTERNAL_ERROR, message="The client has left before it was asked.") from None
+        except ValidationError:
+            raise MCPError(code=INTERNAL_ERROR, message=f"The client's answer to {method} is not valid.") from None
+        return answer.root
+
+    return ask

@@ -1,0 +1,190 @@
+"""The ASGI application at /mcp: lets requests in and gives each to what speaks its dialect."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
+from mcp.server.streamable_http import StreamableHTTPServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types import INVALID_REQUEST
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.access.caller import Caller
+from gateway.downstream.jsonrpc import failure, parse_failure, unavailable
+from gateway.downstream.protocol.authentication import Authentication, bind
+from gateway.downstream.protocol.client_sessions import ClientSessions
+from gateway.downstream.protocol.credential_revalidator import CredentialRevalidator
+from gateway.downstream.protocol.event_store import EventStores
+from gateway.downstream.protocol.mcp_server import McpServer
+from gateway.downstream.protocol.modern_era import ModernRequests
+from gateway.downstream.protocol.one_shot import OneShotRequests
+from gateway.downstream.protocol.origin import OriginGuard
+from gateway.errors import (
+    CredentialError,
+    DatabaseUnavailableError,
+    LimitError,
+    NotFoundError,
+    RoleMissingError,
+    SignInUnavailableError,
+)
+from gateway.settings import ServerSettings
+
+_RETRY_MILLISECONDS = 1000
+
+
+class McpEndpoint:
+    """One URL for both protocol eras and for plain POSTs."""
+
+    def __init__(
+        self,
+        authentication: Authentication,
+        server: McpServer,
+        oneshot: OneShotRequests,
+        modern: ModernRequests,
+        streams: CredentialRevalidator,
+        live: ClientSessions,
+        settings: ServerSettings,
+    ) -> None:
+        self._authentication = authentication
+        self._oneshot = oneshot
+        self._modern = modern
+        self._streams = streams
+        self._live = live
+        self._origins = OriginGuard(settings)
+        self._maximum = settings.max_body_bytes
+        self._sessions = _ResumableSessions(
+            server,
+            EventStores(settings.replay_bytes),
+            retry_interval=_RETRY_MILLISECONDS,
+            session_idle_timeout=settings.session_idle_seconds,
+            max_sessions=settings.max_sessions,
+            max_request_body_size=settings.max_body_bytes,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Sessions live as long as this block."""
+        async with self._streams.running(), self._sessions.run():
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        headers = Headers(scope=scope)
+        refused = self._origins.refusal(headers)
+        if refused is None:
+            try:
+                caller = await self._authentication.let_in(scope)
+                self._authentication.count(caller)
+            except (CredentialError, RoleMissingError, LimitError, NotFoundError) as error:
+                refused = self._authentication.refusal(error, scope)
+            except (DatabaseUnavailableError, SignInUnavailableError) as error:
+                refused = unavailable(error)
+        if refused is not None:
+            await refused(scope, receive, send)
+            return
+        version = headers.get("mcp-protocol-version")
+        handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+        if not handshake:
+            # Not every HTTP parser takes off the white space that may stand around a value (RFC 9110, 5.5).
+            scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+            await self._streams.serve(partial(self._serve_modern, caller), scope, receive, send)
+            return
+        if scope["method"] != "POST" or "mcp-session-id" in headers:
+            bind(scope, caller)
+            await self._streams.serve(self._sessions.handle_request, scope, receive, send)
+            return
+        body = await self._read(headers, receive)
+        if isinstance(body, Response):
+            await body(scope, receive, send)
+            return
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError):
+            await parse_failure()(scope, receive, send)
+            return
+        if isinstance(message, dict) and message.get("method") == "initialize":
+            await self._open_session(caller, scope, _replay(body, receive), send)
+            return
+        await self._oneshot.serve(caller, message, scope, receive, send)
+
+    async def _open_session(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        bind(scope, caller)
+        try:
+            with self._live.opening(caller):
+                await self._sessions.handle_request(scope, receive, send)
+        except LimitError as error:
+            await self._authentication.refusal(error, scope)(scope, receive, send)
+
+    async def _serve_modern(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            body = await self._read(Headers(scope=scope), receive)
+            if isinstance(body, Response):
+                await body(scope, receive, send)
+                return
+            if await self._modern.serve(caller, body, scope, receive, send):
+                return
+            receive = _replay(body, receive)
+        bind(scope, caller)
+        await self._sessions.handle_request(scope, receive, send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | Response:
+        """The body, or 413 as soon as it is known to be too long."""
+        announced = headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._maximum:
+            return self._too_long()
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return Response(status_code=499)
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self._maximum:
+                return self._too_long()
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    def _too_long(self) -> Response:
+        text = f"The body is longer than the {self._maximum} bytes it may have."
+        return failure(None, INVALID_REQUEST, text, status=413)
+
+
+class _ResumableSessions(StreamableHTTPSessionManager):
+    """Sessions whose streams can be taken up again where they broke off.
+
+    Each has a history of its own: the SDK would have all share one, and names streams alike in all of them.
+    """
+
+    def __init__(self, server: McpServer, histories: EventStores, **settings: Any) -> None:
+        super().__init__(server, **settings)
+        self._histories = histories
+
+    def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
+        self.event_store = self._histories.of_session()
+        try:
+            return super()._admit_session(requestor)
+        finally:
+            self.event_store = None
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body again, then what comes after it."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed

@@ -1,0 +1,194 @@
+"""One embedding server over HTTP: how often it is asked, how long it may take, and when it is left alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+
+from gateway.embedding.circuit_breaker import CircuitBreaker
+from gateway.embedding.retry_policy import Backoff, RetryPolicy, Setback
+from gateway.embedding.server_reply import ServerReply, retry_after
+from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
+
+_MAX_REPLY_BYTES = 64 * 1024 * 1024
+_CONNECT_SECONDS = 5.0
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+Purpose = Literal["documents", "query", "check"]
+
+
+class EmbeddingHttpClient:
+    """Sends requests to one server with bounded concurrency, retries and a circuit breaker.
+
+    Retried: transport errors, 408, 425, 429 and 5xx but 501. Every other status is returned as a Reply for the caller
+    to read. The API key is sent as a bearer token and appears in no message.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        name: str,
+        hint: str,
+        api_key: str = "",
+        timeout_seconds: float = 30.0,
+        backoff: Backoff | None = None,
+        breaker: CircuitBreaker | None = None,
+    ) -> None:
+        """`name` is what the server is called in messages, `hint` what to do when it does not answer.
+
+        Raises SettingsError for a `base_url` that is not http:// or https:// with a host, and for an `api_key` that
+        does not fit into a header.
+        """
+        self._url = base_url.rstrip("/")
+        self.url = _shown(self._url)
+        self.label = f"{name} at {self.url}"
+        self._hint = hint
+        self._api_key = api_key.strip()
+        if not re.fullmatch(r"[!-~]*", self._api_key):
+            raise SettingsError("embedder.api_key has characters that no key has; copy it again, as one line.")
+        self._backoff = backoff or Backoff()
+        self._breaker = breaker or CircuitBreaker()
+        # A search has a lexical answer to fall back to; a sync has not, and can wait.
+        self._patience: dict[Purpose, RetryPolicy] = {
+            "documents": RetryPolicy(4, timeout_seconds, 30.0, 4),
+            "query": RetryPolicy(2, min(timeout_seconds, 10.0), 1.0, 32),
+            "check": RetryPolicy(1, min(timeout_seconds, 5.0), 0.0, 4),
+        }
+        self._slots = {purpose: anyio.Semaphore(patience.at_once) for purpose, patience in self._patience.items()}
+        parts = urlsplit(self._url)
+        self._client = httpx2.AsyncClient(
+            headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
+            # Loading the certificates takes 50 ms, and plain HTTP has no use for them.
+            verify=parts.scheme == "https",
+            # A proxy of the environment cannot reach a server on this machine.
+            trust_env=parts.hostname not in _LOOPBACK,
+            timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
+            limits=httpx2.Limits(max_connections=None, keepalive_expiry=30.0),
+        )
+
+    async def get(self, path: str, purpose: Purpose) -> ServerReply:
+        """The reply to a GET; raises as `post` does."""
+        return await self._call("GET", path, None, purpose)
+
+    async def post(self, path: str, body: dict[str, Any], purpose: Purpose) -> ServerReply:
+        """The reply to `body` sent as JSON to `path` (below the base URL).
+
+        Raises EmbedderUnavailableError when the server does not answer after all tries, or is left alone just now, and
+        EmbeddingError when its answer is over 64 MiB or a success that is not JSON.
+        """
+        return await self._call("POST", path, body, purpose)
+
+    def refusal(self, reply: ServerReply, next_step: str) -> EmbeddingError:
+        """The error for a reply that is neither a success nor worth another try."""
+        # Who is refused for a key is often told parts of it.
+        said = "" if reply.status in (401, 403) else self._said(reply)
+        return EmbeddingError(f"{self.label} refused the request with HTTP {reply.status}{said}; {next_step}")
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None, purpose: Purpose) -> ServerReply:
+        patience = self._patience[purpose]
+        # A check asks whether the server is back, so it neither waits for the breaker nor moves it.
+        breaker = CircuitBreaker() if purpose == "check" else self._breaker
+        attempt = 0
+        while True:
+            attempt += 1
+            async with self._slots[purpose]:
+                if rest := breaker.rest_left:
+                    raise EmbedderUnavailableError(
+                        f"{self.label} failed {breaker.limit} times in a row and is left alone "
+                        f"for {math.ceil(rest)} s more; {self._hint}"
+                    )
+                outcome = await self._attempt(method, path, body, patience.timeout_seconds)
+                if isinstance(outcome, ServerReply):
+                    breaker.succeeded()
+                    return outcome
+                if outcome.counts:
+                    breaker.failed()
+            wait = max(self._backoff.wait(attempt), outcome.asked_wait)
+            if not outcome.again or attempt >= patience.attempts or wait > patience.longest_wait_seconds:
+                raise EmbedderUnavailableError(f"{self.label} {outcome.what}; {outcome.next_step}")
+            await anyio.sleep(wait)
+
+    async def _attempt(
+        self, method: str, path: str, body: dict[str, Any] | None, timeout: float
+    ) -> ServerReply | Setback:
+        try:
+            # Over the whole exchange: a server that sends a byte now and then would never trip a read timeout.
+            with anyio.fail_after(timeout):
+                status, headers, content = await self._send(method, path, body)
+        except TimeoutError:
+            return Setback(
+                f"did not answer within {timeout:g} s",
+                "raise embedder.timeout_seconds or lower embedder.batch_size if it is only slow.",
+                # The same work would take as long again, and keep the caller waiting twice.
+                again=False,
+            )
+        except httpx2.TransportError as error:
+            connecting = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
+            return Setback("does not answer" if connecting else "broke off the connection", self._hint)
+        except httpx2.HTTPError:
+            return Setback("sent an answer that is not HTTP", self._hint)
+        reply = ServerReply.parsed(status, content)
+        if status in (408, 425, 429) or (status >= 500 and status != 501):
+            return self._setback(reply, headers)
+        if reply.ok and reply.document is None:
+            raise EmbeddingError(
+                f"{self.label} answered something that is not JSON; "
+                "check that embedder.base_url is the address of an embedding server."
+            )
+        return reply
+
+    def _setback(self, reply: ServerReply, headers: httpx2.Headers) -> Setback:
+        asked = retry_after(headers.get("retry-after"))
+        if reply.status == 429:
+            told = "" if asked is None else f" and asks to wait {math.ceil(asked)} s"
+            return Setback(
+                f"limits how often it is asked{told}",
+                "try again later, or raise the limit there.",
+                asked_wait=asked or 0.0,
+                # A server that limits its callers is alive.
+                counts=False,
+            )
+        return Setback(
+            f"failed with HTTP {reply.status}{self._said(reply)}",
+            "look into that server's log, or try again later.",
+            asked_wait=asked or 0.0,
+        )
+
+    def _said(self, reply: ServerReply) -> str:
+        complaint = reply.complaint(self._api_key)
+        return f" ({complaint})" if complaint else ""
+
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, httpx2.Headers, bytes]:
+        async with self._client.stream(method, self._url + path, json=body) as response:
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > _MAX_REPLY_BYTES:
+                    raise EmbeddingError(
+                        f"{self.label} sent more than {_MAX_REPLY_BYTES // 2**20} MiB; "
+                        "check that embedder.base_url is an embedding server, or lower embedder.batch_size."
+                    )
+            return response.status_code, response.headers, bytes(content)
+
+
+def _shown(url: str) -> str:
+    """`url` without user, password, query and fragment, which may hold secrets."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        httpx2.URL(url)
+    except (ValueError, httpx2.InvalidURL):
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme not in ("http", "https") or not host:
+        raise SettingsError("embedder.base_url has to be a URL such as http://localhost:11434.")
+    address = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{address}{f':{port}' if port else ''}{parts.path}"

@@ -1,0 +1,1 @@
+"""HTTP to upstream servers, to checked addresses only."""

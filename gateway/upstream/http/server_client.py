@@ -1,0 +1,201 @@
+"""HTTP requests to one server's address, with failures told in the server's name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+
+from gateway.errors import InvalidInputError, UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
+from gateway.upstream.credential import AuthorizationCode, ClientCredentials, headers_of, tls_context
+from gateway.upstream.http.guarded_backend import guard
+from gateway.upstream.http.plain_http import PlainTransport, suits
+from gateway.upstream.oauth.token_auth import OAuth
+from gateway.upstream.spec import ServerSpec
+from gateway.upstream.transports.transport import RefusedError, too_large
+
+_MAX_REDIRECTS = 5
+_WRITE_SECONDS = 30.0
+# Below the five seconds after which common servers close an idle connection: a request sent at that instant is lost.
+_KEEPALIVE_SECONDS = 4.0
+
+EVENT_STREAM = "text/event-stream"
+JSON = "application/json"
+
+
+class ServerHttpClient:
+    """The HTTP client of one server. Redirects are followed within its origin only, for which its headers are meant."""
+
+    def __init__(self, spec: ServerSpec, max_message_bytes: int) -> None:
+        """Raises UpstreamUnavailableError for an address or headers that cannot be used."""
+        self._name = spec.name
+        self._max_message_bytes = max_message_bytes
+        self._connect_timeout = spec.connect_timeout
+        try:
+            self._url = httpx2.URL(spec.url or "")
+            plain = PlainTransport(spec.connect_timeout, _KEEPALIVE_SECONDS, spec.max_calls, spec.policy, spec.name)
+            self._client = httpx2.AsyncClient(
+                headers={**spec.headers, **headers_of(spec.credential)},
+                auth=_oauth(spec),
+                verify=tls_context(spec.certificate) or True,
+                # For this host alone: an authorization server may need TLS, or the proxy of the environment.
+                mounts={f"http://{self._url.netloc.decode()}": plain} if suits(self._url) else None,
+                timeout=httpx2.Timeout(None, connect=spec.connect_timeout, write=_WRITE_SECONDS),
+                limits=httpx2.Limits(
+                    max_connections=None, max_keepalive_connections=spec.max_calls, keepalive_expiry=_KEEPALIVE_SECONDS
+                ),
+                follow_redirects=False,
+            )
+        except (httpx2.InvalidURL, InvalidInputError, ValueError, TypeError):
+            raise UpstreamUnavailableError(
+                spec.name, f"Server {spec.name} has an address or headers that cannot be used; correct them."
+            ) from None
+        guard(self._client, spec.policy, spec.name)
+        # Who signs in goes through the client, and whatever is not plain HTTP.
+        signs_in = self._client.auth is not None or self._url.userinfo
+        self._plain = plain if suits(self._url) and not signs_in else None
+        self._own_headers = dict(self._client.headers)
+        if self._url.scheme not in ("http", "https") or not self._url.host:
+            raise UpstreamUnavailableError(
+                spec.name, f"Server {spec.name} has an address that is not http:// or https://; correct it."
+            )
+        reason = spec.policy.url_refusal(str(self._url))
+        if reason is not None:
+            raise UpstreamUnavailableError(
+                spec.name, f"Server {spec.name} is not connected: {reason}; correct its address or the guards."
+            )
+
+    @property
+    def shown(self) -> str:
+        """The address without what may be secret in it."""
+        return str(self._url.copy_with(userinfo=b"", query=None, fragment=None))
+
+    async def close(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._client.aclose()
+
+    def joined(self, reference: str) -> httpx2.URL | None:
+        """`reference` as an address of this origin; None where it leads elsewhere."""
+        try:
+            url = self._url.join(reference)
+        except (httpx2.InvalidURL, ValueError):
+            return None
+        return url if _origin(url) == _origin(self._url) else None
+
+    @asynccontextmanager
+    async def request(
+        self, method: str, headers: Mapping[str, str], body: bytes | None = None, url: httpx2.URL | None = None
+    ) -> AsyncIterator[httpx2.Response]:
+        """The response to a request to `url`, or to the server's own address; its body is not read yet.
+
+        Raises UpstreamUnavailableError where the server cannot be reached, redirects elsewhere, or breaks off while the
+        body is read inside the context; UpstreamProtocolError where what it sends is not HTTP.
+        """
+        try:
+            response = await self._followed(method, headers, body, url)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, UnicodeError) as error:
+            raise self._translated(error) from None
+
+    async def body(self, response: httpx2.Response) -> bytes:
+        """The whole body. Raises UpstreamProtocolError above the limit for one message."""
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in response.aiter_bytes():
+            size += len(piece)
+            if size > self._max_message_bytes:
+                raise too_large(self._name, self._max_message_bytes)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def events(self, response: httpx2.Response) -> httpx2.EventSource:
+        """The body as server-sent events, each at most one message in size."""
+        return httpx2.EventSource(response, max_event_size=self._max_message_bytes)
+
+    def refused(self, status: int) -> RefusedError:
+        """What an HTTP error status without a message means."""
+        if status in (401, 403):
+            said = f"refused the gateway's credentials (HTTP {status}); correct them"
+        elif status == 404:
+            said = "has nothing at its address (HTTP 404); correct the address"
+        else:
+            said = f"answered with HTTP status {status}; look into its own log"
+        return RefusedError(self._name, f"Server {self._name} {said}.", status)
+
+    def not_mcp(self, what: str) -> UpstreamProtocolError:
+        return UpstreamProtocolError(self._name, f"Server {self._name} {what}, which is not MCP; check its address.")
+
+    async def _followed(
+        self, method: str, headers: Mapping[str, str], body: bytes | None, url: httpx2.URL | None
+    ) -> httpx2.Response:
+        if self._plain is not None:
+            # The client's own way to the same transport costs more than the rest of a call.
+            said = {**self._own_headers, **headers}
+            request = httpx2.Request(method, url or self._url, headers=said, content=body)
+            response = await self._plain.handle_async_request(request)
+            # As the client does, for an event stream asks for it.
+            response.request = request
+            if not response.has_redirect_location:
+                return response
+            await response.aclose()
+        request = self._client.build_request(method, url or self._url, headers=dict(headers), content=body)
+        for _ in range(_MAX_REDIRECTS):
+            response = await self._client.send(request, stream=True)
+            following = response.next_request
+            if following is None:
+                return response
+            await response.aclose()
+            if (
+                following.method != method
+                or _origin(following.url) != _origin(request.url)
+                or following.url.userinfo != request.url.userinfo
+            ):
+                where = following.url.copy_with(userinfo=b"", query=None, fragment=None)
+                raise RefusedError(
+                    self._name,
+                    f"Server {self._name} redirects to {where}; set that as its address if it is meant.",
+                    response.status_code,
+                )
+            request = following
+        raise UpstreamUnavailableError(
+            self._name, f"Server {self._name} redirects in a circle at {self.shown}; correct its address."
+        )
+
+    def _translated(self, error: Exception) -> UpstreamError:
+        name, where = self._name, self.shown
+        if isinstance(error, httpx2.ConnectTimeout):
+            return UpstreamUnavailableError(
+                name,
+                f"Server {name} at {where} takes no connection within {self._connect_timeout:.3g} s; "
+                "check that it runs.",
+            )
+        if isinstance(error, httpx2.ConnectError):
+            trust = " (its TLS certificate is not trusted)" if "CERTIFICATE" in str(error) else ""
+            return UpstreamUnavailableError(
+                name,
+                f"Server {name} cannot be reached at {where}{trust}; check that it runs and that the address is right.",
+            )
+        if isinstance(error, httpx2.SSEError):
+            too_big = "exceeded" in str(error)
+            return too_large(name, self._max_message_bytes) if too_big else self.not_mcp("sent a broken event stream")
+        if isinstance(error, (httpx2.RemoteProtocolError, httpx2.NetworkError, httpx2.TimeoutException)):
+            return UpstreamUnavailableError(
+                name, f"Server {name} broke off the connection before it had answered; try again."
+            )
+        return self.not_mcp("sent an answer that cannot be read")
+
+
+def _oauth(spec: ServerSpec) -> OAuth | None:
+    credential = spec.credential
+    if spec.grants is None or not isinstance(credential, (ClientCredentials, AuthorizationCode)):
+        return None
+    return OAuth(spec.name, spec.url or "", credential, spec.grants, spec.policy)
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port

@@ -1,0 +1,149 @@
+"""Finding the authorization server of an MCP server, from what that server publishes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx2
+from mcp.client.auth import OAuthFlowError
+from mcp.client.auth.utils import (
+    build_oauth_authorization_server_metadata_discovery_urls,
+    build_protected_resource_metadata_discovery_urls,
+    create_oauth_metadata_request,
+    extract_resource_metadata_from_www_auth,
+    extract_scope_from_www_auth,
+    get_client_metadata_scopes,
+    handle_auth_metadata_response,
+    handle_protected_resource_response,
+    issuers_match,
+    validate_metadata_issuer,
+)
+from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
+from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
+
+from gateway.errors import UpstreamUnavailableError
+from gateway.upstream.http.guarded_backend import guard
+from gateway.upstream.policy import Policy
+
+_REQUEST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The authorization server of an MCP server, the resource to name to it, and the scopes to ask for."""
+
+    metadata: OAuthMetadata
+    resource: str
+    scope: str
+
+    @property
+    def issuer(self) -> str:
+        return str(self.metadata.issuer)
+
+
+class OAuthWeb:
+    """Requests to the authorization server of one server, and what it publishes.
+
+    The server names the addresses; they have to be `https`, or on the server's own host: a token is not sent in the
+    clear over a network, and the gateway is not sent to other hosts of its own network.
+    """
+
+    def __init__(self, server: str, url: str, client: httpx2.AsyncClient) -> None:
+        self._server = server
+        self._url = url
+        self._client = client
+
+    async def send(self, request: httpx2.Request) -> httpx2.Response:
+        """The response, its body read; redirects are not followed. Raises UpstreamUnavailableError."""
+        if request.url.scheme != "https" and request.url.host != urlsplit(self._url).hostname:
+            raise UpstreamUnavailableError(
+                self._server,
+                f"Server {self._server} names an authorization server without https, {_shown(request.url)}; "
+                "tokens are not sent there.",
+            )
+        try:
+            return await self._client.send(request)
+        except httpx2.HTTPError:
+            raise UpstreamUnavailableError(
+                self._server,
+                f"The authorization server of {self._server} does not answer at {_shown(request.url)}; "
+                "check that it runs.",
+            ) from None
+
+    async def challenge(self) -> httpx2.Response:
+        """How the server answers somebody without credentials."""
+        return await self.send(httpx2.Request("POST", self._url, headers={"Accept": "application/json"}, json={}))
+
+    async def discover(self, challenge: httpx2.Response | None, issuer: str = "") -> Authority:
+        """The authorization server, as the specification of 2025-11-25 and later says (RFC 9728, RFC 8414).
+
+        With `issuer`, only that one will do. Raises UpstreamUnavailableError where none is found.
+        """
+        try:
+            resource, authorization_server = await self._protected_resource(challenge, issuer)
+            metadata = await self._metadata(authorization_server)
+        except OAuthFlowError as error:
+            raise self._not_found(str(error)) from None
+        if metadata is None:
+            raise self._not_found("it publishes no metadata")
+        if issuer and not issuers_match(str(metadata.issuer), issuer):
+            raise self._not_found(f"it is {metadata.issuer}, and the credentials are for {issuer}")
+        own = resource_url_from_server_url(self._url)
+        named = str(resource.resource) if resource is not None else own
+        asked = extract_scope_from_www_auth(challenge) if challenge is not None else None
+        return Authority(
+            metadata=metadata,
+            resource=named if check_resource_allowed(own, named) else own,
+            scope=get_client_metadata_scopes(asked, resource, metadata, ["authorization_code", "refresh_token"]) or "",
+        )
+
+    async def _protected_resource(
+        self, challenge: httpx2.Response | None, issuer: str
+    ) -> tuple[ProtectedResourceMetadata | None, str | None]:
+        named = extract_resource_metadata_from_www_auth(challenge) if challenge is not None else None
+        for url in build_protected_resource_metadata_discovery_urls(named, self._url):
+            response = await self.send(create_oauth_metadata_request(url))
+            if response.status_code >= 500 or response.status_code == 429:
+                raise OAuthFlowError(f"its metadata is answered with HTTP {response.status_code}")
+            found = await handle_protected_resource_response(response)
+            if found is None:
+                continue
+            if not check_resource_allowed(resource_url_from_server_url(self._url), str(found.resource)):
+                raise OAuthFlowError(f"its metadata is for another resource, {found.resource}")
+            advertised = [str(server) for server in found.authorization_servers]
+            return found, next((server for server in advertised if issuers_match(server, issuer)), advertised[0])
+        return None, None
+
+    async def _metadata(self, authorization_server: str | None) -> OAuthMetadata | None:
+        for url in build_oauth_authorization_server_metadata_discovery_urls(authorization_server, self._url):
+            go_on, metadata = await handle_auth_metadata_response(await self.send(create_oauth_metadata_request(url)))
+            if metadata is not None:
+                if authorization_server is not None and not issuers_match(str(metadata.issuer), authorization_server):
+                    validate_metadata_issuer(metadata, authorization_server)
+                return metadata
+            if not go_on:
+                return None
+        return None
+
+    def _not_found(self, why: str) -> UpstreamUnavailableError:
+        return UpstreamUnavailableError(
+            self._server, f"The authorization server of {self._server} cannot be used: {why}; check its address."
+        )
+
+
+@asynccontextmanager
+async def oauth_web(server: str, url: str, policy: Policy) -> AsyncIterator[OAuthWeb]:
+    """A client for the authorization server of the MCP server called `server` at `url`, open while the context is.
+
+    It connects where `policy` lets it.
+    """
+    async with httpx2.AsyncClient(timeout=_REQUEST_SECONDS, follow_redirects=False) as client:
+        guard(client, policy, server)
+        yield OAuthWeb(server, url, client)
+
+
+def _shown(url: httpx2.URL) -> str:
+    return str(url.copy_with(userinfo=b"", query=None, fragment=None))

@@ -1,0 +1,192 @@
+"""Signing in at the authorization server of a server: authorization code with PKCE (RFC 7636)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlencode
+
+from mcp.client.auth import OAuthFlowError, OAuthRegistrationError, PKCEParameters
+from mcp.client.auth.utils import (
+    create_client_registration_request,
+    handle_registration_response,
+    issuers_match,
+    should_use_client_metadata_url,
+    validate_authorization_response_iss,
+)
+from mcp.shared.auth import OAuthClientMetadata, OAuthMetadata
+from pydantic import AnyUrl
+
+from gateway.errors import InvalidInputError, UpstreamUnavailableError
+from gateway.upstream.credential import AuthorizationCode
+from gateway.upstream.oauth.discovery import Authority, OAuthWeb, oauth_web
+from gateway.upstream.oauth.grant import OAuthClient, OAuthGrant, granted
+from gateway.upstream.policy import ORDINARY, Policy
+
+_CLIENT_NAME = "ModelGate"
+_METHODS: tuple[Literal["none", "client_secret_basic", "client_secret_post"], ...] = (
+    "none",
+    "client_secret_basic",
+    "client_secret_post",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A person is on their way to `url`, and comes back to the redirect URI with a code and with `state`."""
+
+    server: str
+    server_url: str
+    url: str
+    state: str = field(repr=False)
+    verifier: str = field(repr=False)
+    client: OAuthClient
+    metadata: OAuthMetadata = field(repr=False)
+    scope: str = ""
+    policy: Policy = field(default=ORDINARY, repr=False)
+
+
+async def begin_login(
+    server: str,
+    server_url: str,
+    credential: AuthorizationCode,
+    redirect_uri: str,
+    known: OAuthGrant | None,
+    policy: Policy = ORDINARY,
+) -> Login:
+    """Find the authorization server, introduce the gateway to it, and say where the person has to go.
+
+    `known` is the grant there was, whose registration is used again. Raises UpstreamUnavailableError.
+    """
+    async with oauth_web(server, server_url, policy) as web:
+        authority = await web.discover(await web.challenge())
+        methods = authority.metadata.code_challenge_methods_supported
+        if methods is not None and "S256" not in methods:
+            raise UpstreamUnavailableError(
+                server, f"The authorization server of {server} does not support PKCE with S256; it cannot be used."
+            )
+        client = await _client(server, web, authority, credential, redirect_uri, known)
+    proof = PKCEParameters.generate()
+    state = secrets.token_urlsafe(32)
+    scope = credential.scope or authority.scope
+    query = {
+        "response_type": "code",
+        "client_id": client.client_id,
+        "redirect_uri": redirect_uri,
+        "state": state,
+        "code_challenge": proof.code_challenge,
+        "code_challenge_method": "S256",
+        "resource": authority.resource,
+    }
+    if scope:
+        query["scope"] = scope
+        if "offline_access" in scope.split():
+            query["prompt"] = "consent"
+    endpoint = str(authority.metadata.authorization_endpoint)
+    return Login(
+        server=server,
+        server_url=server_url,
+        url=f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}",
+        state=state,
+        verifier=proof.code_verifier,
+        client=client,
+        metadata=authority.metadata,
+        scope=scope,
+        policy=policy,
+    )
+
+
+async def finish_login(login: Login, code: str, state: str, issuer: str | None = None) -> OAuthGrant:
+    """Turn the code that the person brought back into a grant; `issuer` is the `iss` of RFC 9207.
+
+    Raises InvalidInputError for an answer that is not to this login, GrantRefusedError where the code is not taken.
+    """
+    if not secrets.compare_digest(state, login.state):
+        raise InvalidInputError("This answer belongs to another sign-in; begin again.")
+    try:
+        validate_authorization_response_iss(issuer, login.metadata)
+    except OAuthFlowError:
+        raise InvalidInputError("This answer comes from another authorization server; begin again.") from None
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": login.client.redirect_uri,
+        "code_verifier": login.verifier,
+    }
+    async with oauth_web(login.server, login.server_url, login.policy) as web:
+        response = await web.send(login.client.request(form))
+    return granted(login.server, login.client, response, login.scope)
+
+
+async def _client(
+    server: str,
+    web: OAuthWeb,
+    authority: Authority,
+    credential: AuthorizationCode,
+    redirect_uri: str,
+    known: OAuthGrant | None,
+) -> OAuthClient:
+    def client(client_id: str, secret: str = "", method: str = "none") -> OAuthClient:
+        return OAuthClient(
+            issuer=authority.issuer,
+            token_endpoint=str(authority.metadata.token_endpoint),
+            client_id=client_id,
+            client_secret=secret,
+            method=method,
+            resource=authority.resource,
+            redirect_uri=redirect_uri,
+        )
+
+    if credential.client_id:
+        methods = authority.metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
+        with_secret = "client_secret_basic" if "client_secret_basic" in methods else "client_secret_post"
+        return client(
+            credential.client_id, credential.client_secret, with_secret if credential.client_secret else "none"
+        )
+    if should_use_client_metadata_url(authority.metadata, credential.metadata_url):
+        return client(credential.metadata_url)
+    if known is not None and known.client.redirect_uri == redirect_uri:
+        before = known.client
+        if issuers_match(before.issuer, authority.issuer) and before.client_id != credential.metadata_url:
+            return client(before.client_id, before.client_secret, before.method)
+    return await _registered(server, web, authority, redirect_uri, client)
+
+
+async def _registered(
+    server: str, web: OAuthWeb, authority: Authority, redirect_uri: str, client: Callable[[str, str, str], OAuthClient]
+) -> OAuthClient:
+    """Register the gateway (RFC 7591)."""
+    if authority.metadata.registration_endpoint is None:
+        raise UpstreamUnavailableError(
+            server,
+            f"The authorization server of {server} registers no clients by itself; register one there for the "
+            f"redirect URI {redirect_uri} and give its client id.",
+        )
+    offered = authority.metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
+    method = next((method for method in _METHODS if method in offered), _METHODS[0])
+    wanted = OAuthClientMetadata(
+        client_name=_CLIENT_NAME,
+        redirect_uris=[AnyUrl(redirect_uri)],
+        grant_types=["authorization_code", "refresh_token"],
+        token_endpoint_auth_method=method,
+        scope=authority.scope or None,
+    )
+    request = create_client_registration_request(authority.metadata, wanted, authority.issuer)
+    try:
+        registered = await handle_registration_response(await web.send(request))
+    except OAuthRegistrationError:
+        raise UpstreamUnavailableError(
+            server,
+            f"The authorization server of {server} refused to register the gateway; register a client there for the "
+            f"redirect URI {redirect_uri} and give its client id.",
+        ) from None
+    assigned = registered.token_endpoint_auth_method or ("client_secret_basic" if registered.client_secret else "none")
+    if assigned not in _METHODS or (assigned != "none" and not registered.client_secret):
+        raise UpstreamUnavailableError(
+            server,
+            f"The authorization server of {server} registered the gateway with {assigned}, which it cannot do; "
+            "register a client there and give its client id.",
+        )
+    return client(registered.client_id, registered.client_secret or "", assigned)

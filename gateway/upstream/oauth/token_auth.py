@@ -1,0 +1,107 @@
+"""Access tokens on the requests to one server: loaded, refreshed, and asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import anyio
+import httpx2
+
+from gateway.upstream.credential import AuthorizationCode, ClientCredentials
+from gateway.upstream.oauth.discovery import OAuthWeb, oauth_web
+from gateway.upstream.oauth.grant import GrantRefusedError, GrantStore, HeldGrant, OAuthClient, OAuthGrant, granted
+from gateway.upstream.policy import ORDINARY, Policy
+from gateway.upstream.transports.transport import RefusedError
+
+
+class OAuth(httpx2.Auth):
+    """Authorizes requests; many at the same time share one token, and one renewal of it."""
+
+    def __init__(
+        self,
+        server: str,
+        url: str,
+        credential: ClientCredentials | AuthorizationCode,
+        store: GrantStore,
+        policy: Policy = ORDINARY,
+    ) -> None:
+        self._server = server
+        self._url = url
+        self._credential = credential
+        self._store = store
+        self._policy = policy
+        self._grant: OAuthGrant | None = None
+        self._renewing = anyio.Lock()
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Send `request` with a token, and once more with another where the server does not take the first.
+
+        Raises RefusedError where a person has to sign in, UpstreamUnavailableError where no token can be had.
+        """
+        grant = self._grant
+        if grant is None:
+            grant = self._grant = await self._store.load()
+        if grant is not None and not grant.fresh:
+            grant = await self._renewed(grant, None)
+        if grant is not None:
+            request.headers["Authorization"] = f"Bearer {grant.access_token}"
+        response = yield request
+        if response.status_code == 401:
+            grant = await self._renewed(grant, response)
+            request.headers["Authorization"] = f"Bearer {grant.access_token}"
+            yield request
+
+    async def _renewed(self, stale: OAuthGrant | None, challenge: httpx2.Response | None) -> OAuthGrant:
+        """A grant other than `stale`, which was refused or is over."""
+        # A renewal that is cut short may have used up the refresh token; its requests all end by themselves.
+        with anyio.CancelScope(shield=True):
+            async with self._renewing, self._store.held() as held:
+                renewed = await self._renew(held, stale, challenge)
+        return renewed
+
+    async def _renew(self, held: HeldGrant, stale: OAuthGrant | None, challenge: httpx2.Response | None) -> OAuthGrant:
+        stored = await held.load()
+        if stored is not None and (stale is None or stored.access_token != stale.access_token) and stored.fresh:
+            self._grant = stored
+            return stored
+        async with oauth_web(self._server, self._url, self._policy) as web:
+            grant = await self._refreshed(stored, web) or await self._asked_for(challenge, web)
+        await held.save(grant)
+        self._grant = grant
+        return grant
+
+    async def _refreshed(self, grant: OAuthGrant | None, web: OAuthWeb) -> OAuthGrant | None:
+        if grant is None or grant.refresh_token is None:
+            return None
+        form = {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}
+        response = await web.send(grant.client.request(form))
+        try:
+            return granted(self._server, grant.client, response, grant.scope, grant)
+        except GrantRefusedError:
+            if response.status_code >= 500 or response.status_code == 429:
+                raise
+            return None
+
+    async def _asked_for(self, challenge: httpx2.Response | None, web: OAuthWeb) -> OAuthGrant:
+        credential = self._credential
+        if isinstance(credential, AuthorizationCode):
+            self._grant = None
+            raise RefusedError(
+                self._server,
+                f"Server {self._server} wants somebody to sign in; do so with modelgate servers login, "
+                "or on its page of the admin.",
+                401,
+            )
+        authority = await web.discover(challenge, credential.issuer)
+        methods = authority.metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
+        client = OAuthClient(
+            issuer=authority.issuer,
+            token_endpoint=str(authority.metadata.token_endpoint),
+            client_id=credential.client_id,
+            client_secret=credential.client_secret,
+            method="client_secret_basic" if "client_secret_basic" in methods else "client_secret_post",
+            resource=authority.resource,
+        )
+        scope = credential.scope or authority.scope
+        form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
+        return granted(self._server, client, await web.send(client.request(form)), scope)

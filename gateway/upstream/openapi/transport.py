@@ -1,0 +1,248 @@
+"""An HTTP API with an OpenAPI document as an MCP server: a wire whose other end is here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+import httpx2
+from anyio.abc import TaskGroup
+from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, SERVER_INFO_META_KEY
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from gateway.errors import InvalidInputError, UpstreamError, UpstreamUnavailableError
+from gateway.json_codec import Message
+from gateway.upstream.http.server_client import ServerHttpClient
+from gateway.upstream.openapi.answer import failed, result_of
+from gateway.upstream.openapi.api_key import Key, key_of
+from gateway.upstream.openapi.document import MAX_DOCUMENT_BYTES, Document, read_document
+from gateway.upstream.openapi.masking import secrets_in
+from gateway.upstream.openapi.operation import OpenApiOperation, tools_of
+from gateway.upstream.openapi.request import request_of
+from gateway.upstream.spec import ServerSpec
+from gateway.upstream.transports.transport import MessageSink, RefusedError, Transport, broken_down
+
+logger = logging.getLogger(__name__)
+
+
+class OpenApiTransport:
+    """A `Wire` that answers for an API: its document is the listing, its operations are the tools."""
+
+    def __init__(self, spec: ServerSpec, listener: MessageSink, tasks: TaskGroup, max_message_bytes: int) -> None:
+        self._spec = spec
+        self._name = spec.name
+        self._listener = listener
+        self._tasks = tasks
+        self._max_message_bytes = max_message_bytes
+        self._exchanges: dict[int, anyio.CancelScope] = {}
+        self._document: Document | None = None
+        self._tools: dict[str, OpenApiOperation] = {}
+        self._base: httpx2.URL | None = None
+        self._key: Key | None = None
+        self._endpoint: ServerHttpClient | None = None
+
+    async def opened(self) -> None:
+        """Read the document. Raises UpstreamError where it cannot be had or used."""
+        await self._read()
+
+    async def agreed(self, version: str) -> None:
+        """Nothing of an API depends on the version of MCP."""
+
+    def oddity(self) -> str | None:
+        return None
+
+    def stderr(self) -> str:
+        return ""
+
+    async def send(self, message: Message, headers: Mapping[str, str]) -> None:
+        """Take a request, to be answered through the listener; an API hears no notifications."""
+        if "method" in message and "id" in message:
+            scope = anyio.CancelScope()
+            self._exchanges[message["id"]] = scope
+            self._tasks.start_soon(self._exchange, message, scope)
+
+    async def cancel(self, request_id: int, reason: str) -> None:
+        """Close the HTTP request."""
+        scope = self._exchanges.get(request_id)
+        if scope is not None:
+            scope.cancel()
+
+    async def close(self) -> None:
+        if self._endpoint is not None:
+            await self._endpoint.close()
+
+    async def _exchange(self, message: Message, scope: anyio.CancelScope) -> None:
+        request_id: int = message["id"]
+        try:
+            with scope:
+                outcome = await self._outcome(message["method"], message.get("params") or {})
+                self._listener.received({"jsonrpc": "2.0", "id": request_id, **outcome}, request_id)
+        except UpstreamError as error:
+            self._listener.failed(request_id, error)
+        except Exception:
+            # It is the trouble of one call; raised here, it would end the session of all.
+            logger.exception("%s of API %s broke down", message["method"], self._name)
+            self._listener.failed(request_id, broken_down(self._name, message["method"]))
+        finally:
+            del self._exchanges[request_id]
+
+    async def _outcome(self, method: str, params: Message) -> Message:
+        if method == "server/discover":
+            return {"result": self._discovered()}
+        if method == "tools/list":
+            if self._spec.document_url is not None:
+                await self._read()
+            tools = [operation.definition for operation in self._tools.values()]
+            return {"result": {**_COMPLETE, "tools": tools, "ttlMs": 0, "cacheScope": "private"}}
+        if method == "tools/call":
+            operation = self._tools.get(str(params.get("name")))
+            if operation is None:
+                return _error(INVALID_PARAMS, f"There is no operation {str(params.get('name'))[:200]!r}.")
+            return {"result": {**_COMPLETE, **await self._call(operation, params.get("arguments") or {})}}
+        return _error(METHOD_NOT_FOUND, f"An HTTP API does not know {method}.")
+
+    def _discovered(self) -> Message:
+        info = self._document.values.get("info", {}) if self._document is not None else {}
+        described = info.get("description") or info.get("summary")
+        return {
+            **_COMPLETE,
+            "supportedVersions": list(MODERN_PROTOCOL_VERSIONS),
+            "capabilities": {"tools": {}},
+            "ttlMs": 0,
+            "cacheScope": "private",
+            **({"instructions": described} if isinstance(described, str) and described else {}),
+            "_meta": {SERVER_INFO_META_KEY: {"name": str(info.get("title")), "version": str(info.get("version"))}},
+        }
+
+    async def _call(self, operation: OpenApiOperation, arguments: Message) -> Message:
+        try:
+            request = request_of(operation, arguments)
+        except InvalidInputError as error:
+            return failed(error.message)
+        except RecursionError:
+            return failed("The arguments are nested too deeply to be sent; flatten them.")
+        endpoint, base = self._endpoint, self._base
+        if endpoint is None or base is None:
+            raise UpstreamUnavailableError(self._name, f"Server {self._name} is not connected yet.")
+        if self._key is not None:
+            request = self._key.on(request)
+        try:
+            url = _below(base, request.target)
+        except httpx2.InvalidURL:
+            length = len(request.target)
+            return failed(f"The arguments are too long: they make an address of {length:,} characters; shorten them.")
+        try:
+            async with endpoint.request(request.method, request.headers, request.body, url) as response:
+                body = await endpoint.body(response)
+        except RefusedError as error:
+            if not 300 <= error.status < 400:
+                raise
+            # To where the API sends its caller on is an answer, if not one that the gateway may follow.
+            return failed(f"HTTP {error.status}\n{error.message}")
+        key = self._key.token if self._key is not None else None
+        secrets = secrets_in(response.request.headers, self._spec.headers, key)
+        return result_of(response, body, str(url.copy_with(userinfo=b"", query=None, fragment=None)), secrets)
+
+    async def _read(self) -> None:
+        """Read the document, again where it comes from a URL, and the tools in it."""
+        text: str | bytes | None = self._spec.document
+        if text is None:
+            text = await self._fetched()
+        try:
+            # A large document takes a while; meanwhile others are served.
+            document = await asyncio.to_thread(read_document, self._name, text)
+            key = key_of(document, self._spec.credential)
+            set_already = {("header", name.lower()) for name in self._spec.headers}
+            if key is not None:
+                set_already.add((key.where, key.name.lower() if key.where == "header" else key.name))
+            tools = await asyncio.to_thread(tools_of, document, set_already)
+            base = self._address(document)
+        except InvalidInputError as error:
+            raise UpstreamUnavailableError(self._name, error.message) from None
+        except (KeyError, TypeError, AttributeError, RecursionError):
+            raise UpstreamUnavailableError(
+                self._name, f"The OpenAPI document of {self._name} cannot be made into tools; correct it."
+            ) from None
+        if (base, key) != (self._base, self._key) or self._endpoint is None:
+            await self.close()
+            credential = self._spec.credential if key is None else None
+            spec = replace(self._spec, url=str(base), credential=credential)
+            self._endpoint = ServerHttpClient(spec, self._max_message_bytes)
+        self._document, self._tools, self._base, self._key = document, tools, base, key
+
+    async def _fetched(self) -> bytes:
+        where = httpx2.URL(self._spec.document_url or "")
+        trusted = self._spec.url is None or _origin(httpx2.URL(self._spec.url)) == _origin(where)
+        # Secrets are for the API; a document that lies elsewhere is read without them.
+        spec = self._spec if trusted else replace(self._spec, headers={}, credential=None, certificate=None)
+        endpoint = ServerHttpClient(replace(spec, url=str(where)), MAX_DOCUMENT_BYTES)
+        try:
+            async with endpoint.request("GET", {"accept": "application/json, application/yaml, */*;q=0.5"}) as response:
+                if response.status_code != 200:
+                    raise endpoint.refused(response.status_code)
+                return await endpoint.body(response)
+        finally:
+            await endpoint.close()
+
+    def _address(self, document: Document) -> httpx2.URL:
+        """Where the API is: what was set by hand, else the first server that the document names."""
+        if self._spec.url is not None:
+            return httpx2.URL(self._spec.url)
+        servers = document.values.get("servers") or [{"url": "/"}]
+        named = str(servers[0].get("url", "/"))
+        for variable, values in (servers[0].get("variables") or {}).items():
+            named = named.replace("{" + variable + "}", str(values.get("default", "")))
+        try:
+            base = httpx2.URL(named)
+            if self._spec.document_url is not None:
+                base = httpx2.URL(self._spec.document_url).join(named)
+        except httpx2.InvalidURL:
+            base = httpx2.URL("")
+        if base.scheme not in ("http", "https") or not base.host:
+            raise InvalidInputError(
+                f"The OpenAPI document of {self._name} does not say where the API is; set its address by hand."
+            )
+        secret = self._spec.headers or self._spec.credential or self._spec.certificate
+        if secret and self._spec.document_url is not None and _origin(base) != _origin(self._spec.document_url):
+            raise InvalidInputError(
+                f"The OpenAPI document of {self._name} says that the API is at {base.host}, which is not where the "
+                "document is; set the address by hand, so that secrets go nowhere else."
+            )
+        return base
+
+
+_COMPLETE: Message = {"resultType": "complete"}
+
+
+def _below(base: httpx2.URL, target: str) -> httpx2.URL:
+    """The address of `target` below the API's own, whose query goes with every request."""
+    path, _, query = target.partition("?")
+    root = str(base.copy_with(query=None, fragment=None)).rstrip("/")
+    both = "&".join(part for part in (base.query.decode("ascii"), query) if part)
+    return httpx2.URL(f"{root}{path}{f'?{both}' if both else ''}")
+
+
+@asynccontextmanager
+async def open_openapi(spec: ServerSpec, listener: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
+    """A wire to the API of `spec`; its document is read when the wire is `opened`."""
+    async with anyio.create_task_group() as tasks:
+        wire = OpenApiTransport(spec, listener, tasks, max_message_bytes)
+        try:
+            yield wire
+        finally:
+            tasks.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await wire.close()
+
+
+def _error(code: int, message: str) -> Message:
+    return {"error": {"code": code, "message": message}}
+
+
+def _origin(url: httpx2.URL | str) -> tuple[str, str, int | None]:
+    parsed = httpx2.URL(url) if isinstance(url, str) else url
+    return parsed.scheme, parsed.host, parsed.port

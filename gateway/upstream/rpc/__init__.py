@@ -1,0 +1,1 @@
+"""JSON-RPC with one server: requests, replies, negotiation, and what the server asks."""

@@ -1,0 +1,148 @@
+"""A request that waits for its reply, and what its caller wants to hear meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import anyio
+
+from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.json_codec import Message
+
+Progress: TypeAlias = Callable[[float, "float | None", "str | None"], Awaitable[None]]
+"""Told `(progress, total, message)` of a call."""
+
+Hearing: TypeAlias = Callable[[str, Message], Awaitable[None]]
+"""Told `(method, params)` of a notification."""
+
+Answering: TypeAlias = Callable[[str, Message], Awaitable[Message]]
+"""Asked `(method, params)` by a server; returns the result, or raises MCPError or ModelGateError to refuse."""
+
+_MAX_EVENTS = 256
+_MAX_EVENTS_CHARACTERS = 4 * 1024 * 1024
+
+
+class EndlessError(UpstreamTimeoutError):
+    """The upstream server still worked on a call when the longest time that any may take was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallHooks:
+    """What the caller of one request takes part in while it waits.
+
+    The first two run in the caller's own task, in the order of arrival and before the reply is returned; a caller that
+    is slower than the server misses the oldest of more than 256 waiting events, or of more than 4 Mi characters.
+    `owner` says whose call it is, None for nobody's.
+    """
+
+    on_progress: Progress | None = None
+    on_notification: Hearing | None = None
+    on_question: Answering | None = None
+    owner: str | None = None
+
+
+NO_HOOKS = CallHooks()
+
+_ACTING = ("tools/call", "prompts/get", "resources/read", "completion/complete")
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A request in flight."""
+
+    id: int
+    method: str
+    hooks: CallHooks = NO_HOOKS
+    background: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    reply: Message | None = None
+    error: UpstreamError | None = None
+    events: deque[tuple[str, Message, int]] = field(default_factory=deque)
+    characters: int = 0
+    progressed: bool = False
+    questions: set[anyio.CancelScope] = field(default_factory=set)
+
+    @property
+    def settled(self) -> bool:
+        return self.reply is not None or self.error is not None
+
+    @property
+    def spoken_of(self) -> bool:
+        """Whether what the server says unaddressed may be about the call: neither about what is listened to, nor about
+        what the gateway asks for itself, such as lists and signs of life.
+        """
+        return not self.background and (self.hooks != NO_HOOKS or self.method in _ACTING)
+
+    @property
+    def stirred(self) -> bool:
+        """Whether the server has shown since the last `deliver` that it works on the call, or waits for an answer."""
+        return self.progressed or bool(self.questions)
+
+    def succeed(self, reply: Message) -> None:
+        if not self.settled:
+            self.reply = reply
+            self.changed.set()
+
+    def fail(self, error: UpstreamError) -> None:
+        if not self.settled:
+            self.error = error
+            self.changed.set()
+
+    def tell(self, method: str, params: Message) -> None:
+        """Keep a notification for the caller; a settled call hears no more."""
+        if not self.settled:
+            self.progressed = self.progressed or method == "notifications/progress"
+            length = _characters(params)
+            self.events.append((method, params, length))
+            self.characters += length
+            while len(self.events) > 1 and (len(self.events) > _MAX_EVENTS or self.characters > _MAX_EVENTS_CHARACTERS):
+                self.characters -= self.events.popleft()[2]
+            self.changed.set()
+
+    def answered(self, question: anyio.CancelScope) -> None:
+        """`question` of the server is settled; the server works on."""
+        self.questions.discard(question)
+        self.progressed = True
+        self.changed.set()
+
+    async def deliver(self) -> None:
+        """Run the caller's hooks on what has arrived."""
+        self.progressed = False
+        while self.events:
+            method, params, length = self.events.popleft()
+            self.characters -= length
+            if method == "notifications/progress":
+                if self.hooks.on_progress is not None:
+                    await self.hooks.on_progress(*_progress(params))
+            elif self.hooks.on_notification is not None:
+                await self.hooks.on_notification(method, params)
+
+    def unheard(self) -> None:
+        """Let go of what waits for the caller."""
+        self.events.clear()
+        self.characters = 0
+
+
+def _characters(value: object) -> int:
+    """About how long a decoded JSON value is as text."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + _characters(part) for key, part in value.items())
+    return sum(map(_characters, value)) if isinstance(value, list) else 1
+
+
+def _progress(params: Message) -> tuple[float, float | None, str | None]:
+    def number(value: object) -> float | None:
+        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+    message = params.get("message")
+    return (
+        number(params.get("progress")) or 0,
+        number(params.get("total")),
+        message if isinstance(message, str) else None,
+    )

@@ -1,0 +1,52 @@
+"""Lists that come in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError
+from gateway.json_codec import Message
+from gateway.upstream import clock
+
+_MAX_PAGES = 1_000
+_MAX_ITEMS = 100_000
+
+
+class PageRequest(Protocol):
+    """Sends one request, with a timeout in seconds."""
+
+    def __call__(self, method: str, params: Message, *, timeout: float) -> Awaitable[Message]: ...
+
+
+async def list_pages(server: str, request: PageRequest, method: str, key: str, seconds: float) -> list[Any]:
+    """The items under `key` of all pages of `method`, in the server's order, within `seconds`.
+
+    Raises UpstreamProtocolError for a page without a list under `key`, for a cursor that comes twice, and for lists
+    that do not end within 1,000 pages or 100,000 items; UpstreamTimeoutError; and what `request` raises.
+    """
+    deadline = clock.now() + seconds
+    items: list[Any] = []
+    seen: set[str] = set()
+    params: Message = {}
+    for _ in range(_MAX_PAGES):
+        left = deadline - clock.now()
+        if left <= 0:
+            raise UpstreamTimeoutError(
+                server, f"Server {server} did not finish {method} within {seconds:.3g} s; try again later."
+            )
+        page = await request(method, params, timeout=left)
+        part = page.get(key)
+        if not isinstance(part, list):
+            raise UpstreamProtocolError(
+                server, f"Server {server} answered {method} without a list of {key}; update it."
+            )
+        items += part
+        cursor = page.get("nextCursor")
+        if cursor is None or cursor == "":
+            return items
+        if not isinstance(cursor, str) or cursor in seen or len(items) > _MAX_ITEMS:
+            break
+        seen.add(cursor)
+        params = {"cursor": cursor}
+    raise UpstreamProtocolError(server, f"Server {server} answers {method} with pages that do not end; update it.")

@@ -1,0 +1,85 @@
+"""Hearing what a server says unasked: of changed lists, and of the resources that somebody subscribed to."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+
+from gateway.errors import UpstreamError, UpstreamReplyError
+from gateway.json_codec import Message
+from gateway.upstream import clock
+from gateway.upstream.rpc.negotiation import SessionInfo
+from gateway.upstream.rpc.peer import Peer
+from gateway.upstream.rpc.protocol_era import ProtocolEra
+
+logger = logging.getLogger(__name__)
+
+_FIRST_RETRY_SECONDS = 1.0
+_LAST_RETRY_SECONDS = 60.0
+_STEADY_SECONDS = 10.0
+
+LISTEN = "subscriptions/listen"
+
+
+class Interest:
+    """What is subscribed through one session: while there is anything, the server is not unused."""
+
+    def __init__(self) -> None:
+        self._streams = 0
+        self._resources: set[object] = set()
+
+    def __bool__(self) -> bool:
+        return self._streams > 0 or bool(self._resources)
+
+    @contextmanager
+    def during(self, method: str, params: Mapping[str, Any] | None) -> Iterator[None]:
+        """Follow a request: a stream is listened to until it ends, a resource until it is unsubscribed."""
+        uri = (params or {}).get("uri")
+        if method == LISTEN:
+            self._streams += 1
+        elif method == "resources/unsubscribe":
+            self._resources.discard(uri)
+        try:
+            yield
+        finally:
+            if method == LISTEN:
+                self._streams -= 1
+        if method == "resources/subscribe":
+            self._resources.add(uri)
+
+
+async def listen(peer: Peer, info: SessionInfo, envelope: ProtocolEra) -> None:
+    """Subscribe to the lists that a server of the modern era says may change.
+
+    A modern server speaks only when it is listened to. A subscription that ends is followed by another; a server that
+    refuses is not asked again. The notifications go the way of all others.
+    """
+    wanted = _wanted(info)
+    delay = _FIRST_RETRY_SECONDS
+    while wanted and info.era == "modern":
+        begun = clock.now()
+        params, headers = envelope.wrap(LISTEN, {"notifications": wanted}, None)
+        try:
+            await peer.request(LISTEN, params, headers, timeout=math.inf, background=True)
+        except UpstreamReplyError as error:
+            logger.debug("no subscription: %s", error)
+            return
+        except UpstreamError as error:
+            logger.debug("subscription lost: %s", error)
+        steady = clock.now() - begun > _STEADY_SECONDS
+        delay = _FIRST_RETRY_SECONDS if steady else min(delay * 2, _LAST_RETRY_SECONDS)
+        await anyio.sleep(delay)
+
+
+def _wanted(info: SessionInfo) -> Message:
+    lists = {"tools": "toolsListChanged", "prompts": "promptsListChanged", "resources": "resourcesListChanged"}
+    return {
+        flag: True
+        for name, flag in lists.items()
+        if isinstance(info.capabilities.get(name), dict) and info.capabilities[name].get("listChanged")
+    }

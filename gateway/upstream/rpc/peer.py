@@ -1,0 +1,295 @@
+"""One end of a JSON-RPC connection: requests are matched with replies, questions of the other end with answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp_types import INVALID_PARAMS
+
+from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError, UpstreamTimeoutError
+from gateway.json_codec import Message, TooDeepError
+from gateway.upstream import clock
+from gateway.upstream.rpc.call import NO_HOOKS, Call, CallHooks, EndlessError
+from gateway.upstream.rpc.cancelled_calls import CancelledCalls
+from gateway.upstream.transports.transport import Transport, UnsentError
+
+logger = logging.getLogger(__name__)
+
+_CANCEL_SECONDS = 5.0
+# Ids count calls of one session; Python refuses to read numbers of thousands of digits.
+_ID_DIGITS = 18
+
+Asked = Callable[[Message, "Call | None"], None]
+"""Takes a question of the server, and the call it belongs to where that is known."""
+
+
+class Peer:
+    """The gateway's end of a connection to one server; the `Listener` of its wire.
+
+    Nothing that a server sends can fill memory: replies nobody waits for are dropped, and notifications are either
+    handed on at once or kept, up to a limit, for the call they belong to.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        exclusive: bool,
+        on_notification: Callable[[str, Message], None],
+        on_request: Asked,
+        on_closed: Callable[[UpstreamError], None],
+    ) -> None:
+        """`exclusive` says that all calls come from one caller, so that it may hear whatever the server says."""
+        self._server = server
+        self._exclusive = exclusive
+        self._on_notification = on_notification
+        self._on_request = on_request
+        self._on_closed = on_closed
+        self._calls: dict[int, Call] = {}
+        self._abandoned = CancelledCalls()
+        self._last_id = 0
+        self._ended: UpstreamError | None = None
+        self._wire: Transport | None = None
+        self._tasks: TaskGroup | None = None
+
+    def attach(self, wire: Transport, tasks: TaskGroup) -> None:
+        """Speak over `wire`; cancellations are sent from tasks of `tasks`."""
+        self._wire = wire
+        self._tasks = tasks
+
+    @property
+    def calls_in_flight(self) -> int:
+        return sum(not call.background for call in self._calls.values())
+
+    @property
+    def may_be_asked_of(self) -> bool:
+        """Whether there is a call in flight that a question of the server may be about."""
+        return any(call.spoken_of for call in self._calls.values())
+
+    async def request(
+        self,
+        method: str,
+        params: Message | None,
+        headers: Mapping[str, str],
+        *,
+        timeout: float,
+        first_timeout: float | None = None,
+        ceiling: float = math.inf,
+        hooks: CallHooks = NO_HOOKS,
+        background: bool = False,
+        cancellable: bool = True,
+    ) -> Message:
+        """Send a request and return the result as the server gave it.
+
+        `timeout` is in seconds and starts anew with each progress notification, and when the person who is asked a
+        question has answered it; `first_timeout` holds until then where it is shorter, `ceiling` for all of it. A
+        `background` request is no call: nothing the server says belongs to it.
+        Raises UpstreamReplyError for an error reply, UpstreamTimeoutError, UpstreamUnavailableError where the
+        connection ends first (UnsentError where it had ended before), UpstreamProtocolError for a reply without result.
+        """
+        self._last_id += 1
+        call = Call(self._last_id, method, hooks, background)
+        message: Message = {"jsonrpc": "2.0", "id": call.id, "method": method}
+        if hooks.on_progress is not None:
+            params = dict(params or {})
+            params["_meta"] = {**params.get("_meta", {}), "progressToken": call.id}
+        if params is not None:
+            message["params"] = params
+        wire = self._open_wire()
+        self._calls[call.id] = call
+        sent = cut = False
+        try:
+            begun = clock.now()
+            deadline = begun + (timeout if first_timeout is None else min(first_timeout, timeout))
+            with anyio.CancelScope(deadline=deadline):
+                try:
+                    await wire.send(message, headers)
+                except TooDeepError:
+                    raise UpstreamReplyError(
+                        self._server,
+                        INVALID_PARAMS,
+                        f"What {method} gives server {self._server} is nested too deeply to be sent; flatten it.",
+                    ) from None
+                sent = True
+            if sent:
+                cut = await self._settled(call, deadline, timeout, begun + ceiling)
+            if call.error is not None:
+                raise call.error.with_traceback(None)
+            if call.reply is None:
+                if cut:
+                    raise EndlessError(
+                        self._server,
+                        f"Server {self._server} still worked on {method} after {ceiling:.4g} s, the longest that a "
+                        "call may take; ask it for less at once, or raise upstream.max_call_seconds.",
+                    )
+                seconds = f"{timeout:.3g}"
+                raise UpstreamTimeoutError(
+                    self._server, f"Server {self._server} did not answer {method} within {seconds} s; try again later."
+                )
+            return call.reply
+        finally:
+            del self._calls[call.id]
+            for question in call.questions:
+                question.cancel()
+            if sent and cancellable and not call.settled:
+                self._give_up(call)
+
+    async def _settled(self, call: Call, deadline: float, timeout: float, ceiling: float) -> bool:
+        """Wait until `call` is settled or overdue, running its hooks meanwhile. Returns whether it was cut short at
+        `ceiling`, by the clock of the event loop.
+        """
+        loop = asyncio.get_running_loop()
+        while not call.settled:
+            until = min(deadline, ceiling)
+            overdue = loop.call_at(until, call.changed.set) if math.isfinite(until) else None
+            try:
+                await call.changed.wait()
+            finally:
+                if overdue is not None:
+                    overdue.cancel()
+            now = clock.now()
+            if call.stirred and now < ceiling:
+                deadline = now + timeout
+            elif now >= until:
+                break
+            call.changed.clear()
+            await self._deliver(call, timeout)
+        await self._deliver(call, timeout)
+        return not call.settled and deadline > ceiling
+
+    async def _deliver(self, call: Call, timeout: float) -> None:
+        if not call.events:
+            call.progressed = False
+            return
+        with anyio.CancelScope(deadline=clock.now() + timeout) as hearing:
+            await call.deliver()
+        if hearing.cancelled_caught:
+            # A caller that takes nothing in must not keep the call from its end.
+            call.unheard()
+            logger.info("what server %s says in a call is not taken by its caller", self._server)
+
+    async def notify(self, method: str, params: Message | None, headers: Mapping[str, str]) -> None:
+        message: Message = {"jsonrpc": "2.0", "method": method}
+        if params is not None:
+            message["params"] = params
+        await self._open_wire().send(message, headers)
+
+    async def answer(self, request_id: object, outcome: Mapping[str, Any]) -> None:
+        """Send `{"result": …}` or `{"error": …}` to a question; an ended connection needs none. Raises TooDeepError."""
+        if self._ended is None:
+            await self._open_wire().send({"jsonrpc": "2.0", "id": request_id, **outcome}, {})
+
+    def received(self, message: object, related: int | None = None) -> bool:
+        if isinstance(message, list):
+            return bool(message) and all(self.received(part, related) for part in message)
+        if not isinstance(message, dict):
+            return False
+        method = message.get("method")
+        if isinstance(method, str):
+            if not isinstance(message.get("params"), dict):
+                message["params"] = {}
+            if message.get("id") is None:
+                self._notified(method, message["params"], related)
+            else:
+                self._on_request(message, self._belonging(related))
+            return True
+        if "result" not in message and "error" not in message:
+            return False
+        answered = self._answered(message.get("id"))
+        call = self._calls.get(answered)
+        if call is not None:
+            self._settle(call, message)
+        else:
+            self._abandoned.replied(answered)
+        return True
+
+    def failed(self, request_id: int, error: UpstreamError) -> None:
+        call = self._calls.get(request_id)
+        if call is not None:
+            call.fail(error)
+
+    def closed(self, error: UpstreamError) -> None:
+        if self._ended is not None:
+            return
+        self._ended = error
+        for call in self._calls.values():
+            call.fail(error)
+        self._on_closed(error)
+
+    def _open_wire(self) -> Transport:
+        if self._ended is not None or self._wire is None:
+            raise UnsentError(self._server, f"The connection to server {self._server} has ended; try again.")
+        return self._wire
+
+    def _settle(self, call: Call, message: Message) -> None:
+        result, error = message.get("result"), message.get("error")
+        if isinstance(result, dict):
+            call.succeed(result)
+        elif isinstance(error, dict) and isinstance(error.get("code"), int):
+            text = error.get("message")
+            call.fail(
+                UpstreamReplyError(
+                    self._server, error["code"], text if isinstance(text, str) else "", error.get("data")
+                )
+            )
+        else:
+            call.fail(
+                UpstreamProtocolError(
+                    self._server, f"Server {self._server} gave a reply that is not MCP; it may need an update."
+                )
+            )
+
+    def _answered(self, request_id: object) -> int:
+        """The id of the call that a reply names; some servers make it a string, or know none after an error."""
+        if isinstance(request_id, str) and request_id.isdecimal() and len(request_id) <= _ID_DIGITS:
+            return int(request_id)
+        if request_id is None and len(self._calls) == 1:
+            return next(iter(self._calls))
+        return request_id if isinstance(request_id, int) else 0
+
+    def _notified(self, method: str, params: Message, related: int | None) -> None:
+        if method == "notifications/progress":
+            call = self._calls.get(self._answered(params.get("progressToken") or 0))
+            if call is not None:
+                call.tell(method, params)
+            return
+        belonging = self._belonging(related)
+        if belonging is not None and belonging.hooks.on_notification is not None and method == "notifications/message":
+            belonging.tell(method, params)
+            return
+        self._on_notification(method, params)
+
+    def _belonging(self, related: int | None) -> Call | None:
+        """The call that a message of the server belongs to: where it came says it, or that all are of one caller. Of
+        several it is the latest that takes questions.
+        """
+        if related is not None:
+            return self._calls.get(related)
+        calls = [call for call in self._calls.values() if call.spoken_of]
+        if not calls:
+            return None
+        owner = calls[-1].hooks.owner
+        if not self._exclusive:
+            of_one = len(calls) == 1 or (owner is not None and all(call.hooks.owner == owner for call in calls))
+            if not of_one or not self._abandoned.only_of(owner):
+                return None
+        return next((call for call in reversed(calls) if call.hooks.on_question is not None), calls[-1])
+
+    def _give_up(self, call: Call) -> None:
+        if self._ended is None and self._tasks is not None:
+            if call.spoken_of:
+                self._abandoned.add(call.id, call.hooks.owner)
+            self._tasks.start_soon(self._cancel, call.id)
+
+    async def _cancel(self, request_id: int) -> None:
+        with anyio.move_on_after(_CANCEL_SECONDS):
+            try:
+                await self._open_wire().cancel(request_id, "nobody waits for the reply any more")
+            except UpstreamError as error:
+                logger.debug("cancellation not sent: %s", error)

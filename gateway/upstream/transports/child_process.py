@@ -1,0 +1,165 @@
+"""The process of a stdio server: started in a process group of its own, and ended with all that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Collection
+from pathlib import Path
+
+import anyio
+from anyio.abc import ByteReceiveStream, ByteSendStream, Process
+from mcp.client.stdio import get_default_environment
+
+from gateway.errors import UpstreamUnavailableError
+from gateway.upstream import clock
+from gateway.upstream.spec import ServerSpec
+from gateway.upstream.transports.process_reaper import ProcessReaper
+
+STDERR_BYTES = 64 * 1024
+"""How much of the end of a child's standard error output is kept, in bytes."""
+
+_SECRET_CHARACTERS = 8
+_MASK = "********"
+_GOODBYE_SECONDS = 2.0
+_TERMINATE_SECONDS = 1.0
+_POLL_SECONDS = 0.01
+
+# The shell waits for a line before it becomes the server, so that the warden knows the process group first.
+_GATE = 'read -r _ || exit 1; exec "$@"'
+
+
+class ChildProcess:
+    """A running server process. `stdin` and `stdout` carry its messages."""
+
+    def __init__(self, process: Process, warden: ProcessReaper, secrets: Collection[str] = ()) -> None:
+        """`secrets` are masked in whatever is shown of what the process writes."""
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise ValueError("a child process needs its three pipes")
+        self.stdin: ByteSendStream = process.stdin
+        self.stdout: ByteReceiveStream = process.stdout
+        self._stderr: ByteReceiveStream = process.stderr
+        self._process = process
+        self._warden = warden
+        self._tail = bytearray()
+        # The longer first: one may be part of another. What is short is a word or a number, and no secret.
+        self._secrets = sorted({text for text in secrets if len(text) >= _SECRET_CHARACTERS}, key=len, reverse=True)
+
+    @classmethod
+    async def start(cls, spec: ServerSpec, warden: ProcessReaper) -> ChildProcess:
+        """Start the command of `spec` with the environment that the SDK hands on and `spec.env`.
+
+        Raises UpstreamUnavailableError where there is no such command or directory.
+        """
+        reason = spec.policy.command_refusal(spec.command or "", spec.env)
+        if reason is not None:
+            raise UpstreamUnavailableError(
+                spec.name, f"Server {spec.name} is not started: {reason}; correct it or the guards."
+            )
+        env = get_default_environment() | dict(spec.env)
+        command = _found(spec, env.get("PATH", os.defpath))
+        try:
+            process = await anyio.open_process(
+                ["/bin/sh", "-c", _GATE, "sh", command, *spec.args],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                cwd=spec.cwd,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            raise UpstreamUnavailableError(
+                spec.name, f"Server {spec.name} cannot be started: {error}; correct its command and arguments."
+            ) from None
+        child = cls(process, warden, spec.env.values())
+        try:
+            await warden.guard(process.pid)
+            with contextlib.suppress(anyio.BrokenResourceError):
+                await child.stdin.send(b"\n")
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await child.stop()
+            raise
+        return child
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal; None while the process lives."""
+        return self._process.returncode
+
+    def stderr(self) -> str:
+        """The last 64 KiB of the standard error output, without the secrets that the process was given."""
+        return self.shown(self._tail)
+
+    def shown(self, written: bytes | bytearray) -> str:
+        """What the process wrote, as it may be shown."""
+        text = written.decode("utf-8", errors="replace")
+        for secret in self._secrets:
+            text = text.replace(secret, _MASK)
+        return text
+
+    async def keep_stderr(self) -> None:
+        """Read the standard error output until it ends, keeping its end."""
+        with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            while True:
+                self._tail += await self._stderr.receive()
+                del self._tail[:-STDERR_BYTES]
+
+    async def exited(self, seconds: float, poll: float = _POLL_SECONDS) -> bool:
+        """Whether the process ends within `seconds`, looking every `poll` seconds.
+
+        The exit code is polled: waiting for the process would also wait for pipes that its own children hold open.
+        """
+        deadline = clock.now() + seconds
+        while self._process.returncode is None:
+            if clock.now() >= deadline:
+                return False
+            await anyio.sleep(poll)
+        return True
+
+    async def stop(self) -> None:
+        """End the process and all of its group: its input closes, then SIGTERM, then SIGKILL."""
+        with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            await self.stdin.aclose()
+        if not await self.exited(_GOODBYE_SECONDS):
+            self._signal(signal.SIGTERM)
+            await self.exited(_TERMINATE_SECONDS)
+        self._signal(signal.SIGKILL)
+        await self.exited(_TERMINATE_SECONDS)
+        self._warden.release(self._process.pid)
+        for stream in (self.stdout, self._stderr):
+            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+                await stream.aclose()
+        self._close_transport()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _close_transport(self) -> None:
+        # A descendant that left the group may hold a pipe open, and asyncio would then warn of an unclosed transport.
+        transport = getattr(getattr(self._process, "_process", None), "_transport", None)
+        if transport is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                transport.close()
+
+
+def _found(spec: ServerSpec, path: str) -> str:
+    """The command of `spec` as a file, or UpstreamUnavailableError."""
+    if spec.cwd is not None and not Path(spec.cwd).is_dir():
+        raise UpstreamUnavailableError(
+            spec.name, f"Server {spec.name} cannot be started: its directory {spec.cwd} does not exist; correct it."
+        )
+    command = spec.command or ""
+    where = str(Path(spec.cwd or ".", command)) if os.sep in command else command
+    found = shutil.which(where, path=path) if command else None
+    if found is None:
+        raise UpstreamUnavailableError(
+            spec.name,
+            f"Server {spec.name} cannot be started: there is no command {command!r}; install it or correct its path.",
+        )
+    return str(Path(found).absolute())

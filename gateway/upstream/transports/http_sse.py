@@ -1,0 +1,126 @@
+"""The HTTP+SSE transport of 2024-11-05: one event stream from the server, POSTs to an address that it names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+from anyio.abc import TaskGroup
+
+from gateway.errors import UpstreamError, UpstreamUnavailableError
+from gateway.json_codec import Message, decode, encode
+from gateway.upstream.http.server_client import EVENT_STREAM, JSON, ServerHttpClient
+from gateway.upstream.spec import ServerSpec
+from gateway.upstream.transports.transport import MessageSink, Transport, UnsentError, broken_down
+
+logger = logging.getLogger(__name__)
+
+
+class HttpSseTransport:
+    """A `Wire` to an HTTP+SSE endpoint."""
+
+    def __init__(self, spec: ServerSpec, endpoint: ServerHttpClient, listener: MessageSink, tasks: TaskGroup) -> None:
+        self._name = spec.name
+        self._endpoint = endpoint
+        self._listener = listener
+        self._tasks = tasks
+        self._settled = anyio.Event()
+        self._messages: httpx2.URL | None = None
+        self._error: UpstreamError | None = None
+        self._oddity: str | None = None
+
+    async def opened(self) -> None:
+        """Wait for the server to name the address for messages."""
+        await self._settled.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def agreed(self, version: str) -> None:
+        """The transport belongs to one version."""
+
+    def oddity(self) -> str | None:
+        return self._oddity
+
+    def stderr(self) -> str:
+        return ""
+
+    async def send(self, message: Message, headers: Mapping[str, str]) -> None:
+        """Post `message`. A request is posted in a task of its own: some servers answer the POST last of all."""
+        if self._messages is None or self._error is not None:
+            raise UnsentError(self._name, f"The connection to server {self._name} has ended; try again.")
+        if "method" in message and "id" in message:
+            self._tasks.start_soon(self._post_request, message, encode(message), headers)
+        else:
+            await self._post(encode(message), headers)
+
+    async def cancel(self, request_id: int, reason: str) -> None:
+        params = {"requestId": request_id, "reason": reason}
+        await self._post(encode({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}), {})
+
+    async def read(self) -> None:
+        """Hand the server's messages to the listener until the stream ends."""
+        error: UpstreamError = UpstreamUnavailableError(
+            self._name, f"Server {self._name} closed its event stream; try again."
+        )
+        try:
+            async with self._endpoint.request("GET", {"accept": EVENT_STREAM}) as response:
+                if response.status_code != 200:
+                    raise self._endpoint.refused(response.status_code)
+                async for event in self._endpoint.events(response):
+                    if event.event == "endpoint":
+                        self._messages = self._endpoint.joined(event.data)
+                        if self._messages is None:
+                            raise self._endpoint.not_mcp("wants messages sent to another host")
+                        self._settled.set()
+                    elif event.event == "message" and event.data:
+                        self._take(event.data)
+        except UpstreamError as failure:
+            error = failure
+        except Exception:
+            logger.exception("the event stream of server %s cannot be read", self._name)
+            error = self._endpoint.not_mcp("sent an event stream that cannot be read")
+        self._error = error
+        self._settled.set()
+        self._listener.closed(error)
+
+    def _take(self, data: str) -> None:
+        try:
+            message = decode(data)
+        except ValueError:
+            message = None
+        if not self._listener.received(message):
+            self._oddity = data[:80]
+
+    async def _post_request(self, message: Message, body: bytes, headers: Mapping[str, str]) -> None:
+        try:
+            await self._post(body, headers)
+        except UpstreamError as error:
+            self._listener.failed(message["id"], error)
+        except Exception:
+            # It is the trouble of one call; raised here, it would end the session of all.
+            logger.exception("%s of server %s broke down", message["method"], self._name)
+            self._listener.failed(message["id"], broken_down(self._name, message["method"]))
+
+    async def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        async with self._endpoint.request("POST", {"content-type": JSON, **headers}, body, self._messages) as response:
+            if response.status_code >= 300:
+                raise self._endpoint.refused(response.status_code)
+
+
+@asynccontextmanager
+async def open_sse(spec: ServerSpec, listener: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
+    """A wire to the endpoint of `spec`. Raises UpstreamUnavailableError where the address cannot be used."""
+    endpoint = ServerHttpClient(spec, max_message_bytes)
+    try:
+        async with anyio.create_task_group() as tasks:
+            wire = HttpSseTransport(spec, endpoint, listener, tasks)
+            tasks.start_soon(wire.read)
+            try:
+                yield wire
+            finally:
+                tasks.cancel_scope.cancel()
+    finally:
+        await endpoint.close()

@@ -1,0 +1,102 @@
+"""A tiny process that outlives a killed gateway just long enough to end the gateway's children.
+
+A child of a process that dies by SIGKILL lives on. The parent-death signal of Linux reaches only the direct child, and
+fires when the thread that started it ends. The warden instead reads the children's process groups from a pipe whose
+other end only the gateway holds: however the gateway ends, the pipe ends, and the warden ends the groups.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from types import TracebackType
+
+import anyio
+from anyio.abc import Process
+from typing_extensions import Self
+
+_SCRIPT = """
+trap '' HUP INT TERM
+groups=
+while read -r verb group; do
+  kept=
+  for g in $groups; do [ "$g" = "$group" ] || kept="$kept $g"; done
+  groups=$kept
+  [ "$verb" = + ] && groups="$groups $group"
+done
+[ -n "$groups" ] || exit 0
+for g in $groups; do kill -TERM "-$g" 2>/dev/null; done
+sleep 1
+for g in $groups; do kill -KILL "-$g" 2>/dev/null; done
+"""
+
+
+class ProcessReaper:
+    """Ends the process groups it guards when the gateway is gone. Entered and left by the pool."""
+
+    def __init__(self) -> None:
+        self._groups: set[int] = set()
+        self._process: Process | None = None
+        self._pipe: int | None = None
+        self._starting = anyio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._end()
+
+    async def guard(self, group: int) -> None:
+        """End process group `group` when this process is gone. Starts the warden where it does not run."""
+        async with self._starting:
+            self._groups.add(group)
+            if self._tell(f"+ {group}\n"):
+                return
+            await self._end()
+            await self._start()
+            self._tell("".join(f"+ {known}\n" for known in self._groups))
+
+    def release(self, group: int) -> None:
+        """Process group `group` has ended."""
+        self._groups.discard(group)
+        self._tell(f"- {group}\n")
+
+    def _tell(self, words: str) -> bool:
+        if self._pipe is None:
+            return False
+        try:
+            os.write(self._pipe, words.encode())
+        except OSError:
+            return False
+        return True
+
+    async def _start(self) -> None:
+        reading, self._pipe = os.pipe()
+        try:
+            self._process = await anyio.open_process(
+                ["/bin/sh", "-c", _SCRIPT],
+                stdin=reading,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={"PATH": os.defpath},
+                cwd="/",
+                start_new_session=True,
+            )
+        finally:
+            os.close(reading)
+
+    async def _end(self) -> None:
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+        if self._process is not None:
+            with anyio.move_on_after(3):
+                await self._process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.aclose()
+            self._process = None

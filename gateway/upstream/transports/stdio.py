@@ -1,0 +1,191 @@
+"""The stdio transport: one JSON-RPC message a line, to and from a child process."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+
+from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
+from gateway.json_codec import Message, decode, encode
+from gateway.upstream.spec import ServerSpec
+from gateway.upstream.transports.child_process import ChildProcess
+from gateway.upstream.transports.process_reaper import ProcessReaper
+from gateway.upstream.transports.transport import MessageSink, Transport, UnsentError, too_large
+
+_MAX_NOISE_LINES = 1000
+_SHOWN_CHARACTERS = 80
+_KEPT_BYTES = 4096
+_EXIT_WATCH_SECONDS = 0.5
+
+# Where a reply says which request it is for, in the two orders in which libraries write its members.
+_REPLY_BEGINNING = re.compile(
+    rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,18})\s*,\s*"(?:result|error)"'
+)
+_REPLY_END = re.compile(rb',\s*"id"\s*:\s*(\d{1,18})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z')
+
+
+class LineTooLongError(Exception):
+    """A line is longer than a message may be."""
+
+
+class Lines:
+    """Bytes in pieces as they come, out as whole lines; holds at most `limit` bytes of an unfinished line."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The lines that `piece` completes. Raises LineTooLongError."""
+        lines = piece.split(b"\n")
+        if len(lines) > 1:
+            lines[0] = b"".join([*self._pieces, lines[0]])
+            self._pieces.clear()
+            self._size = 0
+        rest = lines.pop()
+        if rest:
+            self._pieces.append(rest)
+            self._size += len(rest)
+        if self._size > self._limit or (lines and len(lines[0]) > self._limit):
+            raise LineTooLongError
+        return lines
+
+
+class StdioTransport:
+    """A `Wire` to a child process."""
+
+    def __init__(self, spec: ServerSpec, child: ChildProcess, listener: MessageSink, max_message_bytes: int) -> None:
+        self._name = spec.name
+        self._child = child
+        self._listener = listener
+        self._limit = max_message_bytes
+        self._lines = Lines(max_message_bytes)
+        # One message at a time: a child that does not read then holds back writers instead of filling memory.
+        self._writing = anyio.Lock(fast_acquire=True)
+        self._closed = False
+        self._noise = b""
+        self._noise_lines = 0
+
+    async def opened(self) -> None:
+        """A child process takes messages as soon as it runs."""
+
+    async def agreed(self, version: str) -> None:
+        """Lines carry no version."""
+
+    async def send(self, message: Message, headers: Mapping[str, str]) -> None:
+        line = encode(message) + b"\n"
+        async with self._writing:
+            if self._closed:
+                raise UnsentError(self._name, f"Server {self._name} has ended; try again.")
+            try:
+                await self._child.stdin.send(line)
+                return
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+                self._closed = True
+        # The server may have read the message before it ended, so this is not an UnsentError.
+        await self._end()
+
+    async def cancel(self, request_id: int, reason: str) -> None:
+        params = {"requestId": request_id, "reason": reason}
+        await self.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}, {})
+
+    def oddity(self) -> str | None:
+        return self._child.shown(self._noise)[:_SHOWN_CHARACTERS] if self._noise else None
+
+    def stderr(self) -> str:
+        return self._child.stderr()
+
+    async def read(self) -> None:
+        """Hand the child's lines to the listener until they end."""
+        try:
+            while True:
+                for line in self._lines.feed(await self._child.stdout.receive()):
+                    self._take(line)
+                if self._noise_lines > _MAX_NOISE_LINES:
+                    self._listener.closed(self.noise_error())
+                    return
+        except LineTooLongError:
+            self._listener.closed(too_large(self._name, self._limit))
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            await self._end()
+
+    async def watch(self) -> None:
+        """Notice a child that has exited while its own children still hold its output open."""
+        await self._child.exited(math.inf, poll=_EXIT_WATCH_SECONDS)
+        await anyio.sleep(_EXIT_WATCH_SECONDS)
+        await self._end()
+
+    def noise_error(self) -> UpstreamProtocolError:
+        return UpstreamProtocolError(
+            self._name,
+            f"Server {self._name} writes text that is not MCP to its standard output, beginning with "
+            f"{self.oddity()!r}; correct its command.",
+        )
+
+    async def _end(self) -> None:
+        self._closed = True
+        await self._child.exited(_EXIT_WATCH_SECONDS)
+        self._listener.closed(self._ending())
+
+    def _ending(self) -> UpstreamError:
+        if self._noise:
+            return self.noise_error()
+        code = self._child.returncode
+        how = "closed its output" if code is None else f"exited with code {code}"
+        if code is not None and code < 0:
+            how = f"was ended by signal {-code}"
+        return UpstreamUnavailableError(
+            self._name, f"Server {self._name} {how}; its standard error output may say why."
+        )
+
+    def _take(self, line: bytes) -> None:
+        if not line.strip():
+            return
+        try:
+            message = decode(line)
+        except ValueError:
+            message = self._salvaged(line)
+        if self._listener.received(message):
+            self._noise_lines = 0
+            self._noise = b""
+            return
+        self._noise = self._noise or line[:_KEPT_BYTES]
+        self._noise_lines += 1
+
+    def _salvaged(self, line: bytes) -> object:
+        """The id of a reply that cannot be read, as a reply that says so: its caller need not wait for the timeout."""
+        try:
+            message = decode(line.decode("utf-8", errors="replace"))
+        except ValueError:
+            found = _REPLY_BEGINNING.match(line) or _REPLY_END.search(line)
+            message = {"id": int(found[1])} if found is not None else None
+        if isinstance(message, dict) and "method" not in message:
+            return {"jsonrpc": "2.0", "id": message.get("id"), "result": None}
+        return None
+
+
+@asynccontextmanager
+async def open_stdio(
+    spec: ServerSpec, listener: MessageSink, warden: ProcessReaper, max_message_bytes: int
+) -> AsyncIterator[Transport]:
+    """Start the server of `spec`; leaving ends it with its whole process group.
+
+    Raises UpstreamUnavailableError where it cannot be started.
+    """
+    child = await ChildProcess.start(spec, warden)
+    wire = StdioTransport(spec, child, listener, max_message_bytes)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wire.read)
+        tasks.start_soon(wire.watch)
+        tasks.start_soon(child.keep_stderr)
+        try:
+            yield wire
+        finally:
+            with anyio.CancelScope(shield=True):
+                await child.stop()
+            tasks.cancel_scope.cancel()

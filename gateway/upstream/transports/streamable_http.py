@@ -1,0 +1,263 @@
+"""The streamable HTTP transport, in both protocol eras: each message is a POST, each reply JSON or an event stream."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+from anyio.abc import TaskGroup
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from gateway.errors import UpstreamError, UpstreamUnavailableError
+from gateway.json_codec import Message, decode, encode
+from gateway.upstream import clock
+from gateway.upstream.http.server_client import EVENT_STREAM, JSON, ServerHttpClient
+from gateway.upstream.spec import ServerSpec
+from gateway.upstream.transports.transport import MessageSink, Transport, UnsentError, broken_down
+
+logger = logging.getLogger(__name__)
+
+_SESSION_ID = "mcp-session-id"
+_LAST_EVENT_ID = "last-event-id"
+_FIRST_RETRY_SECONDS = 1.0
+_LAST_RETRY_SECONDS = 30.0
+_MAX_RESUMPTIONS = 5
+_GOODBYE_SECONDS = 2.0
+_TAIL_SECONDS = 0.5
+
+
+class StreamableHttpTransport:
+    """A `Wire` to a streamable HTTP endpoint."""
+
+    def __init__(self, spec: ServerSpec, endpoint: ServerHttpClient, listener: MessageSink, tasks: TaskGroup) -> None:
+        self._name = spec.name
+        self._endpoint = endpoint
+        self._listener = listener
+        self._tasks = tasks
+        self._version: str | None = None
+        self._session_id: str | None = None
+        self._exchanges: dict[int, anyio.CancelScope] = {}
+        self._oddity: str | None = None
+
+    async def opened(self) -> None:
+        """Each message makes its own connection."""
+
+    async def agreed(self, version: str) -> None:
+        self._version = version
+        if self._session_id is not None:
+            self._tasks.start_soon(self._hear)
+
+    def oddity(self) -> str | None:
+        return self._oddity
+
+    def stderr(self) -> str:
+        return ""
+
+    async def send(self, message: Message, headers: Mapping[str, str]) -> None:
+        """Post `message`. A request is answered through the listener, as its stream may stay open for long."""
+        body = encode(message)
+        if "method" in message and "id" in message:
+            scope = anyio.CancelScope()
+            self._exchanges[message["id"]] = scope
+            self._tasks.start_soon(self._exchange, message, body, headers, scope)
+            return
+        async with self._endpoint.request("POST", self._headers(headers), body) as response:
+            if response.status_code >= 400:
+                raise self._endpoint.refused(response.status_code)
+
+    async def cancel(self, request_id: int, reason: str) -> None:
+        """Close the request's stream, which is the whole cancellation in the modern era."""
+        scope = self._exchanges.get(request_id)
+        try:
+            if self._version not in MODERN_PROTOCOL_VERSIONS:
+                params = {"requestId": request_id, "reason": reason}
+                await self.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}, {})
+        finally:
+            # The stream goes too where the server will not hear of it.
+            if scope is not None:
+                scope.cancel()
+
+    async def leave(self) -> None:
+        """End the session on the server's side."""
+        if self._session_id is None:
+            return
+        with anyio.move_on_after(_GOODBYE_SECONDS):
+            try:
+                async with self._endpoint.request("DELETE", self._headers({})):
+                    pass
+            except UpstreamError:
+                # A server that is gone has no session to end.
+                return
+
+    def _headers(self, extra: Mapping[str, str]) -> dict[str, str]:
+        headers = {"accept": f"{JSON}, {EVENT_STREAM}", "content-type": JSON}
+        if self._session_id is not None:
+            headers[_SESSION_ID] = self._session_id
+        if self._version is not None:
+            headers[MCP_PROTOCOL_VERSION_HEADER] = self._version
+        headers.update(extra)
+        return headers
+
+    async def _exchange(
+        self, message: Message, body: bytes, headers: Mapping[str, str], scope: anyio.CancelScope
+    ) -> None:
+        request_id: int = message["id"]
+        try:
+            with scope:
+                last_event = await self._post(request_id, message["method"], body, headers)
+                if last_event is not None and self._session_id is not None:
+                    await self._resume(request_id, last_event)
+                self._listener.failed(
+                    request_id,
+                    UpstreamUnavailableError(
+                        self._name, f"Server {self._name} ended its reply before it was complete; try again."
+                    ),
+                )
+        except UpstreamError as error:
+            self._listener.failed(request_id, error)
+        except Exception:
+            # It is the trouble of one call; raised here, it would end the session of all.
+            logger.exception("%s of server %s broke down", message["method"], self._name)
+            self._listener.failed(request_id, broken_down(self._name, message["method"]))
+        finally:
+            self._exchanges.pop(request_id, None)
+
+    async def _post(
+        self, request_id: int, method: str, body: bytes, headers: Mapping[str, str]
+    ) -> httpx2.ServerSentEvent | None:
+        """Post a request and take its reply. Returns the last event of a stream that ended without the reply."""
+        async with self._endpoint.request("POST", self._headers(headers), body) as response:
+            if response.status_code >= 300:
+                await self._take_refusal(request_id, response)
+                return None
+            if method == "initialize":
+                self._session_id = response.headers.get(_SESSION_ID)
+            kind = _content_type(response)
+            if kind == EVENT_STREAM:
+                return await self._take_events(request_id, response)
+            if kind != JSON:
+                said = await self._endpoint.body(response)
+                if not said:
+                    raise self._endpoint.not_mcp("took a request without answering it")
+                self._oddity = said[:80].decode("utf-8", errors="replace")
+                raise self._endpoint.not_mcp(f"answered with {kind or 'no content type'}")
+            self._take(await self._endpoint.body(response), request_id)
+            self._listener.failed(request_id, self._endpoint.not_mcp("answered another request than it was sent"))
+            return None
+
+    async def _take_refusal(self, request_id: int, response: httpx2.Response) -> None:
+        """An error status: with a JSON-RPC error in it, that error is the reply."""
+        if response.status_code == 404 and self._session_id is not None:
+            text = f"Server {self._name} has forgotten the session; try again."
+            self._listener.failed(request_id, UnsentError(self._name, text))
+            self._listener.closed(UpstreamUnavailableError(self._name, text))
+            return
+        if _content_type(response) == JSON:
+            try:
+                message = decode(await self._endpoint.body(response))
+            except ValueError:
+                message = None
+            if isinstance(message, dict) and isinstance(message.get("error"), dict) and message.get("jsonrpc") == "2.0":
+                self._listener.received({**message, "id": request_id}, request_id)
+                return
+        raise self._endpoint.refused(response.status_code)
+
+    async def _take_events(self, request_id: int, response: httpx2.Response) -> httpx2.ServerSentEvent | None:
+        last: httpx2.ServerSentEvent | None = None
+        answered = False
+        try:
+            with anyio.CancelScope() as reading:
+                async for event in self._endpoint.events(response):
+                    if event.id:
+                        last = event
+                    if event.event == "message" and event.data and self._take(event.data, request_id):
+                        answered = True
+                        # Read to the end of the stream, if it comes soon: the connection can then be used again.
+                        reading.deadline = clock.now() + _TAIL_SECONDS
+        except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+            if last is None and not answered:
+                raise
+        return None if answered else last
+
+    def _take(self, data: bytes | str, request_id: int | None) -> bool:
+        """Hand a message on. Returns whether it is the reply to `request_id`."""
+        try:
+            message = decode(data)
+        except ValueError:
+            message = None
+        if not self._listener.received(message, request_id):
+            self._oddity = str(data[:80])
+            raise self._endpoint.not_mcp("sent a message that cannot be read")
+        return isinstance(message, dict) and "method" not in message and request_id is not None
+
+    async def _resume(self, request_id: int, last: httpx2.ServerSentEvent) -> None:
+        """Ask for the rest of a stream that broke off, as servers that close streams between events expect."""
+        for _ in range(_MAX_RESUMPTIONS):
+            await anyio.sleep(_FIRST_RETRY_SECONDS if last.retry is None else last.retry / 1000)
+            headers = self._headers({"accept": EVENT_STREAM, _LAST_EVENT_ID: last.id})
+            async with self._endpoint.request("GET", headers) as response:
+                if response.status_code != 200 or _content_type(response) != EVENT_STREAM:
+                    return
+                further = await self._take_events(request_id, response)
+                if further is None:
+                    return
+                last = further
+
+    async def _hear(self) -> None:
+        """Keep the stream open on which a handshake-era server speaks of its own accord, where it offers one."""
+        delay = _FIRST_RETRY_SECONDS
+        last_id = ""
+        while True:
+            retry: int | None = None
+            try:
+                headers = self._headers({"accept": EVENT_STREAM, **({_LAST_EVENT_ID: last_id} if last_id else {})})
+                async with self._endpoint.request("GET", headers) as response:
+                    if response.status_code == 404:
+                        self._listener.closed(
+                            UpstreamUnavailableError(
+                                self._name, f"Server {self._name} has forgotten the session; try again."
+                            )
+                        )
+                        return
+                    if response.status_code != 200 or _content_type(response) != EVENT_STREAM:
+                        return
+                    delay = _FIRST_RETRY_SECONDS
+                    async for event in self._endpoint.events(response):
+                        last_id = event.id or last_id
+                        retry = event.retry if event.retry is not None else retry
+                        if event.event == "message" and event.data:
+                            self._take(event.data, None)
+            except UpstreamError:
+                delay = min(delay * 2, _LAST_RETRY_SECONDS)
+            except Exception:
+                logger.exception("what server %s says of its own accord cannot be read", self._name)
+                return
+            await anyio.sleep(delay if retry is None else max(retry / 1000, 0.1))
+
+
+@asynccontextmanager
+async def open_streamable(spec: ServerSpec, listener: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
+    """A wire to the endpoint of `spec`; nothing is sent before the first message.
+
+    Raises UpstreamUnavailableError where the address cannot be used.
+    """
+    endpoint = ServerHttpClient(spec, max_message_bytes)
+    try:
+        async with anyio.create_task_group() as tasks:
+            wire = StreamableHttpTransport(spec, endpoint, listener, tasks)
+            try:
+                yield wire
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await wire.leave()
+                tasks.cancel_scope.cancel()
+    finally:
+        await endpoint.close()
+
+
+def _content_type(response: httpx2.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()

@@ -1,0 +1,85 @@
+"""A wire carries JSON-RPC messages to one upstream server and back; the three transports are wires."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
+from gateway.json_codec import Message
+
+
+class UnsentError(UpstreamUnavailableError):
+    """The upstream server did not take the request, so it may safely be sent again."""
+
+
+class RefusedError(UpstreamUnavailableError):
+    """The upstream server answered with an HTTP status instead of a message; `status` is that status."""
+
+    def __init__(self, server: str, message: str, status: int) -> None:
+        super().__init__(server, message)
+        self.status = status
+
+
+def too_large(server: str, limit: int) -> UpstreamProtocolError:
+    """What to say of a message that is over `limit` bytes."""
+    return UpstreamProtocolError(
+        server, f"Server {server} sent a message of over {limit:,} bytes; ask it for less at once."
+    )
+
+
+def broken_down(server: str, method: str) -> UpstreamProtocolError:
+    """What to say of a request that failed as nobody foresaw."""
+    return UpstreamProtocolError(
+        server, f"The request {method} to server {server} broke down on an answer that cannot be read; see the log."
+    )
+
+
+class MessageSink(Protocol):
+    """Who is told what a wire brings; each method returns at once."""
+
+    def received(self, message: object, related: int | None = None) -> bool:
+        """A message came in; `related` is the id of the request on whose own stream it came.
+
+        Returns whether it is a JSON-RPC message at all.
+        """
+        ...
+
+    def failed(self, request_id: int, error: UpstreamError) -> None:
+        """The reply to `request_id` can no longer come; nothing happens where it has come already."""
+        ...
+
+    def closed(self, error: UpstreamError) -> None:
+        """Nothing more will come."""
+        ...
+
+
+class Transport(Protocol):
+    """An open transport. Its methods may be called from any task."""
+
+    async def opened(self) -> None:
+        """Wait until messages can be sent. Raises UpstreamError where they never can."""
+        ...
+
+    async def send(self, message: Message, headers: Mapping[str, str]) -> None:
+        """Send `message`; `headers` go with it where the transport has headers.
+
+        Raises UnsentError where the connection has ended.
+        """
+        ...
+
+    async def cancel(self, request_id: int, reason: str) -> None:
+        """Tell the server that nobody waits for the reply to `request_id` any more."""
+        ...
+
+    async def agreed(self, version: str) -> None:
+        """The protocol `version` of all further messages is settled."""
+        ...
+
+    def oddity(self) -> str | None:
+        """The beginning of what the server last sent that is not MCP."""
+        ...
+
+    def stderr(self) -> str:
+        """The end of what the server wrote to its standard error output, where it has one."""
+        ...

@@ -20,7 +20,7 @@ from gateway.downstream.methods.app_resources import AppResources
 from gateway.downstream.methods.client_requests import ClientRequests
 from gateway.downstream.methods.completion import Completion
 from gateway.downstream.methods.gateway_tools import GatewayTools
-from gateway.downstream.methods.method_table import Methods
+from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.methods.pending_calls import PendingCalls
 from gateway.downstream.methods.prompts import Prompts
 from gateway.downstream.methods.resources import Resources
@@ -57,18 +57,18 @@ class McpApplication:
     ) -> None:
         limits = settings.mcp
         limit = ResultLimit(limits.max_result_bytes)
-        self._held = PendingCalls(limits.question_seconds)
-        passage = UpstreamForwarder(pool, ClientRequests(limits.question_seconds), self._held)
+        self._pending_calls = PendingCalls(limits.question_seconds)
+        forwarder = UpstreamForwarder(pool, ClientRequests(limits.question_seconds), self._pending_calls)
         apps = AppResources(database, notices)
         trace = CallLog(recorder)
         tools = GatewayTools(database, finder, settings, trace)
         tool_list = ToolList(database, notices, tools, apps, path_names=limits.names == "path")
         self._offerings = Offerings(database, notices, servers, pool)
-        prompts = Prompts(self._offerings, servers, passage, limit)
-        resources = Resources(self._offerings, servers, apps, passage, limit)
-        relay = ToolRelay(database, notices, servers, passage, limit, trace, gate.limiter)
-        completion = Completion(prompts, resources, servers, passage, limit)
-        methods = Methods(tools, tool_list, relay, prompts, resources, completion)
+        prompts = Prompts(self._offerings, servers, forwarder, limit)
+        resources = Resources(self._offerings, servers, apps, forwarder, limit)
+        relay = ToolRelay(database, notices, servers, forwarder, limit, trace, gate.limiter)
+        completion = Completion(prompts, resources, servers, forwarder, limit)
+        methods = MethodTable(tools, tool_list, relay, prompts, resources, completion)
         sessions = ClientSessions(pool.release, settings.server.max_sessions_per_caller)
         self._audiences = ListChangeNotifier(tool_list, self._offerings, notices, news)
         self._subscriptions = Subscriptions(resources, servers, pool, news, notices)
@@ -86,10 +86,10 @@ class McpApplication:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Sessions, subscriptions and held calls last until the block ends."""
+        """Sessions, subscriptions and pending calls last until the block ends."""
         async with self._subscriptions.running(), self._audiences.running(), self.endpoint.running():
             try:
                 yield
             finally:
-                self._held.close()
+                self._pending_calls.close()
                 await self._offerings.aclose()

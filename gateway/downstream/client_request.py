@@ -11,7 +11,7 @@ from gateway.downstream.serialized import Serialized
 
 OnProgress: TypeAlias = Callable[[float, "float | None", "str | None"], Awaitable[None]]
 OnNotification: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None]]
-Ask: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+AskClient: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 Result: TypeAlias = "dict[str, Any] | Serialized"
 
@@ -22,7 +22,7 @@ class ClientRequest:
 
     `session_id` is that of a handshake session, None without. `capabilities` are what the client says it can do.
     `on_progress` and `on_notification` pass progress and log messages on to the client; None where it wants none.
-    `ask` puts a question to a handshake client and returns its result; it raises MCPError where the client refuses.
+    `ask_client` sends a request to a handshake client and returns its result; it raises MCPError where that refuses.
     """
 
     caller: Caller
@@ -33,18 +33,18 @@ class ClientRequest:
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     on_progress: OnProgress | None = None
     on_notification: OnNotification | None = None
-    ask: Ask | None = None
+    ask_client: AskClient | None = None
 
     @property
-    def upstream_key(self) -> str:
+    def upstream_session_key(self) -> str:
         """Whose upstream session is used where each client has its own: without a session, that of the caller."""
         return self.session_id or self.caller.identity
 
 
-class Method(Protocol):
+class MethodHandler(Protocol):
     """Answers one method: a result as JSON goes over the wire.
 
     Raises MCPError for a JSON-RPC error of its own, and ModelGateError for what went wrong here.
     """
 
-    async def __call__(self, exchange: ClientRequest) -> Result: ...
+    async def __call__(self, request: ClientRequest) -> Result: ...

@@ -198,4 +198,4 @@ async def test_every_request_has_an_upstream_session_key_of_its_own_client() -> 
     one = ClientRequest(Caller(1, 7, "a", (1,)), "tools/call", {})
     other = ClientRequest(Caller(1, 8, "b", (1,)), "tools/call", {})
     session = ClientRequest(Caller(1, 7, "a", (1,)), "tools/call", {}, era="handshake", session_id="s")
-    assert len({one.upstream_key, other.upstream_key, session.upstream_key}) == 3
+    assert len({one.upstream_session_key, other.upstream_session_key, session.upstream_session_key}) == 3

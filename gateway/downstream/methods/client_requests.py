@@ -1,4 +1,4 @@
-"""What an upstream server asks while it works on a call: put to the client that made the call, or refused."""
+"""What an upstream server asks while it works on a call: sent to the client that made the call, or refused."""
 
 from __future__ import annotations
 
@@ -11,69 +11,72 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND
 
 from gateway.downstream.client_request import ClientRequest
 
-CAPABILITY_OF = {
+CAPABILITY_OF_METHOD = {
     "elicitation/create": "elicitation",
     "sampling/createMessage": "sampling",
     "roots/list": "roots",
 }
-"""The client capability that a question needs."""
+"""The client capability that a request to a client needs."""
 
 
 class ClientRequests:
-    """Puts questions to handshake clients, who can be asked at any time."""
+    """Sends requests to handshake clients, who can be asked at any time."""
 
-    def __init__(self, seconds: float) -> None:
-        """A client has `seconds` to answer."""
-        self._seconds = seconds
+    def __init__(self, timeout_seconds: float) -> None:
+        """A client has `timeout_seconds` to answer."""
+        self._timeout_seconds = timeout_seconds
 
-    async def put(self, exchange: ClientRequest, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The client's answer. Raises MCPError where it refuses, cannot be asked, or is silent for too long."""
-        check_askable(exchange, method, params)
-        if exchange.ask is None:
-            raise cannot_be_asked(method)
+    async def send(self, request: ClientRequest, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The result of the client that made `request`.
+
+        Raises MCPError where it refuses, cannot be asked, or is silent for too long.
+        """
+        check_capability(request, method, params)
+        if request.ask_client is None:
+            raise unsupported_error(method)
         try:
-            return await asyncio.wait_for(exchange.ask(method, dict(params)), self._seconds)
+            return await asyncio.wait_for(request.ask_client(method, dict(params)), self._timeout_seconds)
         except asyncio.TimeoutError:
-            raise unanswered(method, self._seconds) from None
+            raise timeout_error(method, self._timeout_seconds) from None
 
-    async def bridge(self, exchange: ClientRequest, result: Mapping[str, Any]) -> dict[str, Any]:
+    async def answer_input_requests(self, request: ClientRequest, result: Mapping[str, Any]) -> dict[str, Any]:
         """What is to be added to the params of a retry, after an `input_required` result of a modern upstream server.
 
-        Raises MCPError where a question cannot be put or answered.
+        Raises MCPError where an input request cannot be sent or answered.
         """
-        requests = result.get("inputRequests")
-        if requests is not None and not isinstance(requests, Mapping):
+        input_requests = result.get("inputRequests")
+        if input_requests is not None and not isinstance(input_requests, Mapping):
             raise MCPError(code=INTERNAL_ERROR, message="The server's inputRequests are not an object.")
         responses: dict[str, Any] = {}
-        for key, request in (requests or {}).items():
-            method = request.get("method") if isinstance(request, Mapping) else None
+        for key, asked in (input_requests or {}).items():
+            method = asked.get("method") if isinstance(asked, Mapping) else None
             if not isinstance(method, str):
                 raise MCPError(code=INTERNAL_ERROR, message="The server asked something that has no method.")
-            responses[key] = await self.put(exchange, method, request.get("params") or {})
+            responses[key] = await self.send(request, method, asked.get("params") or {})
         added: dict[str, Any] = {"inputResponses": responses} if responses else {}
         if "requestState" in result:
             added["requestState"] = result["requestState"]
         return added
 
 
-def check_askable(exchange: ClientRequest, method: str, params: Mapping[str, Any]) -> None:
-    """Raise MCPError where the client has not said that it takes such questions."""
-    capability = CAPABILITY_OF.get(method)
-    declared = exchange.capabilities.get(capability) if capability is not None else None
+def check_capability(request: ClientRequest, method: str, params: Mapping[str, Any]) -> None:
+    """Raise MCPError where the client that made `request` has not said that it takes such requests."""
+    capability = CAPABILITY_OF_METHOD.get(method)
+    declared = request.capabilities.get(capability) if capability is not None else None
     if not isinstance(declared, Mapping):
-        raise cannot_be_asked(method)
+        raise unsupported_error(method)
     if method == "elicitation/create":
         mode = params.get("mode", "form")
         # A client that names no mode takes forms.
         if mode not in (declared or {"form": {}}):
-            raise cannot_be_asked(f"{method} in the mode {mode!r}")
+            raise unsupported_error(f"{method} in the mode {mode!r}")
 
 
-def cannot_be_asked(what: str) -> MCPError:
-    """The refusal for a client that does not take the question."""
+def unsupported_error(what: str) -> MCPError:
+    """The refusal for a client that does not take the request."""
     return MCPError(code=METHOD_NOT_FOUND, message=f"The client behind this gateway cannot be asked {what}.")
 
 
-def unanswered(method: str, seconds: float) -> MCPError:
+def timeout_error(method: str, seconds: float) -> MCPError:
     """The refusal for a client that is silent."""
     return MCPError(code=INVALID_PARAMS, message=f"The client did not answer {method} within {seconds:.3g} s.")

@@ -22,24 +22,24 @@ class Completion:
     """Passes completion/complete on, with the reference as the upstream knows it."""
 
     def __init__(
-        self, prompts: Prompts, resources: Resources, servers: Servers, passage: UpstreamForwarder, limit: ResultLimit
+        self, prompts: Prompts, resources: Resources, servers: Servers, forwarder: UpstreamForwarder, limit: ResultLimit
     ) -> None:
         self._prompts = prompts
         self._resources = resources
         self._servers = servers
-        self._passage = passage
+        self._forwarder = forwarder
         self._limit = limit
 
-    async def complete(self, exchange: ClientRequest) -> Result:
+    async def complete(self, request: ClientRequest) -> Result:
         """The upstream's completions, the first 100 of them, which is what the protocol allows.
 
         Raises MCPError for a reference to nothing that this caller can see, and for a result that is too large.
         """
-        reference = exchange.params.get("ref")
+        reference = request.params.get("ref")
         kind = reference.get("type") if isinstance(reference, Mapping) else None
         if not isinstance(reference, Mapping) or kind not in ("ref/prompt", "ref/resource"):
             raise MCPError(code=INVALID_PARAMS, message="params.ref has to be of the type ref/prompt or ref/resource.")
-        caller = exchange.caller
+        caller = request.caller
         if kind == "ref/prompt":
             server_id, own = await self._prompts.resolve(caller, reference.get("name"))
             reference = {**reference, "name": own}
@@ -47,8 +47,8 @@ class Completion:
             server_id, own = await self._resources.resolve_template(caller, reference.get("uri"))
             reference = {**reference, "uri": own}
         spec = await self._servers.spec(caller.tenant_id, server_id)
-        result: dict[str, Any] = await self._passage.send(
-            exchange, spec, "completion/complete", {**exchange.params, "ref": reference}
+        result: dict[str, Any] = await self._forwarder.forward(
+            request, spec, "completion/complete", {**request.params, "ref": reference}
         )
         return self._limit.check(_cut(result))
 

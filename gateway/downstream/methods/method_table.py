@@ -9,7 +9,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
-from gateway.downstream.client_request import ClientRequest, Method, Result
+from gateway.downstream.client_request import ClientRequest, MethodHandler, Result
 from gateway.downstream.lists.tool_list import ToolList
 from gateway.downstream.methods.arguments import read_call
 from gateway.downstream.methods.completion import Completion
@@ -20,8 +20,8 @@ from gateway.downstream.methods.tool_relay import ToolRelay
 from gateway.errors import InvalidInputError
 
 
-class Methods:
-    """The methods by name."""
+class MethodTable:
+    """The handlers of methods by name."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Methods:
         self._tools = tools
         self._tool_list = tool_list
         self._relay = relay
-        self._table: dict[str, Method] = {
+        self._table: dict[str, MethodHandler] = {
             "ping": self._ping,
             "tools/list": self._list_tools,
             "tools/call": self._call_tool,
@@ -47,27 +47,27 @@ class Methods:
             "completion/complete": completion.complete,
         }
 
-    def get(self, method: str) -> Method | None:
+    def get(self, method: str) -> MethodHandler | None:
         """What answers `method`, None where nothing does."""
         return self._table.get(method)
 
-    async def _ping(self, exchange: ClientRequest) -> Result:
+    async def _ping(self, request: ClientRequest) -> Result:
         return {}
 
-    async def _list_tools(self, exchange: ClientRequest) -> Result:
-        return await self._tool_list.page(exchange.caller, exchange.params.get("cursor"))
+    async def _list_tools(self, request: ClientRequest) -> Result:
+        return await self._tool_list.page(request.caller, request.params.get("cursor"))
 
-    async def _call_tool(self, exchange: ClientRequest) -> Result:
-        name = exchange.params.get("name")
+    async def _call_tool(self, request: ClientRequest) -> Result:
+        name = request.params.get("name")
         if not isinstance(name, str):
             raise MCPError(code=INVALID_PARAMS, message="params.name has to be the name of a tool.")
-        arguments: Any = exchange.params.get("arguments")
+        arguments: Any = request.params.get("arguments")
         if arguments is None:
             arguments = {}
         if not isinstance(arguments, Mapping):
             raise MCPError(code=INVALID_PARAMS, message="params.arguments has to be an object.")
         if name == TOOL_SEARCH:
-            return await self._tools.search(exchange.caller, arguments)
+            return await self._tools.search(request.caller, arguments)
         if name == TOOL_CALL:
             try:
                 name, arguments = read_call(arguments)
@@ -75,4 +75,4 @@ class Methods:
                 return error_result(error.message)
             if name in (TOOL_SEARCH, TOOL_CALL):
                 return error_result(f"{name} is one of the gateway's own tools; call it directly.")
-        return await self._relay.call(exchange, name, arguments)
+        return await self._relay.call(request, name, arguments)

@@ -16,189 +16,193 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from gateway.downstream.client_request import ClientRequest
-from gateway.downstream.methods.client_requests import check_askable, unanswered
+from gateway.downstream.methods.client_requests import check_capability, timeout_error
 from gateway.upstream.spec import ServerSpec
 
-_MAXIMUM = 1_000
-_MAXIMUM_OF_CALLER = 100
+_MAXIMUM_CALLS = 1_000
+_MAXIMUM_PER_CALLER = 100
 
 Message = dict[str, Any]
-Who: TypeAlias = "tuple[int, int, str]"
+CallerKey: TypeAlias = "tuple[int, int, str]"
+"""Tenant, key and subject: whose calls are counted together, whichever endpoint they are made at."""
 
 
 @dataclass(slots=True, eq=False)
 class PendingCall:
-    """One upstream call; `exchange` is the request that waits for it, or waited last while the call is `parked`."""
+    """One upstream call; `request` is the one that waits for it, or waited last while the call is `suspended`.
 
-    exchange: ClientRequest
-    parked: bool = False
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-    open: dict[str, tuple[Message, asyncio.Future[Message]]] = field(default_factory=dict)
-    call: asyncio.Task[Message] | None = None
-    number: int = 0
+    `questions` are what the server has asked, by key, each with the future that takes the client's answer.
+    """
+
+    request: ClientRequest
+    suspended: bool = False
+    question_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    questions: dict[str, tuple[Message, asyncio.Future[Message]]] = field(default_factory=dict)
+    task: asyncio.Task[Message] | None = None
+    question_count: int = 0
 
     @property
-    def listener(self) -> ClientRequest | None:
-        """Who hears what the server says meanwhile: None between two requests of the client."""
-        return None if self.parked else self.exchange
+    def waiting_request(self) -> ClientRequest | None:
+        """Who is told what the server says meanwhile: None between two requests of the client."""
+        return None if self.suspended else self.request
 
     @property
     def unanswered(self) -> dict[str, Message]:
         """The questions that the client is to answer, by key."""
-        return {key: question for key, (question, answered) in self.open.items() if not answered.done()}
+        return {key: question for key, (question, answer) in self.questions.items() if not answer.done()}
+
+    def cancel(self) -> None:
+        """End the call; its server is told."""
+        if self.task is not None:
+            self.task.cancel()
 
 
 @dataclass(frozen=True, slots=True)
 class _Suspended:
     """A call between two requests of its client, who has to be the same and to ask for the same then."""
 
-    held: PendingCall
+    call: PendingCall
     identity: str
     target: tuple[int, str]
     timer: asyncio.TimerHandle
 
     @property
-    def who(self) -> Who:
-        return _who(self.held.exchange)
+    def caller_key(self) -> CallerKey:
+        return _caller_key(self.call.request)
 
 
 class PendingCalls:
     """Keeps at most 1,000 calls that wait for answers, 100 of one caller, each for a limited time.
 
-    A held call takes one of the places that its server has for calls, so one caller may hold half of these.
+    A pending call takes one of the places that its server has for calls, so one caller may have half of these.
     """
 
-    def __init__(self, seconds: float) -> None:
-        """A client has `seconds` to come back with its answers."""
-        self._seconds = seconds
+    def __init__(self, timeout_seconds: float) -> None:
+        """A client has `timeout_seconds` to come back with its answers."""
+        self._timeout_seconds = timeout_seconds
         # Its own: a server may be a ModelGate, too, whose states pass through this one.
-        self._mark = f"modelgate.{secrets.token_urlsafe(12)}."
-        self._waiting: dict[str, _Suspended] = {}
+        self._state_prefix = f"modelgate.{secrets.token_urlsafe(12)}."
+        self._suspended: dict[str, _Suspended] = {}
 
-    def concerns(self, exchange: ClientRequest) -> bool:
-        """Whether the request brings the answers for a call that was held here."""
-        state = exchange.params.get("requestState")
-        return isinstance(state, str) and state.startswith(self._mark)
+    def is_resumed_by(self, request: ClientRequest) -> bool:
+        """Whether the request brings the answers for a call that was suspended here."""
+        state = request.params.get("requestState")
+        return isinstance(state, str) and state.startswith(self._state_prefix)
 
     async def run(
-        self, exchange: ClientRequest, spec: ServerSpec, what: str, start: Callable[[PendingCall], Awaitable[Message]]
+        self, request: ClientRequest, spec: ServerSpec, target: str, start: Callable[[PendingCall], Awaitable[Message]]
     ) -> Message:
         """Run the call that `start` makes until it has ended, or its server asks: then the result says what.
 
-        A request that brings answers goes on with the call it belongs to. `what` is called of the server of `spec`, and
-        is to be the same then. Raises MCPError for a state that is not known any more, where too many calls are held,
-        and what the call raises.
+        A request that brings answers goes on with the call it belongs to. `target` is what is called of the server of
+        `spec`, and has to be the same then. Raises MCPError for a state that is not known any more, where too many
+        calls are pending, and what the call raises.
         """
-        if self.concerns(exchange):
-            held = self._resume(exchange, (spec.id, what))
+        if self.is_resumed_by(request):
+            call = self._resume(request, (spec.id, target))
         else:
-            held = PendingCall(exchange)
-            held.call = asyncio.ensure_future(start(held))
+            call = PendingCall(request)
+            call.task = asyncio.ensure_future(start(call))
             # What a call ends with that its client has left is nobody's concern.
-            held.call.add_done_callback(lambda call: call.cancelled() or call.exception())
-        assert held.call is not None
-        while not held.call.done():
-            await _stirred(held, held.call)
-            if not held.call.done() and held.unanswered:
-                return self._park(exchange, spec, what, held)
-            held.asked.clear()
-        return held.call.result()
+            call.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        assert call.task is not None
+        while not call.task.done():
+            await _wait_for_question(call, call.task)
+            if not call.task.done() and call.unanswered:
+                return self._suspend(request, spec, target, call)
+            call.question_asked.clear()
+        return call.task.result()
 
-    async def ask(self, held: PendingCall, method: str, params: Message) -> Message:
-        """Hold the call until the client has answered. Raises MCPError where it cannot be asked, or does not answer."""
-        check_askable(held.exchange, method, params)
-        held.number += 1
-        key = f"question-{held.number}"
-        answered: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        held.open[key] = ({"method": method, **({"params": params} if params else {})}, answered)
-        held.asked.set()
+    async def ask(self, call: PendingCall, method: str, params: Message) -> Message:
+        """Keep the call until the client has answered. Raises MCPError where it cannot be asked, or does not answer."""
+        check_capability(call.request, method, params)
+        call.question_count += 1
+        key = f"question-{call.question_count}"
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        call.questions[key] = ({"method": method, **({"params": params} if params else {})}, answer)
+        call.question_asked.set()
         try:
-            return await asyncio.wait_for(answered, self._seconds)
+            return await asyncio.wait_for(answer, self._timeout_seconds)
         except asyncio.TimeoutError:
-            raise unanswered(method, self._seconds) from None
+            raise timeout_error(method, self._timeout_seconds) from None
         finally:
-            held.open.pop(key, None)
+            call.questions.pop(key, None)
 
     def close(self) -> None:
-        """End every call that is held."""
-        for parked in self._waiting.values():
-            parked.timer.cancel()
-            _end(parked.held)
-        self._waiting.clear()
+        """End every call that is suspended."""
+        for suspended in self._suspended.values():
+            suspended.timer.cancel()
+            suspended.call.cancel()
+        self._suspended.clear()
 
-    def _park(self, exchange: ClientRequest, spec: ServerSpec, what: str, held: PendingCall) -> Message:
+    def _suspend(self, request: ClientRequest, spec: ServerSpec, target: str, call: PendingCall) -> Message:
         try:
-            self._make_sure_of_room(exchange, spec)
+            self._check_limits(request, spec)
         except MCPError:
-            _end(held)
+            call.cancel()
             raise
-        state = self._mark + secrets.token_urlsafe(24)
-        timer = asyncio.get_running_loop().call_later(self._seconds, self._expire, state)
-        self._waiting[state] = _Suspended(held, exchange.caller.identity, (spec.id, what), timer)
+        state = self._state_prefix + secrets.token_urlsafe(24)
+        timer = asyncio.get_running_loop().call_later(self._timeout_seconds, self._expire, state)
+        self._suspended[state] = _Suspended(call, request.caller.identity, (spec.id, target), timer)
         # Nobody awaits the call meanwhile: what it ends with is looked at when the client comes back.
-        held.parked = True
-        held.asked.clear()
-        return {"resultType": "input_required", "inputRequests": held.unanswered, "requestState": state}
+        call.suspended = True
+        call.question_asked.clear()
+        return {"resultType": "input_required", "inputRequests": call.unanswered, "requestState": state}
 
-    def _make_sure_of_room(self, exchange: ClientRequest, spec: ServerSpec) -> None:
-        of_caller = [parked for parked in self._waiting.values() if parked.who == _who(exchange)]
-        at_server = sum(parked.target[0] == spec.id for parked in of_caller)
+    def _check_limits(self, request: ClientRequest, spec: ServerSpec) -> None:
+        key = _caller_key(request)
+        of_caller = [suspended for suspended in self._suspended.values() if suspended.caller_key == key]
+        at_server = sum(suspended.target[0] == spec.id for suspended in of_caller)
         share = max(1, spec.max_calls // 2)
-        if at_server >= share or len(of_caller) >= _MAXIMUM_OF_CALLER:
+        if at_server >= share or len(of_caller) >= _MAXIMUM_PER_CALLER:
             many, where = (at_server, f" to server {spec.name}") if at_server >= share else (len(of_caller), "")
             raise MCPError(
                 code=INTERNAL_ERROR,
                 message=f"{many} of your calls{where} wait for your answers to what was asked, as many as may; answer "
                 "one, or let it lapse, then make this call anew.",
             )
-        if len(self._waiting) >= _MAXIMUM:
+        if len(self._suspended) >= _MAXIMUM_CALLS:
             raise MCPError(code=INTERNAL_ERROR, message="Too many calls wait for answers of clients; try again later.")
 
-    def _resume(self, exchange: ClientRequest, target: tuple[int, str]) -> PendingCall:
-        state: str = exchange.params["requestState"]
-        parked = self._waiting.get(state)
-        if parked is None or (parked.identity, parked.target) != (exchange.caller.identity, target):
+    def _resume(self, request: ClientRequest, target: tuple[int, str]) -> PendingCall:
+        state: str = request.params["requestState"]
+        suspended = self._suspended.get(state)
+        if suspended is None or (suspended.identity, suspended.target) != (request.caller.identity, target):
             raise MCPError(
                 code=INVALID_PARAMS, message="No call waits for this requestState any more; make the call anew."
             )
-        del self._waiting[state]
-        parked.timer.cancel()
-        held = parked.held
-        held.exchange, held.parked = exchange, False
-        responses = exchange.params.get("inputResponses")
-        for key, (_, answered) in held.open.items():
+        del self._suspended[state]
+        suspended.timer.cancel()
+        call = suspended.call
+        call.request, call.suspended = request, False
+        responses = request.params.get("inputResponses")
+        for key, (_, answer) in call.questions.items():
             response = responses.get(key) if isinstance(responses, Mapping) else None
-            if answered.done():
+            if answer.done():
                 continue
             if isinstance(response, Mapping):
-                answered.set_result(dict(response))
+                answer.set_result(dict(response))
             else:
                 # Without its answer the question is still open: it is put again.
-                held.asked.set()
-        return held
+                call.question_asked.set()
+        return call
 
     def _expire(self, state: str) -> None:
-        _end(self._waiting.pop(state).held)
+        self._suspended.pop(state).call.cancel()
 
 
-def _who(exchange: ClientRequest) -> Who:
-    """Whose calls are counted together, whichever endpoint they are made at."""
-    caller = exchange.caller
+def _caller_key(request: ClientRequest) -> CallerKey:
+    caller = request.caller
     return caller.tenant_id, caller.key_id, caller.subject
 
 
-async def _stirred(held: PendingCall, call: asyncio.Task[Message]) -> None:
+async def _wait_for_question(call: PendingCall, task: asyncio.Task[Message]) -> None:
     """Wait until the call has ended or its server asks; a client that leaves ends the call."""
-    asked = asyncio.ensure_future(held.asked.wait())
+    asked = asyncio.ensure_future(call.question_asked.wait())
     try:
-        await asyncio.wait((call, asked), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, asked), return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
-        call.cancel()
+        task.cancel()
         raise
     finally:
         asked.cancel()
-
-
-def _end(held: PendingCall) -> None:
-    if held.call is not None:
-        held.call.cancel()

@@ -20,21 +20,23 @@ _SHOWN_CHARACTERS = 100
 class Prompts:
     """Lists and gets prompts. Their names are made as those of tools are: `{slug}__{prompt}`."""
 
-    def __init__(self, offerings: Offerings, servers: Servers, passage: UpstreamForwarder, limit: ResultLimit) -> None:
+    def __init__(
+        self, offerings: Offerings, servers: Servers, forwarder: UpstreamForwarder, limit: ResultLimit
+    ) -> None:
         self._lists = MergedLists(offerings, "prompts", "name", _named)
         self._servers = servers
-        self._passage = passage
+        self._forwarder = forwarder
         self._limit = limit
 
-    async def list_prompts(self, exchange: ClientRequest) -> Result:
+    async def list_prompts(self, request: ClientRequest) -> Result:
         """prompts/list. Raises MCPError for a cursor that is none of the list."""
-        return (await self._lists.get(exchange.caller)).pages.page(exchange.params.get("cursor"))
+        return (await self._lists.get(request.caller)).pages.page(request.params.get("cursor"))
 
-    async def get(self, exchange: ClientRequest) -> Result:
+    async def get(self, request: ClientRequest) -> Result:
         """prompts/get. Raises MCPError for a prompt that is not there, or not for this caller."""
-        server_id, prompt = await self.resolve(exchange.caller, exchange.params.get("name"))
-        spec = await self._servers.spec(exchange.caller.tenant_id, server_id)
-        result = await self._passage.send(exchange, spec, "prompts/get", {**exchange.params, "name": prompt})
+        server_id, prompt = await self.resolve(request.caller, request.params.get("name"))
+        spec = await self._servers.spec(request.caller.tenant_id, server_id)
+        result = await self._forwarder.forward(request, spec, "prompts/get", {**request.params, "name": prompt})
         return self._limit.check(result)
 
     async def resolve(self, caller: Caller, name: object) -> tuple[int, str]:

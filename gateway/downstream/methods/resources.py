@@ -37,37 +37,37 @@ class Resources:
         offerings: Offerings,
         servers: Servers,
         apps: AppResources,
-        passage: UpstreamForwarder,
+        forwarder: UpstreamForwarder,
         limit: ResultLimit,
     ) -> None:
         self._offerings = offerings
         self._servers = servers
         self._apps = apps
-        self._passage = passage
+        self._forwarder = forwarder
         self._limit = limit
         self._lists = {
             kind: MergedLists(offerings, kind, field, partial(_addressed, field)) for kind, field in _FIELDS.items()
         }
 
-    async def list_resources(self, exchange: ClientRequest) -> Result:
+    async def list_resources(self, request: ClientRequest) -> Result:
         """resources/list. Raises MCPError for a cursor that is none of the list."""
-        return (await self._lists["resources"].get(exchange.caller)).pages.page(exchange.params.get("cursor"))
+        return (await self._lists["resources"].get(request.caller)).pages.page(request.params.get("cursor"))
 
-    async def list_templates(self, exchange: ClientRequest) -> Result:
+    async def list_templates(self, request: ClientRequest) -> Result:
         """resources/templates/list. Raises as `list_resources`."""
-        return (await self._lists["resourceTemplates"].get(exchange.caller)).pages.page(exchange.params.get("cursor"))
+        return (await self._lists["resourceTemplates"].get(request.caller)).pages.page(request.params.get("cursor"))
 
-    async def read(self, exchange: ClientRequest) -> Result:
+    async def read(self, request: ClientRequest) -> Result:
         """resources/read: of the server that lists the address, or that the address may belong to.
 
         Raises MCPError where no server of this caller has it. Addresses in the result are as the client knows them.
         """
-        uri = exchange.params.get("uri")
+        uri = request.params.get("uri")
         refusal: MCPError | None = None
-        for server_id, own in await self.resolve(exchange.caller, uri):
-            spec = await self._servers.spec(exchange.caller.tenant_id, server_id)
+        for server_id, own in await self.resolve(request.caller, uri):
+            spec = await self._servers.spec(request.caller.tenant_id, server_id)
             try:
-                result = await self._passage.send(exchange, spec, "resources/read", {**exchange.params, "uri": own})
+                result = await self._forwarder.forward(request, spec, "resources/read", {**request.params, "uri": own})
             except MCPError as error:
                 if error.code not in _NOT_FOUND:
                     raise

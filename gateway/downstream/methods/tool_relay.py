@@ -46,7 +46,7 @@ class ToolRelay:
         database: Database,
         notices: Notices,
         servers: Servers,
-        passage: UpstreamForwarder,
+        forwarder: UpstreamForwarder,
         limit: ResultLimit,
         trace: CallLog,
         limiter: Limiter,
@@ -54,31 +54,31 @@ class ToolRelay:
         self._database = database
         self._kept: NotifiedCache[tuple[tuple[int, ...], str], CallableTool | None] = NotifiedCache(notices)
         self._servers = servers
-        self._passage = passage
+        self._forwarder = forwarder
         self._limit = limit
         self._trace = trace
         self._limiter = limiter
 
-    async def call(self, exchange: ClientRequest, name: str, arguments: Mapping[str, Any]) -> Result:
+    async def call(self, request: ClientRequest, name: str, arguments: Mapping[str, Any]) -> Result:
         """The upstream's result for a tool, by exposed name or "server/tool".
 
         Raises MCPError where the tool is not there or not for this caller, which answers alike, and where the upstream
         answers with a JSON-RPC error, whose code and message it then has. An upstream that fails is a tool error: a
         result that the model can read.
         """
-        with self._trace.call(exchange.caller, name, arguments) as use:
-            tool = await self.find(exchange.caller, name)
+        with self._trace.call(request.caller, name, arguments) as use:
+            tool = await self.find(request.caller, name)
             if tool is None:
                 raise _no_tool(name)
             try:
-                spec = await self._servers.spec(exchange.caller.tenant_id, tool.server_id)
+                spec = await self._servers.spec(request.caller.tenant_id, tool.server_id)
             except NotFoundError:
                 raise _no_tool(name) from None
             use.reaches(tool.id, tool.server_id)
-            params = {**exchange.params, "name": tool.name, "arguments": arguments}
+            params = {**request.params, "name": tool.name, "arguments": arguments}
             try:
-                result = await self._passage.send(
-                    exchange, spec, "tools/call", params, lambda: self._limiter.call(exchange.caller)
+                result = await self._forwarder.forward(
+                    request, spec, "tools/call", params, lambda: self._limiter.call(request.caller)
                 )
             except LimitError as error:
                 use.ended("limited", error.message)

@@ -10,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from gateway.downstream.client_request import ClientRequest
-from gateway.downstream.methods.client_requests import CAPABILITY_OF, ClientRequests, cannot_be_asked
+from gateway.downstream.methods.client_requests import CAPABILITY_OF_METHOD, ClientRequests, unsupported_error
 from gateway.downstream.methods.pending_calls import PendingCall, PendingCalls
 from gateway.downstream.result_limit import bounded_error
 from gateway.errors import UpstreamReplyError
@@ -18,31 +18,31 @@ from gateway.json_codec import check_sendable
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 
-_MAXIMUM_ROUNDS = 32
-_MINE = ("inputResponses", "requestState")
+_MAXIMUM_INPUT_ROUNDS = 32
+_RETRY_PARAMS = ("inputResponses", "requestState")
 
-Within: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[None]]
+CallContext: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 """What a call is made inside of: entered where it begins, left where it ends."""
 
 
 class UpstreamForwarder:
     """Passes requests on as they are: progress, log messages and questions reach the client that made them."""
 
-    def __init__(self, pool: UpstreamPool, questions: ClientRequests, held: PendingCalls) -> None:
+    def __init__(self, pool: UpstreamPool, client_requests: ClientRequests, pending_calls: PendingCalls) -> None:
         self._pool = pool
-        self._questions = questions
-        self._held = held
+        self._client_requests = client_requests
+        self._pending_calls = pending_calls
 
-    async def send(
+    async def forward(
         self,
-        exchange: ClientRequest,
+        request: ClientRequest,
         spec: ServerSpec,
         method: str,
         params: Mapping[str, Any],
-        within: Within = contextlib.nullcontext,
+        call_context: CallContext = contextlib.nullcontext,
     ) -> Any:
-        """The upstream's result, untouched. The call is made inside of `within()`, which a call that is held while its
-        client answers a question does not leave before it has ended.
+        """The upstream's result, untouched. The call is made inside of `call_context()`, which a call
+        that is pending while its client answers a question does not leave before it has ended.
 
         Raises MCPError for a JSON-RPC error of the upstream, with its own code, message and data; UpstreamError for
         what keeps the upstream from answering.
@@ -52,72 +52,81 @@ class UpstreamForwarder:
         except ValueError as error:
             raise MCPError(code=INVALID_PARAMS, message=f"params cannot be passed on as JSON: {error}.") from None
         try:
-            if exchange.era == "modern":
-                return await self._for_modern(exchange, spec, method, params, within)
-            async with within():
-                return await self._bridged(exchange, spec, method, params)
+            if request.era == "modern":
+                return await self._forward_for_modern(request, spec, method, params, call_context)
+            async with call_context():
+                return await self._forward_with_input(request, spec, method, params)
         except UpstreamReplyError as error:
             raise bounded_error(error.code, error.message, error.data) from None
 
-    async def _bridged(self, exchange: ClientRequest, spec: ServerSpec, method: str, params: Mapping[str, Any]) -> Any:
+    async def _forward_with_input(
+        self, request: ClientRequest, spec: ServerSpec, method: str, params: Mapping[str, Any]
+    ) -> Any:
         """What a modern server asks in its result is put to a client that is asked in the middle of its call."""
-        result = await self._request(exchange, spec, method, params)
-        for _ in range(_MAXIMUM_ROUNDS):
+        result = await self._request(request, spec, method, params)
+        for _ in range(_MAXIMUM_INPUT_ROUNDS):
             if result.get("resultType") != "input_required":
                 return result
-            if exchange.ask is None:
-                raise cannot_be_asked("anything in a single request; call in a session")
-            params = {key: value for key, value in params.items() if key not in _MINE}
-            params |= await self._questions.bridge(exchange, result)
-            result = await self._request(exchange, spec, method, params)
+            if request.ask_client is None:
+                raise unsupported_error("anything in a single request; call in a session")
+            params = {key: value for key, value in params.items() if key not in _RETRY_PARAMS}
+            params |= await self._client_requests.answer_input_requests(request, result)
+            result = await self._request(request, spec, method, params)
         raise MCPError(
-            code=INTERNAL_ERROR, message=f"Server {spec.name} asked {_MAXIMUM_ROUNDS} times and is not done."
+            code=INTERNAL_ERROR, message=f"Server {spec.name} asked {_MAXIMUM_INPUT_ROUNDS} times and is not done."
         )
 
-    async def _for_modern(
-        self, exchange: ClientRequest, spec: ServerSpec, method: str, params: Mapping[str, Any], within: Within
-    ) -> Any:
-        askable = any(name in exchange.capabilities for name in CAPABILITY_OF.values())
-        if not askable and not self._held.concerns(exchange):
-            async with within():
-                return await self._request(exchange, spec, method, params)
-
-        async def start(held: PendingCall) -> dict[str, Any]:
-            async with within():
-                return await self._request(exchange, spec, method, params, held)
-
-        return await self._held.run(exchange, spec, f"{method}:{params.get('name') or params.get('uri')}", start)
-
-    async def _request(
+    async def _forward_for_modern(
         self,
-        exchange: ClientRequest,
+        request: ClientRequest,
         spec: ServerSpec,
         method: str,
         params: Mapping[str, Any],
-        held: PendingCall | None = None,
+        call_context: CallContext,
+    ) -> Any:
+        askable = any(name in request.capabilities for name in CAPABILITY_OF_METHOD.values())
+        if not askable and not self._pending_calls.is_resumed_by(request):
+            async with call_context():
+                return await self._request(request, spec, method, params)
+
+        async def start(call: PendingCall) -> dict[str, Any]:
+            async with call_context():
+                return await self._request(request, spec, method, params, call)
+
+        return await self._pending_calls.run(
+            request, spec, f"{method}:{params.get('name') or params.get('uri')}", start
+        )
+
+    async def _request(
+        self,
+        request: ClientRequest,
+        spec: ServerSpec,
+        method: str,
+        params: Mapping[str, Any],
+        call: PendingCall | None = None,
     ) -> dict[str, Any]:
-        async def progress(done: float, total: float | None, message: str | None) -> None:
-            waiting = held.listener if held is not None else exchange
+        async def report_progress(done: float, total: float | None, message: str | None) -> None:
+            waiting = call.waiting_request if call is not None else request
             if waiting is not None and waiting.on_progress is not None:
                 await waiting.on_progress(done, total, message)
 
-        async def notified(said: str, about: dict[str, Any]) -> None:
-            waiting = held.listener if held is not None else exchange
+        async def notify(notification: str, about: dict[str, Any]) -> None:
+            waiting = call.waiting_request if call is not None else request
             if waiting is not None and waiting.on_notification is not None:
-                await waiting.on_notification(said, about)
+                await waiting.on_notification(notification, about)
 
-        async def asked(question: str, about: dict[str, Any]) -> dict[str, Any]:
-            if held is not None:
-                return await self._held.ask(held, question, about)
-            return await self._questions.put(exchange, question, about)
+        async def ask(question: str, about: dict[str, Any]) -> dict[str, Any]:
+            if call is not None:
+                return await self._pending_calls.ask(call, question, about)
+            return await self._client_requests.send(request, question, about)
 
         return await self._pool.request(
             spec,
             method,
             params,
-            session_key=exchange.upstream_key,
-            on_progress=progress if exchange.on_progress is not None else None,
-            on_notification=notified if exchange.on_notification is not None else None,
-            on_question=asked,
-            capabilities=dict(exchange.capabilities),
+            session_key=request.upstream_session_key,
+            on_progress=report_progress if request.on_progress is not None else None,
+            on_notification=notify if request.on_notification is not None else None,
+            on_question=ask,
+            capabilities=dict(request.capabilities),
         )

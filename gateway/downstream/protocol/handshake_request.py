@@ -1,4 +1,4 @@
-"""A request in a session as an exchange: how its client is told and asked things meanwhile."""
+"""A request in a handshake session, freed from the SDK: how its client is told and asked things meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcp_types import INTERNAL_ERROR, LOG_LEVEL_META_KEY
 from pydantic import BaseModel, RootModel, ValidationError
 
 from gateway.access.caller import Caller
-from gateway.downstream.client_request import Ask, ClientRequest, OnNotification, OnProgress
+from gateway.downstream.client_request import AskClient, ClientRequest, OnNotification, OnProgress
 from gateway.downstream.protocol.client_sessions import LiveSession
 from gateway.downstream.protocol.log_level import at_least
 
@@ -30,7 +30,7 @@ class _RawResult(RootModel[dict[str, Any]]):
     """A result that is taken as it is."""
 
 
-def exchange_of(context: Context, caller: Caller, live: LiveSession | None) -> ClientRequest:
+def to_client_request(context: Context, caller: Caller, live: LiveSession | None) -> ClientRequest:
     """The request of `context`, made by `caller` in the session `live`, None without."""
     declared = context.session.client_capabilities
     return ClientRequest(
@@ -42,7 +42,7 @@ def exchange_of(context: Context, caller: Caller, live: LiveSession | None) -> C
         capabilities={} if declared is None else declared.model_dump(mode="json", by_alias=True, exclude_none=True),
         on_progress=_progress(context),
         on_notification=_log(context, live),
-        ask=_ask(context),
+        ask_client=_ask_client(context),
     )
 
 
@@ -72,17 +72,17 @@ def _log(context: Context, live: LiveSession | None) -> OnNotification:
     return notify
 
 
-def _ask(context: Context) -> Ask:
+def _ask_client(context: Context) -> AskClient:
     metadata = ServerMessageMetadata(related_request_id=context.request_id)
 
-    async def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
-        question = _Raw(method=method, params=params or None)
+    async def ask_client(method: str, params: dict[str, Any]) -> dict[str, Any]:
+        request = _Raw(method=method, params=params or None)
         try:
-            answer = await context.session.send_request(question, _RawResult, metadata=metadata)  # type: ignore[arg-type]
+            answer = await context.session.send_request(request, _RawResult, metadata=metadata)  # type: ignore[arg-type]
         except NoBackChannelError:
             raise MCPError(code=INTERNAL_ERROR, message="The client has left before it was asked.") from None
         except ValidationError:
             raise MCPError(code=INTERNAL_ERROR, message=f"The client's answer to {method} is not valid.") from None
         return answer.root
 
-    return ask
+    return ask_client

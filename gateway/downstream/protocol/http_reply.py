@@ -13,7 +13,7 @@ from mcp_types import INTERNAL_ERROR
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.downstream.client_request import ClientRequest, Method, Result
+from gateway.downstream.client_request import ClientRequest, MethodHandler, Result
 from gateway.downstream.jsonrpc import failure, unavailable
 from gateway.downstream.serialized import Serialized
 from gateway.errors import DatabaseUnavailableError, ModelGateError
@@ -69,13 +69,13 @@ class HttpReply:
         """Say something before the result; afterwards nothing is heard any more."""
         await self._event(_event(encode({"jsonrpc": "2.0", "method": method, "params": params})))
 
-    async def run(self, method: Method, exchange: ClientRequest) -> None:
-        """Answer with what `method` makes of `exchange`."""
+    async def run(self, handler: MethodHandler, request: ClientRequest) -> None:
+        """Answer with what `handler` makes of `request`."""
         working = asyncio.current_task()
         assert working is not None
         timer = asyncio.get_running_loop().call_later(_ATTENTIVE_AFTER_SECONDS, self._attend, working)
         try:
-            answer = await self._answer(method, exchange)
+            answer = await self._answer(handler, request)
         except asyncio.CancelledError:
             if not self._client_left:
                 raise
@@ -96,9 +96,9 @@ class HttpReply:
                 await self._send({"type": "http.response.start", "status": 200, "headers": headers})
                 await self._send({"type": "http.response.body", "body": answer})
 
-    async def _answer(self, method: Method, exchange: ClientRequest) -> bytes | Response:
+    async def _answer(self, handler: MethodHandler, request: ClientRequest) -> bytes | Response:
         try:
-            result = self._serialize(exchange.method, await method(exchange))
+            result = self._serialize(request.method, await handler(request))
             return b'{"jsonrpc":"2.0","id":%s,"result":%s}' % (json.dumps(self._id).encode(), result)
         except MCPError as error:
             return failure(self._id, error.code, error.message, error.data)
@@ -107,7 +107,7 @@ class HttpReply:
         except ModelGateError as error:
             return failure(self._id, INTERNAL_ERROR, error.message)
         except Exception:
-            logger.exception("A request for %s failed.", exchange.method)
+            logger.exception("A request for %s failed.", request.method)
             return failure(self._id, INTERNAL_ERROR, "Internal error; the gateway's log says more.")
 
     def _attend(self, working: asyncio.Task[Any]) -> None:

@@ -25,9 +25,9 @@ from gateway.downstream.changes.subscription_registry import Subscriber
 from gateway.downstream.changes.subscriptions import Subscriptions, check_number
 from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.methods.gateway_tools import INSTRUCTIONS
-from gateway.downstream.methods.method_table import Methods
+from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.protocol.client_sessions import ClientSessions, LiveSession
-from gateway.downstream.protocol.handshake_request import exchange_of
+from gateway.downstream.protocol.handshake_request import to_client_request
 from gateway.downstream.protocol.log_level import LEVELS
 from gateway.downstream.serialized import Serialized
 from gateway.errors import ModelGateError
@@ -40,7 +40,11 @@ class McpServer(Server[dict[str, Any]]):
     """
 
     def __init__(
-        self, methods: Methods, sessions: ClientSessions, audiences: ListChangeNotifier, subscriptions: Subscriptions
+        self,
+        methods: MethodTable,
+        sessions: ClientSessions,
+        audiences: ListChangeNotifier,
+        subscriptions: Subscriptions,
     ) -> None:
         super().__init__(
             "modelgate",
@@ -100,7 +104,7 @@ class McpServer(Server[dict[str, Any]]):
         if method is None:
             return await call_next(ctx)
         try:
-            answer = await method(exchange_of(ctx, caller, live))
+            answer = await method(to_client_request(ctx, caller, live))
         except ModelGateError as error:
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
         return answer.value if isinstance(answer, Serialized) else answer
@@ -143,7 +147,7 @@ class McpServer(Server[dict[str, Any]]):
             return {}
         try:
             if ctx.method == "resources/subscribe":
-                key = exchange_of(ctx, live.caller, live).upstream_key
+                key = to_client_request(ctx, live.caller, live).upstream_session_key
                 subscriber = Subscriber(
                     live.id,
                     lambda: live.caller,
@@ -175,7 +179,7 @@ class McpServer(Server[dict[str, Any]]):
         subscriber = Subscriber(
             f"listen-{uuid.uuid4()}",
             listener.caller,
-            ClientRequest(caller, ctx.method, ctx.params or {}, era="modern").upstream_key,
+            ClientRequest(caller, ctx.method, ctx.params or {}, era="modern").upstream_session_key,
             # The SDK passes on nothing but the very addresses that were asked for.
             lambda shown, _: stream.publish(ResourceUpdated(uri=shown)),
         )

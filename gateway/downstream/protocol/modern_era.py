@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.access.caller import Caller
 from gateway.downstream.client_request import ClientRequest, Result
 from gateway.downstream.jsonrpc import failure, unavailable
-from gateway.downstream.methods.method_table import Methods
+from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.methods.tool_relay import ToolRelay
 from gateway.downstream.protocol.http_reply import HttpReply, serialized
 from gateway.downstream.protocol.log_level import LEVELS, at_least
@@ -43,7 +43,7 @@ class ModernRequests:
     Discovery, subscriptions, notifications and what is no request at all are left to the SDK.
     """
 
-    def __init__(self, methods: Methods, relay: ToolRelay, server_info: Mapping[str, Any]) -> None:
+    def __init__(self, methods: MethodTable, relay: ToolRelay, server_info: Mapping[str, Any]) -> None:
         self._methods = methods
         self._relay = relay
         self._server_info = dict(server_info)
@@ -70,7 +70,7 @@ class ModernRequests:
         if isinstance(verdict, InboundLadderRejection):
             await failure(request.id, verdict.code, verdict.message, verdict.data)(scope, receive, send)
             return True
-        await reply.run(method, _exchange(caller, request, verdict, reply))
+        await reply.run(method, _to_client_request(caller, request, verdict, reply))
         return True
 
     async def _judged(
@@ -107,7 +107,9 @@ class ModernRequests:
         return b"%s,%s" % (encode(stamp)[:-1], text[1:]) if stamp else text
 
 
-def _exchange(caller: Caller, request: JSONRPCRequest, verdict: InboundModernRoute, reply: HttpReply) -> ClientRequest:
+def _to_client_request(
+    caller: Caller, request: JSONRPCRequest, verdict: InboundModernRoute, reply: HttpReply
+) -> ClientRequest:
     params = request.params or {}
     capabilities = verdict.client_capabilities
     meta: Mapping[str, Any] = params["_meta"]

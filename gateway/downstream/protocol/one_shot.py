@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.access.caller import Caller
 from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.jsonrpc import failure
-from gateway.downstream.methods.method_table import Methods
+from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.protocol.http_reply import HttpReply
 
 _SHOWN_CHARACTERS = 100
@@ -20,7 +20,7 @@ _SHOWN_CHARACTERS = 100
 class OneShotRequests:
     """Answers single requests."""
 
-    def __init__(self, methods: Methods) -> None:
+    def __init__(self, methods: MethodTable) -> None:
         self._methods = methods
 
     async def serve(self, caller: Caller, message: object, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""What the trace costs: time on the path of a call, and time to write what was recorded.
+"""What the audit log costs: time on the path of a call, and time to write what was recorded.
 
     python -m bench.audit [--calls N]
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.access.caller import Caller
 from gateway.audit.call_log import CallLog
-from gateway.audit.recorder import Recorder
+from gateway.audit.recorder import AuditRecorder
 from gateway.database.pool import open_database
 from gateway.settings import AuditSettings, load_settings
 
@@ -25,16 +25,16 @@ async def measure(calls: int) -> None:
         Path(folder).chmod(0o755)
         settings = load_settings(environ={"MODELGATE_DATA_DIR": folder})
         async with open_database(settings) as database:
-            recorder = Recorder(database, AuditSettings(queue_events=calls + 1))
-            trace = CallLog(recorder)
+            recorder = AuditRecorder(database, AuditSettings(queue_events=calls + 1))
+            call_log = CallLog(recorder)
             caller = Caller(1, 1, "bench", (1,), address="127.0.0.1")
             arguments = {"path": "/tmp/a", "text": "some words " * 10, "password": "x"}
             async with recorder:
                 began = time.perf_counter()
                 for _ in range(calls):
-                    with trace.call(caller, "server__tool", arguments) as use:
-                        use.reaches(1, 1)
-                        use.ended("ok")
+                    with call_log.call(caller, "server__tool", arguments) as logged:
+                        logged.set_tool(1, 1)
+                        logged.set_outcome("ok")
                 path = time.perf_counter() - began
                 cpu = time.process_time()
                 began = time.perf_counter()

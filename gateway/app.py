@@ -15,16 +15,16 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.access.gate import Gate
-from gateway.access.issuer import Issuer
-from gateway.access.keys import KeyRing
+from gateway.access.caller_authenticator import CallerAuthenticator
+from gateway.access.issuer import TokenIssuer
+from gateway.access.keys import ApiKeys
 from gateway.access.limits import Limiter
 from gateway.access.profiles import Profiles
-from gateway.access.tokens import Tokens
+from gateway.access.tokens import AccessTokens
 from gateway.admin.application import AdminApplication
 from gateway.admin.oauth_callback import oauth_routes
 from gateway.admin.web.site import page_routes
-from gateway.audit.recorder import Recorder
+from gateway.audit.recorder import AuditRecorder
 from gateway.catalog.oauth_logins import Logins
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.auto_sync import AutoSync
@@ -63,9 +63,9 @@ class Components:
     settings: Settings
     database: Database
     notices: Notices
-    keys: KeyRing
+    keys: ApiKeys
     profiles: Profiles
-    gate: Gate
+    caller_authenticator: CallerAuthenticator
     servers: Servers
     logins: Logins
     pool: UpstreamPool
@@ -74,7 +74,7 @@ class Components:
     scopes: CatalogStatistics
     finder: Finder
     sync: ServerSync
-    recorder: Recorder
+    recorder: AuditRecorder
 
 
 @contextlib.asynccontextmanager
@@ -102,7 +102,7 @@ async def open_components(settings: Settings, *, connections: int | None = None)
             )
         )
         notices = Notices(database)
-        keys = KeyRing(database, notices)
+        keys = ApiKeys(database, notices)
         profiles = Profiles(database, notices)
         servers = Servers(database, vault, settings.upstream, notices, policy_of(settings.guards))
         yield Components(
@@ -111,7 +111,9 @@ async def open_components(settings: Settings, *, connections: int | None = None)
             notices=notices,
             keys=keys,
             profiles=profiles,
-            gate=Gate(keys, _tokens(database, notices, settings.oauth), profiles, Limiter(database)),
+            caller_authenticator=CallerAuthenticator(
+                keys, _tokens(database, notices, settings.oauth), profiles, Limiter(database)
+            ),
             servers=servers,
             logins=Logins(servers),
             pool=pool,
@@ -120,7 +122,7 @@ async def open_components(settings: Settings, *, connections: int | None = None)
             scopes=scopes,
             finder=Finder(database, spaces, scopes, settings.search),
             sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards)),
-            recorder=await stack.enter_async_context(Recorder(database, settings.audit)),
+            recorder=await stack.enter_async_context(AuditRecorder(database, settings.audit)),
         )
 
 
@@ -133,7 +135,7 @@ class Gateway:
             parts.settings,
             parts.database,
             parts.notices,
-            parts.gate,
+            parts.caller_authenticator,
             parts.servers,
             parts.pool,
             parts.news,
@@ -169,7 +171,7 @@ class Gateway:
         filler = VectorFiller(parts.database, parts.spaces)
         health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
         async with self._parts.notices.listening(), self._watch.running(), self._front.running(), self.admin.running():
-            tasks = [asyncio.create_task(work) for work in (filler.run(), health.run(), self._write_use())]
+            tasks = [asyncio.create_task(work) for work in (filler.run(), health.run(), self._write_usage())]
             try:
                 yield
             finally:
@@ -177,7 +179,7 @@ class Gateway:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 with contextlib.suppress(DatabaseError):
-                    await self._parts.gate.write_use()
+                    await self._parts.caller_authenticator.write_usage()
 
     async def _health(self, _: Request) -> JSONResponse:
         return JSONResponse({"status": "alive"})
@@ -193,8 +195,13 @@ class Gateway:
             database = {"ready": False, "detail": f"The database has not answered for {_READY_SECONDS:g} s."}
         health = await self._parts.spaces.embedder.health()
         embedder = {"ready": health.ok, "detail": " ".join(part for part in (health.detail, health.next_step) if part)}
-        trace = self._parts.recorder.state()
-        audit = {"ready": trace.ready, "detail": trace.detail, "waiting": trace.waiting, "dropped": trace.dropped}
+        recording = self._parts.recorder.state()
+        audit = {
+            "ready": recording.ready,
+            "detail": recording.detail,
+            "waiting": recording.waiting,
+            "dropped": recording.dropped,
+        }
         ready = bool(database["ready"])
         return JSONResponse(
             # Without the embedder searches still answer, by words: that is a part to mend, not a gateway to take away.
@@ -202,21 +209,21 @@ class Gateway:
             status_code=200 if ready else 503,
         )
 
-    async def _write_use(self) -> None:
+    async def _write_usage(self) -> None:
         while True:
             await asyncio.sleep(_WRITE_USE_SECONDS)
             try:
-                await self._parts.gate.write_use()
+                await self._parts.caller_authenticator.write_usage()
             except DatabaseError as error:
                 logger.info("When and how much keys were used could not be written: %s", error)
 
 
-def _tokens(database: Database, notices: Notices, settings: OauthSettings) -> Tokens | None:
+def _tokens(database: Database, notices: Notices, settings: OauthSettings) -> AccessTokens | None:
     """What takes access tokens of an OpenID provider, None where none is set."""
     if not settings.issuer:
         return None
-    issuer = Issuer(settings.issuer, settings.jwks_url, max_age=settings.keys_max_age_seconds)
-    return Tokens(database, notices, settings, issuer)
+    issuer = TokenIssuer(settings.issuer, settings.jwks_url, max_age=settings.keys_max_age_seconds)
+    return AccessTokens(database, notices, settings, issuer)
 
 
 class _At:

@@ -144,7 +144,7 @@ class GuardSettings:
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
-    """What the trace of calls, searches and changes holds, and for how long.
+    """What the audit log of calls, searches and changes holds, and for how long.
 
     `redact_pointers` are JSON pointers into the arguments of calls, `*` for any one step; `redact_patterns` regular
     expressions for secrets beside the known kinds.

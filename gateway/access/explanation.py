@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.access.roles import Role, Visibility
-from gateway.access.rules import told
+from gateway.access.rules import describe_target
 from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 
@@ -59,7 +59,7 @@ async def explain(database: Database, tenant_id: int, role: Role, tool: ToolTarg
     if row["rule_id"] is None:
         reason = f"no rule of {role.name} is about it, so the role's default {row['default_visibility']} decides"
     else:
-        target = told(
+        target = describe_target(
             tool.exposed_name if row["tool_id"] is not None else None,
             row["pattern"],
             row["server_name"],

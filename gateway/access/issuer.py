@@ -25,15 +25,15 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 _TIMEOUT_SECONDS = 5.0
 _MAXIMUM_BYTES = 1024 * 1024
 # Keys that could not be fetched again are trusted for this long at most.
-_STALE_SECONDS = 3600.0
+_STALE_KEYS_SECONDS = 3600.0
 # After a fetch that failed the provider is left alone for this long.
-_PAUSE_SECONDS = 2.0
+_RETRY_AFTER_SECONDS = 2.0
 # So many times in so many seconds the keys are fetched for one unheard of: tokens made up must not do more than that.
-_UNHEARD_FETCHES = 3
-_UNHEARD_SECONDS = 30.0
+_UNKNOWN_KEY_FETCHES = 3
+_UNKNOWN_KEY_SECONDS = 30.0
 
 
-class Issuer:
+class TokenIssuer:
     """The keys of one provider: fetched when first needed, when `max_age` has passed, and for a key unheard of."""
 
     def __init__(
@@ -52,11 +52,11 @@ class Issuer:
         self._keys: list[dict[str, Any]] = []
         self._fetched_at: float | None = None
         self._failed_at: float | None = None
-        self._unheard: deque[float] = deque(maxlen=_UNHEARD_FETCHES)
+        self._refetches: deque[float] = deque(maxlen=_UNKNOWN_KEY_FETCHES)
         self._fetches = 0
         self._fetching = asyncio.Lock()
 
-    async def key(self, header: dict[str, Any]) -> jwt.PyJWK:
+    async def signing_key(self, header: dict[str, Any]) -> jwt.PyJWK:
         """The key that signed a token with this header.
 
         Raises CredentialError for an algorithm or a key that this provider does not sign with, and
@@ -68,7 +68,7 @@ class Issuer:
         if self._fetched_at is None or self._clock() - self._fetched_at > self._max_age:
             await self._fetch()
         found = self._find(header.get("kid"), algorithm)
-        if found is None and self._may_ask():
+        if found is None and self._may_refetch():
             await self._fetch()
             found = self._find(header.get("kid"), algorithm)
         if found is None:
@@ -88,12 +88,12 @@ class Issuer:
                 continue
         return None
 
-    def _may_ask(self) -> bool:
+    def _may_refetch(self) -> bool:
         """Whether the keys may be fetched for one that is unheard of, and count it."""
         now = self._clock()
-        if len(self._unheard) == _UNHEARD_FETCHES and now - self._unheard[0] < _UNHEARD_SECONDS:
+        if len(self._refetches) == _UNKNOWN_KEY_FETCHES and now - self._refetches[0] < _UNKNOWN_KEY_SECONDS:
             return False
-        self._unheard.append(now)
+        self._refetches.append(now)
         return True
 
     async def _fetch(self) -> None:
@@ -103,7 +103,7 @@ class Issuer:
             if fetches != self._fetches:
                 return
             now = self._clock()
-            if self._failed_at is not None and now - self._failed_at < _PAUSE_SECONDS:
+            if self._failed_at is not None and now - self._failed_at < _RETRY_AFTER_SECONDS:
                 if self._fetched_at is None:
                     raise SignInUnavailableError()
                 return
@@ -120,7 +120,7 @@ class Issuer:
             except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, AttributeError) as error:
                 self._failed_at = now
                 logger.warning("The keys of %s could not be fetched: %s", self.issuer, error)
-                if self._fetched_at is None or now - self._fetched_at > _STALE_SECONDS:
+                if self._fetched_at is None or now - self._fetched_at > _STALE_KEYS_SECONDS:
                     raise SignInUnavailableError() from error
 
     async def _discover(self, http: httpx2.AsyncClient) -> str:

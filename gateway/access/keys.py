@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from gateway.access.caller import Caller, Limits
-from gateway.access.roles import role_named
+from gateway.access.roles import role_by_name
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database, Row
 from gateway.errors import CredentialError, InvalidInputError, NotFoundError
 
-_SHAPE = re.compile(r"mg_[0-9a-f]{64}")
+_KEY_FORMAT = re.compile(r"mg_[0-9a-f]{64}")
 _HINT_LENGTH = 9
 _NAME_LENGTH = 200
 _NOTE_LENGTH = 1_000
@@ -63,19 +63,19 @@ class KeyRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _StoredKey:
     """A key as it stands in the database, and whom it stands for."""
 
     row: Row
     caller: Caller
 
 
-class KeyRing:
+class ApiKeys:
     """The keys of every tenant."""
 
     def __init__(self, database: Database, notices: Notices | None = None) -> None:
         self._database = database
-        self._kept: NotifiedCache[bytes, _Known | None] = NotifiedCache(notices)
+        self._stored: NotifiedCache[bytes, _StoredKey | None] = NotifiedCache(notices)
         self._used: dict[tuple[int, int], datetime] = {}
 
     async def create(
@@ -93,9 +93,9 @@ class KeyRing:
         Raises InvalidInputError, and NotFoundError for a role that is not there.
         """
         limits = limits or Limits()
-        _check(name, note, limits)
+        _validate(name, note, limits)
         role_ids = await self._role_ids(tenant_id, roles)
-        key = _fresh()
+        key = _generate_key()
         async with self._database.transaction() as transaction:
             key_id = await transaction.fetchval(
                 "insert_key", tenant_id, name, _hash(key), key[:_HINT_LENGTH], expires_at, note, *_columns(limits), None
@@ -110,10 +110,10 @@ class KeyRing:
         """
         if not key:
             raise CredentialError("An API key is missing; send it as Authorization: Bearer mg_… or X-API-Key: mg_….")
-        if not _SHAPE.fullmatch(key):
+        if not _KEY_FORMAT.fullmatch(key):
             raise CredentialError("The API key is not one of this gateway: a key is mg_ followed by 64 hex digits.")
         hashed = _hash(key)
-        known = await self._kept.get(None, hashed, lambda: self._known(hashed))
+        known = await self._stored.get(None, hashed, lambda: self._read(hashed))
         if known is None or not hmac.compare_digest(known.row["hash"], hashed):
             raise CredentialError("The API key is unknown; ask for a new one.")
         row = known.row
@@ -136,7 +136,7 @@ class KeyRing:
         for record in await self.list(tenant_id):
             if record.id == key_id:
                 return record
-        raise _not_there(key_id)
+        raise _key_not_found(key_id)
 
     async def update(
         self,
@@ -153,14 +153,14 @@ class KeyRing:
 
         Raises InvalidInputError, and NotFoundError for a key or role that is not there.
         """
-        _check(name, note, limits)
+        _validate(name, note, limits)
         role_ids = await self._role_ids(tenant_id, roles)
         async with self._database.transaction() as transaction:
             changed = await transaction.fetch(
                 "update_key", tenant_id, key_id, name, note, expires_at, *_columns(limits)
             )
             if not changed:
-                raise _not_there(key_id)
+                raise _key_not_found(key_id)
             await transaction.execute("delete_key_roles", tenant_id, key_id)
             await transaction.execute("insert_key_roles", tenant_id, key_id, role_ids)
 
@@ -173,11 +173,11 @@ class KeyRing:
         if overlap < timedelta():
             raise InvalidInputError("The overlap has to be zero or more.")
         now = datetime.now(timezone.utc)
-        key = _fresh()
+        key = _generate_key()
         async with self._database.transaction() as transaction:
             old = await transaction.fetchrow("key_to_rotate", tenant_id, key_id)
             if old is None:
-                raise _not_there(key_id)
+                raise _key_not_found(key_id)
             ends = None if old["expires_at"] is None else now + (old["expires_at"] - old["created_at"])
             new_id = await transaction.fetchval(
                 "insert_key",
@@ -197,28 +197,28 @@ class KeyRing:
     async def revoke(self, tenant_id: int, key_id: int) -> None:
         """End a key at once. Raises NotFoundError when there is none of that number in force."""
         if not await self._database.fetch("revoke_key", tenant_id, key_id):
-            raise _not_there(key_id)
+            raise _key_not_found(key_id)
 
-    async def write_use(self) -> None:
+    async def write_last_used(self) -> None:
         """Write down when keys were last used, all since the last time in one statement."""
         used, self._used = self._used, {}
         if used:
             tenants, ids = zip(*used, strict=True)
             await self._database.execute("touch_keys", tenants, ids, list(used.values()))
 
-    async def _known(self, hashed: bytes) -> _Known | None:
+    async def _read(self, hashed: bytes) -> _StoredKey | None:
         row = await self._database.fetchrow("key_by_hash", hashed)
         if row is None:
             return None
-        return _Known(row, Caller(row["tenant_id"], row["id"], row["name"], tuple(row["role_ids"]), _limits(row)))
+        return _StoredKey(row, Caller(row["tenant_id"], row["id"], row["name"], tuple(row["role_ids"]), _limits(row)))
 
     async def _role_ids(self, tenant_id: int, roles: Sequence[str]) -> tuple[int, ...]:
         if not roles:
             raise InvalidInputError("A key needs at least one role; without one it can see nothing.")
-        return tuple([(await role_named(self._database, tenant_id, role)).id for role in dict.fromkeys(roles)])
+        return tuple([(await role_by_name(self._database, tenant_id, role)).id for role in dict.fromkeys(roles)])
 
 
-def _fresh() -> str:
+def _generate_key() -> str:
     return f"mg_{secrets.token_hex(32)}"
 
 
@@ -226,7 +226,7 @@ def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def _check(name: str, note: str, limits: Limits) -> None:
+def _validate(name: str, note: str, limits: Limits) -> None:
     if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
         raise InvalidInputError(f"The name of a key has to be 1 to {_NAME_LENGTH} printable characters.")
     if len(note) > _NOTE_LENGTH or "\x00" in note:
@@ -249,5 +249,5 @@ def _record(row: Row) -> KeyRecord:
     return KeyRecord(**plain, roles=tuple(row["roles"]), limits=_limits(row))
 
 
-def _not_there(key_id: int) -> NotFoundError:
+def _key_not_found(key_id: int) -> NotFoundError:
     return NotFoundError(f"There is no key {key_id} in force; `modelgate keys list` shows all.")

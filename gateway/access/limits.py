@@ -17,17 +17,17 @@ from gateway.errors import DatabaseError, LimitError
 
 _MINUTE = 60.0
 # A process takes one part in this many of a day's budget at a time.
-_SHARE = 100
-_KEPT_DAYS = 31
+_BUDGET_SHARES = 100
+_USAGE_RETENTION_DAYS = 31
 
 
 @dataclass(slots=True)
-class _Day:
+class _DailyBudget:
     """Calls of a key on one day that this process has taken out of the budget and not made yet."""
 
     day: date
     left: int = 0
-    taking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Limiter:
@@ -35,7 +35,8 @@ class Limiter:
 
     Requests and concurrent calls are counted in each process for itself. The budget of a day is shared and never
     exceeded: a process takes a hundredth of it at a time (of a budget below 200 a single call) out of the database, and
-    gives back what it has not used when `write` is called. Calls that a killed process had taken are lost for the day.
+    gives back what it has not used when `write_usage` is called. Calls that a killed process had taken are lost for the
+    day.
     """
 
     def __init__(
@@ -50,8 +51,8 @@ class Limiter:
         self._now = now
         self._requests: dict[int, deque[float]] = {}
         self._running: Counter[int] = Counter()
-        self._days: dict[tuple[int, int], _Day] = {}
-        self._trimmed: date | None = None
+        self._days: dict[tuple[int, int], _DailyBudget] = {}
+        self._trimmed_on: date | None = None
 
     def count_request(self, caller: Caller) -> None:
         """Count one request. Raises LimitError where the last minute has seen as many as the key may make."""
@@ -71,7 +72,7 @@ class Limiter:
         times.append(now)
 
     @contextlib.asynccontextmanager
-    async def call(self, caller: Caller) -> AsyncIterator[None]:
+    async def call_slot(self, caller: Caller) -> AsyncIterator[None]:
         """Count one call of a tool, for as long as it takes.
 
         Raises LimitError where the key has as many calls under way as it may have, or its budget of the day is spent.
@@ -93,7 +94,7 @@ class Limiter:
             if not self._running[caller.key_id]:
                 del self._running[caller.key_id]
 
-    async def write(self) -> None:
+    async def write_usage(self) -> None:
         """Give back what was taken and not used. Raises DatabaseError; what is left is given back the next time."""
         today = self._now().date()
         for key, day in list(self._days.items()):
@@ -103,28 +104,28 @@ class Limiter:
         # A minute without a request leaves nothing to count.
         past = self._clock() - _MINUTE
         self._requests = {key: times for key, times in self._requests.items() if times and times[-1] > past}
-        if self._trimmed != today:
-            await self._database.execute("trim_key_usage", today - timedelta(days=_KEPT_DAYS))
-            self._trimmed = today
+        if self._trimmed_on != today:
+            await self._database.execute("trim_key_usage", today - timedelta(days=_USAGE_RETENTION_DAYS))
+            self._trimmed_on = today
 
     async def _spend(self, caller: Caller, limit: int) -> None:
         now = self._now()
         key = (caller.tenant_id, caller.key_id)
         day = self._days.get(key)
         if day is None or day.day != now.date():
-            day = self._days[key] = _Day(now.date())
+            day = self._days[key] = _DailyBudget(now.date())
         if day.left <= 0:
-            async with day.taking:
+            async with day.lock:
                 if day.left <= 0:
-                    share = max(1, limit // _SHARE)
+                    share = max(1, limit // _BUDGET_SHARES)
                     day.left += await self._database.fetchval("take_key_calls", *key, day.day, share, limit)
                 if day.left <= 0:
-                    raise _spent(limit, now)
+                    raise _budget_exhausted(limit, now)
                 day.left -= 1
                 return
         day.left -= 1
 
-    async def _give_back(self, tenant_id: int, key_id: int, day: _Day) -> None:
+    async def _give_back(self, tenant_id: int, key_id: int, day: _DailyBudget) -> None:
         left, day.left = day.left, 0
         if not left:
             return
@@ -135,7 +136,7 @@ class Limiter:
             raise
 
 
-def _spent(limit: int, now: datetime) -> LimitError:
+def _budget_exhausted(limit: int, now: datetime) -> LimitError:
     midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), timezone.utc)
     return LimitError(
         f"This API key may make {limit} calls a day, and has; the next day begins at 00:00 UTC.",

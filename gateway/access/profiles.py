@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from gateway.access.caller import Caller, ListMode, Profile
-from gateway.access.roles import check_role, refresh_visibility, version_conflict
+from gateway.access.roles import refresh_visibility, validate_role, version_conflict
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
@@ -35,15 +35,15 @@ class Profiles:
 
     def __init__(self, database: Database, notices: Notices | None = None) -> None:
         self._database = database
-        self._kept: NotifiedCache[str, Profile] = NotifiedCache(notices)
+        self._cache: NotifiedCache[str, Profile] = NotifiedCache(notices)
 
-    async def named(self, tenant_id: int, name: str) -> Profile:
+    async def by_name(self, tenant_id: int, name: str) -> Profile:
         """The profile called `name`. Raises NotFoundError."""
-        return await self._kept.get(tenant_id, name, lambda: self._read(tenant_id, name))
+        return await self._cache.get(tenant_id, name, lambda: self._read(tenant_id, name))
 
-    async def enter(self, caller: Caller, name: str) -> Caller:
+    async def apply(self, caller: Caller, name: str) -> Caller:
         """The caller at a profile's endpoint: what they see is in both. Raises NotFoundError."""
-        profile = await self.named(caller.tenant_id, name)
+        profile = await self.by_name(caller.tenant_id, name)
         return replace(caller, role_ids=(*caller.role_ids, profile.id), profile=profile)
 
     async def list(self, tenant_id: int) -> list[ProfileRecord]:
@@ -52,7 +52,7 @@ class Profiles:
 
     async def create(self, tenant_id: int, name: str, list_mode: ListMode = "search", description: str = "") -> Profile:
         """A new profile that selects nothing yet. Raises InvalidInputError, ConflictError when the name is taken."""
-        _check(name, list_mode, description)
+        _validate(name, list_mode, description)
         try:
             async with self._database.transaction() as transaction:
                 profile_id = await transaction.fetchval("insert_role", tenant_id, name, description, "DENY", list_mode)
@@ -75,7 +75,7 @@ class Profiles:
 
         Raises InvalidInputError, NotFoundError, and ConflictError when someone else changed it meanwhile.
         """
-        _check(name or "profile", list_mode or "search", description or "")
+        _validate(name or "profile", list_mode or "search", description or "")
         async with self._database.transaction() as transaction:
             new: int | None = await transaction.fetchval(
                 "update_role", tenant_id, profile_id, version, name, description, None, list_mode
@@ -99,8 +99,8 @@ class Profiles:
         return Profile(**row)
 
 
-def _check(name: str, list_mode: str, description: str) -> None:
-    check_role(name, description)
+def _validate(name: str, list_mode: str, description: str) -> None:
+    validate_role(name, description)
     if not _NAME.fullmatch(name):
         raise InvalidInputError(
             f"The profile name {name[:100]!r} has to be 1 to 63 lower-case letters, digits, _ or -; it stands in a URL."

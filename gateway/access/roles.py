@@ -34,7 +34,7 @@ class RoleRecord(Role):
     key_count: int
 
 
-async def role_named(database: Database, tenant_id: int, name: str) -> Role:
+async def role_by_name(database: Database, tenant_id: int, name: str) -> Role:
     """The role called `name`. Raises NotFoundError and names those that are there."""
     row = None if "\x00" in name else await database.fetchrow("role_by_name", tenant_id, name)
     if row is None:
@@ -52,8 +52,8 @@ async def create_role(
     database: Database, tenant_id: int, name: str, default: Visibility = "DENY", description: str = ""
 ) -> Role:
     """A new role without rules. Raises InvalidInputError, and ConflictError when the name is taken."""
-    check_role(name, description)
-    check_visibility(default)
+    validate_role(name, description)
+    validate_visibility(default)
     try:
         async with database.transaction() as transaction:
             role_id = await transaction.fetchval("insert_role", tenant_id, name, description, default, None)
@@ -78,9 +78,9 @@ async def update_role(
     Raises InvalidInputError, NotFoundError, and ConflictError when someone else changed it meanwhile or the name is
     taken.
     """
-    check_role(name if name is not None else "role", description or "")
+    validate_role(name if name is not None else "role", description or "")
     if default is not None:
-        check_visibility(default)
+        validate_visibility(default)
     async with database.transaction() as transaction:
         new: int | None = await transaction.fetchval(
             "update_role", tenant_id, role_id, version, name, description, default, None
@@ -127,7 +127,7 @@ async def version_conflict(
     )
 
 
-def check_role(name: str, description: str) -> None:
+def validate_role(name: str, description: str) -> None:
     """Raise InvalidInputError for a name or description that a role or profile cannot have."""
     if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
         raise InvalidInputError(f"The name of a role has to be 1 to {_NAME_LENGTH} printable characters.")
@@ -135,7 +135,7 @@ def check_role(name: str, description: str) -> None:
         raise InvalidInputError(f"A description has to be at most {_DESCRIPTION_LENGTH} characters.")
 
 
-def check_visibility(visibility: str) -> None:
+def validate_visibility(visibility: str) -> None:
     """Raise InvalidInputError for what is no visibility."""
     if visibility not in VISIBILITIES:
         raise InvalidInputError(f"Visibility has to be one of {', '.join(VISIBILITIES)}, not {visibility[:100]!r}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.access.roles import Visibility, check_visibility, refresh_visibility, version_conflict
+from gateway.access.roles import Visibility, refresh_visibility, validate_visibility, version_conflict
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -12,7 +12,7 @@ _PATTERN_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RuleTarget:
     """What a rule is about: exactly one of these. In `pattern`, `*` stands for any characters; case does not count."""
 
     tool_id: int | None = None
@@ -35,7 +35,7 @@ class Rule:
 
     id: int
     role_id: int
-    target: Target
+    target: RuleTarget
     visibility: Visibility
     version: int
     tool_name: str | None
@@ -45,7 +45,7 @@ class Rule:
     @property
     def about(self) -> str:
         """The target in words."""
-        return told(self.tool_name, self.target.pattern, self.server_name, self.target.category)
+        return describe_target(self.tool_name, self.target.pattern, self.server_name, self.target.category)
 
 
 async def set_rule(
@@ -63,8 +63,8 @@ async def set_rule(
 
     Raises InvalidInputError, and NotFoundError for a role, tool or server that this tenant does not have.
     """
-    check_visibility(visibility)
-    target = Target(tool_id, pattern, server_id, category)
+    validate_visibility(visibility)
+    target = RuleTarget(tool_id, pattern, server_id, category)
     try:
         async with database.transaction() as transaction:
             rule_id: int = await transaction.fetchval(
@@ -83,12 +83,12 @@ async def set_rule(
     return rule_id
 
 
-async def change_rule(database: Database, tenant_id: int, rule_id: int, version: int, visibility: Visibility) -> int:
+async def update_rule(database: Database, tenant_id: int, rule_id: int, version: int, visibility: Visibility) -> int:
     """Change what a rule that is still at `version` says, and return its new version.
 
     Raises NotFoundError, and ConflictError when someone else changed it meanwhile.
     """
-    check_visibility(visibility)
+    validate_visibility(visibility)
     async with database.transaction() as transaction:
         row = await transaction.fetchrow("update_rule", tenant_id, rule_id, version, visibility)
         if row is None:
@@ -112,7 +112,7 @@ async def list_rules(database: Database, tenant_id: int, role_id: int) -> list[R
         Rule(
             id=row["id"],
             role_id=row["role_id"],
-            target=Target(row["tool_id"], row["pattern"], row["server_id"], row["category"]),
+            target=RuleTarget(row["tool_id"], row["pattern"], row["server_id"], row["category"]),
             visibility=row["visibility"],
             version=row["version"],
             tool_name=row["tool_name"],
@@ -123,7 +123,7 @@ async def list_rules(database: Database, tenant_id: int, role_id: int) -> list[R
     ]
 
 
-def told(tool: str | None, pattern: str | None, server: str | None, category: str | None) -> str:
+def describe_target(tool: str | None, pattern: str | None, server: str | None, category: str | None) -> str:
     """A target in words."""
     if tool is not None:
         return f"tool {tool}"

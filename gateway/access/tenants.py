@@ -47,7 +47,7 @@ async def create_tenant(database: Database, slug: str, name: str = "") -> Tenant
             f"The tenant slug {slug[:_NAME_LENGTH]!r} has to be 1 to 63 lower-case letters, digits, _ or -."
         )
     try:
-        row = await database.fetchrow("insert_tenant", slug, _checked(name or slug))
+        row = await database.fetchrow("insert_tenant", slug, _validated_name(name or slug))
     except ConflictError:
         raise ConflictError(f"There is a tenant {slug!r} already; choose another slug.") from None
     assert row is not None
@@ -56,7 +56,7 @@ async def create_tenant(database: Database, slug: str, name: str = "") -> Tenant
 
 async def rename_tenant(database: Database, tenant_id: int, name: str) -> None:
     """Give a tenant another name; its slug stays. Raises NotFoundError and InvalidInputError."""
-    if not await database.fetch("rename_tenant", tenant_id, _checked(name)):
+    if not await database.fetch("rename_tenant", tenant_id, _validated_name(name)):
         raise NotFoundError(f"There is no tenant {tenant_id}.")
 
 
@@ -79,7 +79,7 @@ async def delete_tenant(database: Database, tenant: Tenant, confirmation: str) -
         raise NotFoundError(f"There is no tenant {tenant.slug!r}.")
 
 
-def _checked(name: str) -> str:
+def _validated_name(name: str) -> str:
     if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
         raise InvalidInputError(f"The name of a tenant has to be 1 to {_NAME_LENGTH} printable characters.")
     return name.strip()

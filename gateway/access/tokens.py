@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import jwt
 
 from gateway.access.caller import Caller
-from gateway.access.issuer import ALGORITHMS, Issuer
+from gateway.access.issuer import ALGORITHMS, TokenIssuer
 from gateway.access.roles import list_roles
 from gateway.access.tenants import tenant_by_slug
 from gateway.database.notices import Notices
@@ -22,11 +22,11 @@ from gateway.errors import CredentialError, RoleMissingError, SettingsError
 from gateway.settings import OauthSettings
 
 _LONGEST_TOKEN = 16 * 1024
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class _TenantRoles:
     """What a sign-in can be given: the tenant and the ids of its roles by name."""
 
     tenant_id: int
@@ -34,17 +34,19 @@ class _Ground:
     roles: dict[str, int]
 
 
-class Tokens:
+class AccessTokens:
     """Turns access tokens into callers, as the settings say."""
 
-    def __init__(self, database: Database, notices: Notices | None, settings: OauthSettings, issuer: Issuer) -> None:
+    def __init__(
+        self, database: Database, notices: Notices | None, settings: OauthSettings, issuer: TokenIssuer
+    ) -> None:
         """Raises SettingsError for settings under which no token, or anybody's, would do."""
         _check(settings)
         self._database = database
         self._settings = settings
         self._issuer = issuer
         self._mapping = _read_mapping(settings.role_map)
-        self._kept: NotifiedCache[str, _Ground] = NotifiedCache(notices)
+        self._tenants: NotifiedCache[str, _TenantRoles] = NotifiedCache(notices)
 
     async def authenticate(self, token: str, profile: str | None = None) -> Caller:
         """The caller that an access token stands for; at a profile, a token made for that profile will do too.
@@ -53,16 +55,16 @@ class Tokens:
         SignInUnavailableError while the provider's keys are not to be had.
         """
         claims = await self._claims(token, profile)
-        ground = await self._kept.get(None, self._settings.tenant, self._read)
-        if ground.suspended:
+        tenant = await self._tenants.get(None, self._settings.tenant, self._read)
+        if tenant.suspended:
             raise CredentialError("The tenant of this sign-in is suspended; ask its administrator.")
-        names = [*self._settings.default_roles, *self._granted(claims)]
-        role_ids = {ground.roles[name] for name in names if name in ground.roles}
+        names = [*self._settings.default_roles, *self._granted_roles(claims)]
+        role_ids = {tenant.roles[name] for name in names if name in tenant.roles}
         if not role_ids:
             raise RoleMissingError("You are signed in, but no role goes with your groups; ask an administrator.")
         subject = str(claims["sub"])
         named = next((claims[key] for key in ("preferred_username", "email") if isinstance(claims.get(key), str)), None)
-        return Caller(ground.tenant_id, 0, named or subject, tuple(sorted(role_ids)), subject=subject)
+        return Caller(tenant.tenant_id, 0, named or subject, tuple(sorted(role_ids)), subject=subject)
 
     async def _claims(self, token: str, profile: str | None) -> dict[str, Any]:
         if len(token) > _LONGEST_TOKEN:
@@ -74,7 +76,7 @@ class Tokens:
             header = jwt.get_unverified_header(token)
             return jwt.decode(
                 token,
-                await self._issuer.key(header),
+                await self._issuer.signing_key(header),
                 algorithms=list(ALGORITHMS),
                 audience=audiences,
                 issuer=self._settings.issuer,
@@ -94,7 +96,7 @@ class Tokens:
         except (jwt.PyJWTError, ValueError, TypeError):
             raise CredentialError("The access token is not valid; sign in again.") from None
 
-    def _granted(self, claims: dict[str, Any]) -> list[str]:
+    def _granted_roles(self, claims: dict[str, Any]) -> list[str]:
         """The names of the roles that the claims grant: mapped where there is a mapping, else as they are."""
         value = _claim(claims, self._settings.roles_claim)
         groups = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
@@ -103,10 +105,10 @@ class Tokens:
             return named
         return [role for group in named for role in self._mapping.get(group, ())]
 
-    async def _read(self) -> _Ground:
+    async def _read(self) -> _TenantRoles:
         tenant = await tenant_by_slug(self._database, self._settings.tenant)
         roles = {role.name: role.id for role in await list_roles(self._database, tenant.id)}
-        return _Ground(tenant.id, tenant.suspended_at is not None, roles)
+        return _TenantRoles(tenant.id, tenant.suspended_at is not None, roles)
 
 
 def _claim(claims: dict[str, Any], name: str) -> Any:
@@ -114,8 +116,8 @@ def _claim(claims: dict[str, Any], name: str) -> Any:
     if name in claims:
         return claims[name]
     outer, _, inner = name.partition(".")
-    held = claims.get(outer)
-    return _claim(held, inner) if inner and isinstance(held, dict) else None
+    nested = claims.get(outer)
+    return _claim(nested, inner) if inner and isinstance(nested, dict) else None
 
 
 def _read_mapping(entries: tuple[str, ...]) -> dict[str, list[str]]:
@@ -131,7 +133,7 @@ def _read_mapping(entries: tuple[str, ...]) -> dict[str, list[str]]:
 def _check(settings: OauthSettings) -> None:
     for name, url in (("issuer", settings.issuer), ("jwks_url", settings.jwks_url)):
         parts = urlsplit(url)
-        safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS)
         if url and not (safe and parts.hostname):
             raise SettingsError(f"oauth.{name} has to be an https:// URL (http:// on this machine only), not {url!r}.")
     if not settings.audience:

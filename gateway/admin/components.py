@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.access.keys import KeyRing
-from gateway.audit.recorder import Recorder
+from gateway.access.keys import ApiKeys
+from gateway.audit.recorder import AuditRecorder
 from gateway.catalog.oauth_logins import Logins
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
@@ -26,7 +26,7 @@ class Parts(Protocol):
     @property
     def database(self) -> Database: ...
     @property
-    def keys(self) -> KeyRing: ...
+    def keys(self) -> ApiKeys: ...
     @property
     def servers(self) -> Servers: ...
     @property
@@ -40,7 +40,7 @@ class Parts(Protocol):
     @property
     def logins(self) -> Logins: ...
     @property
-    def recorder(self) -> Recorder: ...
+    def recorder(self) -> AuditRecorder: ...
     @property
     def sync(self) -> ServerSync: ...
 

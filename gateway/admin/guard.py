@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.access.hosts import Hosts
+from gateway.access.allowed_hosts import AllowedHosts
 from gateway.access.tenants import DEFAULT_TENANT, Tenant, tenant_by_slug
 from gateway.admin.accounts.authenticator import AdminSession, Authenticator
 from gateway.admin.accounts.principal import ForbiddenError, Principal, SignInRequiredError
@@ -33,7 +33,7 @@ class Guard:
     def __init__(self, database: Database, entrance: Authenticator, settings: Settings) -> None:
         self._database = database
         self._entrance = entrance
-        self._hosts = Hosts(settings.server)
+        self._hosts = AllowedHosts(settings.server)
         self._public = urlsplit(settings.admin.public_url)
         self._lifetime = int(settings.admin.session_hours * 3600)
         # A browser coming back from a provider at another site would not send a stricter cookie.
@@ -42,7 +42,7 @@ class Guard:
     def check_host(self, request: Request) -> None:
         """Raises HttpError (421) for a host that is not this gateway's: a foreign name that leads to this machine."""
         host = request.headers.get("host", "").lower()
-        if not (self._hosts.is_ours(host) or host == self._public.netloc.lower() != ""):
+        if not (self._hosts.allows(host) or host == self._public.netloc.lower() != ""):
             raise HttpError(
                 421, "The Host header names another host; add it to server.allowed_hosts if this gateway answers to it."
             )
@@ -133,7 +133,7 @@ class Guard:
 
 
 def actor_of(principal: Principal, address: str) -> Actor:
-    """Who the trace names for what this principal does."""
+    """Whom the audit log names for what this principal does."""
     return Actor("admin", principal.admin.name, principal.admin.id, (principal.role,), address)
 
 

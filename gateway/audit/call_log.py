@@ -1,4 +1,4 @@
-"""What a call or a search leaves in the trace, gathered while it runs."""
+"""What a call or a search leaves in the audit log, gathered while it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 from typing_extensions import Self
 
 from gateway.audit.events import AuditedCaller, ToolUse, UseOutcome
-from gateway.audit.recorder import Recorder
+from gateway.audit.recorder import AuditRecorder
 from gateway.errors import ModelGateError
 
 
@@ -21,7 +21,7 @@ class LoggedCall:
 
     def __init__(
         self,
-        recorder: Recorder,
+        recorder: AuditRecorder,
         kind: Literal["call", "search"],
         caller: AuditedCaller,
         target: str,
@@ -38,12 +38,12 @@ class LoggedCall:
         self._tool_id: int | None = None
         self._results: int | None = None
         self._found: tuple[int, ...] = ()
-        self._at = time.time()
-        self._begun = time.perf_counter()
+        self._started_at = time.time()
+        self._start_clock = time.perf_counter()
 
     def __enter__(self) -> Self:
         """Raises AuditUnavailableError where what cannot be recorded may not be done."""
-        self._recorder.admit()
+        self._recorder.require_writable()
         return self
 
     def __exit__(
@@ -52,17 +52,17 @@ class LoggedCall:
         if isinstance(error, MCPError | ModelGateError):
             self._error = error.message
         elif isinstance(error, asyncio.CancelledError):
-            self.ended("failed", "The client left before the answer came.")
+            self.set_outcome("failed", "The client left before the answer came.")
         elif error is not None:
-            self.ended("failed", "An internal error; the gateway's log says more.")
+            self.set_outcome("failed", "An internal error; the gateway's log says more.")
         self._recorder.record(
             ToolUse(
                 kind=self._kind,
                 caller=self._caller,
                 target=self._target,
                 outcome=self._outcome,
-                at=self._at,
-                duration_ms=(time.perf_counter() - self._begun) * 1000,
+                at=self._started_at,
+                duration_ms=(time.perf_counter() - self._start_clock) * 1000,
                 server_id=self._server_id,
                 tool_id=self._tool_id,
                 arguments=self._arguments,
@@ -72,20 +72,20 @@ class LoggedCall:
             )
         )
 
-    def ended(self, outcome: UseOutcome, error: str | None = None) -> None:
+    def set_outcome(self, outcome: UseOutcome, error: str | None = None) -> None:
         """How it came out, and what went wrong if anything did."""
         self._outcome, self._error = outcome, error
 
-    def reaches(self, tool_id: int, server_id: int) -> None:
+    def set_tool(self, tool_id: int, server_id: int) -> None:
         """The call goes to this tool; it counts as failed until something else is said."""
         self._tool_id, self._server_id = tool_id, server_id
         self._outcome = "failed"
 
-    def asks(self, queries: Sequence[str]) -> None:
+    def set_queries(self, queries: Sequence[str]) -> None:
         """What is searched for."""
         self._target = " | ".join(queries)
 
-    def returns(self, total: int, tool_ids: Sequence[int]) -> None:
+    def set_results(self, total: int, tool_ids: Sequence[int]) -> None:
         """The search found `total` tools and returns these."""
         self._results, self._found = total, tuple(tool_ids)
         self._outcome = "ok"
@@ -94,7 +94,7 @@ class LoggedCall:
 class CallLog:
     """Records calls and searches."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: AuditRecorder) -> None:
         self._recorder = recorder
 
     def call(self, caller: AuditedCaller, name: str, arguments: Mapping[str, Any]) -> LoggedCall:

@@ -1,4 +1,4 @@
-"""What the trace tells of: uses of tools by API keys, and deeds of anybody."""
+"""What the audit log tells of: uses of tools by API keys, and all else that anybody did or tried."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.database.actor import Actor
 
 UseOutcome = Literal["ok", "tool error", "failed", "unknown", "limited", "invalid"]
 """`tool error`: the tool says so. `failed`: the server or the gateway does. `unknown`: not there for this caller, or at
-all; the trace tells which. `limited`: over a limit of the key. `invalid`: arguments that cannot be."""
+all; the audit log tells which. `limited`: over a limit of the key. `invalid`: arguments that cannot be."""
 
 
 class AuditedCaller(Protocol):
@@ -55,8 +55,8 @@ class ToolUse:
 class AuditEvent:
     """What was done, or tried, beside the use of tools. `tenant_id` 0 is the gateway as a whole.
 
-    Changes that the database holds are written to the trace by the database itself; a Deed is for what it does not see:
-    what was refused, and what leaves no row. `details` are JSON values.
+    Changes that the database holds are written to the audit log by the database itself; this is for what it does not
+    see: what was refused, and what leaves no row. `details` are JSON values.
     """
 
     actor: Actor

@@ -1,4 +1,4 @@
-"""Reading the trace: by page for people, in whole for exports."""
+"""Reading the audit log: by page for people, in whole for exports."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Any
 
 from gateway.database.pool import Database
 
-_PIECE = 1_000
-_BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EXPORT_BATCH = 1_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
-class TraceRow:
-    """One row of the trace. `action` is `tool.call`, `tool.search`, or a thing and what became of it, as `role.added`.
+class AuditRecord:
+    """One row of the audit log.
 
-    `outcome` is `ok`, `denied`, `unknown`, `failed`, `tool error`, `limited` or `invalid`.
+    `action` is `tool.call`, `tool.search`, or a thing and what became of it, as `role.added`. `outcome` is `ok`,
+    `denied`, `unknown`, `failed`, `tool error`, `limited` or `invalid`.
     """
 
     at: datetime
@@ -52,19 +53,19 @@ class TraceRow:
         return csv_line([" ".join(value) if isinstance(value, list) else value for value in values])
 
 
-COLUMNS = tuple(field.name for field in fields(TraceRow))
+COLUMNS = tuple(field.name for field in fields(AuditRecord))
 
 
 def csv_line(values: list[Any]) -> str:
     """`values` as one line of CSV (RFC 4180), without its end."""
     line = io.StringIO()
-    safe = [f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value for value in values]
+    safe = [f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value for value in values]
     csv.writer(line, lineterminator="").writerow(safe)
     return line.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
-class TraceFilter:
+class AuditQuery:
     """Which rows: `action` is how the action begins, `text` is part of the actor's name or of the target."""
 
     since: datetime | None = None
@@ -73,13 +74,13 @@ class TraceFilter:
     text: str | None = None
 
 
-async def trace_page(
+async def read_audit_page(
     database: Database,
     tenant_id: int,
-    wanted: TraceFilter,
+    wanted: AuditQuery,
     limit: int = 100,
     before: tuple[datetime, int] | None = None,
-) -> list[TraceRow]:
+) -> list[AuditRecord]:
     """At most `limit` rows of a tenant, newest first; `before` is the time and id of the last row of a former page.
 
     Tenant 0 is the gateway as a whole.
@@ -88,18 +89,18 @@ async def trace_page(
     rows = await database.fetch(
         "audit_page", tenant_id, wanted.since, at, row_id, wanted.action, wanted.outcome, wanted.text, limit
     )
-    return [TraceRow(**row) for row in rows]
+    return [AuditRecord(**row) for row in rows]
 
 
-async def read_trace(
+async def read_audit_records(
     database: Database, tenant_id: int, since: datetime | None = None, until: datetime | None = None
-) -> AsyncIterator[TraceRow]:
-    """Every row of a tenant from `since` until before `until`, oldest first, read in pieces."""
-    at, row_id = since or _BEGINNING, -1
+) -> AsyncIterator[AuditRecord]:
+    """Every row of a tenant from `since` until before `until`, oldest first, read in batches."""
+    at, row_id = since or _EPOCH, -1
     while True:
-        rows = await database.fetch("audit_after", tenant_id, at, row_id, until, _PIECE)
+        rows = await database.fetch("audit_after", tenant_id, at, row_id, until, _EXPORT_BATCH)
         for row in rows:
-            yield TraceRow(**row)
-        if len(rows) < _PIECE:
+            yield AuditRecord(**row)
+        if len(rows) < _EXPORT_BATCH:
             return
         at, row_id = rows[-1]["at"], rows[-1]["id"]

@@ -1,4 +1,4 @@
-"""The trace: every use of a tool and every deed, written in batches beside the calls."""
+"""The audit log: every use of a tool and every other event, written in batches beside the calls."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ import asyncpg
 from typing_extensions import Self
 
 from gateway.audit.events import AuditEvent, ToolUse
-from gateway.audit.redaction import Redaction
+from gateway.audit.redaction import Redactor
 from gateway.database.pool import Database
 from gateway.errors import AuditUnavailableError, DatabaseUnavailableError, ModelGateError
 from gateway.settings import AuditSettings
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 500
+_BATCH_EVENTS = 500
 # Events gather for this long before they are written: a statement for each would slow the calls.
-_GATHER_SECONDS = 0.2
+_FLUSH_DELAY_SECONDS = 0.2
 _RETRY_SECONDS = 1.0
-_FAREWELL_SECONDS = 5.0
-_KEEP_EVERY_SECONDS = 6 * 3600.0
+_SHUTDOWN_SECONDS = 5.0
+_MAINTENANCE_INTERVAL_SECONDS = 6 * 3600.0
 _TARGET_CHARACTERS = 2_000
 _ERROR_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class AuditState:
-    """How the trace does. `waiting` events are not written yet, `dropped` ones never will be."""
+    """How writing does. `waiting` events are not written yet, `dropped` ones never will be."""
 
     ready: bool
     detail: str
@@ -46,20 +46,20 @@ class AuditState:
     dropped: int
 
 
-class Recorder:
+class AuditRecorder:
     """Takes events at once and writes them soon. Entered and left in one task; leaving writes what is left."""
 
     def __init__(self, database: Database, settings: AuditSettings) -> None:
         """Raises SettingsError for rules of redaction that cannot be."""
         self._database = database
         self._settings = settings
-        self._redaction = Redaction(settings)
+        self._redactor = Redactor(settings)
         self._waiting: deque[ToolUse | AuditEvent] = deque()
-        self._there = asyncio.Event()
-        self._leaving = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._dropped = 0
         self._failure: str | None = None
-        self._months: set[tuple[int, int]] = set()
+        self._partitions: set[tuple[int, int]] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -70,19 +70,19 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Write what waits; a database that does not take it within seconds is told of in the log."""
-        self._leaving.set()
-        self._there.set()
+        self._stopping.set()
+        self._wake.set()
         if self._task is not None:
-            done, _ = await asyncio.wait([self._task], timeout=_FAREWELL_SECONDS)
+            done, _ = await asyncio.wait([self._task], timeout=_SHUTDOWN_SECONDS)
             if not done:
                 self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         if self._waiting:
-            logger.error("%d events could not be written to the trace and are lost.", len(self._waiting))
+            logger.error("%d events could not be written to the audit log and are lost.", len(self._waiting))
 
-    def admit(self) -> None:
-        """Call before anything that has to be traced. Raises AuditUnavailableError where it could not be, and the
+    def require_writable(self) -> None:
+        """Call before anything that has to be recorded. Raises AuditUnavailableError where it could not be, and the
         settings want it to fail then.
         """
         if self._settings.fail_closed and (self._failure is not None or self._full):
@@ -94,8 +94,8 @@ class Recorder:
             self._dropped += 1
             return
         self._waiting.append(event)
-        if not self._there.is_set():
-            self._there.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def state(self) -> AuditState:
         """For those who look after the gateway."""
@@ -108,107 +108,109 @@ class Recorder:
             detail += f" {self._dropped} events were dropped since the start."
         return AuditState(self._failure is None and not self._full, detail, len(self._waiting), self._dropped)
 
-    async def keep(self) -> None:
+    async def maintain_partitions(self) -> None:
         """Make room for the months to come, and drop those that are past their time. Raises DatabaseError."""
         now = datetime.now(timezone.utc)
         for moment in (now, now + timedelta(days=31), now + timedelta(days=62)):
-            await self._make_room(moment)
+            await self._make_partitions(moment)
         if not self._settings.retention_days:
             return
-        # One table at a time: to drop a month locks out its readers, and those of the whole trace read both.
+        # One table at a time: to drop a month locks out its readers, and those of the whole log read both.
         for table in ("tool_calls", "audit_log"):
             before = now - timedelta(days=self._settings.retention_days)
             dropped = await self._database.fetchval("drop_trace_partitions", table, before)
             if dropped:
-                logger.info("Dropped from the trace, as past audit.retention_days: %s.", ", ".join(dropped))
+                logger.info("Dropped from the audit log, as past audit.retention_days: %s.", ", ".join(dropped))
 
     @property
     def _full(self) -> bool:
         return len(self._waiting) >= self._settings.queue_events
 
     async def _write_all(self) -> None:
-        kept_at: float | None = None
+        maintained_at: float | None = None
         while True:
-            if kept_at is None or time.monotonic() - kept_at >= _KEEP_EVERY_SECONDS:
+            if maintained_at is None or time.monotonic() - maintained_at >= _MAINTENANCE_INTERVAL_SECONDS:
                 try:
-                    await self.keep()
-                    kept_at = time.monotonic()
+                    await self.maintain_partitions()
+                    maintained_at = time.monotonic()
                 except (ModelGateError, asyncpg.PostgresError) as error:
-                    logger.info("The trace's months could not be kept for the moment: %s", error)
+                    logger.info(
+                        "The partitions of the audit log could not be made or dropped for the moment: %s", error
+                    )
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._there.wait(), timeout=_KEEP_EVERY_SECONDS)
-            await self._pause(_GATHER_SECONDS)
-            self._there.clear()
+                await asyncio.wait_for(self._wake.wait(), timeout=_MAINTENANCE_INTERVAL_SECONDS)
+            await self._pause(_FLUSH_DELAY_SECONDS)
+            self._wake.clear()
             while self._waiting:
-                settled = await self._try(list(islice(self._waiting, _BATCH)))
-                for _ in range(settled):
+                done = await self._write_batch(list(islice(self._waiting, _BATCH_EVENTS)))
+                for _ in range(done):
                     self._waiting.popleft()
-                if not settled:
+                if not done:
                     await self._pause(_RETRY_SECONDS)
-            if self._leaving.is_set():
+            if self._stopping.is_set():
                 return
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not while the gateway stops; then only as long as it takes to try again."""
-        if self._leaving.is_set():
+        if self._stopping.is_set():
             seconds = min(seconds, 0.05 if self._failure else 0.0)
             await asyncio.sleep(seconds)
             return
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._leaving.wait(), timeout=seconds)
+            await asyncio.wait_for(self._stopping.wait(), timeout=seconds)
 
-    async def _try(self, batch: Sequence[ToolUse | AuditEvent]) -> int:
-        """How many of the batch, from its beginning, are settled: written, or dropped for what they hold."""
+    async def _write_batch(self, batch: Sequence[ToolUse | AuditEvent]) -> int:
+        """How many of the batch, from its beginning, are done: written, or dropped for what they hold."""
         try:
-            await self._write(batch)
+            await self._insert(batch)
         except DatabaseUnavailableError as error:
             self._fail(error.message)
             return 0
         except Exception as error:
-            self._months.clear()
+            self._partitions.clear()
             if len(batch) > 1:
                 # One of them cannot be written as it is; the others can.
-                settled = 0
+                done = 0
                 for event in batch:
-                    if not await self._try([event]):
+                    if not await self._write_batch([event]):
                         break
-                    settled += 1
-                return settled
+                    done += 1
+                return done
             if isinstance(error, asyncpg.PostgresError):
                 self._fail(str(error))
                 return 0
             self._dropped += 1
-            logger.warning("An event could not be written to the trace.", exc_info=error)
+            logger.warning("An event could not be written to the audit log.", exc_info=error)
         if self._failure is not None:
-            logger.warning("The trace is written again.")
+            logger.warning("The audit log is written again.")
         self._failure = None
         return len(batch)
 
     def _fail(self, reason: str) -> None:
         if self._failure is None:
-            logger.error("The trace cannot be written: %s", reason)
+            logger.error("The audit log cannot be written: %s", reason)
         self._failure = reason
 
-    async def _write(self, batch: Sequence[ToolUse | AuditEvent]) -> None:
-        for moment in {(at.year, at.month): at for event in batch if (at := _moment(event.at))}.values():
-            if (moment.year, moment.month) not in self._months:
-                await self._make_room(moment)
-        uses = [self._use(event) for event in batch if isinstance(event, ToolUse)]
-        deeds = [self._deed(event) for event in batch if isinstance(event, AuditEvent)]
-        if not deeds:
+    async def _insert(self, batch: Sequence[ToolUse | AuditEvent]) -> None:
+        for moment in {(at.year, at.month): at for event in batch if (at := _as_datetime(event.at))}.values():
+            if (moment.year, moment.month) not in self._partitions:
+                await self._make_partitions(moment)
+        uses = [self._tool_use_row(event) for event in batch if isinstance(event, ToolUse)]
+        events = [self._event_row(event) for event in batch if isinstance(event, AuditEvent)]
+        if not events:
             # Most batches by far, and one statement is a transaction by itself.
             await self._database.execute("write_tool_calls", uses)
             return
         async with self._database.transaction() as transaction:
             if uses:
                 await transaction.execute("write_tool_calls", uses)
-            await transaction.execute("write_audit_log", deeds)
+            await transaction.execute("write_audit_log", events)
 
-    async def _make_room(self, moment: datetime) -> None:
+    async def _make_partitions(self, moment: datetime) -> None:
         await self._database.fetchval("make_trace_partitions", moment)
-        self._months.add((moment.year, moment.month))
+        self._partitions.add((moment.year, moment.month))
 
-    def _use(self, use: ToolUse) -> dict[str, Any]:
+    def _tool_use_row(self, use: ToolUse) -> dict[str, Any]:
         digest = hashlib.sha256(use.target.encode(errors="replace")).hexdigest() if use.kind == "search" else None
         by_hash = use.kind == "search" and self._settings.queries == "hash"
         arguments = use.arguments if self._settings.arguments else None
@@ -222,32 +224,32 @@ class Recorder:
             "address": use.caller.address,
             "server_id": use.server_id,
             "tool_id": use.tool_id,
-            "target": digest if by_hash else self._redaction.text(use.target[:_TARGET_CHARACTERS]),
+            "target": digest if by_hash else self._redactor.redact_text(use.target[:_TARGET_CHARACTERS]),
             "outcome": use.outcome,
             "duration_ms": use.duration_ms,
-            "arguments": None if arguments is None else self._redaction.arguments(arguments),
+            "arguments": None if arguments is None else self._redactor.redact_json(arguments),
             "query_hash": digest,
             "results": use.results,
             "found": use.found if use.kind == "search" else None,
-            "error": use.error and self._redaction.text(use.error[:_ERROR_CHARACTERS]),
+            "error": use.error and self._redactor.redact_text(use.error[:_ERROR_CHARACTERS]),
         }
 
-    def _deed(self, deed: AuditEvent) -> dict[str, Any]:
+    def _event_row(self, event: AuditEvent) -> dict[str, Any]:
         return {
-            "tenant_id": deed.tenant_id,
-            "at": deed.at,
-            "actor_kind": deed.actor.kind,
-            "actor_id": deed.actor.id,
-            "actor_name": self._redaction.text(deed.actor.name),
-            "roles": deed.actor.roles,
-            "address": deed.actor.address,
-            "action": deed.action,
-            "target": self._redaction.text(deed.target[:_TARGET_CHARACTERS]),
-            "outcome": deed.outcome,
-            "duration_ms": deed.duration_ms,
-            "details": self._redaction.arguments(deed.details),
+            "tenant_id": event.tenant_id,
+            "at": event.at,
+            "actor_kind": event.actor.kind,
+            "actor_id": event.actor.id,
+            "actor_name": self._redactor.redact_text(event.actor.name),
+            "roles": event.actor.roles,
+            "address": event.actor.address,
+            "action": event.action,
+            "target": self._redactor.redact_text(event.target[:_TARGET_CHARACTERS]),
+            "outcome": event.outcome,
+            "duration_ms": event.duration_ms,
+            "details": self._redactor.redact_json(event.details),
         }
 
 
-def _moment(seconds: float) -> datetime:
+def _as_datetime(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)

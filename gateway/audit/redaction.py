@@ -1,4 +1,4 @@
-"""Taking secrets out of what the trace keeps."""
+"""Taking secrets out of what the audit log keeps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECRET_NAME = re.compile(
     r"client[_\-]?secret|credentials?|authorization|auth|cookie|pin|otp)$",
     re.IGNORECASE,
 )
-_SECRET_TEXT = (
+_SECRET_PATTERNS = (
     r"mg_[0-9a-f]{64}",
     r"\b(?:Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}",
     r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
@@ -35,12 +35,12 @@ _SECRET_TEXT = (
 )
 
 
-class Redaction:
+class Redactor:
     """Masks secrets by the names of arguments, by JSON pointers, and by what they look like."""
 
     def __init__(self, settings: AuditSettings) -> None:
         """Raises SettingsError for a pointer or a pattern that is none."""
-        self._pointers = [_steps(pointer) for pointer in settings.redact_pointers]
+        self._pointers = [_parse_pointer(pointer) for pointer in settings.redact_pointers]
         for pattern in settings.redact_patterns:
             try:
                 re.compile(pattern)
@@ -48,17 +48,17 @@ class Redaction:
                 raise SettingsError(
                     f"audit.redact_patterns: {pattern!r} is not a regular expression ({error}); correct it."
                 ) from None
-        self._secrets = re.compile("|".join(f"(?:{p})" for p in (*_SECRET_TEXT, *settings.redact_patterns)))
+        self._secrets = re.compile("|".join(f"(?:{p})" for p in (*_SECRET_PATTERNS, *settings.redact_patterns)))
         self._bytes = settings.argument_bytes
 
-    def text(self, text: str) -> str:
+    def redact_text(self, text: str) -> str:
         """`text` without the secrets in it, and without what PostgreSQL cannot hold."""
         plain = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
         if not plain.isascii():
             plain = plain.encode(errors="replace").decode()
         return self._secrets.sub(MASK, plain)
 
-    def arguments(self, arguments: Mapping[str, Any]) -> Any:
+    def redact_json(self, arguments: Mapping[str, Any]) -> Any:
         """A copy of `arguments` without secrets; its beginning as text where it is too long as JSON."""
         redacted = self._copy(arguments, self._pointers, _MAX_DEPTH)
         text = encode(redacted)
@@ -66,9 +66,9 @@ class Redaction:
 
     def _copy(self, value: Any, pointers: Sequence[Sequence[str]], depth: int) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return self.redact_text(value)
         if isinstance(value, float) and not math.isfinite(value):
-            # PostgreSQL takes no such number, and a call must not stay untraced for it.
+            # PostgreSQL takes no such number, and a call must not stay unrecorded for it.
             return str(value)
         if depth == 0 and isinstance(value, Mapping | list):
             return "…"
@@ -77,7 +77,9 @@ class Redaction:
             for name, item in value.items():
                 below = [steps[1:] for steps in pointers if steps[0] in (name, "*")]
                 hidden = [] in below or (_SECRET_NAME.search(name) and not isinstance(item, Mapping | list | bool))
-                copied[self.text(name)] = MASK if hidden and item is not None else self._copy(item, below, depth - 1)
+                copied[self.redact_text(name)] = (
+                    MASK if hidden and item is not None else self._copy(item, below, depth - 1)
+                )
             return copied
         if isinstance(value, list):
             return [
@@ -88,7 +90,7 @@ class Redaction:
         return value
 
 
-def _steps(pointer: str) -> list[str]:
+def _parse_pointer(pointer: str) -> list[str]:
     """The steps of a JSON pointer (RFC 6901)."""
     if not pointer.startswith("/") or re.search(r"~(?![01])", pointer):
         raise SettingsError(

@@ -1,41 +1,41 @@
-"""Requests that were not let in, in the trace: each by itself, and a flood of them as a number."""
+"""Requests that were not let in, in the audit log: each by itself, and a flood of them as a number."""
 
 from __future__ import annotations
 
 import time
 
 from gateway.audit.events import AuditEvent
-from gateway.audit.recorder import Recorder
+from gateway.audit.recorder import AuditRecorder
 from gateway.database.actor import Actor
 
 _WINDOW_SECONDS = 60.0
-_EACH_ADDRESS = 20
+_EVENTS_PER_ADDRESS = 20
 
 
-class Refusals:
+class RefusalLog:
     """Records refused credentials. Of each address 20 a minute stand by themselves: guessing must not fill the disk."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: AuditRecorder) -> None:
         self._recorder = recorder
         self._since = time.monotonic()
         self._counts: dict[str, int] = {}
 
-    def refused(self, address: str, target: str, reason: str) -> None:
+    def record(self, address: str, target: str, reason: str) -> None:
         """Somebody at `address` was not let in to `target`."""
         now = time.monotonic()
         if now - self._since >= _WINDOW_SECONDS:
-            self._sum_up()
+            self._record_floods()
             self._since = now
         count = self._counts[address] = self._counts.get(address, 0) + 1
-        if count <= _EACH_ADDRESS:
-            self._record(address, target, {"reason": reason})
+        if count <= _EVENTS_PER_ADDRESS:
+            self._add(address, target, {"reason": reason})
 
-    def _sum_up(self) -> None:
+    def _record_floods(self) -> None:
         counts, self._counts = self._counts, {}
         for address, count in counts.items():
-            if count > _EACH_ADDRESS:
-                self._record(address, "further requests", {"count": count - _EACH_ADDRESS})
+            if count > _EVENTS_PER_ADDRESS:
+                self._add(address, "further requests", {"count": count - _EVENTS_PER_ADDRESS})
 
-    def _record(self, address: str, target: str, details: dict[str, object]) -> None:
+    def _add(self, address: str, target: str, details: dict[str, object]) -> None:
         actor = Actor("key", "unknown", address=address)
         self._recorder.record(AuditEvent(actor, "access.refused", target, "denied", details=details))

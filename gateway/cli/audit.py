@@ -10,7 +10,7 @@ from typing import IO
 import click
 
 from gateway.access.tenants import DEFAULT_TENANT, tenant_by_slug
-from gateway.audit.reader import COLUMNS, TraceFilter, TraceRow, csv_line, read_trace, trace_page
+from gateway.audit.reader import COLUMNS, AuditQuery, AuditRecord, csv_line, read_audit_page, read_audit_records
 from gateway.cli.command import CONNECTIONS, plain, run, settings_of, table
 from gateway.database.pool import Database, open_database
 
@@ -62,10 +62,10 @@ def list_trace(
     """Show the newest rows of the trace."""
     settings = settings_of(context, log_level="warning")
 
-    async def work() -> list[TraceRow]:
+    async def work() -> list[AuditRecord]:
         async with open_database(settings, size=CONNECTIONS) as database:
-            wanted = TraceFilter(since, action, outcome, text)
-            return await trace_page(database, await _tenant_id(database, tenant), wanted, limit)
+            wanted = AuditQuery(since, action, outcome, text)
+            return await read_audit_page(database, await _tenant_id(database, tenant), wanted, limit)
 
     rows = run(work)
     if not rows:
@@ -111,7 +111,7 @@ def export(
         async with open_database(settings, size=CONNECTIONS) as database:
             if form == "csv":
                 file.write(csv_line(list(COLUMNS)) + "\r\n")
-            async for row in read_trace(database, await _tenant_id(database, tenant), since, until):
+            async for row in read_audit_records(database, await _tenant_id(database, tenant), since, until):
                 file.write(row.as_csv() + "\r\n" if form == "csv" else row.as_json() + "\n")
                 written += 1
         return written

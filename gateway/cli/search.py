@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.access.caller import Caller
-from gateway.access.roles import role_named
+from gateway.access.roles import role_by_name
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import open_components
 from gateway.cli.command import CONNECTIONS, plain, run, settings_of, table
@@ -30,7 +30,7 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
     async def work() -> tuple[SearchOutcome, int]:
         async with open_components(settings, connections=CONNECTIONS) as parts:
             tenant = await tenant_by_slug(parts.database)
-            found = await role_named(parts.database, tenant.id, role)
+            found = await role_by_name(parts.database, tenant.id, role)
             outcome = await parts.finder.find(Caller(tenant.id, 0, "command line", (found.id,)), request)
             return outcome, await parts.scopes.visible(tenant.id, (found.id,))
 

@@ -40,7 +40,7 @@ def acting() -> Actor:
 
 @contextlib.contextmanager
 def acting_as(actor: Actor) -> Iterator[None]:
-    """Changes made inside, and by tasks started inside, are written to the trace as those of `actor`."""
+    """Changes made inside, and by tasks started inside, are written to the audit log as those of `actor`."""
     token = _acting.set(actor)
     try:
         yield

@@ -34,7 +34,7 @@ _SERVER_SETTINGS = {
     "jit": "off",
     # An index scan goes on until it has as many tools as were asked for that the caller may see.
     "hnsw.iterative_scan": "strict_order",
-    # What the triggers that write the trace name, unless somebody else acts.
+    # What the triggers that write the audit log name, unless somebody else acts.
     "modelgate.actor": GATEWAY.json,
 }
 

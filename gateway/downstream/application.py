@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from gateway.access.gate import Gate
+from gateway.access.caller_authenticator import CallerAuthenticator
 from gateway.audit.call_log import CallLog
-from gateway.audit.recorder import Recorder
-from gateway.audit.refusal_log import Refusals
+from gateway.audit.recorder import AuditRecorder
+from gateway.audit.refusal_log import RefusalLog
 from gateway.catalog.server import Servers
 from gateway.database.notices import Notices
 from gateway.database.pool import Database
@@ -48,31 +48,31 @@ class McpApplication:
         settings: Settings,
         database: Database,
         notices: Notices,
-        gate: Gate,
+        authenticator: CallerAuthenticator,
         servers: Servers,
         pool: UpstreamPool,
         news: UpstreamNotifications,
         finder: Finder,
-        recorder: Recorder,
+        recorder: AuditRecorder,
     ) -> None:
         limits = settings.mcp
         limit = ResultLimit(limits.max_result_bytes)
         self._pending_calls = PendingCalls(limits.question_seconds)
         forwarder = UpstreamForwarder(pool, ClientRequests(limits.question_seconds), self._pending_calls)
         apps = AppResources(database, notices)
-        trace = CallLog(recorder)
-        tools = GatewayTools(database, finder, settings, trace)
+        call_log = CallLog(recorder)
+        tools = GatewayTools(database, finder, settings, call_log)
         tool_list = ToolList(database, notices, tools, apps, path_names=limits.names == "path")
         self._offerings = Offerings(database, notices, servers, pool)
         prompts = Prompts(self._offerings, servers, forwarder, limit)
         resources = Resources(self._offerings, servers, apps, forwarder, limit)
-        relay = ToolRelay(database, notices, servers, forwarder, limit, trace, gate.limiter)
+        relay = ToolRelay(database, notices, servers, forwarder, limit, call_log, authenticator.limiter)
         completion = Completion(prompts, resources, servers, forwarder, limit)
         methods = MethodTable(tools, tool_list, relay, prompts, resources, completion)
         sessions = ClientSessions(pool.release, settings.server.max_sessions_per_caller)
         self._audiences = ListChangeNotifier(tool_list, self._offerings, notices, news)
         self._subscriptions = Subscriptions(resources, servers, pool, news, notices)
-        authentication = Authentication(gate, Refusals(recorder), has_provider=bool(settings.oauth.issuer))
+        authentication = Authentication(authenticator, RefusalLog(recorder), has_provider=bool(settings.oauth.issuer))
         server = McpServer(methods, sessions, self._audiences, self._subscriptions)
         self.endpoint = McpEndpoint(
             authentication,

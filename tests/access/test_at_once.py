@@ -19,7 +19,7 @@ import httpx2
 import pytest
 from anyio.abc import Process
 
-from gateway.access.keys import KeyRing
+from gateway.access.keys import ApiKeys
 from gateway.access.profiles import Profiles
 from gateway.access.roles import create_role, refresh_visibility
 from gateway.access.rules import delete_rule, set_rule
@@ -157,7 +157,7 @@ async def test_rules_and_tools_that_change_are_in_force_in_every_process_at_once
     processes: list[str], database: Database, tenant: Tenant, tools: list[StoredTool], http: httpx2.AsyncClient
 ) -> None:
     role = await create_role(database, tenant.id, "dev", "ALLOW")
-    made = await KeyRing(database).create(tenant.id, "ci", ["dev"])
+    made = await ApiKeys(database).create(tenant.id, "ci", ["dev"])
     clients = [Client(http, url, made.key) for url in processes]
     took = []
     for _ in range(3):
@@ -191,7 +191,7 @@ async def test_keys_that_end_open_nothing_in_any_process_at_once(
 ) -> None:
     tenant = await create_tenant(database, "acme")
     await create_role(database, tenant.id, "dev")
-    keys = KeyRing(database)
+    keys = ApiKeys(database)
     took = []
     for _ in range(5):
         made = await keys.create(tenant.id, "ci", ["dev"])
@@ -231,7 +231,7 @@ async def test_a_profile_that_changes_or_goes_is_so_in_every_process(
     profiles = Profiles(database)
     profile = await profiles.create(tenant.id, "few", "all")
     await set_rule(database, tenant.id, profile.id, "SEARCH", tool_id=tools[0].id)
-    made = await KeyRing(database).create(tenant.id, "ci", ["all"])
+    made = await ApiKeys(database).create(tenant.id, "ci", ["all"])
     clients = [Client(http, url, made.key, "/mcp/p/few") for url in processes]
     for client in clients * 2:
         assert await client.listed() == {"files__read"}

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from gateway.access.caller import Limits
-from gateway.access.keys import KeyRing
+from gateway.access.keys import ApiKeys
 from gateway.access.profiles import Profiles
 from gateway.access.roles import create_role
 from gateway.access.tenants import Tenant
@@ -19,12 +19,12 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def keys(database: Database) -> KeyRing:
-    return KeyRing(database)
+def keys(database: Database) -> ApiKeys:
+    return ApiKeys(database)
 
 
 async def test_a_key_carries_several_roles_its_note_and_its_limits(
-    database: Database, keys: KeyRing, tenant: Tenant
+    database: Database, keys: ApiKeys, tenant: Tenant
 ) -> None:
     roles = [await create_role(database, tenant.id, name) for name in ("a", "b")]
     limits = Limits(60, 2, 1000)
@@ -40,7 +40,7 @@ async def test_a_key_carries_several_roles_its_note_and_its_limits(
     )
 
 
-async def test_only_the_hash_of_a_key_is_kept(database: Database, keys: KeyRing, tenant: Tenant) -> None:
+async def test_only_the_hash_of_a_key_is_kept(database: Database, keys: ApiKeys, tenant: Tenant) -> None:
     made = await keys.create(tenant.id, "ci", ["all"])
     async with plain_connection(database) as connection:
         row = await connection.fetchval("SELECT k::text FROM api_keys k WHERE id = $1", made.id)
@@ -48,7 +48,7 @@ async def test_only_the_hash_of_a_key_is_kept(database: Database, keys: KeyRing,
     assert made.key[3:] not in row
 
 
-async def test_a_rotated_key_goes_on_for_the_overlap(keys: KeyRing, tenant: Tenant) -> None:
+async def test_a_rotated_key_goes_on_for_the_overlap(keys: ApiKeys, tenant: Tenant) -> None:
     limits = Limits(calls_per_day=10)
     old = await keys.create(tenant.id, "ci", ["all"], note="kept", limits=limits)
     new = await keys.rotate(tenant.id, old.id, HOUR)
@@ -61,7 +61,7 @@ async def test_a_rotated_key_goes_on_for_the_overlap(keys: KeyRing, tenant: Tena
     assert timedelta(minutes=59) < ends - datetime.now(timezone.utc) <= HOUR
 
 
-async def test_without_an_overlap_the_former_key_ends_at_once(keys: KeyRing, tenant: Tenant) -> None:
+async def test_without_an_overlap_the_former_key_ends_at_once(keys: ApiKeys, tenant: Tenant) -> None:
     old = await keys.create(tenant.id, "ci", ["all"], datetime.now(timezone.utc) + HOUR)
     new = await keys.rotate(tenant.id, old.id)
     with pytest.raises(CredentialError, match="expired"):
@@ -74,14 +74,14 @@ async def test_without_an_overlap_the_former_key_ends_at_once(keys: KeyRing, ten
         await keys.rotate(tenant.id, old.id)
 
 
-async def test_an_overlap_does_not_lengthen_a_keys_life(keys: KeyRing, tenant: Tenant) -> None:
+async def test_an_overlap_does_not_lengthen_a_keys_life(keys: ApiKeys, tenant: Tenant) -> None:
     ends = datetime.now(timezone.utc) + timedelta(minutes=5)
     old = await keys.create(tenant.id, "ci", ["all"], ends)
     await keys.rotate(tenant.id, old.id, HOUR)
     assert (await keys.by_id(tenant.id, old.id)).expires_at == ends
 
 
-async def test_what_goes_with_a_key_can_be_changed(database: Database, keys: KeyRing, tenant: Tenant) -> None:
+async def test_what_goes_with_a_key_can_be_changed(database: Database, keys: ApiKeys, tenant: Tenant) -> None:
     role = await create_role(database, tenant.id, "dev")
     made = await keys.create(tenant.id, "ci", ["all"], limits=Limits(5))
     await keys.update(
@@ -91,7 +91,7 @@ async def test_what_goes_with_a_key_can_be_changed(database: Database, keys: Key
     assert (caller.key_name, caller.role_ids, caller.limits) == ("nightly", (role.id,), Limits(None, 3))
 
 
-async def test_each_key_that_is_not_in_force_is_refused_with_its_reason(keys: KeyRing, tenant: Tenant) -> None:
+async def test_each_key_that_is_not_in_force_is_refused_with_its_reason(keys: ApiKeys, tenant: Tenant) -> None:
     past = await keys.create(tenant.id, "old", ["all"], datetime.now(timezone.utc) - HOUR)
     revoked = await keys.create(tenant.id, "gone", ["all"])
     await keys.revoke(tenant.id, revoked.id)
@@ -108,17 +108,17 @@ async def test_each_key_that_is_not_in_force_is_refused_with_its_reason(keys: Ke
     assert [record.state for record in await keys.list(tenant.id)] == ["revoked", "expired"]
 
 
-async def test_last_use_is_written_in_one_go(keys: KeyRing, tenant: Tenant) -> None:
+async def test_last_use_is_written_in_one_go(keys: ApiKeys, tenant: Tenant) -> None:
     made = [await keys.create(tenant.id, name, ["all"]) for name in ("a", "b", "c")]
     for each in made[:2]:
         await keys.authenticate(each.key)
     assert all(record.last_used_at is None for record in await keys.list(tenant.id))
-    await keys.write_use()
+    await keys.write_last_used()
     used = {record.name for record in await keys.list(tenant.id) if record.last_used_at is not None}
     assert used == {"a", "b"}
 
 
-async def test_a_key_cannot_carry_a_profile_or_nothing(database: Database, keys: KeyRing, tenant: Tenant) -> None:
+async def test_a_key_cannot_carry_a_profile_or_nothing(database: Database, keys: ApiKeys, tenant: Tenant) -> None:
     await Profiles(database).create(tenant.id, "few")
     with pytest.raises(NotFoundError):
         await keys.create(tenant.id, "ci", ["few"])

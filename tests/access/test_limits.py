@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from gateway.access.caller import Caller, Limits
-from gateway.access.keys import KeyRing
+from gateway.access.keys import ApiKeys
 from gateway.access.limits import Limiter
 from gateway.access.tenants import Tenant
 from gateway.database.pool import Database
@@ -18,7 +18,7 @@ from gateway.errors import LimitError
 
 @pytest.fixture
 async def caller(database: Database, tenant: Tenant) -> Caller:
-    keys = KeyRing(database)
+    keys = ApiKeys(database)
     return await keys.authenticate((await keys.create(tenant.id, "ci", ["all"])).key)
 
 
@@ -35,7 +35,7 @@ class Clock:
 
 
 async def call(limiter: Limiter, caller: Caller) -> None:
-    async with limiter.call(caller):
+    async with limiter.call_slot(caller):
         pass
 
 
@@ -59,16 +59,16 @@ async def test_a_minute_sees_no_more_requests_than_the_limit(database: Database,
 async def test_calls_under_way_are_counted_until_they_end(database: Database, caller: Caller) -> None:
     limiter = Limiter(database)
     limited = replace(caller, limits=Limits(concurrent_calls=2))
-    async with limiter.call(limited):
-        async with limiter.call(limited):
+    async with limiter.call_slot(limited):
+        async with limiter.call_slot(limited):
             with pytest.raises(LimitError, match="2 calls under way") as refused:
                 await call(limiter, limited)
             assert refused.value.limit == "concurrent_calls"
         await call(limiter, limited)
     with pytest.raises(ZeroDivisionError):
-        async with limiter.call(limited):
+        async with limiter.call_slot(limited):
             raise ZeroDivisionError
-    async with limiter.call(limited), limiter.call(limited):
+    async with limiter.call_slot(limited), limiter.call_slot(limited):
         pass
 
 
@@ -117,9 +117,9 @@ async def test_a_restart_does_not_give_the_budget_back(database: Database, tenan
     before = Limiter(database)
     for _ in range(7):
         await call(before, limited)
-    await before.write()
+    await before.write_usage()
     after = Limiter(database)
     await call(after, limited)
-    await after.write()
-    (record,) = await KeyRing(database).list(tenant.id)
+    await after.write_usage()
+    (record,) = await ApiKeys(database).list(tenant.id)
     assert record.calls_today == 8

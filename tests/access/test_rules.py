@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from gateway.access.explanation import explain, tool_named
-from gateway.access.roles import create_role, delete_role, list_roles, role_named, update_role
-from gateway.access.rules import change_rule, delete_rule, list_rules, set_rule
+from gateway.access.roles import create_role, delete_role, list_roles, role_by_name, update_role
+from gateway.access.rules import delete_rule, list_rules, set_rule, update_rule
 from gateway.access.tenants import Tenant, create_tenant
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
@@ -35,8 +35,8 @@ async def test_of_two_admins_who_change_the_same_rule_one_wins_and_the_other_is_
     role = await create_role(database, tenant.id, "dev")
     rule_id = await set_rule(database, tenant.id, role.id, "ALLOW", server_id=tools[0].server_id)
     outcomes = await asyncio.gather(
-        change_rule(database, tenant.id, rule_id, 1, "SEARCH"),
-        change_rule(database, tenant.id, rule_id, 1, "DENY"),
+        update_rule(database, tenant.id, rule_id, 1, "SEARCH"),
+        update_rule(database, tenant.id, rule_id, 1, "DENY"),
         return_exceptions=True,
     )
     assert [outcome for outcome in outcomes if isinstance(outcome, int)] == [2]
@@ -50,7 +50,7 @@ async def test_of_two_admins_who_change_the_same_rule_one_wins_and_the_other_is_
         await delete_rule(database, tenant.id, rule_id, 1)
     await delete_rule(database, tenant.id, rule_id, 2)
     with pytest.raises(NotFoundError):
-        await change_rule(database, tenant.id, rule_id, 2, "ALLOW")
+        await update_rule(database, tenant.id, rule_id, 2, "ALLOW")
 
 
 async def test_of_two_admins_who_change_the_same_role_one_wins_and_the_other_is_told(
@@ -65,7 +65,7 @@ async def test_of_two_admins_who_change_the_same_role_one_wins_and_the_other_is_
         await delete_role(database, tenant.id, role.id, 1)
     await delete_role(database, tenant.id, role.id, 2)
     with pytest.raises(NotFoundError, match="there are: all"):
-        await role_named(database, tenant.id, "dev")
+        await role_by_name(database, tenant.id, "dev")
 
 
 async def test_a_new_tool_falls_under_the_rules_that_are_there(database: Database, tenant: Tenant) -> None:

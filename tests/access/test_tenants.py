@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.access.caller import Limits
-from gateway.access.keys import KeyRing
+from gateway.access.keys import ApiKeys
 from gateway.access.limits import Limiter
 from gateway.access.profiles import Profiles
 from gateway.access.roles import create_role
@@ -26,7 +26,7 @@ from tests.support.catalogue import add_tools, plain_connection
 async def test_a_suspended_tenant_lets_nobody_in_until_it_is_resumed(database: Database) -> None:
     tenant = await create_tenant(database, "acme", "Acme")
     await create_role(database, tenant.id, "dev")
-    keys = KeyRing(database)
+    keys = ApiKeys(database)
     key = (await keys.create(tenant.id, "ci", ["dev"])).key
     await suspend_tenant(database, tenant.id, suspended=True)
     with pytest.raises(CredentialError, match="suspended"):
@@ -44,11 +44,11 @@ async def test_a_deleted_tenant_leaves_nothing_behind(database: Database) -> Non
     tools = await add_tools(database, tenant.id, [("files", "read", "other")])
     await set_rule(database, tenant.id, role.id, "ALLOW", tool_id=tools[0].id)
     await Profiles(database).create(tenant.id, "few")
-    keys = KeyRing(database)
+    keys = ApiKeys(database)
     made = await keys.create(tenant.id, "ci", ["dev"], limits=Limits(calls_per_day=5))
     rotated = await keys.rotate(tenant.id, made.id)
     caller = await keys.authenticate(rotated.key)
-    async with Limiter(database).call(caller):
+    async with Limiter(database).call_slot(caller):
         pass
     with pytest.raises(InvalidInputError, match="'acme'"):
         await delete_tenant(database, tenant, "ACME")

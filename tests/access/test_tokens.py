@@ -14,10 +14,10 @@ import httpx2
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from gateway.access.issuer import Issuer
+from gateway.access.issuer import TokenIssuer
 from gateway.access.roles import create_role
 from gateway.access.tenants import create_tenant, suspend_tenant, tenant_by_slug
-from gateway.access.tokens import Tokens
+from gateway.access.tokens import AccessTokens
 from gateway.app import open_components
 from gateway.database.pool import Database
 from gateway.errors import CredentialError, RoleMissingError, SettingsError, SignInUnavailableError
@@ -79,7 +79,9 @@ async def test_a_token_of_the_provider_lets_in_with_the_roles_of_its_groups(
     signed_in: RunningGateway, provider: OpenIdProvider
 ) -> None:
     assert (await post(signed_in, provider.token(groups=["platform"]))).json()["result"] == {}
-    caller = await signed_in.parts.gate.admit(provider.token(groups=["platform", "a=b"], email="ada@example.com"))
+    caller = await signed_in.parts.caller_authenticator.authenticate(
+        provider.token(groups=["platform", "a=b"], email="ada@example.com")
+    )
     names = {"dev", "ops", "all"}
     rows = await signed_in.parts.database.fetch("list_roles", 1)
     assert set(caller.role_ids) == {row["id"] for row in rows if row["name"] in names}
@@ -152,7 +154,9 @@ async def test_a_new_key_of_the_provider_is_taken_up_and_a_withdrawn_one_given_u
     provider: OpenIdProvider, database: Database, oauth: OauthSettings
 ) -> None:
     clock = Clock()
-    tokens = Tokens(database, None, replace(oauth, role_map=()), Issuer(provider.url, max_age=300, clock=clock))
+    tokens = AccessTokens(
+        database, None, replace(oauth, role_map=()), TokenIssuer(provider.url, max_age=300, clock=clock)
+    )
     old = provider.token(groups=["all"])
     await tokens.authenticate(old)
     provider.add_key("second", "ES256")
@@ -168,7 +172,7 @@ async def test_a_new_key_of_the_provider_is_taken_up_and_a_withdrawn_one_given_u
 async def test_made_up_keys_do_not_make_the_gateway_ask_without_end(
     provider: OpenIdProvider, database: Database, oauth: OauthSettings
 ) -> None:
-    tokens = Tokens(database, None, oauth, Issuer(provider.url, clock=Clock()))
+    tokens = AccessTokens(database, None, oauth, TokenIssuer(provider.url, clock=Clock()))
     for number in range(20):
         with pytest.raises(CredentialError):
             await tokens.authenticate(provider.token(headers={"kid": f"made up {number}"}))
@@ -179,7 +183,9 @@ async def test_while_the_provider_is_away_its_known_keys_are_trusted_for_an_hour
     provider: OpenIdProvider, database: Database, oauth: OauthSettings
 ) -> None:
     clock = Clock()
-    tokens = Tokens(database, None, replace(oauth, role_map=()), Issuer(provider.url, max_age=300, clock=clock))
+    tokens = AccessTokens(
+        database, None, replace(oauth, role_map=()), TokenIssuer(provider.url, max_age=300, clock=clock)
+    )
     token = provider.token(groups=["all"])
     provider.down = True
     with pytest.raises(SignInUnavailableError):
@@ -230,11 +236,11 @@ async def test_roles_may_come_from_a_claim_inside_another_and_of_another_tenant(
         roles_claim="realm_access.roles",
         default_roles=("everyone",),
     )
-    tokens = Tokens(database, None, settings, Issuer(provider.url))
+    tokens = AccessTokens(database, None, settings, TokenIssuer(provider.url))
     caller = await tokens.authenticate(provider.token(realm_access={"roles": ["dev", "all"]}))
     assert (caller.tenant_id, caller.role_ids) == (tenant.id, (role.id, everyone.id))
     with pytest.raises(RoleMissingError):
-        await Tokens(database, None, replace(settings, default_roles=()), Issuer(provider.url)).authenticate(
+        await AccessTokens(database, None, replace(settings, default_roles=()), TokenIssuer(provider.url)).authenticate(
             provider.token()
         )
 
@@ -285,4 +291,4 @@ async def test_without_a_provider_there_is_nothing_to_sign_in_to(gateway: Runnin
 async def test_settings_that_would_let_strangers_in_stop_the_start(database: Database, changed: dict[str, Any]) -> None:
     settings = replace(OauthSettings(issuer="https://login.example.com", audience=(AUDIENCE,)), **changed)
     with pytest.raises(SettingsError):
-        Tokens(database, None, settings, Issuer(settings.issuer))
+        AccessTokens(database, None, settings, TokenIssuer(settings.issuer))

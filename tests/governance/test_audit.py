@@ -1,4 +1,4 @@
-"""The trace, as calls and searches of real clients and changes by real means leave it."""
+"""The audit log, as calls and searches of real clients and changes by real means leave it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
 from gateway.audit.events import AuditEvent, ToolUse
-from gateway.audit.recorder import Recorder
+from gateway.audit.recorder import AuditRecorder
 from gateway.catalog.server import NewServer
 from gateway.database.actor import Actor, acting_as
 from gateway.database.pool import Database, open_database
@@ -26,8 +26,8 @@ from gateway.settings import AuditSettings, Settings
 from tests.support.gateway import RunningGateway, add_local_mcp
 
 
-async def trail(database: Database, *, action: str = "", tenant: int = 1, wanted: int = 1) -> list[Any]:
-    """The newest rows of the trace whose action begins so, as soon as there are as many as wanted."""
+async def audit_rows(database: Database, *, action: str = "", tenant: int = 1, wanted: int = 1) -> list[Any]:
+    """The newest rows of the audit log whose action begins so, as soon as there are as many as wanted."""
     for _ in range(200):
         rows = await database.fetch("audit_page", tenant, None, None, None, action, None, None, 100)
         if len(rows) >= wanted:
@@ -43,7 +43,7 @@ async def tenant_id(parts: Components) -> int:
 async def test_a_call_leaves_who_what_how_and_how_long(gateway: RunningGateway, tmp_path: Path) -> None:
     await add_local_mcp(gateway.parts, tmp_path)
     await gateway.call("local_mcp__calculator", {"expression": "6*7", "password": "hunter2"})
-    (row,) = await trail(gateway.parts.database, action="tool.call", tenant=await tenant_id(gateway.parts))
+    (row,) = await audit_rows(gateway.parts.database, action="tool.call", tenant=await tenant_id(gateway.parts))
     assert (row["actor_kind"], row["actor_name"], row["roles"], row["address"]) == ("key", "test", ["all"], "127.0.0.1")
     assert (row["target"], row["outcome"]) == ("local_mcp__calculator", "ok")
     assert row["duration_ms"] > 0
@@ -61,7 +61,7 @@ async def test_no_arguments_keep_a_call_out_of_the_trace(gateway: RunningGateway
     assert response.json()["error"]["code"] == -32602
     assert "cannot be passed on" in response.json()["error"]["message"]
     await gateway.call("local_mcp__calculator", {"expression": "6*7"})
-    rows = await trail(gateway.parts.database, action="tool.call", tenant=await tenant_id(gateway.parts), wanted=2)
+    rows = await audit_rows(gateway.parts.database, action="tool.call", tenant=await tenant_id(gateway.parts), wanted=2)
     assert [row["outcome"] for row in rows] == ["ok", "failed"]
 
 
@@ -70,7 +70,7 @@ async def test_a_search_leaves_its_query_and_what_it_found(gateway: RunningGatew
     await gateway.call("tool_search", {"query": "calculate math expressions"})
     await gateway.call("tool_search", {"query": "zzz qqq"})
     tenant = await tenant_id(gateway.parts)
-    second, first = await trail(gateway.parts.database, action="tool.search", tenant=tenant, wanted=2)
+    second, first = await audit_rows(gateway.parts.database, action="tool.search", tenant=tenant, wanted=2)
     assert (first["target"], first["outcome"], first["details"]["results"]) == ("calculate math expressions", "ok", 1)
     assert len(first["details"]["found"]) == 1
     assert (second["target"], second["details"]["results"]) == ("zzz qqq", 0)
@@ -91,7 +91,7 @@ async def test_a_denied_tool_is_told_from_one_that_is_not_there(gateway: Running
     for name in ("local_mcp__calculator", "local_mcp/calculator", "no_such_tool"):
         answer = await gateway.request("tools/call", {"name": name, "arguments": {}}, **{"X-API-Key": key})
         assert "There is no tool" in answer["error"]["message"]
-    rows = await trail(parts.database, action="tool.call", tenant=tenant, wanted=3)
+    rows = await audit_rows(parts.database, action="tool.call", tenant=tenant, wanted=3)
     assert [row["outcome"] for row in reversed(rows)] == ["denied", "denied", "unknown"]
 
 
@@ -102,7 +102,7 @@ async def test_a_request_over_the_limit_of_its_key_leaves_a_denial(gateway: Runn
     for status in (200, 429):
         ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
         assert (await gateway.post(ping, **{"X-API-Key": key})).status_code == status
-    rows = await trail(gateway.parts.database, action="access.refused", tenant=0)
+    rows = await audit_rows(gateway.parts.database, action="access.refused", tenant=0)
     assert (rows[0]["target"], rows[0]["outcome"]) == ("key eager", "denied")
 
 
@@ -110,7 +110,7 @@ async def test_a_refused_key_leaves_a_denial_without_the_key(gateway: RunningGat
     key = f"mg_{'0' * 64}"
     for _ in range(30):
         assert (await gateway.post({}, **{"X-API-Key": key})).status_code == 401
-    rows = await trail(gateway.parts.database, action="access.refused", tenant=0, wanted=20)
+    rows = await audit_rows(gateway.parts.database, action="access.refused", tenant=0, wanted=20)
     assert len(rows) == 20
     assert rows[0]["outcome"] == "denied"
     assert "unknown" in rows[0]["details"]["reason"]
@@ -131,7 +131,7 @@ async def test_every_change_is_traced_with_who_made_it_and_without_its_secrets(p
         )
         await parts.keys.create(tenant, "laptop", ["all"])
         await create_role(parts.database, tenant, "reader")
-    rows = await trail(parts.database, tenant=tenant)
+    rows = await audit_rows(parts.database, tenant=tenant)
     by_action = {row["action"]: row for row in rows}
     assert {"server.added", "key.added", "key role.added", "role.added"} <= set(by_action)
     added = by_action["server.added"]
@@ -148,14 +148,14 @@ async def test_a_connection_forgets_who_acted_through_it(parts: Components) -> N
     with acting_as(Actor("admin", "ada")):
         await asyncio.gather(*(create_role(parts.database, tenant, f"hers-{number}") for number in range(20)))
     await asyncio.gather(*(create_role(parts.database, tenant, f"own-{number}") for number in range(20)))
-    rows = await trail(parts.database, action="role.added", tenant=tenant, wanted=40)
+    rows = await audit_rows(parts.database, action="role.added", tenant=tenant, wanted=40)
     assert {(row["target"].split("-")[0], row["actor_name"]) for row in rows} == {("hers", "ada"), ("own", "gateway")}
 
 
 async def test_a_change_without_a_person_is_the_gateways_own(parts: Components) -> None:
     tenant = await tenant_id(parts)
     await create_role(parts.database, tenant, "reader")
-    (row,) = await trail(parts.database, action="role.added", tenant=tenant)
+    (row,) = await audit_rows(parts.database, action="role.added", tenant=tenant)
     assert row["actor_kind"] == "gateway"
 
 
@@ -170,7 +170,7 @@ async def test_a_sync_that_changes_nothing_of_a_server_is_no_change(parts: Compo
 async def test_the_trace_can_only_be_added_to(parts: Components, table: str) -> None:
     await create_role(parts.database, await tenant_id(parts), "reader")
     parts.recorder.record(use(1))
-    await trail(parts.database, action="tool.call", tenant=1)
+    await audit_rows(parts.database, action="tool.call", tenant=1)
     connection = await asyncpg.connect(parts.database.url)
     month = f"{table}_{datetime.now(timezone.utc):%Y_%m}"
     try:
@@ -190,20 +190,20 @@ async def test_the_trace_can_only_be_added_to(parts: Components, table: str) -> 
 async def test_months_past_their_time_are_dropped_and_no_others(settings: Settings) -> None:
     async with open_database(settings) as database:
         old = datetime.now(timezone.utc) - timedelta(days=800)
-        async with Recorder(database, AuditSettings(retention_days=0)) as recorder:
+        async with AuditRecorder(database, AuditSettings(retention_days=0)) as recorder:
             recorder.record(replace(use(1), at=old.timestamp()))
             recorder.record(use(2))
-            assert len(await trail(database, wanted=2)) == 2
-            await recorder.keep()
-            assert len(await trail(database, wanted=2)) == 2
-        async with Recorder(database, AuditSettings(retention_days=365)) as recorder:
-            await recorder.keep()
-        assert [row["target"] for row in await trail(database)] == ["tool 2"]
+            assert len(await audit_rows(database, wanted=2)) == 2
+            await recorder.maintain_partitions()
+            assert len(await audit_rows(database, wanted=2)) == 2
+        async with AuditRecorder(database, AuditSettings(retention_days=365)) as recorder:
+            await recorder.maintain_partitions()
+        assert [row["target"] for row in await audit_rows(database)] == ["tool 2"]
 
 
 async def test_nothing_is_lost_on_a_clean_stop(settings: Settings) -> None:
     async with open_database(settings) as database:
-        async with Recorder(database, AuditSettings()) as recorder:
+        async with AuditRecorder(database, AuditSettings()) as recorder:
             for number in range(2_345):
                 recorder.record(use(number))
         since = datetime.now(timezone.utc) - timedelta(hours=1)
@@ -233,46 +233,46 @@ async def test_while_the_trace_cannot_be_written_calls_go_on_and_it_is_said(
         await connection.execute("ALTER TABLE tool_calls_away RENAME TO tool_calls")
     finally:
         await connection.close()
-    assert len(await trail(parts.database, action="tool.call", tenant=tenant, wanted=2)) == 2
+    assert len(await audit_rows(parts.database, action="tool.call", tenant=tenant, wanted=2)) == 2
     assert (await gateway.http.get("/ready")).json()["parts"]["audit"]["ready"]
 
 
 async def test_events_beyond_what_may_wait_are_counted_and_fail_closed_refuses(settings: Settings) -> None:
     async with open_database(settings) as database:
-        recorder = Recorder(database, AuditSettings(queue_events=2, fail_closed=True))
-        recorder.admit()
+        recorder = AuditRecorder(database, AuditSettings(queue_events=2, fail_closed=True))
+        recorder.require_writable()
         for number in range(5):
             recorder.record(use(number))
         state = recorder.state()
         assert (state.ready, state.waiting, state.dropped) == (False, 2, 3)
         with pytest.raises(AuditUnavailableError):
-            recorder.admit()
-        Recorder(database, AuditSettings(queue_events=1)).admit()
+            recorder.require_writable()
+        AuditRecorder(database, AuditSettings(queue_events=1)).require_writable()
 
 
 async def test_an_event_that_cannot_be_written_does_not_hold_up_the_others(settings: Settings) -> None:
     async with open_database(settings) as database:
-        async with Recorder(database, AuditSettings()) as recorder:
+        async with AuditRecorder(database, AuditSettings()) as recorder:
             recorder.record(use(1))
             recorder.record(replace(use(2), tool_id=2**70))
             recorder.record(use(3))
-            rows = await trail(database, wanted=2)
+            rows = await audit_rows(database, wanted=2)
         assert [row["target"] for row in rows] == ["tool 3", "tool 1"]
         assert recorder.state().dropped == 1
 
 
 async def test_a_query_can_be_kept_as_a_hash_only(settings: Settings) -> None:
     async with open_database(settings) as database:
-        async with Recorder(database, AuditSettings(queries="hash")) as recorder:
+        async with AuditRecorder(database, AuditSettings(queries="hash")) as recorder:
             recorder.record(replace(use(1), kind="search", target="who earns how much"))
-        (row,) = await trail(database)
+        (row,) = await audit_rows(database)
         assert "earns" not in json.dumps(dict(row), default=str)
         assert row["target"] == row["details"]["query_hash"]
 
 
 async def test_a_deed_keeps_what_the_database_does_not_see(parts: Components) -> None:
     parts.recorder.record(AuditEvent(Actor("admin", "eve", address="::1"), "sign-in.failed", "eve", "denied"))
-    (row,) = await trail(parts.database, action="sign-in", tenant=0)
+    (row,) = await audit_rows(parts.database, action="sign-in", tenant=0)
     assert (row["actor_name"], row["outcome"]) == ("eve", "denied")
 
 
@@ -288,7 +288,7 @@ async def test_usage_is_summed_up_for_the_overview(parts: Components, tmp_path: 
                 use(number), caller=caller, server_id=server, tool_id=tool["id"], duration_ms=number, outcome=outcome
             )
         )
-    await trail(parts.database, tenant=tenant, action="tool.call", wanted=100)
+    await audit_rows(parts.database, tenant=tenant, action="tool.call", wanted=100)
     since = datetime.now(timezone.utc) - timedelta(hours=1)
     totals = await parts.database.fetchrow("usage_totals", tenant, since)
     assert totals is not None

@@ -12,15 +12,15 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from gateway.audit.recorder import Recorder
+from gateway.audit.recorder import AuditRecorder
 from gateway.database.pool import open_database
 from gateway.settings import AuditSettings, Settings
 from tests.governance.test_audit import use
 
 
 async def filled(settings: Settings) -> dict[str, str]:
-    """Three calls in the trace; the environment with which the command finds them."""
-    async with open_database(settings) as database, Recorder(database, AuditSettings()) as recorder:
+    """Three calls in the audit log; the environment with which the command finds them."""
+    async with open_database(settings) as database, AuditRecorder(database, AuditSettings()) as recorder:
         recorder.record(replace(use(1), at=datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()))
         recorder.record(replace(use(2), target="=HYPERLINK(1)", error='say "no",\nplease'))
         recorder.record(replace(use(3), outcome="failed"))

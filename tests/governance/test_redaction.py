@@ -1,4 +1,4 @@
-"""Secrets in arguments do not reach the trace."""
+"""Secrets in arguments do not reach the audit log."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.redaction import MASK, Redaction
+from gateway.audit.redaction import MASK, Redactor
 from gateway.errors import SettingsError
 from gateway.settings import AuditSettings
 
 
 def redacted(arguments: dict[str, Any], **settings: Any) -> Any:
-    return Redaction(AuditSettings(**settings)).arguments(arguments)
+    return Redactor(AuditSettings(**settings)).redact_json(arguments)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.access.roles import role_named
+from gateway.access.roles import role_by_name
 from gateway.app import Components
 from gateway.catalog.review.difference import difference
 from gateway.catalog.review.versions import Versions
@@ -167,7 +167,7 @@ async def test_a_rollback_brings_back_definitions_rules_and_vectors_and_embeds_n
     assert {row["name"]: (row["id"], row["text_hash"]) for row in rows} == before
     found = await gateway.call("tool_search", {"query": "convert currencies"})
     assert "Convert currencies" in found["content"][0]["text"]
-    role = await role_named(parts.database, server.tenant_id, "all")
+    role = await role_by_name(parts.database, server.tenant_id, "all")
     visible = await parts.database.fetch("visible_servers", server.tenant_id, [role.id])
     assert visible[0]["tool_count"] == 2
 

@@ -163,4 +163,4 @@ async def _furnish(gateway: RunningGateway, folder: Path) -> None:
         await gateway.call("tool_search", {"query": query})
     for expression in ("1 + 1", "2 ** 10", "sqrt(2)", "1 +"):
         await gateway.call("local_mcp__calculator", {"expression": expression})
-    await gateway.parts.keys.write_use()
+    await gateway.parts.keys.write_last_used()

@@ -73,7 +73,7 @@ async def test_five_minutes_lead_from_the_first_start_to_a_client_that_calls_a_t
         assert {"tool_search", "tool_call", "local_mcp__calculator"} <= names
         result = await client.call_tool("local_mcp__calculator", {"expression": "6 * 7"})
         assert "42" in str(result.content)
-    await gateway.parts.keys.write_use()
+    await gateway.parts.keys.write_last_used()
 
     # All is done: the list of next steps is gone.
     await page.goto(f"{gateway.url}/admin")

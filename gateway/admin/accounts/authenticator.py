@@ -13,7 +13,7 @@ from gateway.admin.accounts.session import AdminSessions
 from gateway.admin.accounts.setup import Setup
 from gateway.admin.accounts.token import PREFIX, ApiTokens
 from gateway.audit.events import AuditEvent
-from gateway.audit.recorder import Recorder
+from gateway.audit.recorder import AuditRecorder
 from gateway.database.actor import Actor
 from gateway.database.pool import Database
 from gateway.errors import CredentialError, InvalidInputError
@@ -40,7 +40,7 @@ class Authenticator:
         sessions: AdminSessions,
         tokens: ApiTokens,
         setup: Setup,
-        recorder: Recorder,
+        recorder: AuditRecorder,
     ) -> None:
         self._database = database
         self._passwords = passwords

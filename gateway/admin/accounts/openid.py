@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import httpx2
 import jwt
 
-from gateway.access.issuer import ALGORITHMS, Issuer
+from gateway.access.issuer import ALGORITHMS, TokenIssuer
 from gateway.admin.accounts.account import Admin
 from gateway.admin.accounts.membership import Memberships
 from gateway.admin.accounts.secret import hash_of, new_secret
@@ -70,7 +70,7 @@ class OpenId:
         self._database = database
         self._memberships = memberships
         self._settings = settings
-        self._issuer = Issuer(settings.openid_issuer)
+        self._issuer = TokenIssuer(settings.openid_issuer)
         self._discovered: Mapping[str, Any] | None = None
 
     async def begin(self, return_to: str, redirect_uri: str) -> Departure:
@@ -153,7 +153,7 @@ class OpenId:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
-                await self._issuer.key(jwt.get_unverified_header(token)),
+                await self._issuer.signing_key(jwt.get_unverified_header(token)),
                 algorithms=list(ALGORITHMS),
                 audience=client,
                 issuer=self._settings.openid_issuer,

@@ -19,7 +19,7 @@ from gateway.admin.reading import adapter_of, read_json, read_query
 from gateway.admin.rest.operation import Operation, RestContext
 from gateway.admin.services import Services
 from gateway.audit.events import AuditEvent
-from gateway.audit.recorder import Recorder
+from gateway.audit.recorder import AuditRecorder
 from gateway.database.actor import acting_as
 from gateway.errors import ModelGateError, NotFoundError
 
@@ -33,7 +33,7 @@ _LARGEST_ID = 2**63 - 1
 class ApiRouter:
     """Makes routes of operations."""
 
-    def __init__(self, actions: Services, guard: Guard, recorder: Recorder, maximum_body_bytes: int) -> None:
+    def __init__(self, actions: Services, guard: Guard, recorder: AuditRecorder, maximum_body_bytes: int) -> None:
         self._actions = actions
         self._guard = guard
         self._recorder = recorder
@@ -103,8 +103,8 @@ class ApiRouter:
     ) -> None:
         if principal is not None:
             actor = actor_of(principal, address_of(request))
-            deed = AuditEvent(actor, f"api.{operation.name}", request.url.path, "denied", tenant.id if tenant else 0)
-            self._recorder.record(deed)
+            event = AuditEvent(actor, f"api.{operation.name}", request.url.path, "denied", tenant.id if tenant else 0)
+            self._recorder.record(event)
 
     async def _body(self, request: Request) -> bytes:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

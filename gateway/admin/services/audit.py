@@ -1,4 +1,4 @@
-"""The trace of everything that was done, by page and in whole."""
+"""The audit log: everything that was done, by page and in whole."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from gateway.admin.components import Parts
 from gateway.admin.reading import STRICT, bad_field
-from gateway.audit.reader import COLUMNS, TraceFilter, TraceRow, csv_line, read_trace, trace_page
+from gateway.audit.reader import COLUMNS, AuditQuery, AuditRecord, csv_line, read_audit_page, read_audit_records
 
 GATEWAY_TENANT = 0
-"""The tenant under which the trace keeps what concerns the gateway as a whole."""
+"""The tenant under which the audit log keeps what concerns the gateway as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +72,24 @@ class AuditPage:
 
 
 class AuditService:
-    """Reads the trace of a tenant, or of the gateway as a whole (tenant 0)."""
+    """Reads the audit log of a tenant, or of the gateway as a whole (tenant 0)."""
 
     def __init__(self, parts: Parts) -> None:
         self._database = parts.database
 
     async def list(self, tenant_id: int, wanted: AuditFilter) -> AuditPage:
-        """A page of the trace. Raises BadInputError for a cursor of something else."""
-        chosen = TraceFilter(wanted.since, wanted.action, wanted.outcome, wanted.text)
-        rows = await trace_page(self._database, tenant_id, chosen, wanted.limit + 1, _before(wanted.cursor))
+        """A page of the audit log. Raises BadInputError for a cursor of something else."""
+        chosen = AuditQuery(wanted.since, wanted.action, wanted.outcome, wanted.text)
+        rows = await read_audit_page(self._database, tenant_id, chosen, wanted.limit + 1, _before(wanted.cursor))
         items = tuple(_row(row) for row in rows[: wanted.limit])
         more = len(rows) > wanted.limit
         return AuditPage(items, f"{items[-1].at.isoformat()}/{items[-1].id}" if more else None)
 
     async def export(self, tenant_id: int, wanted: ExportFilter) -> AsyncIterator[str]:
-        """The trace of a span, line by line with their ends, oldest first."""
+        """The audit log of a span, line by line with their ends, oldest first."""
         if wanted.format == "csv":
             yield csv_line(list(COLUMNS)) + "\r\n"
-        async for row in read_trace(self._database, tenant_id, wanted.since, wanted.until):
+        async for row in read_audit_records(self._database, tenant_id, wanted.since, wanted.until):
             yield f"{row.as_csv()}\r\n" if wanted.format == "csv" else f"{row.as_json()}\n"
 
 
@@ -106,7 +106,7 @@ def _before(cursor: str | None) -> tuple[datetime, int] | None:
     return moment, number
 
 
-def _row(row: TraceRow) -> AuditRow:
+def _row(row: AuditRecord) -> AuditRow:
     return AuditRow(
         row.at,
         row.id,

@@ -238,8 +238,8 @@ class ToolService:
         return TrialResult(_since(started), result)
 
     def _trace(self, tenant_id: int, name: str, outcome: Literal["ok", "failed"], milliseconds: float) -> None:
-        deed = AuditEvent(acting(), "tool.tried", name, outcome, tenant_id, milliseconds)
-        self._parts.recorder.record(deed)
+        event = AuditEvent(acting(), "tool.tried", name, outcome, tenant_id, milliseconds)
+        self._parts.recorder.record(event)
 
     async def _row(self, tenant_id: int, tool_id: int) -> Mapping[str, Any]:
         row = await self._parts.database.fetchrow("browsed_tool", tenant_id, tool_id)

@@ -132,7 +132,7 @@ class Usage:
 
 
 class UsageService:
-    """Reads the trace of calls and searches."""
+    """Reads the audit log of calls and searches."""
 
     def __init__(self, parts: Parts) -> None:
         self._database = parts.database

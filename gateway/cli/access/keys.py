@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway.access.caller import Limits
-from gateway.access.keys import KeyRecord, KeyRing, NewKey
+from gateway.access.keys import ApiKeys, KeyRecord, NewKey
 from gateway.access.tenants import tenant_by_slug
 from gateway.cli.access.tenants import tenant_option
 from gateway.cli.command import on_database, plain, table
@@ -72,7 +72,7 @@ def create(
 
     async def work(database: Database) -> NewKey:
         tenant_id = (await tenant_by_slug(database, tenant)).id
-        return await KeyRing(database).create(tenant_id, name, roles, expires_at, note=note, limits=limits)
+        return await ApiKeys(database).create(tenant_id, name, roles, expires_at, note=note, limits=limits)
 
     click.echo(on_database(context, work).key)
     click.echo(_KEEP, err=True)
@@ -85,7 +85,7 @@ def list_keys(context: click.Context, tenant: str) -> None:
     """List all keys, without the keys themselves."""
 
     async def work(database: Database) -> list[KeyRecord]:
-        return await KeyRing(database).list((await tenant_by_slug(database, tenant)).id)
+        return await ApiKeys(database).list((await tenant_by_slug(database, tenant)).id)
 
     found = on_database(context, work)
     if not found:
@@ -138,7 +138,7 @@ def update(
 
     async def work(database: Database) -> None:
         tenant_id = (await tenant_by_slug(database, tenant)).id
-        ring = KeyRing(database)
+        ring = ApiKeys(database)
         key = await ring.by_id(tenant_id, key_id)
         held = Limits() if no_limits else key.limits
         await ring.update(
@@ -169,7 +169,7 @@ def rotate(context: click.Context, key_id: int, overlap: timedelta, tenant: str)
 
     async def work(database: Database) -> NewKey:
         tenant_id = (await tenant_by_slug(database, tenant)).id
-        return await KeyRing(database).rotate(tenant_id, key_id, overlap)
+        return await ApiKeys(database).rotate(tenant_id, key_id, overlap)
 
     new = on_database(context, work)
     click.echo(new.key)
@@ -185,7 +185,7 @@ def revoke(context: click.Context, key_id: int, tenant: str) -> None:
     """End the key with this ID at once."""
 
     async def work(database: Database) -> None:
-        await KeyRing(database).revoke((await tenant_by_slug(database, tenant)).id, key_id)
+        await ApiKeys(database).revoke((await tenant_by_slug(database, tenant)).id, key_id)
 
     on_database(context, work)
     click.echo(f"Key {key_id} is revoked.")

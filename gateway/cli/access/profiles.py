@@ -58,7 +58,7 @@ def list_all(context: click.Context, name: str | None, tenant: str) -> None:
         return await Profiles(database).list(tenant_id)
 
     async def rules_of(database: Database, tenant_id: int) -> list[Rule]:
-        profile = await Profiles(database).named(tenant_id, name or "")
+        profile = await Profiles(database).by_name(tenant_id, name or "")
         return await list_rules(database, tenant_id, profile.id)
 
     if name is not None:
@@ -88,7 +88,7 @@ def update(context: click.Context, name: str, list_mode: ListMode | None, descri
     """Change how a profile lists, or what it says of itself."""
 
     async def work(database: Database, tenant_id: int) -> None:
-        profile = await Profiles(database).named(tenant_id, name)
+        profile = await Profiles(database).by_name(tenant_id, name)
         await Profiles(database).update(
             tenant_id, profile.id, profile.version, list_mode=list_mode, description=description
         )
@@ -105,7 +105,7 @@ def delete(context: click.Context, name: str, tenant: str) -> None:
     """Delete a profile; its endpoint is gone at once."""
 
     async def work(database: Database, tenant_id: int) -> None:
-        await Profiles(database).delete(tenant_id, (await Profiles(database).named(tenant_id, name)).id)
+        await Profiles(database).delete(tenant_id, (await Profiles(database).by_name(tenant_id, name)).id)
 
     on_tenant(context, tenant, work)
     click.echo(f"The profile {name} is deleted.")
@@ -127,7 +127,7 @@ def set_one(
     """Say that a tool, name pattern, server or category is in PROFILE, in it and listed, or left out of it."""
 
     async def work(database: Database, tenant_id: int) -> None:
-        owner = await Profiles(database).named(tenant_id, profile)
+        owner = await Profiles(database).by_name(tenant_id, profile)
         await put(database, tenant_id, owner.id, target, _PART[part])
 
     on_tenant(context, tenant, work)
@@ -148,7 +148,7 @@ def unset_one(
     """Take back what was said of a tool, name pattern, server or category."""
 
     async def work(database: Database, tenant_id: int) -> None:
-        owner = await Profiles(database).named(tenant_id, profile)
+        owner = await Profiles(database).by_name(tenant_id, profile)
         await take_away(database, tenant_id, owner.id, target)
 
     on_tenant(context, tenant, work)

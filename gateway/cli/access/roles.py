@@ -11,7 +11,7 @@ from gateway.access.roles import (
     create_role,
     delete_role,
     list_roles,
-    role_named,
+    role_by_name,
     update_role,
 )
 from gateway.access.rules import Rule, list_rules
@@ -56,7 +56,7 @@ def list_all(context: click.Context, name: str | None, tenant: str) -> None:
     """List all roles, or the rules of the role NAME."""
 
     async def rules_of(database: Database, tenant_id: int) -> tuple[str, list[Rule]]:
-        role = await role_named(database, tenant_id, name or "")
+        role = await role_by_name(database, tenant_id, name or "")
         return role.default_visibility, await list_rules(database, tenant_id, role.id)
 
     if name is not None:
@@ -93,7 +93,7 @@ def default_of(context: click.Context, name: str, visibility: Visibility, tenant
     """Say what the role NAME sees where no rule is about it."""
 
     async def work(database: Database, tenant_id: int) -> None:
-        role = await role_named(database, tenant_id, name)
+        role = await role_by_name(database, tenant_id, name)
         await update_role(database, tenant_id, role.id, role.version, default=visibility)
 
     on_tenant(context, tenant, work)
@@ -108,7 +108,7 @@ def delete(context: click.Context, name: str, tenant: str) -> None:
     """Delete a role; keys that carry it lose it at once."""
 
     async def work(database: Database, tenant_id: int) -> None:
-        await delete_role(database, tenant_id, (await role_named(database, tenant_id, name)).id)
+        await delete_role(database, tenant_id, (await role_by_name(database, tenant_id, name)).id)
 
     on_tenant(context, tenant, work)
     click.echo(f"The role {name} is deleted.")
@@ -130,7 +130,7 @@ def set_one(
     """Say what ROLE sees of a tool, name pattern, server or category."""
 
     async def work(database: Database, tenant_id: int) -> None:
-        await put(database, tenant_id, (await role_named(database, tenant_id, role)).id, target, visibility)
+        await put(database, tenant_id, (await role_by_name(database, tenant_id, role)).id, target, visibility)
 
     on_tenant(context, tenant, work)
     click.echo(f"The rule is in force: {role} sees {visibility}.")
@@ -150,7 +150,7 @@ def unset_one(
     """Remove the rule of ROLE about a tool, name pattern, server or category."""
 
     async def work(database: Database, tenant_id: int) -> None:
-        await take_away(database, tenant_id, (await role_named(database, tenant_id, role)).id, target)
+        await take_away(database, tenant_id, (await role_by_name(database, tenant_id, role)).id, target)
 
     on_tenant(context, tenant, work)
     click.echo(f"The rule of {role} is removed.")
@@ -165,7 +165,7 @@ def explain_one(context: click.Context, role: str, tool: str, tenant: str) -> No
     """Say what ROLE sees of TOOL, and which rule decided."""
 
     async def work(database: Database, tenant_id: int) -> Explanation:
-        found = await role_named(database, tenant_id, role)
+        found = await role_by_name(database, tenant_id, role)
         return await explain(database, tenant_id, found, await tool_named(database, tenant_id, tool))
 
     told = on_tenant(context, tenant, work)

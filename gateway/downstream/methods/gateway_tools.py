@@ -25,10 +25,10 @@ _PROFILE_CHARACTERS = 300
 class GatewayTools:
     """Describes the two tools to a caller and runs the search."""
 
-    def __init__(self, database: Database, finder: Finder, settings: Settings, trace: CallLog) -> None:
+    def __init__(self, database: Database, finder: Finder, settings: Settings, call_log: CallLog) -> None:
         self._database = database
         self._finder = finder
-        self._trace = trace
+        self._call_log = call_log
         self._default_results = settings.search.max_results
         self._path_names = settings.mcp.names == "path"
 
@@ -40,15 +40,15 @@ class GatewayTools:
 
     async def search(self, caller: Caller, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The result of calling tool_search; bad arguments are a result too, with `isError`."""
-        with self._trace.search(caller) as use:
+        with self._call_log.search(caller) as logged:
             try:
                 request, detail = read_search(arguments, self._default_results)
-                use.asks(request.queries)
+                logged.set_queries(request.queries)
                 outcome = await self._finder.find(caller, request)
             except InvalidInputError as error:
-                use.ended("invalid", error.message)
+                logged.set_outcome("invalid", error.message)
                 return error_result(error.message)
-            use.returns(outcome.total_found, [tool.match.tool_id for tool in outcome.tools])
+            logged.set_results(outcome.total_found, [tool.match.tool_id for tool in outcome.tools])
         return text_result(search_answer(request, outcome, detail, path_names=self._path_names))
 
     def _tool_search(self, description: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class ToolRelay:
         servers: Servers,
         forwarder: UpstreamForwarder,
         limit: ResultLimit,
-        trace: CallLog,
+        call_log: CallLog,
         limiter: Limiter,
     ) -> None:
         self._database = database
@@ -56,7 +56,7 @@ class ToolRelay:
         self._servers = servers
         self._forwarder = forwarder
         self._limit = limit
-        self._trace = trace
+        self._call_log = call_log
         self._limiter = limiter
 
     async def call(self, request: ClientRequest, name: str, arguments: Mapping[str, Any]) -> Result:
@@ -66,7 +66,7 @@ class ToolRelay:
         answers with a JSON-RPC error, whose code and message it then has. An upstream that fails is a tool error: a
         result that the model can read.
         """
-        with self._trace.call(request.caller, name, arguments) as use:
+        with self._call_log.call(request.caller, name, arguments) as logged:
             tool = await self.find(request.caller, name)
             if tool is None:
                 raise _no_tool(name)
@@ -74,23 +74,23 @@ class ToolRelay:
                 spec = await self._servers.spec(request.caller.tenant_id, tool.server_id)
             except NotFoundError:
                 raise _no_tool(name) from None
-            use.reaches(tool.id, tool.server_id)
+            logged.set_tool(tool.id, tool.server_id)
             params = {**request.params, "name": tool.name, "arguments": arguments}
             try:
                 result = await self._forwarder.forward(
-                    request, spec, "tools/call", params, lambda: self._limiter.call(request.caller)
+                    request, spec, "tools/call", params, lambda: self._limiter.call_slot(request.caller)
                 )
             except LimitError as error:
-                use.ended("limited", error.message)
+                logged.set_outcome("limited", error.message)
                 raise MCPError(
                     code=OVER_LIMIT,
                     message=error.message,
                     data={"limit": error.limit, "retryAfter": error.retry_after},
                 ) from None
             except UpstreamError as error:
-                use.ended("failed", error.message)
+                logged.set_outcome("failed", error.message)
                 return error_result(error.message)
-            use.ended("tool error" if result.get("isError") else "ok")
+            logged.set_outcome("tool error" if result.get("isError") else "ok")
             return self._limit.apply(result)
 
     async def find(self, caller: Caller, name: str) -> CallableTool | None:

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from gateway.access.caller import Caller
-from gateway.access.gate import Gate
-from gateway.audit.refusal_log import Refusals
+from gateway.access.caller_authenticator import CallerAuthenticator
+from gateway.audit.refusal_log import RefusalLog
 from gateway.errors import CredentialError, LimitError, NotFoundError, RoleMissingError
 
 # JSON-RPC leaves the codes above -32000 to applications.
@@ -28,29 +28,32 @@ METADATA_PATH = "/.well-known/oauth-protected-resource"
 class Authentication:
     """Finds the caller of a request and binds it to the request."""
 
-    def __init__(self, gate: Gate, refusals: Refusals, *, has_provider: bool) -> None:
+    def __init__(self, authenticator: CallerAuthenticator, refusal_log: RefusalLog, *, has_provider: bool) -> None:
         """`has_provider` says that access tokens of an OpenID provider are accepted too, and clients told of it."""
-        self._gate = gate
-        self._refusals = refusals
+        self._authenticator = authenticator
+        self._refusal_log = refusal_log
         self._has_provider = has_provider
 
     async def let_in(self, scope: Scope) -> Caller:
-        """The caller of the request. Raises CredentialError, and the rest of what `Gate.admit` raises."""
+        """The caller of the request. Raises what `CallerAuthenticator.authenticate` raises."""
         client = scope.get("client")
         address = client[0] if client else ""
         try:
-            caller = replace(await self._gate.admit(_credential_of(scope), profile_of(scope["path"])), address=address)
+            caller = replace(
+                await self._authenticator.authenticate(_credential_of(scope), profile_of(scope["path"])),
+                address=address,
+            )
         except (CredentialError, RoleMissingError) as error:
-            self._refusals.refused(address, scope["path"], error.message)
+            self._refusal_log.record(address, scope["path"], error.message)
             raise
         return caller
 
     def count(self, caller: Caller) -> None:
         """Count a request of a caller that was let in. Raises LimitError."""
         try:
-            self._gate.limiter.count_request(caller)
+            self._authenticator.limiter.count_request(caller)
         except LimitError as error:
-            self._refusals.refused(caller.address, f"key {caller.key_name}", error.message)
+            self._refusal_log.record(caller.address, f"key {caller.key_name}", error.message)
             raise
 
     def refusal(self, error: CredentialError | RoleMissingError | NotFoundError | LimitError, scope: Scope) -> Response:

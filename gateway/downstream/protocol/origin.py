@@ -8,7 +8,7 @@ from mcp_types import INVALID_REQUEST
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from gateway.access.hosts import Hosts
+from gateway.access.allowed_hosts import AllowedHosts
 from gateway.downstream.jsonrpc import failure
 from gateway.settings import ServerSettings
 
@@ -20,7 +20,7 @@ class OriginGuard:
     """
 
     def __init__(self, settings: ServerSettings) -> None:
-        self._hosts = Hosts(settings)
+        self._hosts = AllowedHosts(settings)
         self._origins = {origin.lower().rstrip("/") for origin in settings.allowed_origins}
 
     def refusal(self, headers: Headers) -> Response | None:
@@ -35,7 +35,7 @@ class OriginGuard:
             host = urlsplit(origin.lower()).netloc
         except ValueError:
             host = ""
-        if origin.lower() in self._origins or "*" in self._origins or (host and self._hosts.is_ours(host)):
+        if origin.lower() in self._origins or "*" in self._origins or (host and self._hosts.allows(host)):
             return None
         return failure(
             None,
@@ -46,7 +46,7 @@ class OriginGuard:
 
     def refusal_of_host(self, headers: Headers) -> Response | None:
         """421 for a host that is not this gateway's, None where all is well."""
-        if self._hosts.is_ours(headers.get("host", "").lower()):
+        if self._hosts.allows(headers.get("host", "").lower()):
             return None
         return failure(
             None,

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.access.roles import Visibility, refresh_visibility
-from gateway.access.rules import Rule, Target, change_rule, delete_rule, list_rules
+from gateway.access.rules import Rule, RuleTarget, delete_rule, list_rules, update_rule
 from gateway.admin.reading import STRICT, bad_field
 from gateway.admin.services.tools import Category
 from gateway.database.pool import Database
@@ -107,7 +107,7 @@ class RuleActions:
     async def change(self, tenant_id: int, role_id: int, rule_id: int, change: RuleChange) -> RuleCard:
         """Change what a rule says. Raises NotFoundError, and ConflictError where another has changed it."""
         await self._get(tenant_id, role_id, rule_id)
-        await change_rule(self._database, tenant_id, rule_id, change.version, change.visibility)
+        await update_rule(self._database, tenant_id, rule_id, change.version, change.visibility)
         return await self._get(tenant_id, role_id, rule_id)
 
     async def remove(self, tenant_id: int, role_id: int, rule_id: int) -> None:
@@ -122,9 +122,9 @@ class RuleActions:
         raise NotFoundError(f"There is no rule {rule_id} here.")
 
 
-def _target(rule: RuleInput, position: int) -> Target:
+def _target(rule: RuleInput, position: int) -> RuleTarget:
     try:
-        return Target(rule.tool_id, rule.pattern, rule.server_id, rule.category)
+        return RuleTarget(rule.tool_id, rule.pattern, rule.server_id, rule.category)
     except InvalidInputError as error:
         raise bad_field(f"rules.{position}", error.message) from None
 

@@ -1,4 +1,4 @@
-"""The trace of what was done, called, searched and refused."""
+"""The audit log: what was done, called, searched and refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OUTCOMES = ("ok", "denied", "unknown", "failed", "tool error", "limited", "inva
 
 
 async def list_audit(visit: PageContext) -> Response:
-    """A page of the trace, newest first."""
+    """A page of the audit log, newest first."""
     asked = {name: visit.asked(name) for name in _FIELDS}
     errors: dict[str, str] = {}
     try:
@@ -37,7 +37,7 @@ async def list_audit(visit: PageContext) -> Response:
 
 
 async def export(visit: PageContext) -> Response:
-    """The whole trace of the tenant as a file."""
+    """The whole audit log of the tenant as a file."""
     wanted = read_form(ExportFilter, {"format": visit.asked("format", "jsonl")})
     return StreamingResponse(
         visit.actions.audit.export(visit.tenant.id, wanted),

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from gateway.access.caller import Caller
-from gateway.access.keys import KeyRing
+from gateway.access.keys import ApiKeys
 from gateway.access.limits import Limiter
 from gateway.access.profiles import Profiles
-from gateway.access.tokens import Tokens
+from gateway.access.tokens import AccessTokens
 
 
-class Gate:
+class CallerAuthenticator:
     """Lets callers in, and counts what they do; `tokens` is None where only API keys are accepted."""
 
-    def __init__(self, keys: KeyRing, tokens: Tokens | None, profiles: Profiles, limiter: Limiter) -> None:
+    def __init__(self, keys: ApiKeys, tokens: AccessTokens | None, profiles: Profiles, limiter: Limiter) -> None:
         self._keys = keys
         self._tokens = tokens
         self._profiles = profiles
         self.limiter = limiter
 
-    async def admit(self, credential: str | None, profile: str | None = None) -> Caller:
+    async def authenticate(self, credential: str | None, profile: str | None = None) -> Caller:
         """The caller with this API key or access token, at the endpoint of a profile or at the general one (None).
 
         Raises CredentialError, RoleMissingError, SignInUnavailableError, and NotFoundError for a profile that the
@@ -29,9 +29,9 @@ class Gate:
             caller = await self._tokens.authenticate(credential, profile)
         else:
             caller = await self._keys.authenticate(credential)
-        return caller if profile is None else await self._profiles.enter(caller, profile)
+        return caller if profile is None else await self._profiles.apply(caller, profile)
 
-    async def write_use(self) -> None:
+    async def write_usage(self) -> None:
         """Write down when keys were last used, and how much. Raises DatabaseError."""
-        await self._keys.write_use()
-        await self.limiter.write()
+        await self._keys.write_last_used()
+        await self.limiter.write_usage()

@@ -10,13 +10,13 @@ from gateway.settings import ServerSettings
 _LOOPBACK_NAMES = {"localhost"}
 
 
-class Hosts:
+class AllowedHosts:
     """Loopback, the address listened on, and what `server.allowed_hosts` names; `*` there is any."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._hosts = {host.lower() for host in settings.allowed_hosts} | {settings.host.lower()}
 
-    def is_ours(self, host: str) -> bool:
+    def allows(self, host: str) -> bool:
         """Whether `host`, in lower case and with a port or without, is a name of this gateway."""
         if "*" in self._hosts or host in self._hosts:
             return True

@@ -10,13 +10,16 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2
 
-from gateway.embedding.circuit_breaker import CircuitBreaker
-from gateway.embedding.retry_policy import Backoff, RetryPolicy, Setback
+from gateway.backoff import Backoff
+from gateway.circuit_breaker import CircuitBreaker
+from gateway.embedding.retry_policy import RetryPolicy, Setback
 from gateway.embedding.server_reply import ServerReply, retry_after
 from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
 
 _MAX_REPLY_BYTES = 64 * 1024 * 1024
 _CONNECT_SECONDS = 5.0
+_MAX_FAILURES = 5
+_PAUSE_SECONDS = 15.0
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 Purpose = Literal["documents", "query", "check"]
@@ -52,8 +55,8 @@ class EmbeddingHttpClient:
         self._api_key = api_key.strip()
         if not re.fullmatch(r"[!-~]*", self._api_key):
             raise SettingsError("embedder.api_key has characters that no key has; copy it again, as one line.")
-        self._backoff = backoff or Backoff()
-        self._breaker = breaker or CircuitBreaker()
+        self._backoff = backoff or Backoff(first_seconds=0.25, longest_seconds=5.0)
+        self._breaker = breaker or CircuitBreaker(_MAX_FAILURES, _PAUSE_SECONDS)
         # A search has a lexical answer to fall back to; a sync has not, and can wait.
         self._patience: dict[Purpose, RetryPolicy] = {
             "documents": RetryPolicy(4, timeout_seconds, 30.0, 4),
@@ -96,23 +99,23 @@ class EmbeddingHttpClient:
     async def _call(self, method: str, path: str, body: dict[str, Any] | None, purpose: Purpose) -> ServerReply:
         patience = self._patience[purpose]
         # A check asks whether the server is back, so it neither waits for the breaker nor moves it.
-        breaker = CircuitBreaker() if purpose == "check" else self._breaker
+        breaker = CircuitBreaker(_MAX_FAILURES, _PAUSE_SECONDS) if purpose == "check" else self._breaker
         attempt = 0
         while True:
             attempt += 1
             async with self._slots[purpose]:
-                if rest := breaker.rest_left:
+                if left := breaker.seconds_left:
                     raise EmbedderUnavailableError(
-                        f"{self.label} failed {breaker.limit} times in a row and is left alone "
-                        f"for {math.ceil(rest)} s more; {self._hint}"
+                        f"{self.label} failed {breaker.failures} times in a row and is left alone "
+                        f"for {math.ceil(left)} s more; {self._hint}"
                     )
                 outcome = await self._attempt(method, path, body, patience.timeout_seconds)
                 if isinstance(outcome, ServerReply):
-                    breaker.succeeded()
+                    breaker.record_success()
                     return outcome
                 if outcome.counts:
-                    breaker.failed()
-            wait = max(self._backoff.wait(attempt), outcome.asked_wait)
+                    breaker.record_failure()
+            wait = max(self._backoff.delay(attempt), outcome.asked_wait)
             if not outcome.again or attempt >= patience.attempts or wait > patience.longest_wait_seconds:
                 raise EmbedderUnavailableError(f"{self.label} {outcome.what}; {outcome.next_step}")
             await anyio.sleep(wait)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import random
 from dataclasses import dataclass
 
 
@@ -15,19 +13,6 @@ class RetryPolicy:
     timeout_seconds: float
     longest_wait_seconds: float
     at_once: int
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Waits that double from `first_seconds`, each shortened at random by up to a half so that callers spread."""
-
-    first_seconds: float = 0.25
-    longest_seconds: float = 5.0
-
-    def wait(self, attempt: int) -> float:
-        """Seconds after the `attempt`-th failure, from 1."""
-        full = min(self.longest_seconds, math.ldexp(self.first_seconds, attempt - 1))
-        return full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
 @dataclass(frozen=True, slots=True)

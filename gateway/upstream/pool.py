@@ -16,10 +16,10 @@ from typing_extensions import Self
 from gateway.errors import UpstreamError
 from gateway.json_codec import Message
 from gateway.settings import UpstreamSettings
-from gateway.upstream.breaker import Breaker
 from gateway.upstream.rpc.call import Answering, CallHooks, Hearing, Progress
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.server import Server
+from gateway.upstream.server_breaker import ServerBreaker
 from gateway.upstream.session import UpstreamSession
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
@@ -175,7 +175,7 @@ class UpstreamPool:
             server.retire()
         if self._tasks is None:
             raise RuntimeError("the pool is used before it is entered")
-        breaker = Breaker(spec.name, self._settings.failures_before_pause, self._settings.pause_seconds)
+        breaker = ServerBreaker(spec.name, self._settings.failures_before_pause, self._settings.pause_seconds)
         server = self._servers[spec.id] = Server(spec, self._tasks, breaker, self._session)
         return server
 

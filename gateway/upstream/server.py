@@ -21,9 +21,9 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.upstream import clock
-from gateway.upstream.breaker import Breaker
 from gateway.upstream.rpc.call import EndlessError
 from gateway.upstream.rpc.negotiation import SessionInfo
+from gateway.upstream.server_breaker import ServerBreaker
 from gateway.upstream.session import UpstreamSession
 from gateway.upstream.session_pool import SessionPool
 from gateway.upstream.session_slot import SessionSlot
@@ -53,7 +53,7 @@ _KEPT_FOR_WORK = 0.1
 class Server:
     """The sessions with the server of one spec. A changed spec is another `Server`."""
 
-    def __init__(self, spec: ServerSpec, tasks: TaskGroup, breaker: Breaker, make: Make) -> None:
+    def __init__(self, spec: ServerSpec, tasks: TaskGroup, breaker: ServerBreaker, make: Make) -> None:
         self.spec = spec
         self._tasks = tasks
         self._breaker = breaker
@@ -92,11 +92,11 @@ class Server:
         def overdue(sent_at: float, given: float) -> bool:
             return given >= patience * _FAIR_SHARE and self._replied_at < sent_at
 
-        trying = self._breaker.admit()
+        probing = self._breaker.admit()
         if math.isinf(seconds):
             # What listens for ever is no call: it must neither keep a slot from calls nor be the try they all wait for.
-            if trying:
-                self._breaker.conclude()
+            if probing:
+                self._breaker.end_probe()
             return await self._try(act, key, deadline, overdue)
         try:
             async with self._slot(deadline - seconds * _KEPT_FOR_WORK):
@@ -114,8 +114,8 @@ class Server:
                 self._replied_at = clock.now()
                 return result
         finally:
-            if trying:
-                self._breaker.conclude()
+            if probing:
+                self._breaker.end_probe()
 
     async def check(self, seconds: float) -> None:
         """Ping the server within `seconds`, connecting it where it is not, and keep the round trip.
@@ -131,15 +131,15 @@ class Server:
         def overdue(sent_at: float, given: float) -> bool:
             return not self._calls and self._replied_at < sent_at
 
-        trying = self._breaker.admit()
+        probing = self._breaker.admit()
         try:
             try:
                 await self._try(measure, None, deadline, overdue)
             except UnsentError:
                 await self._try(measure, None, deadline, overdue)
         finally:
-            if trying:
-                self._breaker.conclude()
+            if probing:
+                self._breaker.end_probe()
 
     def status(self) -> ServerStatus:
         return ServerStatus(
@@ -240,15 +240,15 @@ class Server:
 
     def _answered(self, link: SessionSlot) -> None:
         link.failing = False
-        self._breaker.succeed()
+        self._breaker.record_success()
         self._last_seen = time.time()
         self._last_error = None
 
     def _failed(self, error: UpstreamError, link: SessionSlot) -> None:
         self._last_error = error.message
         link.failing = True
-        self._breaker.fail(error)
-        if self._breaker.left_alone:
+        self._breaker.record_failure(error)
+        if self._breaker.is_open:
             # Whatever ails it may be gone with a new connection or process; what still answers keeps its own.
             for each in self._links:
                 if each.failing:
@@ -256,7 +256,7 @@ class Server:
                     each.renew()
 
     def _state(self) -> Literal["idle", "connecting", "connected", "failing", "left_alone"]:
-        if self._breaker.left_alone:
+        if self._breaker.is_open:
             return "left_alone"
         if any(link.connecting for link in self._links):
             return "connecting"

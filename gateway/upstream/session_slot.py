@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from gateway.errors import UpstreamError, UpstreamUnavailableError
 from gateway.upstream import clock
-from gateway.upstream.breaker import Breaker
+from gateway.upstream.server_breaker import ServerBreaker
 from gateway.upstream.session import UpstreamSession
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class SessionSlot:
         self,
         server: str,
         tasks: TaskGroup,
-        breaker: Breaker,
+        breaker: ServerBreaker,
         make: Callable[[bool], UpstreamSession],
         on_quiet: Callable[[], None],
     ) -> None:
@@ -120,14 +120,14 @@ class SessionSlot:
     async def _open(self, opening: _Opening) -> None:
         try:
             with opening.scope:
-                await self._breaker.backoff()
+                await self._breaker.wait_to_reconnect()
                 if self._retired:
                     raise self._removed()
                 opening.session = await self._started()
         except UpstreamError as error:
             self._probe = True
             opening.error = error
-            self._breaker.fail(error)
+            self._breaker.record_failure(error)
         finally:
             self._opening = None
             opening.done.set()
@@ -170,7 +170,7 @@ class SessionSlot:
                 self._quiet.set()
             self._told_if_quiet()
         if session.error is not None:
-            self._breaker.fail(session.error)
+            self._breaker.record_failure(session.error)
 
     def _told_if_quiet(self) -> None:
         if self.quiet:

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from gateway.embedding.circuit_breaker import CircuitBreaker
+from gateway.backoff import Backoff
+from gateway.circuit_breaker import CircuitBreaker
 from gateway.embedding.http_client import EmbeddingHttpClient
 from gateway.embedding.ollama import OLLAMA_HINT, OllamaEmbedder
 from gateway.embedding.openai import OPENAI_HINT, OpenAIEmbedder, api_base
-from gateway.embedding.retry_policy import Backoff
 from tests.doubles.embedding_server import EmbeddingServer
 
 MODEL = "nomic-embed-text"
@@ -38,7 +38,7 @@ async def endpoint() -> AsyncIterator[MakeEndpoint]:
                 hint=OLLAMA_HINT,
                 api_key=api_key,
                 timeout_seconds=timeout,
-                backoff=Backoff(first_seconds=0.001),
+                backoff=Backoff(first_seconds=0.001, longest_seconds=5.0),
                 breaker=breaker,
             )
         )
@@ -61,7 +61,7 @@ async def openai(server: EmbeddingServer) -> AsyncIterator[OpenAIEmbedder]:
         name="The embedding server",
         hint=OPENAI_HINT,
         api_key="sk-secret",
-        backoff=Backoff(first_seconds=0.001),
+        backoff=Backoff(first_seconds=0.001, longest_seconds=5.0),
     )
     yield OpenAIEmbedder(reached, MODEL, batch_size=4)
     await reached.aclose()

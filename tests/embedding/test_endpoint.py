@@ -6,7 +6,7 @@ import time
 import anyio
 import pytest
 
-from gateway.embedding.circuit_breaker import CircuitBreaker
+from gateway.circuit_breaker import CircuitBreaker
 from gateway.embedding.http_client import EmbeddingHttpClient
 from gateway.embedding.server_reply import ServerReply
 from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
@@ -93,7 +93,7 @@ async def test_a_server_that_is_down_is_left_alone_after_its_failures_and_found_
 ) -> None:
     now = 0.0
     async with EmbeddingServer() as server:
-        reached = endpoint(server.url, breaker=CircuitBreaker(limit=5, rest_seconds=15, clock=lambda: now))
+        reached = endpoint(server.url, breaker=CircuitBreaker(5, 15, clock=lambda: now))
         assert (await embed(reached)).ok
         await anyio.to_thread.run_sync(server.stop)
         with pytest.raises(EmbedderUnavailableError, match="does not answer; start it with `ollama serve`"):
@@ -111,7 +111,7 @@ async def test_a_server_that_is_down_is_left_alone_after_its_failures_and_found_
 
 
 async def test_being_limited_does_not_open_the_circuit(server: EmbeddingServer, endpoint: MakeEndpoint) -> None:
-    reached = endpoint(server.url, breaker=CircuitBreaker(limit=1))
+    reached = endpoint(server.url, breaker=CircuitBreaker(1, 15))
     server.fault = Fault.rate_limited(None, times=3)
     assert (await embed(reached)).ok
 

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, ToolsListChanged
 from mcp.shared.exceptions import MCPError
@@ -22,6 +22,7 @@ from gateway.downstream.lists.offerings import Offerings
 from gateway.downstream.lists.tool_list import ToolList
 from gateway.errors import DatabaseError, ModelGateError
 from gateway.json_codec import Message
+from gateway.task_set import TaskSet
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.spec import ServerSpec
 
@@ -54,7 +55,7 @@ class ListChangeNotifier:
     _changed: set[int | None] = field(default_factory=set)
     _stir: asyncio.Event = field(default_factory=asyncio.Event)
     _refreshing: set[tuple[int, tuple[Kind, ...]]] = field(default_factory=set)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: TaskSet = field(default_factory=TaskSet)
 
     def __post_init__(self) -> None:
         self.notices.subscribe(self._on_notice)
@@ -65,16 +66,13 @@ class ListChangeNotifier:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Tell of changes until the block ends."""
-        self._spawn(self._follow())
+        self._tasks.spawn(self._follow())
         try:
             yield
         finally:
             for listener in self._listeners:
                 listener.close()
-            tasks = list(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._tasks.aclose()
 
     def check_room(self, caller: Caller) -> None:
         """Raises MCPError where the key of `caller` has as many streams as it may have; sessions are none."""
@@ -132,7 +130,7 @@ class ListChangeNotifier:
                 news = self._compare(listener, listener.view, views[roles])
                 unknown |= {(roles[0], server_id, kind) for server_id, kind in news}
         for tenant_id, server_id, kind in unknown:
-            self._spawn(self._ask(tenant_id, server_id, kind))
+            self._tasks.spawn(self._ask(tenant_id, server_id, kind))
         for gone in self._views.keys() - {_roles(listener) for listener in self._listeners}:
             del self._views[gone]
 
@@ -168,13 +166,8 @@ class ListChangeNotifier:
         if differs(before.resources, now.resources):
             events.append(ResourcesListChanged())
         if events:
-            self._spawn(_tell(listener, events))
+            self._tasks.spawn(_tell(listener, events))
         return prompts | resources
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _ask(self, tenant_id: int, server_id: int, kind: Kind) -> None:
         with contextlib.suppress(ModelGateError):
@@ -200,7 +193,7 @@ class ListChangeNotifier:
     def _refresh(self, spec: ServerSpec, kinds: tuple[Kind, ...]) -> None:
         if self._listeners and (spec.id, kinds) not in self._refreshing:
             self._refreshing.add((spec.id, kinds))
-            self._spawn(self._ask_again(spec, kinds))
+            self._tasks.spawn(self._ask_again(spec, kinds))
 
     async def _ask_again(self, spec: ServerSpec, kinds: tuple[Kind, ...]) -> None:
         await asyncio.sleep(_QUIET_SECONDS)

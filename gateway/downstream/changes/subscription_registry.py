@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from gateway.access.caller import Caller
 from gateway.downstream.uri import qualified, read_qualified
+from gateway.task_set import TaskSet
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class SubscriptionRegistry:
 
     def __init__(self) -> None:
         self._topics: dict[SessionKey, dict[str, _Topic]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
 
     def put(self, watcher: Subscription, place: SessionKey) -> None:
         """From now on the watcher is told of what is updated there."""
@@ -94,16 +95,13 @@ class SubscriptionRegistry:
             if topic is None:
                 continue
             if not topic.updated:
-                self._spawn(self._tell(topic, own))
+                self._tasks.spawn(self._tell(topic, own))
             if len(topic.updated) <= _MAXIMUM_AT_ONCE:
                 topic.updated.add(uri)
 
     async def aclose(self) -> None:
         """Tell nobody any more."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.aclose()
 
     async def _tell(self, topic: _Topic, own: str) -> None:
         await asyncio.sleep(_QUIET_SECONDS)
@@ -111,12 +109,7 @@ class SubscriptionRegistry:
         topic.updated.clear()
         for watcher in topic.watchers:
             for uri in sorted(updated):
-                self._spawn(_told(watcher, watcher.shown if uri == own else watcher.shows(uri)))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+                self._tasks.spawn(_told(watcher, watcher.shown if uri == own else watcher.shows(uri)))
 
 
 async def _told(watcher: Subscription, uri: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Collection
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
@@ -18,6 +17,7 @@ from gateway.downstream.changes.upstream_subscription import UpstreamSubscriptio
 from gateway.downstream.methods.resources import Resources
 from gateway.errors import DatabaseError, ModelGateError, NotFoundError, UpstreamReplyError
 from gateway.json_codec import Message
+from gateway.task_set import TaskSet
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
@@ -43,7 +43,7 @@ class Subscriptions:
         self._clients: dict[str, dict[str, Subscription]] = {}
         self._topics = SubscriptionRegistry()
         self._upkeeps: dict[SessionKey, UpstreamSubscription] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
         self._stir = asyncio.Event()
         news.subscribe(self._on_news)
         news.subscribe_sessions(self._on_session)
@@ -52,16 +52,13 @@ class Subscriptions:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Subscriptions last until the block ends at most."""
-        self._spawn(self._follow())
+        self._tasks.spawn(self._follow())
         try:
             yield
         finally:
-            tasks = list(self._tasks)
-            for task in tasks:
-                task.cancel()
             upkeeps = [upkeep.aclose() for upkeep in self._upkeeps.values()]
             self._upkeeps.clear()
-            await asyncio.gather(*tasks, *upkeeps, self._topics.aclose(), return_exceptions=True)
+            await asyncio.gather(self._tasks.aclose(), *upkeeps, self._topics.aclose(), return_exceptions=True)
 
     async def add(self, subscriber: Subscriber, uri: object) -> None:
         """Tell a client of updates, once the server has agreed to tell of them.
@@ -133,7 +130,7 @@ class Subscriptions:
             self._drop(watcher)
         for place in [place for place in self._upkeeps if place[1] == client]:
             # An upstream session of this client's own ends with it; to unsubscribe could open another.
-            self._spawn(self._upkeeps.pop(place).aclose())
+            self._tasks.spawn(self._upkeeps.pop(place).aclose())
 
     def look(self) -> None:
         """What callers may use, or what servers are, may have changed."""
@@ -213,11 +210,6 @@ class Subscriptions:
         uri = params.get("uri")
         if method == _UPDATED and isinstance(uri, str):
             self._topics.updated(place, uri)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def check_number(uris: Collection[str]) -> None:

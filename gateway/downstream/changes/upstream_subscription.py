@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gateway.backoff import Backoff
 from gateway.catalog.server import Servers
 from gateway.downstream.changes.update_stream import UpdateStream
 from gateway.errors import ModelGateError, NotFoundError, UpstreamReplyError
@@ -16,7 +17,7 @@ from gateway.upstream.spec import ServerSpec
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_PAUSE_SECONDS = 30.0
+_RETRY = Backoff(first_seconds=1.0, longest_seconds=30.0)
 _STEADY_SECONDS = 10.0
 _GATHER_SECONDS = 0.05
 
@@ -139,7 +140,7 @@ class UpstreamSubscription:
             while self._busy():
                 self._stir.clear()
                 if self._hasty and self._setbacks:
-                    pause = min(2.0 ** (self._setbacks - 1), _LONGEST_PAUSE_SECONDS)
+                    pause = _RETRY.delay(self._setbacks)
                     with contextlib.suppress(asyncio.TimeoutError):
                         await asyncio.wait_for(self._stir.wait(), pause)
                     self._stir.clear()

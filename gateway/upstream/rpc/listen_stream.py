@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 
+from gateway.backoff import Backoff
 from gateway.errors import UpstreamError, UpstreamReplyError
 from gateway.json_codec import Message
 from gateway.upstream import clock
@@ -19,8 +20,7 @@ from gateway.upstream.rpc.protocol_era import ProtocolEra
 
 logger = logging.getLogger(__name__)
 
-_FIRST_RETRY_SECONDS = 1.0
-_LAST_RETRY_SECONDS = 60.0
+_RETRY = Backoff(first_seconds=1.0, longest_seconds=60.0)
 _STEADY_SECONDS = 10.0
 
 LISTEN = "subscriptions/listen"
@@ -60,7 +60,7 @@ async def listen(peer: Peer, info: SessionInfo, envelope: ProtocolEra) -> None:
     refuses is not asked again. The notifications go the way of all others.
     """
     wanted = _wanted(info)
-    delay = _FIRST_RETRY_SECONDS
+    failures = 1
     while wanted and info.era == "modern":
         begun = clock.now()
         params, headers = envelope.wrap(LISTEN, {"notifications": wanted}, None)
@@ -72,8 +72,8 @@ async def listen(peer: Peer, info: SessionInfo, envelope: ProtocolEra) -> None:
         except UpstreamError as error:
             logger.debug("subscription lost: %s", error)
         steady = clock.now() - begun > _STEADY_SECONDS
-        delay = _FIRST_RETRY_SECONDS if steady else min(delay * 2, _LAST_RETRY_SECONDS)
-        await anyio.sleep(delay)
+        failures = 1 if steady else failures + 1
+        await anyio.sleep(_RETRY.delay(failures))
 
 
 def _wanted(info: SessionInfo) -> Message:

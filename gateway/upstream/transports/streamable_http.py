@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from gateway.backoff import Backoff
 from gateway.errors import UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream import clock
@@ -23,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 _SESSION_ID = "mcp-session-id"
 _LAST_EVENT_ID = "last-event-id"
-_FIRST_RETRY_SECONDS = 1.0
-_LAST_RETRY_SECONDS = 30.0
+_RESUME_SECONDS = 1.0
+_RECONNECT = Backoff(first_seconds=1.0, longest_seconds=30.0)
 _MAX_RESUMPTIONS = 5
 _GOODBYE_SECONDS = 2.0
 _TAIL_SECONDS = 0.5
@@ -197,7 +198,7 @@ class StreamableHttpTransport:
     async def _resume(self, request_id: int, last: httpx2.ServerSentEvent) -> None:
         """Ask for the rest of a stream that broke off, as servers that close streams between events expect."""
         for _ in range(_MAX_RESUMPTIONS):
-            await anyio.sleep(_FIRST_RETRY_SECONDS if last.retry is None else last.retry / 1000)
+            await anyio.sleep(_RESUME_SECONDS if last.retry is None else last.retry / 1000)
             headers = self._headers({"accept": EVENT_STREAM, _LAST_EVENT_ID: last.id})
             async with self._endpoint.request("GET", headers) as response:
                 if response.status_code != 200 or _content_type(response) != EVENT_STREAM:
@@ -209,7 +210,7 @@ class StreamableHttpTransport:
 
     async def _hear(self) -> None:
         """Keep the stream open on which a handshake-era server speaks of its own accord, where it offers one."""
-        delay = _FIRST_RETRY_SECONDS
+        failures = 1
         last_id = ""
         while True:
             retry: int | None = None
@@ -225,18 +226,18 @@ class StreamableHttpTransport:
                         return
                     if response.status_code != 200 or _content_type(response) != EVENT_STREAM:
                         return
-                    delay = _FIRST_RETRY_SECONDS
+                    failures = 1
                     async for event in self._endpoint.events(response):
                         last_id = event.id or last_id
                         retry = event.retry if event.retry is not None else retry
                         if event.event == "message" and event.data:
                             self._take(event.data, None)
             except UpstreamError:
-                delay = min(delay * 2, _LAST_RETRY_SECONDS)
+                failures += 1
             except Exception:
                 logger.exception("what server %s says of its own accord cannot be read", self._name)
                 return
-            await anyio.sleep(delay if retry is None else max(retry / 1000, 0.1))
+            await anyio.sleep(_RECONNECT.delay(failures) if retry is None else max(retry / 1000, 0.1))
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from gateway.admin.components import Parts
 from gateway.admin.services.servers.server_card import SkippedToolView
 from gateway.catalog.sync.server_sync import SyncProgress, SyncReport
 from gateway.errors import ModelGateError, NotFoundError
+from gateway.task_set import TaskSet
 
 _AT_ONCE = 4
 
@@ -59,7 +60,7 @@ class SyncService:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._jobs: dict[tuple[int, int], SyncJob] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._changed = asyncio.Event()
 
@@ -75,9 +76,7 @@ class SyncService:
             return running
         job = SyncJob(server_id, spec.name, "running", "waiting", 0, 0, datetime.now(timezone.utc))
         self._set(tenant_id, job)
-        task = asyncio.create_task(self._run(tenant_id, server_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._run(tenant_id, server_id))
         return job
 
     async def start_all(self, tenant_id: int) -> list[SyncJob]:
@@ -116,9 +115,7 @@ class SyncService:
 
     async def aclose(self) -> None:
         """Cancel what runs; the catalogue stays whole, and the next sync finishes the job."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
 
     async def _run(self, tenant_id: int, server_id: int) -> None:
         def tell(progress: SyncProgress) -> None:

@@ -6,50 +6,50 @@ import anyio
 import pytest
 
 from gateway.errors import UpstreamUnavailableError
-from gateway.upstream.breaker import Breaker
+from gateway.upstream.server_breaker import ServerBreaker
 
 
-def failed(breaker: Breaker, times: int) -> None:
+def failed(breaker: ServerBreaker, times: int) -> None:
     for _ in range(times):
-        breaker.fail(RuntimeError("It broke."))
+        breaker.record_failure(RuntimeError("It broke."))
 
 
 async def test_callers_are_admitted_until_the_last_failure() -> None:
-    breaker = Breaker("S", 5, 60)
+    breaker = ServerBreaker("S", 5, 60)
     failed(breaker, 4)
     assert breaker.admit() is False
     failed(breaker, 1)
-    assert breaker.left_alone
+    assert breaker.is_open
     with pytest.raises(UpstreamUnavailableError, match=r"left alone for 60 s more; .*It broke\."):
         breaker.admit()
 
 
 async def test_a_success_in_between_starts_the_count_anew() -> None:
-    breaker = Breaker("S", 5, 60)
+    breaker = ServerBreaker("S", 5, 60)
     failed(breaker, 4)
-    breaker.succeed()
+    breaker.record_success()
     failed(breaker, 4)
     assert breaker.admit() is False
 
 
 async def test_after_the_pause_one_caller_tries_for_all() -> None:
-    breaker = Breaker("S", 2, 0)
+    breaker = ServerBreaker("S", 2, 0)
     failed(breaker, 2)
     assert breaker.admit() is True
     with pytest.raises(UpstreamUnavailableError, match="until one more try has succeeded"):
         breaker.admit()
-    breaker.conclude()
+    breaker.end_probe()
     assert breaker.admit() is True
-    breaker.succeed()
-    breaker.conclude()
+    breaker.record_success()
+    breaker.end_probe()
     assert breaker.admit() is False
 
 
 async def test_connecting_again_waits_longer_after_each_failure() -> None:
-    breaker = Breaker("S", 5, 60)
+    breaker = ServerBreaker("S", 5, 60)
     with anyio.fail_after(0.04):
-        await breaker.backoff()
+        await breaker.wait_to_reconnect()
     failed(breaker, 3)
     begun = anyio.current_time()
-    await breaker.backoff()
+    await breaker.wait_to_reconnect()
     assert 0.19 <= anyio.current_time() - begun < 1.0

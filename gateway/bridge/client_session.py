@@ -15,17 +15,17 @@ class ClientSession:
     """The session that `initialize` opened; `version` is what it agreed on, None while there is no session."""
 
     def __init__(self) -> None:
-        self.initialize: Message | None = None
+        self.initialize_request: Message | None = None
         self.version: str | None = None
         self._level: Message | None = None
         self._subscribed: dict[str, Message] = {}
 
-    def begun(self, initialize: Message) -> None:
+    def start(self, initialize_request: Message) -> None:
         """The client starts over."""
-        self.initialize, self.version, self._level = initialize, None, None
+        self.initialize_request, self.version, self._level = initialize_request, None, None
         self._subscribed.clear()
 
-    def replied(self, request: Message, reply: Message) -> None:
+    def record_reply(self, request: Message, reply: Message) -> None:
         """Keep what the gateway has agreed to."""
         result = reply.get("result")
         if not isinstance(result, dict):
@@ -41,7 +41,7 @@ class ClientSession:
             if method == _SUBSCRIBE:
                 self._subscribed[params["uri"]] = request
 
-    def standing(self) -> Iterator[Message]:
+    def requests_to_repeat(self) -> Iterator[Message]:
         """The requests to make again in a new session."""
         if self._level is not None:
             yield self._level

@@ -22,11 +22,13 @@ def modern_version(message: Message) -> str | None:
     return version if isinstance(version, str) else None
 
 
-def headers_of(message: Message, modern: str | None, agreed: str | None) -> dict[str, str]:
-    """The headers for a message of the version that it carries itself, else of the one its session `agreed` on."""
+def build_headers(message: Message, modern: str | None, session_version: str | None) -> dict[str, str]:
+    """The headers for a message of the version that it carries itself, else of the one that its session agreed on."""
     method = message.get("method")
     if modern is None:
-        return {} if agreed is None or method == "initialize" else {MCP_PROTOCOL_VERSION_HEADER: agreed}
+        return (
+            {} if session_version is None or method == "initialize" else {MCP_PROTOCOL_VERSION_HEADER: session_version}
+        )
     headers = {MCP_PROTOCOL_VERSION_HEADER: modern}
     if isinstance(method, str):
         headers[MCP_METHOD_HEADER] = method

@@ -29,13 +29,13 @@ class StandardStreams:
         for work in (self._read_all, self._write_all):
             threading.Thread(target=work, daemon=True).start()
 
-    async def read(self) -> bytes:
+    async def read_line(self) -> bytes:
         """The next line; empty at the end of the input."""
         line = await self._lines.get()
         self._room.release()
         return line
 
-    async def write(self, line: bytes) -> None:
+    async def write_line(self, line: bytes) -> None:
         """Write a line. Raises OSError where nobody reads it any more."""
         written: asyncio.Future[None] = self._loop.create_future()
         self._out.put((line, written))
@@ -46,8 +46,8 @@ class StandardStreams:
         with open(sys.stdin.fileno(), "rb", closefd=False) as lines:
             for line in lines:
                 self._room.acquire()
-                self._tell(self._lines.put_nowait, line)
-        self._tell(self._lines.put_nowait, b"")
+                self._call_in_loop(self._lines.put_nowait, line)
+        self._call_in_loop(self._lines.put_nowait, b"")
 
     def _write_all(self) -> None:
         while True:
@@ -57,11 +57,11 @@ class StandardStreams:
                 while view:
                     view = view[os.write(sys.stdout.fileno(), view) :]
             except OSError as error:
-                self._tell(_settle, written, error)
+                self._call_in_loop(_settle, written, error)
                 return
-            self._tell(_settle, written, None)
+            self._call_in_loop(_settle, written, None)
 
-    def _tell(self, what: Callable[..., Any], *about: Any) -> None:
+    def _call_in_loop(self, what: Callable[..., Any], *about: Any) -> None:
         # A loop that has ended wants to know nothing more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(what, *about)

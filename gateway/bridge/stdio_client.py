@@ -14,21 +14,21 @@ from gateway.json_codec import Message, decode, encode
 
 _MAX_WAITING_NOTIFICATIONS = 1_000
 
-Read = Callable[[], Awaitable[bytes]]
+ReadLine = Callable[[], Awaitable[bytes]]
 """Returns the next line of the client; empty when the client has gone."""
 
-Write = Callable[[bytes], Awaitable[None]]
+WriteLine = Callable[[bytes], Awaitable[None]]
 """Gives the client a line."""
 
 
-class Client:
+class StdioClient:
     """Whoever started the command."""
 
-    def __init__(self, read: Read, write: Write) -> None:
+    def __init__(self, read: ReadLine, write: WriteLine) -> None:
         self._read = read
         self._write = write
         self._out: deque[bytes] = deque()
-        self._stirred = anyio.Event()
+        self._has_output = anyio.Event()
         self._written = anyio.Event()
 
     async def messages(self) -> AsyncIterator[Message]:
@@ -39,53 +39,53 @@ class Client:
             try:
                 said = decode(line)
             except ValueError:
-                self.refuse(None, PARSE_ERROR, "A line of the client is not JSON.")
+                self.send_error(None, PARSE_ERROR, "A line of the client is not JSON.")
                 continue
             # Batches are of revisions before 2025-06-18; one without messages is wrong in all.
             for part in said if isinstance(said, list) and said else [said]:
-                wrong = _wrong(part)
-                if wrong is None:
+                fault = _fault(part)
+                if fault is None:
                     yield part
                 else:
-                    self.refuse(_id_of(part), INVALID_REQUEST, f"A message of the client {wrong}.")
+                    self.send_error(_id_of(part), INVALID_REQUEST, f"A message of the client {fault}.")
 
-    def tell(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Give the client a message, later. One that reads slower than the gateway speaks misses notifications."""
         if "id" in message or len(self._out) < _MAX_WAITING_NOTIFICATIONS:
             self._out.append(encode(message) + b"\n")
-            self._stirred.set()
+            self._has_output.set()
 
-    def refuse(self, request_id: object, code: int, text: str) -> None:
+    def send_error(self, request_id: object, code: int, text: str) -> None:
         """Answer a request with a JSON-RPC error."""
-        self.tell({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": text}})
+        self.send({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": text}})
 
-    async def write_out(self) -> None:
+    async def run_writer(self) -> None:
         """Write what the client is told, for ever."""
         while True:
             while self._out:
                 await self._write(self._out[0])
                 self._out.popleft()
             self._written.set()
-            self._stirred = anyio.Event()
-            await self._stirred.wait()
+            self._has_output = anyio.Event()
+            await self._has_output.wait()
 
-    async def written(self) -> None:
+    async def flush(self) -> None:
         """Wait until the client has been given all that it was told."""
         while self._out:
             self._written = anyio.Event()
             await self._written.wait()
 
 
-def is_id(value: object) -> bool:
+def is_request_id(value: object) -> bool:
     """Whether a request may go by this id."""
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
-def _wrong(message: Any) -> str | None:
+def _fault(message: Any) -> str | None:
     """What keeps a value from being a JSON-RPC message."""
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         return "is not a JSON-RPC 2.0 message"
-    if "id" in message and not is_id(message["id"]) and not _is_whole(message["id"]):
+    if "id" in message and not is_request_id(message["id"]) and not _is_whole(message["id"]):
         return "has an id that is neither a string nor a whole number"
     if "method" in message:
         return None if isinstance(message["method"], str) else "has a method that is not a string"
@@ -100,4 +100,4 @@ def _is_whole(value: object) -> bool:
 
 def _id_of(message: Any) -> object:
     request_id = message.get("id") if isinstance(message, dict) else None
-    return request_id if is_id(request_id) else None
+    return request_id if is_request_id(request_id) else None

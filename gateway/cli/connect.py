@@ -67,13 +67,13 @@ async def _connect(spec: ServerSpec) -> None:
 
     async def write(line: bytes) -> None:
         try:
-            await streams.write(line)
+            await streams.write_line(line)
         except OSError:
             # The client has gone; there is nobody left to tell.
             if ended is not None:
                 ended.cancel()
 
     try:
-        await Bridge(spec, streams.read, write).run()
+        await Bridge(spec, streams.read_line, write).run()
     except asyncio.CancelledError:
         return

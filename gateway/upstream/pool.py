@@ -67,12 +67,12 @@ class UpstreamPool:
         self._on_question = on_question
         self._capabilities = capabilities
         self._servers: dict[int, Server] = {}
-        self._warden = ProcessReaper()
+        self._reaper = ProcessReaper()
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self._warden)
+        await self._stack.enter_async_context(self._reaper)
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         return self
 
@@ -198,7 +198,7 @@ class UpstreamPool:
 
         session = UpstreamSession(
             spec,
-            self._warden,
+            self._reaper,
             idle_seconds=_idle_seconds(spec, session_key),
             on_state=changed,
             on_notification=heard,

@@ -29,7 +29,7 @@ from gateway.upstream.session_pool import SessionPool
 from gateway.upstream.session_slot import SessionSlot
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
-from gateway.upstream.transports.transport import UnsentError
+from gateway.upstream.transport import UnsentError
 
 T = TypeVar("T")
 

@@ -30,9 +30,9 @@ from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import HandshakeEra, ModernEra, ProtocolEra
 from gateway.upstream.rpc.server_requests import ServerRequests
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transports.opening import open_transport
+from gateway.upstream.transport import Transport, UnsentError
 from gateway.upstream.transports.process_reaper import ProcessReaper
-from gateway.upstream.transports.transport import Transport, UnsentError
+from gateway.upstream.transports.transport_factory import open_transport
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class UpstreamSession:
     def __init__(
         self,
         spec: ServerSpec,
-        warden: ProcessReaper,
+        reaper: ProcessReaper,
         *,
         on_notification: Heard = _unheard,
         on_question: Answering | None = None,
@@ -78,7 +78,7 @@ class UpstreamSession:
         True when the session was opened, and False when it has ended; it must return at once.
         """
         self.spec = spec
-        self._warden = warden
+        self._reaper = reaper
         self._max_message_bytes = max_message_bytes
         self._idle_seconds = idle_seconds
         self._on_notification = on_notification
@@ -99,7 +99,7 @@ class UpstreamSession:
         self._questions: ServerRequests | None = None
         self._envelope: ProtocolEra | None = None
         self._info: SessionInfo | None = None
-        self._wire: Transport | None = None
+        self._transport: Transport | None = None
         self._ending = anyio.Event()
         self._retired = False
         self._last_used = clock.now()
@@ -130,7 +130,7 @@ class UpstreamSession:
     @property
     def stderr(self) -> str:
         """The last 64 KiB of the server's standard error output; empty for a server over HTTP."""
-        return self._wire.stderr() if self._wire is not None else ""
+        return self._transport.stderr() if self._transport is not None else ""
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Connect, report `started`, and stay until the session ends.
@@ -139,8 +139,8 @@ class UpstreamSession:
         by `error` alone.
         """
         try:
-            async with open_transport(self.spec, self._peer, self._warden, self._max_message_bytes) as wire:
-                failure = await self._live(wire, task_status)
+            async with open_transport(self.spec, self._peer, self._reaper, self._max_message_bytes) as transport:
+                failure = await self._live(transport, task_status)
             if failure is not None:
                 raise failure
         except UpstreamError as error:
@@ -240,15 +240,15 @@ class UpstreamSession:
         self._last_used = used
         return (time.perf_counter() - begun) * 1000
 
-    async def _live(self, wire: Transport, task_status: TaskStatus[None]) -> UpstreamError | None:
-        """Connect over `wire` and stay to the end. A failure to connect is returned: a task group would wrap it."""
+    async def _live(self, transport: Transport, task_status: TaskStatus[None]) -> UpstreamError | None:
+        """Connect and stay to the end. A failure to connect is returned: a task group would wrap it."""
         failure: UpstreamError | None = None
-        self._wire = wire
+        self._transport = transport
         async with anyio.create_task_group() as tasks:
-            self._peer.attach(wire, tasks)
+            self._peer.attach(transport, tasks)
             self._questions = ServerRequests(self.spec.name, self._peer, tasks, self._on_question)
             try:
-                failure = await self._connect(wire)
+                failure = await self._connect(transport)
                 if failure is None and self._envelope is not None:
                     tasks.start_soon(listen, self._peer, self.info, self._envelope)
                     self.connected = True
@@ -261,7 +261,7 @@ class UpstreamSession:
                 self._ending.set()
                 if self.connected:
                     self._on_state(False)
-                self._peer.closed(
+                self._peer.connection_closed(
                     UpstreamUnavailableError(
                         self.spec.name, f"The connection to server {self.spec.name} was closed; try again."
                     )
@@ -269,11 +269,11 @@ class UpstreamSession:
                 tasks.cancel_scope.cancel()
         return failure
 
-    async def _connect(self, wire: Transport) -> UpstreamError | None:
+    async def _connect(self, transport: Transport) -> UpstreamError | None:
         name, seconds = self.spec.name, self.spec.connect_timeout
         try:
             with anyio.fail_after(seconds):
-                await wire.opened()
+                await transport.wait_ready()
                 self._info = await negotiate(name, self._peer, self._capabilities, probe=self._probe, seconds=seconds)
                 version = self._info.protocol_version
                 if self._info.era == "handshake":
@@ -281,10 +281,12 @@ class UpstreamSession:
                     await self._peer.notify("notifications/initialized", None, self._envelope.headers)
                 else:
                     self._envelope = ModernEra(version, self._capabilities)
-                await wire.agreed(version)
+                await transport.set_protocol_version(version)
         except (TimeoutError, UpstreamTimeoutError):
-            if wire.oddity() is not None:
-                return UpstreamProtocolError(name, f"Server {name} does not speak MCP; it says {wire.oddity()!r}.")
+            if transport.non_mcp_output() is not None:
+                return UpstreamProtocolError(
+                    name, f"Server {name} does not speak MCP; it says {transport.non_mcp_output()!r}."
+                )
             return UpstreamTimeoutError(
                 name,
                 f"Server {name} did not start a session within {seconds:.3g} s; check that it runs and speaks MCP.",

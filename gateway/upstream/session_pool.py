@@ -9,7 +9,7 @@ import anyio
 from gateway.errors import UpstreamBusyError, UpstreamUnavailableError
 from gateway.upstream import clock
 from gateway.upstream.session_slot import SessionSlot
-from gateway.upstream.transports.child_process import STDERR_BYTES
+from gateway.upstream.transports.child_process import MAX_STDERR_BYTES
 
 OpenLink = Callable[["str | None", Callable[[], None]], SessionSlot]
 """Builds the link of a session key; the callable is to be called whenever a session or an attempt has ended."""
@@ -45,7 +45,7 @@ class SessionPool:
     def stderr(self) -> str:
         """The end of what the servers wrote to their standard error output; of links that are gone, the last error."""
         said = "".join(link.current.stderr for link in self if link.current is not None)
-        return (said or self._past_stderr)[-STDERR_BYTES:]
+        return (said or self._past_stderr)[-MAX_STDERR_BYTES:]
 
     def take(self, key: str | None) -> SessionSlot:
         """The link of `key`, to be given back. Raises UpstreamBusyError where all places are taken by calls in flight

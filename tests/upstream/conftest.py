@@ -80,11 +80,11 @@ def no_child_is_left() -> Iterator[None]:
 @pytest.fixture
 async def connect(no_child_is_left: None) -> AsyncIterator[Connect]:
     """Opens a session: `async with connect(spec) as session`."""
-    async with ProcessReaper() as warden:
+    async with ProcessReaper() as reaper:
 
         @asynccontextmanager
         async def opened(spec: ServerSpec, **options: Any) -> AsyncIterator[UpstreamSession]:
-            session = UpstreamSession(spec, warden, **options)
+            session = UpstreamSession(spec, reaper, **options)
             # A failure to connect is raised outside of the task group, which would wrap it.
             async with anyio.create_task_group() as tasks:
                 await tasks.start(_quietly, session)

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
-from gateway.upstream.transports.transport import UnsentError
+from gateway.upstream.transport import UnsentError
 from tests.upstream.conftest import Connect, raw
 from tests.upstream.processes import gone, memory, until
 

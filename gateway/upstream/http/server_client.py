@@ -14,7 +14,7 @@ from gateway.upstream.http.guarded_backend import guard
 from gateway.upstream.http.plain_http import PlainTransport, suits
 from gateway.upstream.oauth.token_auth import OAuth
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transports.transport import RefusedError, too_large
+from gateway.upstream.transport import RefusedError, message_too_large
 
 _MAX_REDIRECTS = 5
 _WRITE_SECONDS = 30.0
@@ -109,7 +109,7 @@ class ServerHttpClient:
         async for piece in response.aiter_bytes():
             size += len(piece)
             if size > self._max_message_bytes:
-                raise too_large(self._name, self._max_message_bytes)
+                raise message_too_large(self._name, self._max_message_bytes)
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -182,7 +182,11 @@ class ServerHttpClient:
             )
         if isinstance(error, httpx2.SSEError):
             too_big = "exceeded" in str(error)
-            return too_large(name, self._max_message_bytes) if too_big else self.not_mcp("sent a broken event stream")
+            return (
+                message_too_large(name, self._max_message_bytes)
+                if too_big
+                else self.not_mcp("sent a broken event stream")
+            )
         if isinstance(error, (httpx2.RemoteProtocolError, httpx2.NetworkError, httpx2.TimeoutException)):
             return UpstreamUnavailableError(
                 name, f"Server {name} broke off the connection before it had answered; try again."

@@ -11,7 +11,7 @@ from gateway.upstream.credential import AuthorizationCode, ClientCredentials
 from gateway.upstream.oauth.discovery import OAuthWeb, oauth_web
 from gateway.upstream.oauth.grant import GrantRefusedError, GrantStore, HeldGrant, OAuthClient, OAuthGrant, granted
 from gateway.upstream.policy import ORDINARY, Policy
-from gateway.upstream.transports.transport import RefusedError
+from gateway.upstream.transport import RefusedError
 
 
 class OAuth(httpx2.Auth):

@@ -1,4 +1,4 @@
-"""An HTTP API with an OpenAPI document as an MCP server: a wire whose other end is here."""
+"""An HTTP API with an OpenAPI document as an MCP server: a transport whose other end is here."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from gateway.upstream.openapi.masking import secrets_in
 from gateway.upstream.openapi.operation import OpenApiOperation, tools_of
 from gateway.upstream.openapi.request import request_of
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transports.transport import MessageSink, RefusedError, Transport, broken_down
+from gateway.upstream.transport import MessageSink, RefusedError, Transport, unreadable_answer
 
 logger = logging.getLogger(__name__)
 
 
 class OpenApiTransport:
-    """A `Wire` that answers for an API: its document is the listing, its operations are the tools."""
+    """A `Transport` that answers for an API: its document is the listing, its operations are the tools."""
 
-    def __init__(self, spec: ServerSpec, listener: MessageSink, tasks: TaskGroup, max_message_bytes: int) -> None:
+    def __init__(self, spec: ServerSpec, sink: MessageSink, tasks: TaskGroup, max_message_bytes: int) -> None:
         self._spec = spec
         self._name = spec.name
-        self._listener = listener
+        self._sink = sink
         self._tasks = tasks
         self._max_message_bytes = max_message_bytes
         self._exchanges: dict[int, anyio.CancelScope] = {}
@@ -45,21 +45,21 @@ class OpenApiTransport:
         self._key: Key | None = None
         self._endpoint: ServerHttpClient | None = None
 
-    async def opened(self) -> None:
+    async def wait_ready(self) -> None:
         """Read the document. Raises UpstreamError where it cannot be had or used."""
         await self._read()
 
-    async def agreed(self, version: str) -> None:
+    async def set_protocol_version(self, version: str) -> None:
         """Nothing of an API depends on the version of MCP."""
 
-    def oddity(self) -> str | None:
+    def non_mcp_output(self) -> str | None:
         return None
 
     def stderr(self) -> str:
         return ""
 
     async def send(self, message: Message, headers: Mapping[str, str]) -> None:
-        """Take a request, to be answered through the listener; an API hears no notifications."""
+        """Take a request, to be answered through the sink; an API hears no notifications."""
         if "method" in message and "id" in message:
             scope = anyio.CancelScope()
             self._exchanges[message["id"]] = scope
@@ -80,13 +80,13 @@ class OpenApiTransport:
         try:
             with scope:
                 outcome = await self._outcome(message["method"], message.get("params") or {})
-                self._listener.received({"jsonrpc": "2.0", "id": request_id, **outcome}, request_id)
+                self._sink.message_received({"jsonrpc": "2.0", "id": request_id, **outcome}, request_id)
         except UpstreamError as error:
-            self._listener.failed(request_id, error)
+            self._sink.request_failed(request_id, error)
         except Exception:
             # It is the trouble of one call; raised here, it would end the session of all.
             logger.exception("%s of API %s broke down", message["method"], self._name)
-            self._listener.failed(request_id, broken_down(self._name, message["method"]))
+            self._sink.request_failed(request_id, unreadable_answer(self._name, message["method"]))
         finally:
             del self._exchanges[request_id]
 
@@ -227,16 +227,16 @@ def _below(base: httpx2.URL, target: str) -> httpx2.URL:
 
 
 @asynccontextmanager
-async def open_openapi(spec: ServerSpec, listener: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
-    """A wire to the API of `spec`; its document is read when the wire is `opened`."""
+async def open_openapi(spec: ServerSpec, sink: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
+    """A transport to the API of `spec`; its document is read in `wait_ready`."""
     async with anyio.create_task_group() as tasks:
-        wire = OpenApiTransport(spec, listener, tasks, max_message_bytes)
+        transport = OpenApiTransport(spec, sink, tasks, max_message_bytes)
         try:
-            yield wire
+            yield transport
         finally:
             tasks.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
-                await wire.close()
+                await transport.close()
 
 
 def _error(code: int, message: str) -> Message:

@@ -71,18 +71,18 @@ class Call:
         return self.reply is not None or self.error is not None
 
     @property
-    def spoken_of(self) -> bool:
+    def attributable(self) -> bool:
         """Whether what the server says unaddressed may be about the call: neither about what is listened to, nor about
         what the gateway asks for itself, such as lists and signs of life.
         """
         return not self.background and (self.hooks != NO_HOOKS or self.method in _ACTING)
 
     @property
-    def stirred(self) -> bool:
-        """Whether the server has shown since the last `deliver` that it works on the call, or waits for an answer."""
+    def active(self) -> bool:
+        """Whether the server has shown since the last delivery that it works on the call, or waits for an answer."""
         return self.progressed or bool(self.questions)
 
-    def succeed(self, reply: Message) -> None:
+    def complete(self, reply: Message) -> None:
         if not self.settled:
             self.reply = reply
             self.changed.set()
@@ -92,7 +92,7 @@ class Call:
             self.error = error
             self.changed.set()
 
-    def tell(self, method: str, params: Message) -> None:
+    def add_event(self, method: str, params: Message) -> None:
         """Keep a notification for the caller; a settled call hears no more."""
         if not self.settled:
             self.progressed = self.progressed or method == "notifications/progress"
@@ -103,13 +103,13 @@ class Call:
                 self.characters -= self.events.popleft()[2]
             self.changed.set()
 
-    def answered(self, question: anyio.CancelScope) -> None:
+    def end_server_request(self, question: anyio.CancelScope) -> None:
         """`question` of the server is settled; the server works on."""
         self.questions.discard(question)
         self.progressed = True
         self.changed.set()
 
-    async def deliver(self) -> None:
+    async def deliver_events(self) -> None:
         """Run the caller's hooks on what has arrived."""
         self.progressed = False
         while self.events:
@@ -121,7 +121,7 @@ class Call:
             elif self.hooks.on_notification is not None:
                 await self.hooks.on_notification(method, params)
 
-    def unheard(self) -> None:
+    def discard_events(self) -> None:
         """Let go of what waits for the caller."""
         self.events.clear()
         self.characters = 0

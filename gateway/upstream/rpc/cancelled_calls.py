@@ -24,11 +24,11 @@ class CancelledCalls:
             del self._calls[next(iter(self._calls))]
         self._calls[request_id] = (clock.now() + _LINGER_SECONDS, owner)
 
-    def replied(self, request_id: int) -> None:
+    def remove(self, request_id: int) -> None:
         """The server is done with the call."""
         self._calls.pop(request_id, None)
 
-    def only_of(self, owner: str | None) -> bool:
+    def all_owned_by(self, owner: str | None) -> bool:
         """Whether the server can be at no other abandoned calls than those of `owner`."""
         self._forget_old()
         return all(whose == owner for _, whose in self._calls.values())

@@ -25,7 +25,7 @@ from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyEr
 from gateway.json_codec import Message
 from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import CLIENT_INFO
-from gateway.upstream.transports.transport import RefusedError
+from gateway.upstream.transport import RefusedError
 
 _PROBE_SHARE = 0.4
 _NO_FALLBACK = (401, 403, 407, 429)

@@ -17,7 +17,7 @@ from gateway.json_codec import Message, TooDeepError
 from gateway.upstream import clock
 from gateway.upstream.rpc.call import NO_HOOKS, Call, CallHooks, EndlessError
 from gateway.upstream.rpc.cancelled_calls import CancelledCalls
-from gateway.upstream.transports.transport import Transport, UnsentError
+from gateway.upstream.transport import Transport, UnsentError
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ Asked = Callable[[Message, "Call | None"], None]
 
 
 class Peer:
-    """The gateway's end of a connection to one server; the `Listener` of its wire.
+    """The gateway's end of a connection to one server; the `MessageSink` of its transport.
 
     Nothing that a server sends can fill memory: replies nobody waits for are dropped, and notifications are either
     handed on at once or kept, up to a limit, for the call they belong to.
@@ -52,15 +52,15 @@ class Peer:
         self._on_request = on_request
         self._on_closed = on_closed
         self._calls: dict[int, Call] = {}
-        self._abandoned = CancelledCalls()
+        self._cancelled = CancelledCalls()
         self._last_id = 0
         self._ended: UpstreamError | None = None
-        self._wire: Transport | None = None
+        self._transport: Transport | None = None
         self._tasks: TaskGroup | None = None
 
-    def attach(self, wire: Transport, tasks: TaskGroup) -> None:
-        """Speak over `wire`; cancellations are sent from tasks of `tasks`."""
-        self._wire = wire
+    def attach(self, transport: Transport, tasks: TaskGroup) -> None:
+        """Speak over `transport`; cancellations are sent from tasks of `tasks`."""
+        self._transport = transport
         self._tasks = tasks
 
     @property
@@ -68,9 +68,9 @@ class Peer:
         return sum(not call.background for call in self._calls.values())
 
     @property
-    def may_be_asked_of(self) -> bool:
+    def has_attributable_call(self) -> bool:
         """Whether there is a call in flight that a question of the server may be about."""
-        return any(call.spoken_of for call in self._calls.values())
+        return any(call.attributable for call in self._calls.values())
 
     async def request(
         self,
@@ -101,7 +101,7 @@ class Peer:
             params["_meta"] = {**params.get("_meta", {}), "progressToken": call.id}
         if params is not None:
             message["params"] = params
-        wire = self._open_wire()
+        transport = self._open_transport()
         self._calls[call.id] = call
         sent = cut = False
         try:
@@ -109,7 +109,7 @@ class Peer:
             deadline = begun + (timeout if first_timeout is None else min(first_timeout, timeout))
             with anyio.CancelScope(deadline=deadline):
                 try:
-                    await wire.send(message, headers)
+                    await transport.send(message, headers)
                 except TooDeepError:
                     raise UpstreamReplyError(
                         self._server,
@@ -154,7 +154,7 @@ class Peer:
                 if overdue is not None:
                     overdue.cancel()
             now = clock.now()
-            if call.stirred and now < ceiling:
+            if call.active and now < ceiling:
                 deadline = now + timeout
             elif now >= until:
                 break
@@ -168,26 +168,26 @@ class Peer:
             call.progressed = False
             return
         with anyio.CancelScope(deadline=clock.now() + timeout) as hearing:
-            await call.deliver()
+            await call.deliver_events()
         if hearing.cancelled_caught:
             # A caller that takes nothing in must not keep the call from its end.
-            call.unheard()
+            call.discard_events()
             logger.info("what server %s says in a call is not taken by its caller", self._server)
 
     async def notify(self, method: str, params: Message | None, headers: Mapping[str, str]) -> None:
         message: Message = {"jsonrpc": "2.0", "method": method}
         if params is not None:
             message["params"] = params
-        await self._open_wire().send(message, headers)
+        await self._open_transport().send(message, headers)
 
-    async def answer(self, request_id: object, outcome: Mapping[str, Any]) -> None:
+    async def respond(self, request_id: object, outcome: Mapping[str, Any]) -> None:
         """Send `{"result": …}` or `{"error": …}` to a question; an ended connection needs none. Raises TooDeepError."""
         if self._ended is None:
-            await self._open_wire().send({"jsonrpc": "2.0", "id": request_id, **outcome}, {})
+            await self._open_transport().send({"jsonrpc": "2.0", "id": request_id, **outcome}, {})
 
-    def received(self, message: object, related: int | None = None) -> bool:
+    def message_received(self, message: object, related_id: int | None = None) -> bool:
         if isinstance(message, list):
-            return bool(message) and all(self.received(part, related) for part in message)
+            return bool(message) and all(self.message_received(part, related_id) for part in message)
         if not isinstance(message, dict):
             return False
         method = message.get("method")
@@ -195,26 +195,26 @@ class Peer:
             if not isinstance(message.get("params"), dict):
                 message["params"] = {}
             if message.get("id") is None:
-                self._notified(method, message["params"], related)
+                self._notified(method, message["params"], related_id)
             else:
-                self._on_request(message, self._belonging(related))
+                self._on_request(message, self._owning_call(related_id))
             return True
         if "result" not in message and "error" not in message:
             return False
-        answered = self._answered(message.get("id"))
-        call = self._calls.get(answered)
+        request_id = self._reply_id(message.get("id"))
+        call = self._calls.get(request_id)
         if call is not None:
             self._settle(call, message)
         else:
-            self._abandoned.replied(answered)
+            self._cancelled.remove(request_id)
         return True
 
-    def failed(self, request_id: int, error: UpstreamError) -> None:
+    def request_failed(self, request_id: int, error: UpstreamError) -> None:
         call = self._calls.get(request_id)
         if call is not None:
             call.fail(error)
 
-    def closed(self, error: UpstreamError) -> None:
+    def connection_closed(self, error: UpstreamError) -> None:
         if self._ended is not None:
             return
         self._ended = error
@@ -222,15 +222,15 @@ class Peer:
             call.fail(error)
         self._on_closed(error)
 
-    def _open_wire(self) -> Transport:
-        if self._ended is not None or self._wire is None:
+    def _open_transport(self) -> Transport:
+        if self._ended is not None or self._transport is None:
             raise UnsentError(self._server, f"The connection to server {self._server} has ended; try again.")
-        return self._wire
+        return self._transport
 
     def _settle(self, call: Call, message: Message) -> None:
         result, error = message.get("result"), message.get("error")
         if isinstance(result, dict):
-            call.succeed(result)
+            call.complete(result)
         elif isinstance(error, dict) and isinstance(error.get("code"), int):
             text = error.get("message")
             call.fail(
@@ -245,7 +245,7 @@ class Peer:
                 )
             )
 
-    def _answered(self, request_id: object) -> int:
+    def _reply_id(self, request_id: object) -> int:
         """The id of the call that a reply names; some servers make it a string, or know none after an error."""
         if isinstance(request_id, str) and request_id.isdecimal() and len(request_id) <= _ID_DIGITS:
             return int(request_id)
@@ -253,43 +253,43 @@ class Peer:
             return next(iter(self._calls))
         return request_id if isinstance(request_id, int) else 0
 
-    def _notified(self, method: str, params: Message, related: int | None) -> None:
+    def _notified(self, method: str, params: Message, related_id: int | None) -> None:
         if method == "notifications/progress":
-            call = self._calls.get(self._answered(params.get("progressToken") or 0))
+            call = self._calls.get(self._reply_id(params.get("progressToken") or 0))
             if call is not None:
-                call.tell(method, params)
+                call.add_event(method, params)
             return
-        belonging = self._belonging(related)
-        if belonging is not None and belonging.hooks.on_notification is not None and method == "notifications/message":
-            belonging.tell(method, params)
+        call = self._owning_call(related_id)
+        if call is not None and call.hooks.on_notification is not None and method == "notifications/message":
+            call.add_event(method, params)
             return
         self._on_notification(method, params)
 
-    def _belonging(self, related: int | None) -> Call | None:
+    def _owning_call(self, related_id: int | None) -> Call | None:
         """The call that a message of the server belongs to: where it came says it, or that all are of one caller. Of
         several it is the latest that takes questions.
         """
-        if related is not None:
-            return self._calls.get(related)
-        calls = [call for call in self._calls.values() if call.spoken_of]
+        if related_id is not None:
+            return self._calls.get(related_id)
+        calls = [call for call in self._calls.values() if call.attributable]
         if not calls:
             return None
         owner = calls[-1].hooks.owner
         if not self._exclusive:
             of_one = len(calls) == 1 or (owner is not None and all(call.hooks.owner == owner for call in calls))
-            if not of_one or not self._abandoned.only_of(owner):
+            if not of_one or not self._cancelled.all_owned_by(owner):
                 return None
         return next((call for call in reversed(calls) if call.hooks.on_question is not None), calls[-1])
 
     def _give_up(self, call: Call) -> None:
         if self._ended is None and self._tasks is not None:
-            if call.spoken_of:
-                self._abandoned.add(call.id, call.hooks.owner)
+            if call.attributable:
+                self._cancelled.add(call.id, call.hooks.owner)
             self._tasks.start_soon(self._cancel, call.id)
 
     async def _cancel(self, request_id: int) -> None:
         with anyio.move_on_after(_CANCEL_SECONDS):
             try:
-                await self._open_wire().cancel(request_id, "nobody waits for the reply any more")
+                await self._open_transport().cancel(request_id, "nobody waits for the reply any more")
             except UpstreamError as error:
                 logger.debug("cancellation not sent: %s", error)

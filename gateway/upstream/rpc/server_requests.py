@@ -73,7 +73,7 @@ class ServerRequests:
             if wanted:
                 del self._open[message["id"]]
             if call is not None:
-                call.answered(scope)
+                call.end_server_request(scope)
         if wanted and not settled:
             # The call has ended, yet the server may ask on behalf of another, and waits.
             self._refuse(message, _refusal(INTERNAL_ERROR, "Nobody is there any more who could answer."))
@@ -81,10 +81,10 @@ class ServerRequests:
     async def _send(self, request_id: object, method: str, outcome: Message) -> None:
         try:
             try:
-                await self._peer.answer(request_id, outcome)
+                await self._peer.respond(request_id, outcome)
             except TooDeepError:
                 logger.warning("the answer to %s of server %s is nested too deeply to be sent", method, self._server)
-                await self._peer.answer(request_id, _unanswered(method))
+                await self._peer.respond(request_id, _unanswered(method))
         except UpstreamError as error:
             logger.debug("answer to server %s not sent: %s", self._server, error)
         except Exception:
@@ -129,7 +129,7 @@ class ServerRequests:
             return _unanswered(method)
 
     def _unanswerable(self, method: str, call: Call | None) -> str:
-        if call is None and self._peer.may_be_asked_of:
+        if call is None and self._peer.has_attributable_call:
             return (
                 f"Server {self._server} asked {method} while calls of more than one client may have been under way in "
                 "the session that all share, so nobody can tell whom to ask; give each client a session of its own: "

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,11 +16,10 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 from mcp.client.stdio import get_default_environment
 
 from gateway.errors import UpstreamUnavailableError
-from gateway.upstream import clock
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transports.process_reaper import ProcessReaper
 
-STDERR_BYTES = 64 * 1024
+MAX_STDERR_BYTES = 64 * 1024
 """How much of the end of a child's standard error output is kept, in bytes."""
 
 _SECRET_CHARACTERS = 8
@@ -28,14 +28,14 @@ _GOODBYE_SECONDS = 2.0
 _TERMINATE_SECONDS = 1.0
 _POLL_SECONDS = 0.01
 
-# The shell waits for a line before it becomes the server, so that the warden knows the process group first.
+# The shell waits for a line before it becomes the server, so that the reaper knows the process group first.
 _GATE = 'read -r _ || exit 1; exec "$@"'
 
 
 class ChildProcess:
     """A running server process. `stdin` and `stdout` carry its messages."""
 
-    def __init__(self, process: Process, warden: ProcessReaper, secrets: Collection[str] = ()) -> None:
+    def __init__(self, process: Process, reaper: ProcessReaper, secrets: Collection[str] = ()) -> None:
         """`secrets` are masked in whatever is shown of what the process writes."""
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise ValueError("a child process needs its three pipes")
@@ -43,13 +43,13 @@ class ChildProcess:
         self.stdout: ByteReceiveStream = process.stdout
         self._stderr: ByteReceiveStream = process.stderr
         self._process = process
-        self._warden = warden
+        self._reaper = reaper
         self._tail = bytearray()
         # The longer first: one may be part of another. What is short is a word or a number, and no secret.
         self._secrets = sorted({text for text in secrets if len(text) >= _SECRET_CHARACTERS}, key=len, reverse=True)
 
     @classmethod
-    async def start(cls, spec: ServerSpec, warden: ProcessReaper) -> ChildProcess:
+    async def start(cls, spec: ServerSpec, reaper: ProcessReaper) -> ChildProcess:
         """Start the command of `spec` with the environment that the SDK hands on and `spec.env`.
 
         Raises UpstreamUnavailableError where there is no such command or directory.
@@ -60,7 +60,7 @@ class ChildProcess:
                 spec.name, f"Server {spec.name} is not started: {reason}; correct it or the guards."
             )
         env = get_default_environment() | dict(spec.env)
-        command = _found(spec, env.get("PATH", os.defpath))
+        command = _find_command(spec, env.get("PATH", os.defpath))
         try:
             process = await anyio.open_process(
                 ["/bin/sh", "-c", _GATE, "sh", command, *spec.args],
@@ -75,9 +75,9 @@ class ChildProcess:
             raise UpstreamUnavailableError(
                 spec.name, f"Server {spec.name} cannot be started: {error}; correct its command and arguments."
             ) from None
-        child = cls(process, warden, spec.env.values())
+        child = cls(process, reaper, spec.env.values())
         try:
-            await warden.guard(process.pid)
+            await reaper.add_group(process.pid)
             with contextlib.suppress(anyio.BrokenResourceError):
                 await child.stdin.send(b"\n")
         except BaseException:
@@ -93,30 +93,30 @@ class ChildProcess:
 
     def stderr(self) -> str:
         """The last 64 KiB of the standard error output, without the secrets that the process was given."""
-        return self.shown(self._tail)
+        return self.masked_text(self._tail)
 
-    def shown(self, written: bytes | bytearray) -> str:
+    def masked_text(self, output: bytes | bytearray) -> str:
         """What the process wrote, as it may be shown."""
-        text = written.decode("utf-8", errors="replace")
+        text = output.decode("utf-8", errors="replace")
         for secret in self._secrets:
             text = text.replace(secret, _MASK)
         return text
 
-    async def keep_stderr(self) -> None:
+    async def collect_stderr(self) -> None:
         """Read the standard error output until it ends, keeping its end."""
         with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             while True:
                 self._tail += await self._stderr.receive()
-                del self._tail[:-STDERR_BYTES]
+                del self._tail[:-MAX_STDERR_BYTES]
 
-    async def exited(self, seconds: float, poll: float = _POLL_SECONDS) -> bool:
+    async def wait_exit(self, seconds: float, poll: float = _POLL_SECONDS) -> bool:
         """Whether the process ends within `seconds`, looking every `poll` seconds.
 
         The exit code is polled: waiting for the process would also wait for pipes that its own children hold open.
         """
-        deadline = clock.now() + seconds
+        deadline = time.monotonic() + seconds
         while self._process.returncode is None:
-            if clock.now() >= deadline:
+            if time.monotonic() >= deadline:
                 return False
             await anyio.sleep(poll)
         return True
@@ -125,12 +125,12 @@ class ChildProcess:
         """End the process and all of its group: its input closes, then SIGTERM, then SIGKILL."""
         with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             await self.stdin.aclose()
-        if not await self.exited(_GOODBYE_SECONDS):
+        if not await self.wait_exit(_GOODBYE_SECONDS):
             self._signal(signal.SIGTERM)
-            await self.exited(_TERMINATE_SECONDS)
+            await self.wait_exit(_TERMINATE_SECONDS)
         self._signal(signal.SIGKILL)
-        await self.exited(_TERMINATE_SECONDS)
-        self._warden.release(self._process.pid)
+        await self.wait_exit(_TERMINATE_SECONDS)
+        self._reaper.remove_group(self._process.pid)
         for stream in (self.stdout, self._stderr):
             with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
                 await stream.aclose()
@@ -148,7 +148,7 @@ class ChildProcess:
                 transport.close()
 
 
-def _found(spec: ServerSpec, path: str) -> str:
+def _find_command(spec: ServerSpec, path: str) -> str:
     """The command of `spec` as a file, or UpstreamUnavailableError."""
     if spec.cwd is not None and not Path(spec.cwd).is_dir():
         raise UpstreamUnavailableError(

@@ -14,35 +14,35 @@ from gateway.errors import UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream.http.server_client import EVENT_STREAM, JSON, ServerHttpClient
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transports.transport import MessageSink, Transport, UnsentError, broken_down
+from gateway.upstream.transport import MessageSink, Transport, UnsentError, unreadable_answer
 
 logger = logging.getLogger(__name__)
 
 
 class HttpSseTransport:
-    """A `Wire` to an HTTP+SSE endpoint."""
+    """A `Transport` to an HTTP+SSE endpoint."""
 
-    def __init__(self, spec: ServerSpec, endpoint: ServerHttpClient, listener: MessageSink, tasks: TaskGroup) -> None:
+    def __init__(self, spec: ServerSpec, endpoint: ServerHttpClient, sink: MessageSink, tasks: TaskGroup) -> None:
         self._name = spec.name
         self._endpoint = endpoint
-        self._listener = listener
+        self._sink = sink
         self._tasks = tasks
         self._settled = anyio.Event()
         self._messages: httpx2.URL | None = None
         self._error: UpstreamError | None = None
-        self._oddity: str | None = None
+        self._non_mcp_output: str | None = None
 
-    async def opened(self) -> None:
+    async def wait_ready(self) -> None:
         """Wait for the server to name the address for messages."""
         await self._settled.wait()
         if self._error is not None:
             raise self._error
 
-    async def agreed(self, version: str) -> None:
+    async def set_protocol_version(self, version: str) -> None:
         """The transport belongs to one version."""
 
-    def oddity(self) -> str | None:
-        return self._oddity
+    def non_mcp_output(self) -> str | None:
+        return self._non_mcp_output
 
     def stderr(self) -> str:
         return ""
@@ -61,7 +61,7 @@ class HttpSseTransport:
         await self._post(encode({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}), {})
 
     async def read(self) -> None:
-        """Hand the server's messages to the listener until the stream ends."""
+        """Hand the server's messages to the sink until the stream ends."""
         error: UpstreamError = UpstreamUnavailableError(
             self._name, f"Server {self._name} closed its event stream; try again."
         )
@@ -76,7 +76,7 @@ class HttpSseTransport:
                             raise self._endpoint.not_mcp("wants messages sent to another host")
                         self._settled.set()
                     elif event.event == "message" and event.data:
-                        self._take(event.data)
+                        self._hand_on(event.data)
         except UpstreamError as failure:
             error = failure
         except Exception:
@@ -84,25 +84,25 @@ class HttpSseTransport:
             error = self._endpoint.not_mcp("sent an event stream that cannot be read")
         self._error = error
         self._settled.set()
-        self._listener.closed(error)
+        self._sink.connection_closed(error)
 
-    def _take(self, data: str) -> None:
+    def _hand_on(self, data: str) -> None:
         try:
             message = decode(data)
         except ValueError:
             message = None
-        if not self._listener.received(message):
-            self._oddity = data[:80]
+        if not self._sink.message_received(message):
+            self._non_mcp_output = data[:80]
 
     async def _post_request(self, message: Message, body: bytes, headers: Mapping[str, str]) -> None:
         try:
             await self._post(body, headers)
         except UpstreamError as error:
-            self._listener.failed(message["id"], error)
+            self._sink.request_failed(message["id"], error)
         except Exception:
             # It is the trouble of one call; raised here, it would end the session of all.
             logger.exception("%s of server %s broke down", message["method"], self._name)
-            self._listener.failed(message["id"], broken_down(self._name, message["method"]))
+            self._sink.request_failed(message["id"], unreadable_answer(self._name, message["method"]))
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
         async with self._endpoint.request("POST", {"content-type": JSON, **headers}, body, self._messages) as response:
@@ -111,15 +111,15 @@ class HttpSseTransport:
 
 
 @asynccontextmanager
-async def open_sse(spec: ServerSpec, listener: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
-    """A wire to the endpoint of `spec`. Raises UpstreamUnavailableError where the address cannot be used."""
+async def open_http_sse(spec: ServerSpec, sink: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
+    """A transport to the endpoint of `spec`. Raises UpstreamUnavailableError where the address cannot be used."""
     endpoint = ServerHttpClient(spec, max_message_bytes)
     try:
         async with anyio.create_task_group() as tasks:
-            wire = HttpSseTransport(spec, endpoint, listener, tasks)
-            tasks.start_soon(wire.read)
+            transport = HttpSseTransport(spec, endpoint, sink, tasks)
+            tasks.start_soon(transport.read)
             try:
-                yield wire
+                yield transport
             finally:
                 tasks.cancel_scope.cancel()
     finally:

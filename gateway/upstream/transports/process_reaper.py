@@ -1,8 +1,8 @@
 """A tiny process that outlives a killed gateway just long enough to end the gateway's children.
 
 A child of a process that dies by SIGKILL lives on. The parent-death signal of Linux reaches only the direct child, and
-fires when the thread that started it ends. The warden instead reads the children's process groups from a pipe whose
-other end only the gateway holds: however the gateway ends, the pipe ends, and the warden ends the groups.
+fires when the thread that started it ends. The reaper instead reads the children's process groups from a pipe whose
+other end only the gateway holds: however the gateway ends, the pipe ends, and the reaper ends the groups.
 """
 
 from __future__ import annotations
@@ -50,26 +50,26 @@ class ProcessReaper:
         with anyio.CancelScope(shield=True):
             await self._end()
 
-    async def guard(self, group: int) -> None:
-        """End process group `group` when this process is gone. Starts the warden where it does not run."""
+    async def add_group(self, group: int) -> None:
+        """End process group `group` when this process is gone. Starts the reaper where it does not run."""
         async with self._starting:
             self._groups.add(group)
-            if self._tell(f"+ {group}\n"):
+            if self._write(f"+ {group}\n"):
                 return
             await self._end()
             await self._start()
-            self._tell("".join(f"+ {known}\n" for known in self._groups))
+            self._write("".join(f"+ {known}\n" for known in self._groups))
 
-    def release(self, group: int) -> None:
+    def remove_group(self, group: int) -> None:
         """Process group `group` has ended."""
         self._groups.discard(group)
-        self._tell(f"- {group}\n")
+        self._write(f"- {group}\n")
 
-    def _tell(self, words: str) -> bool:
+    def _write(self, commands: str) -> bool:
         if self._pipe is None:
             return False
         try:
-            os.write(self._pipe, words.encode())
+            os.write(self._pipe, commands.encode())
         except OSError:
             return False
         return True

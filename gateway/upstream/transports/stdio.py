@@ -12,9 +12,9 @@ import anyio
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream.spec import ServerSpec
+from gateway.upstream.transport import MessageSink, Transport, UnsentError, message_too_large
 from gateway.upstream.transports.child_process import ChildProcess
 from gateway.upstream.transports.process_reaper import ProcessReaper
-from gateway.upstream.transports.transport import MessageSink, Transport, UnsentError, too_large
 
 _MAX_NOISE_LINES = 1000
 _SHOWN_CHARACTERS = 80
@@ -32,7 +32,7 @@ class LineTooLongError(Exception):
     """A line is longer than a message may be."""
 
 
-class Lines:
+class LineBuffer:
     """Bytes in pieces as they come, out as whole lines; holds at most `limit` bytes of an unfinished line."""
 
     def __init__(self, limit: int) -> None:
@@ -57,25 +57,25 @@ class Lines:
 
 
 class StdioTransport:
-    """A `Wire` to a child process."""
+    """A `Transport` to a child process."""
 
-    def __init__(self, spec: ServerSpec, child: ChildProcess, listener: MessageSink, max_message_bytes: int) -> None:
+    def __init__(self, spec: ServerSpec, child: ChildProcess, sink: MessageSink, max_message_bytes: int) -> None:
         self._name = spec.name
         self._child = child
-        self._listener = listener
+        self._sink = sink
         self._limit = max_message_bytes
-        self._lines = Lines(max_message_bytes)
+        self._lines = LineBuffer(max_message_bytes)
         # One message at a time: a child that does not read then holds back writers instead of filling memory.
         self._writing = anyio.Lock(fast_acquire=True)
         self._closed = False
         self._noise = b""
         self._noise_lines = 0
 
-    async def opened(self) -> None:
+    async def wait_ready(self) -> None:
         """A child process takes messages as soon as it runs."""
 
-    async def agreed(self, version: str) -> None:
-        """Lines carry no version."""
+    async def set_protocol_version(self, version: str) -> None:
+        """LineBuffer carry no version."""
 
     async def send(self, message: Message, headers: Mapping[str, str]) -> None:
         line = encode(message) + b"\n"
@@ -94,47 +94,47 @@ class StdioTransport:
         params = {"requestId": request_id, "reason": reason}
         await self.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}, {})
 
-    def oddity(self) -> str | None:
-        return self._child.shown(self._noise)[:_SHOWN_CHARACTERS] if self._noise else None
+    def non_mcp_output(self) -> str | None:
+        return self._child.masked_text(self._noise)[:_SHOWN_CHARACTERS] if self._noise else None
 
     def stderr(self) -> str:
         return self._child.stderr()
 
     async def read(self) -> None:
-        """Hand the child's lines to the listener until they end."""
+        """Hand the child's lines to the sink until they end."""
         try:
             while True:
                 for line in self._lines.feed(await self._child.stdout.receive()):
-                    self._take(line)
+                    self._hand_on(line)
                 if self._noise_lines > _MAX_NOISE_LINES:
-                    self._listener.closed(self.noise_error())
+                    self._sink.connection_closed(self._noise_error())
                     return
         except LineTooLongError:
-            self._listener.closed(too_large(self._name, self._limit))
+            self._sink.connection_closed(message_too_large(self._name, self._limit))
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             await self._end()
 
-    async def watch(self) -> None:
+    async def watch_exit(self) -> None:
         """Notice a child that has exited while its own children still hold its output open."""
-        await self._child.exited(math.inf, poll=_EXIT_WATCH_SECONDS)
+        await self._child.wait_exit(math.inf, poll=_EXIT_WATCH_SECONDS)
         await anyio.sleep(_EXIT_WATCH_SECONDS)
         await self._end()
 
-    def noise_error(self) -> UpstreamProtocolError:
+    def _noise_error(self) -> UpstreamProtocolError:
         return UpstreamProtocolError(
             self._name,
             f"Server {self._name} writes text that is not MCP to its standard output, beginning with "
-            f"{self.oddity()!r}; correct its command.",
+            f"{self.non_mcp_output()!r}; correct its command.",
         )
 
     async def _end(self) -> None:
         self._closed = True
-        await self._child.exited(_EXIT_WATCH_SECONDS)
-        self._listener.closed(self._ending())
+        await self._child.wait_exit(_EXIT_WATCH_SECONDS)
+        self._sink.connection_closed(self._end_error())
 
-    def _ending(self) -> UpstreamError:
+    def _end_error(self) -> UpstreamError:
         if self._noise:
-            return self.noise_error()
+            return self._noise_error()
         code = self._child.returncode
         how = "closed its output" if code is None else f"exited with code {code}"
         if code is not None and code < 0:
@@ -143,21 +143,21 @@ class StdioTransport:
             self._name, f"Server {self._name} {how}; its standard error output may say why."
         )
 
-    def _take(self, line: bytes) -> None:
+    def _hand_on(self, line: bytes) -> None:
         if not line.strip():
             return
         try:
             message = decode(line)
         except ValueError:
-            message = self._salvaged(line)
-        if self._listener.received(message):
+            message = self._salvage_reply(line)
+        if self._sink.message_received(message):
             self._noise_lines = 0
             self._noise = b""
             return
         self._noise = self._noise or line[:_KEPT_BYTES]
         self._noise_lines += 1
 
-    def _salvaged(self, line: bytes) -> object:
+    def _salvage_reply(self, line: bytes) -> object:
         """The id of a reply that cannot be read, as a reply that says so: its caller need not wait for the timeout."""
         try:
             message = decode(line.decode("utf-8", errors="replace"))
@@ -171,20 +171,20 @@ class StdioTransport:
 
 @asynccontextmanager
 async def open_stdio(
-    spec: ServerSpec, listener: MessageSink, warden: ProcessReaper, max_message_bytes: int
+    spec: ServerSpec, sink: MessageSink, reaper: ProcessReaper, max_message_bytes: int
 ) -> AsyncIterator[Transport]:
     """Start the server of `spec`; leaving ends it with its whole process group.
 
     Raises UpstreamUnavailableError where it cannot be started.
     """
-    child = await ChildProcess.start(spec, warden)
-    wire = StdioTransport(spec, child, listener, max_message_bytes)
+    child = await ChildProcess.start(spec, reaper)
+    transport = StdioTransport(spec, child, sink, max_message_bytes)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(wire.read)
-        tasks.start_soon(wire.watch)
-        tasks.start_soon(child.keep_stderr)
+        tasks.start_soon(transport.read)
+        tasks.start_soon(transport.watch_exit)
+        tasks.start_soon(child.collect_stderr)
         try:
-            yield wire
+            yield transport
         finally:
             with anyio.CancelScope(shield=True):
                 await child.stop()

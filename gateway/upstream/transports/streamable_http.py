@@ -18,7 +18,7 @@ from gateway.json_codec import Message, decode, encode
 from gateway.upstream import clock
 from gateway.upstream.http.server_client import EVENT_STREAM, JSON, ServerHttpClient
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transports.transport import MessageSink, Transport, UnsentError, broken_down
+from gateway.upstream.transport import MessageSink, Transport, UnsentError, unreadable_answer
 
 logger = logging.getLogger(__name__)
 
@@ -32,39 +32,39 @@ _TAIL_SECONDS = 0.5
 
 
 class StreamableHttpTransport:
-    """A `Wire` to a streamable HTTP endpoint."""
+    """A `Transport` to a streamable HTTP endpoint."""
 
-    def __init__(self, spec: ServerSpec, endpoint: ServerHttpClient, listener: MessageSink, tasks: TaskGroup) -> None:
+    def __init__(self, spec: ServerSpec, endpoint: ServerHttpClient, sink: MessageSink, tasks: TaskGroup) -> None:
         self._name = spec.name
         self._endpoint = endpoint
-        self._listener = listener
+        self._sink = sink
         self._tasks = tasks
         self._version: str | None = None
         self._session_id: str | None = None
-        self._exchanges: dict[int, anyio.CancelScope] = {}
-        self._oddity: str | None = None
+        self._requests: dict[int, anyio.CancelScope] = {}
+        self._non_mcp_output: str | None = None
 
-    async def opened(self) -> None:
+    async def wait_ready(self) -> None:
         """Each message makes its own connection."""
 
-    async def agreed(self, version: str) -> None:
+    async def set_protocol_version(self, version: str) -> None:
         self._version = version
         if self._session_id is not None:
-            self._tasks.start_soon(self._hear)
+            self._tasks.start_soon(self._listen)
 
-    def oddity(self) -> str | None:
-        return self._oddity
+    def non_mcp_output(self) -> str | None:
+        return self._non_mcp_output
 
     def stderr(self) -> str:
         return ""
 
     async def send(self, message: Message, headers: Mapping[str, str]) -> None:
-        """Post `message`. A request is answered through the listener, as its stream may stay open for long."""
+        """Post `message`. A request is answered through the sink, as its stream may stay open for long."""
         body = encode(message)
         if "method" in message and "id" in message:
             scope = anyio.CancelScope()
-            self._exchanges[message["id"]] = scope
-            self._tasks.start_soon(self._exchange, message, body, headers, scope)
+            self._requests[message["id"]] = scope
+            self._tasks.start_soon(self._request, message, body, headers, scope)
             return
         async with self._endpoint.request("POST", self._headers(headers), body) as response:
             if response.status_code >= 400:
@@ -72,7 +72,7 @@ class StreamableHttpTransport:
 
     async def cancel(self, request_id: int, reason: str) -> None:
         """Close the request's stream, which is the whole cancellation in the modern era."""
-        scope = self._exchanges.get(request_id)
+        scope = self._requests.get(request_id)
         try:
             if self._version not in MODERN_PROTOCOL_VERSIONS:
                 params = {"requestId": request_id, "reason": reason}
@@ -82,7 +82,7 @@ class StreamableHttpTransport:
             if scope is not None:
                 scope.cancel()
 
-    async def leave(self) -> None:
+    async def end_session(self) -> None:
         """End the session on the server's side."""
         if self._session_id is None:
             return
@@ -103,7 +103,7 @@ class StreamableHttpTransport:
         headers.update(extra)
         return headers
 
-    async def _exchange(
+    async def _request(
         self, message: Message, body: bytes, headers: Mapping[str, str], scope: anyio.CancelScope
     ) -> None:
         request_id: int = message["id"]
@@ -112,20 +112,20 @@ class StreamableHttpTransport:
                 last_event = await self._post(request_id, message["method"], body, headers)
                 if last_event is not None and self._session_id is not None:
                     await self._resume(request_id, last_event)
-                self._listener.failed(
+                self._sink.request_failed(
                     request_id,
                     UpstreamUnavailableError(
                         self._name, f"Server {self._name} ended its reply before it was complete; try again."
                     ),
                 )
         except UpstreamError as error:
-            self._listener.failed(request_id, error)
+            self._sink.request_failed(request_id, error)
         except Exception:
             # It is the trouble of one call; raised here, it would end the session of all.
             logger.exception("%s of server %s broke down", message["method"], self._name)
-            self._listener.failed(request_id, broken_down(self._name, message["method"]))
+            self._sink.request_failed(request_id, unreadable_answer(self._name, message["method"]))
         finally:
-            self._exchanges.pop(request_id, None)
+            self._requests.pop(request_id, None)
 
     async def _post(
         self, request_id: int, method: str, body: bytes, headers: Mapping[str, str]
@@ -133,29 +133,29 @@ class StreamableHttpTransport:
         """Post a request and take its reply. Returns the last event of a stream that ended without the reply."""
         async with self._endpoint.request("POST", self._headers(headers), body) as response:
             if response.status_code >= 300:
-                await self._take_refusal(request_id, response)
+                await self._handle_error_status(request_id, response)
                 return None
             if method == "initialize":
                 self._session_id = response.headers.get(_SESSION_ID)
             kind = _content_type(response)
             if kind == EVENT_STREAM:
-                return await self._take_events(request_id, response)
+                return await self._read_events(request_id, response)
             if kind != JSON:
                 said = await self._endpoint.body(response)
                 if not said:
                     raise self._endpoint.not_mcp("took a request without answering it")
-                self._oddity = said[:80].decode("utf-8", errors="replace")
+                self._non_mcp_output = said[:80].decode("utf-8", errors="replace")
                 raise self._endpoint.not_mcp(f"answered with {kind or 'no content type'}")
-            self._take(await self._endpoint.body(response), request_id)
-            self._listener.failed(request_id, self._endpoint.not_mcp("answered another request than it was sent"))
+            self._hand_on(await self._endpoint.body(response), request_id)
+            self._sink.request_failed(request_id, self._endpoint.not_mcp("answered another request than it was sent"))
             return None
 
-    async def _take_refusal(self, request_id: int, response: httpx2.Response) -> None:
+    async def _handle_error_status(self, request_id: int, response: httpx2.Response) -> None:
         """An error status: with a JSON-RPC error in it, that error is the reply."""
         if response.status_code == 404 and self._session_id is not None:
             text = f"Server {self._name} has forgotten the session; try again."
-            self._listener.failed(request_id, UnsentError(self._name, text))
-            self._listener.closed(UpstreamUnavailableError(self._name, text))
+            self._sink.request_failed(request_id, UnsentError(self._name, text))
+            self._sink.connection_closed(UpstreamUnavailableError(self._name, text))
             return
         if _content_type(response) == JSON:
             try:
@@ -163,11 +163,11 @@ class StreamableHttpTransport:
             except ValueError:
                 message = None
             if isinstance(message, dict) and isinstance(message.get("error"), dict) and message.get("jsonrpc") == "2.0":
-                self._listener.received({**message, "id": request_id}, request_id)
+                self._sink.message_received({**message, "id": request_id}, request_id)
                 return
         raise self._endpoint.refused(response.status_code)
 
-    async def _take_events(self, request_id: int, response: httpx2.Response) -> httpx2.ServerSentEvent | None:
+    async def _read_events(self, request_id: int, response: httpx2.Response) -> httpx2.ServerSentEvent | None:
         last: httpx2.ServerSentEvent | None = None
         answered = False
         try:
@@ -175,7 +175,7 @@ class StreamableHttpTransport:
                 async for event in self._endpoint.events(response):
                     if event.id:
                         last = event
-                    if event.event == "message" and event.data and self._take(event.data, request_id):
+                    if event.event == "message" and event.data and self._hand_on(event.data, request_id):
                         answered = True
                         # Read to the end of the stream, if it comes soon: the connection can then be used again.
                         reading.deadline = clock.now() + _TAIL_SECONDS
@@ -184,14 +184,14 @@ class StreamableHttpTransport:
                 raise
         return None if answered else last
 
-    def _take(self, data: bytes | str, request_id: int | None) -> bool:
+    def _hand_on(self, data: bytes | str, request_id: int | None) -> bool:
         """Hand a message on. Returns whether it is the reply to `request_id`."""
         try:
             message = decode(data)
         except ValueError:
             message = None
-        if not self._listener.received(message, request_id):
-            self._oddity = str(data[:80])
+        if not self._sink.message_received(message, request_id):
+            self._non_mcp_output = str(data[:80])
             raise self._endpoint.not_mcp("sent a message that cannot be read")
         return isinstance(message, dict) and "method" not in message and request_id is not None
 
@@ -203,12 +203,12 @@ class StreamableHttpTransport:
             async with self._endpoint.request("GET", headers) as response:
                 if response.status_code != 200 or _content_type(response) != EVENT_STREAM:
                     return
-                further = await self._take_events(request_id, response)
+                further = await self._read_events(request_id, response)
                 if further is None:
                     return
                 last = further
 
-    async def _hear(self) -> None:
+    async def _listen(self) -> None:
         """Keep the stream open on which a handshake-era server speaks of its own accord, where it offers one."""
         failures = 1
         last_id = ""
@@ -218,7 +218,7 @@ class StreamableHttpTransport:
                 headers = self._headers({"accept": EVENT_STREAM, **({_LAST_EVENT_ID: last_id} if last_id else {})})
                 async with self._endpoint.request("GET", headers) as response:
                     if response.status_code == 404:
-                        self._listener.closed(
+                        self._sink.connection_closed(
                             UpstreamUnavailableError(
                                 self._name, f"Server {self._name} has forgotten the session; try again."
                             )
@@ -231,7 +231,7 @@ class StreamableHttpTransport:
                         last_id = event.id or last_id
                         retry = event.retry if event.retry is not None else retry
                         if event.event == "message" and event.data:
-                            self._take(event.data, None)
+                            self._hand_on(event.data, None)
             except UpstreamError:
                 failures += 1
             except Exception:
@@ -241,20 +241,20 @@ class StreamableHttpTransport:
 
 
 @asynccontextmanager
-async def open_streamable(spec: ServerSpec, listener: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
-    """A wire to the endpoint of `spec`; nothing is sent before the first message.
+async def open_streamable_http(spec: ServerSpec, sink: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
+    """A transport to the endpoint of `spec`; nothing is sent before the first message.
 
     Raises UpstreamUnavailableError where the address cannot be used.
     """
     endpoint = ServerHttpClient(spec, max_message_bytes)
     try:
         async with anyio.create_task_group() as tasks:
-            wire = StreamableHttpTransport(spec, endpoint, listener, tasks)
+            transport = StreamableHttpTransport(spec, endpoint, sink, tasks)
             try:
-                yield wire
+                yield transport
             finally:
                 with anyio.CancelScope(shield=True):
-                    await wire.leave()
+                    await transport.end_session()
                 tasks.cancel_scope.cancel()
     finally:
         await endpoint.close()

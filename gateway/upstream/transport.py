@@ -1,4 +1,4 @@
-"""A wire carries JSON-RPC messages to one upstream server and back; the three transports are wires."""
+"""A transport carries JSON-RPC messages to one upstream server and back; the three transports are transports."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class RefusedError(UpstreamUnavailableError):
         self.status = status
 
 
-def too_large(server: str, limit: int) -> UpstreamProtocolError:
+def message_too_large(server: str, limit: int) -> UpstreamProtocolError:
     """What to say of a message that is over `limit` bytes."""
     return UpstreamProtocolError(
         server, f"Server {server} sent a message of over {limit:,} bytes; ask it for less at once."
     )
 
 
-def broken_down(server: str, method: str) -> UpstreamProtocolError:
+def unreadable_answer(server: str, method: str) -> UpstreamProtocolError:
     """What to say of a request that failed as nobody foresaw."""
     return UpstreamProtocolError(
         server, f"The request {method} to server {server} broke down on an answer that cannot be read; see the log."
@@ -36,20 +36,20 @@ def broken_down(server: str, method: str) -> UpstreamProtocolError:
 
 
 class MessageSink(Protocol):
-    """Who is told what a wire brings; each method returns at once."""
+    """Who is told what a transport brings; each method returns at once."""
 
-    def received(self, message: object, related: int | None = None) -> bool:
-        """A message came in; `related` is the id of the request on whose own stream it came.
+    def message_received(self, message: object, related_id: int | None = None) -> bool:
+        """A message came in; `related_id` is the id of the request on whose own stream it came.
 
         Returns whether it is a JSON-RPC message at all.
         """
         ...
 
-    def failed(self, request_id: int, error: UpstreamError) -> None:
+    def request_failed(self, request_id: int, error: UpstreamError) -> None:
         """The reply to `request_id` can no longer come; nothing happens where it has come already."""
         ...
 
-    def closed(self, error: UpstreamError) -> None:
+    def connection_closed(self, error: UpstreamError) -> None:
         """Nothing more will come."""
         ...
 
@@ -57,7 +57,7 @@ class MessageSink(Protocol):
 class Transport(Protocol):
     """An open transport. Its methods may be called from any task."""
 
-    async def opened(self) -> None:
+    async def wait_ready(self) -> None:
         """Wait until messages can be sent. Raises UpstreamError where they never can."""
         ...
 
@@ -72,11 +72,11 @@ class Transport(Protocol):
         """Tell the server that nobody waits for the reply to `request_id` any more."""
         ...
 
-    async def agreed(self, version: str) -> None:
+    async def set_protocol_version(self, version: str) -> None:
         """The protocol `version` of all further messages is settled."""
         ...
 
-    def oddity(self) -> str | None:
+    def non_mcp_output(self) -> str | None:
         """The beginning of what the server last sent that is not MCP."""
         ...
 

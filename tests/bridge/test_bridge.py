@@ -13,7 +13,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from gateway.bridge.bridge import Bridge
 from gateway.upstream.spec import ServerSpec
-from tests.cli.session_server import SessionServer
+from tests.bridge.session_server import SessionServer
 from tests.upstream.conftest import serving
 
 INITIALIZE = {

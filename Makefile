@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 SUITE := .conformance/node_modules/@modelcontextprotocol/conformance/package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test conformance screenshots lint types layers bench clean
+.PHONY: help install demo test coverage conformance screenshots lint types layers bench lock clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -18,6 +18,12 @@ demo: $(INSTALLED) ## Start a gateway with real MCP servers and print its URL, a
 
 test: $(INSTALLED) ## Run all tests; those in a browser need Chromium, which root gets installed.
 	$(BIN)/pytest -n 2
+
+coverage: $(INSTALLED) ## Run the tests, or those in TESTS, and print by package which lines and branches they reach.
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 $(TESTS); tests=$$?; \
+		$(BIN)/coverage combine --quiet && $(BIN)/coverage json --quiet && \
+		$(BIN)/python -m tests.coverage_by_package .coverage.json && exit $$tests
 
 conformance: $(INSTALLED) $(SUITE) ## Run the official MCP conformance suite against the gateway.
 	$(BIN)/python -m tests.conformance.run .conformance
@@ -42,8 +48,13 @@ bench: $(INSTALLED) ## Measure speed, each benchmark in turn.
 	@for name in $(notdir $(basename $(wildcard bench/[a-z]*.py))); do \
 		echo "== bench.$$name"; $(BIN)/python -m bench.$$name || exit 1; done
 
+lock: $(INSTALLED) ## Write requirements.lock anew from pyproject.toml; what it pins stays, but with UPGRADE=--upgrade.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --group dev --group bench --no-header \
+		$(UPGRADE) --output-file requirements.lock pyproject.toml
+
 clean: ## Remove .venv and caches.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # The suite with the Node it needs, in a folder of its own; npm itself may run on an older one.

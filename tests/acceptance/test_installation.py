@@ -44,7 +44,7 @@ class Installation:
             env=self.environ(**settings),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -60,7 +60,7 @@ class Installation:
                 stderr=subprocess.STDOUT,
             )
         try:
-            with anyio.fail_after(60):
+            with anyio.fail_after(120):
                 while not (ready := re.search(r"ready at (http://127\.0\.0\.1:\d+)", log.read_text())):
                     assert process.returncode is None, log.read_text()
                     await anyio.sleep(0.05)

@@ -1,13 +1,20 @@
 """Every error that ModelGate raises on purpose.
 
+All of them stand here, below one root. A class that a module raises and catches by itself may stand in that module,
+private to it; nothing else may.
+
 Each class is one documented sentence; raised without a message, the sentence is the message. A message says what
-happened, to which thing, and what to do next, without internals: it may be shown to a user as it is.
+happened, to which thing, and what to do next, without internals: it may be shown to a user as it is. What a program
+has to know of an error is an attribute, never a part of the sentence.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 
 class ModelGateError(Exception):
@@ -25,6 +32,14 @@ class SettingsError(ModelGateError):
     """The settings cannot be used."""
 
 
+class InstallError(ModelGateError):
+    """A server of the demo could not be installed."""
+
+
+class TooDeepError(ModelGateError, ValueError):
+    """A value is nested too deeply to be written as JSON."""
+
+
 class DatabaseError(ModelGateError):
     """The database cannot be used."""
 
@@ -37,8 +52,18 @@ class MigrationError(DatabaseError):
     """The database schema does not fit this version of ModelGate."""
 
 
+class AuditUnavailableError(ModelGateError):
+    """The trace of calls cannot be written, and without it nothing may be done; tell the gateway's administrator."""
+
+
 class EmbeddingError(ModelGateError):
-    """A text could not be turned into a vector."""
+    """A text could not be turned into a vector; `detail` says what happened, `next_step` what to do about it."""
+
+    def __init__(self, detail: str, next_step: str) -> None:
+        """Both without a full stop; the message is made of the two."""
+        super().__init__(f"{detail}; {next_step}.")
+        self.detail = detail
+        self.next_step = next_step
 
 
 class EmbedderUnavailableError(EmbeddingError):
@@ -61,8 +86,28 @@ class UpstreamUnavailableError(UpstreamError):
     """The upstream server cannot be reached, or ended before it answered."""
 
 
+class RequestNotSentError(UpstreamUnavailableError):
+    """The upstream server did not take the request, so it may safely be sent again."""
+
+
+class UpstreamHttpError(UpstreamUnavailableError):
+    """The upstream server answered with an HTTP status instead of a message; `status` is that status."""
+
+    def __init__(self, server: str, message: str, status: int) -> None:
+        super().__init__(server, message)
+        self.status = status
+
+
+class GrantRefusedError(UpstreamUnavailableError):
+    """The authorization server of an upstream server refused the request for a token."""
+
+
 class UpstreamTimeoutError(UpstreamError):
     """The upstream server did not answer in time."""
+
+
+class UpstreamDeadlineError(UpstreamTimeoutError):
+    """The upstream server still worked on a call when the longest time that any may take was over."""
 
 
 class UpstreamBusyError(UpstreamError):
@@ -82,10 +127,6 @@ class UpstreamReplyError(UpstreamError):
         self.data = data
 
 
-class InstallError(ModelGateError):
-    """A server of the demo could not be installed."""
-
-
 class NotFoundError(ModelGateError):
     """There is no such thing in this tenant."""
 
@@ -94,12 +135,33 @@ class ConflictError(ModelGateError):
     """The change does not fit what is there."""
 
 
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """What is wrong with one field; `field` is its name, dotted where it is nested, empty for the whole."""
+
+    field: str
+    detail: str
+
+
 class InvalidInputError(ModelGateError):
-    """An argument is missing or has a value it may not have."""
+    """An argument is missing or has a value it may not have; `field` names it, `problems` says so field by field.
 
+    `field` is the name of the parameter, or of the field of a value, that cannot be as it is; empty where it is the
+    whole, None where none can be named.
+    """
 
-class AuditUnavailableError(ModelGateError):
-    """The trace of calls cannot be written, and without it nothing may be done; tell the gateway's administrator."""
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.problems: tuple[FieldProblem, ...] = () if field is None else (FieldProblem(field, message),)
+
+    @classmethod
+    def of_fields(cls, problems: Iterable[FieldProblem]) -> InvalidInputError:
+        """The error of several fields (one or more); its message and field are those of the first."""
+        every = tuple(problems)
+        error = cls(every[0].detail, every[0].field)
+        error.problems = every
+        return error
 
 
 class AccessError(ModelGateError):
@@ -123,5 +185,47 @@ class LimitError(AccessError):
         self.retry_after = retry_after
 
 
+class SignInRequiredError(AccessError):
+    """Sign in first."""
+
+
+class ForbiddenError(AccessError):
+    """This account may not do that."""
+
+
+class LockedOutError(AccessError):
+    """Too many attempts to sign in have failed; `retry_after` is the seconds (1 or more) to wait."""
+
+    def __init__(self, retry_after: int) -> None:
+        wait = f"{retry_after} seconds" if retry_after < 120 else f"{math.ceil(retry_after / 60)} minutes"
+        super().__init__(f"Too many attempts to sign in have failed; try again in {wait}.")
+        self.retry_after = retry_after
+
+
+class OpenIdError(AccessError):
+    """A sign-in at the OpenID provider has failed; `code` says why, and `MESSAGES` has each code in words."""
+
+    MESSAGES: ClassVar[Mapping[str, str]] = {
+        "unavailable": "The sign-in provider does not answer; try again in a moment.",
+        "refused": "The sign-in provider has not signed you in; try again.",
+        "expired": "This sign-in took too long or was begun in another window; begin again.",
+        "invalid": "What the sign-in provider answered cannot be trusted; ask whoever runs the gateway.",
+        "not-allowed": "You are signed in at the provider, but no role of this gateway goes with your groups.",
+    }
+
+    def __init__(self, code: str) -> None:
+        super().__init__(self.MESSAGES[code])
+        self.code = code
+
+
 class SignInUnavailableError(ModelGateError):
     """The OpenID provider does not answer; try again in a moment."""
+
+
+class HttpError(ModelGateError):
+    """A request of the admin's API or pages that HTTP has a `status` of its own for, answered with `headers`."""
+
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers

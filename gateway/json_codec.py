@@ -11,13 +11,11 @@ from typing import Any, TypeAlias
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from gateway.errors import TooDeepError
+
 Message: TypeAlias = dict[str, Any]
 
 _MAX_DEPTH = 200
-
-
-class TooDeepError(ValueError):
-    """A value is nested too deeply to be written."""
 
 
 def encode(message: Any) -> bytes:

@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 
 from gateway.access.caller import Caller, Limits
@@ -171,7 +171,7 @@ class ApiKeys:
         overlap below zero, and NotFoundError.
         """
         if overlap < timedelta():
-            raise InvalidInputError("The overlap has to be zero or more.")
+            raise InvalidInputError("The overlap has to be zero or more.", "overlap")
         now = datetime.now(timezone.utc)
         key = _generate_key()
         async with self._database.transaction() as transaction:
@@ -214,7 +214,7 @@ class ApiKeys:
 
     async def _role_ids(self, tenant_id: int, roles: Sequence[str]) -> tuple[int, ...]:
         if not roles:
-            raise InvalidInputError("A key needs at least one role; without one it can see nothing.")
+            raise InvalidInputError("A key needs at least one role; without one it can see nothing.", "roles")
         return tuple([(await role_by_name(self._database, tenant_id, role)).id for role in dict.fromkeys(roles)])
 
 
@@ -228,12 +228,14 @@ def _hash(key: str) -> bytes:
 
 def _validate(name: str, note: str, limits: Limits) -> None:
     if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
-        raise InvalidInputError(f"The name of a key has to be 1 to {_NAME_LENGTH} printable characters.")
+        raise InvalidInputError(f"The name of a key has to be 1 to {_NAME_LENGTH} printable characters.", "name")
     if len(note) > _NOTE_LENGTH or "\x00" in note:
-        raise InvalidInputError(f"The note of a key has to be at most {_NOTE_LENGTH} characters.")
-    for limit in _columns(limits):
+        raise InvalidInputError(f"The note of a key has to be at most {_NOTE_LENGTH} characters.", "note")
+    for name_of_limit, limit in asdict(limits).items():
         if limit is not None and not 1 <= limit <= _LARGEST_LIMIT:
-            raise InvalidInputError(f"A limit of a key has to be a whole number from 1 to {_LARGEST_LIMIT}.")
+            raise InvalidInputError(
+                f"A limit of a key has to be a whole number from 1 to {_LARGEST_LIMIT}.", name_of_limit
+            )
 
 
 def _columns(limits: Limits) -> tuple[int | None, int | None, int | None]:

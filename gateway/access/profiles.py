@@ -103,7 +103,11 @@ def _validate(name: str, list_mode: str, description: str) -> None:
     validate_role(name, description)
     if not _NAME.fullmatch(name):
         raise InvalidInputError(
-            f"The profile name {name[:100]!r} has to be 1 to 63 lower-case letters, digits, _ or -; it stands in a URL."
+            f"The profile name {name[:100]!r} has to be 1 to 63 lower-case letters, digits, _ or -; "
+            "it stands in a URL.",
+            "name",
         )
     if list_mode not in LIST_MODES:
-        raise InvalidInputError(f"The list mode has to be one of {', '.join(LIST_MODES)}, not {list_mode[:100]!r}.")
+        raise InvalidInputError(
+            f"The list mode has to be one of {', '.join(LIST_MODES)}, not {list_mode[:100]!r}.", "list_mode"
+        )

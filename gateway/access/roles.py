@@ -130,12 +130,14 @@ async def version_conflict(
 def validate_role(name: str, description: str) -> None:
     """Raise InvalidInputError for a name or description that a role or profile cannot have."""
     if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
-        raise InvalidInputError(f"The name of a role has to be 1 to {_NAME_LENGTH} printable characters.")
+        raise InvalidInputError(f"The name of a role has to be 1 to {_NAME_LENGTH} printable characters.", "name")
     if len(description) > _DESCRIPTION_LENGTH or "\x00" in description:
-        raise InvalidInputError(f"A description has to be at most {_DESCRIPTION_LENGTH} characters.")
+        raise InvalidInputError(f"A description has to be at most {_DESCRIPTION_LENGTH} characters.", "description")
 
 
 def validate_visibility(visibility: str) -> None:
     """Raise InvalidInputError for what is no visibility."""
     if visibility not in VISIBILITIES:
-        raise InvalidInputError(f"Visibility has to be one of {', '.join(VISIBILITIES)}, not {visibility[:100]!r}.")
+        raise InvalidInputError(
+            f"Visibility has to be one of {', '.join(VISIBILITIES)}, not {visibility[:100]!r}.", "visibility"
+        )

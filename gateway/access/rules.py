@@ -24,9 +24,11 @@ class RuleTarget:
         given = [field for field in (self.tool_id, self.pattern, self.server_id, self.category) if field is not None]
         if len(given) != 1:
             raise InvalidInputError("A rule is about exactly one of tool, pattern, server and category.")
-        for text in (self.pattern, self.category):
+        for name, text in (("pattern", self.pattern), ("category", self.category)):
             if text is not None and (not text or len(text) > _PATTERN_LENGTH or not text.isprintable()):
-                raise InvalidInputError(f"A pattern or category has to be 1 to {_PATTERN_LENGTH} printable characters.")
+                raise InvalidInputError(
+                    f"A pattern or category has to be 1 to {_PATTERN_LENGTH} printable characters.", name
+                )
 
 
 @dataclass(frozen=True, slots=True)

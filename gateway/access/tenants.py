@@ -44,7 +44,7 @@ async def create_tenant(database: Database, slug: str, name: str = "") -> Tenant
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", slug):
         raise InvalidInputError(
-            f"The tenant slug {slug[:_NAME_LENGTH]!r} has to be 1 to 63 lower-case letters, digits, _ or -."
+            f"The tenant slug {slug[:_NAME_LENGTH]!r} has to be 1 to 63 lower-case letters, digits, _ or -.", "slug"
         )
     try:
         row = await database.fetchrow("insert_tenant", slug, _validated_name(name or slug))
@@ -74,12 +74,14 @@ async def delete_tenant(database: Database, tenant: Tenant, confirmation: str) -
     if tenant.slug == DEFAULT_TENANT:
         raise InvalidInputError("The default tenant cannot be deleted; suspend it instead.")
     if confirmation != tenant.slug:
-        raise InvalidInputError(f"Nothing is deleted; to delete the tenant, confirm with its slug {tenant.slug!r}.")
+        raise InvalidInputError(
+            f"Nothing is deleted; to delete the tenant, confirm with its slug {tenant.slug!r}.", "confirmation"
+        )
     if not await database.fetch("delete_tenant", tenant.id):
         raise NotFoundError(f"There is no tenant {tenant.slug!r}.")
 
 
 def _validated_name(name: str) -> str:
     if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
-        raise InvalidInputError(f"The name of a tenant has to be 1 to {_NAME_LENGTH} printable characters.")
+        raise InvalidInputError(f"The name of a tenant has to be 1 to {_NAME_LENGTH} printable characters.", "name")
     return name.strip()

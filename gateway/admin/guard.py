@@ -11,11 +11,10 @@ from starlette.responses import Response
 from gateway.access.allowed_hosts import AllowedHosts
 from gateway.access.tenants import DEFAULT_TENANT, Tenant, tenant_by_slug
 from gateway.admin.accounts.authenticator import AdminSession, Authenticator
-from gateway.admin.accounts.principal import ForbiddenError, Principal, SignInRequiredError
-from gateway.admin.problem import HttpError
+from gateway.admin.accounts.principal import Principal
 from gateway.database.actor import Actor
 from gateway.database.pool import Database
-from gateway.errors import NotFoundError
+from gateway.errors import ForbiddenError, HttpError, NotFoundError, SignInRequiredError
 from gateway.settings import Settings
 
 CSRF_HEADER = "X-CSRF-Token"

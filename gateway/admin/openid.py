@@ -9,10 +9,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.admin.accounts.authenticator import Authenticator
-from gateway.admin.accounts.openid import OpenId, OpenIdError
+from gateway.admin.accounts.openid import OpenId
 from gateway.admin.guard import Guard, address_of
 from gateway.admin.problem import problem_response
-from gateway.errors import ModelGateError
+from gateway.errors import ModelGateError, OpenIdError
 
 BEGIN = "/auth/openid"
 CALLBACK = "/auth/openid/callback"

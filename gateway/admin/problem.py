@@ -8,18 +8,19 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from gateway.admin.accounts.lockout import LockedOutError
-from gateway.admin.accounts.principal import SignInRequiredError
-from gateway.admin.reading import BadInputError, FieldProblem
 from gateway.errors import (
     AccessError,
     ConflictError,
     CredentialError,
     DatabaseError,
     EmbeddingError,
+    FieldProblem,
+    HttpError,
     InvalidInputError,
+    LockedOutError,
     ModelGateError,
     NotFoundError,
+    SignInRequiredError,
     UpstreamBusyError,
     UpstreamError,
     UpstreamTimeoutError,
@@ -59,22 +60,13 @@ class Problem:
     errors: tuple[FieldProblem, ...] = ()
 
 
-class HttpError(ModelGateError):
-    """A request that HTTP has a status of its own for."""
-
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
-
-
 def problem_of(error: ModelGateError) -> Problem:
     """The problem that an error is told as."""
     if isinstance(error, HttpError):
         status = error.status
     else:
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), 503)
-    problems = error.problems if isinstance(error, BadInputError) else ()
+    problems = error.problems if isinstance(error, InvalidInputError) else ()
     named = next((each.field for each in problems if each.field), None)
     return Problem("about:blank", HTTPStatus(status).phrase, status, error.message, named, problems)
 
@@ -86,6 +78,6 @@ def problem_response(error: ModelGateError) -> Response:
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="ModelGate admin"'
     if isinstance(error, LockedOutError):
-        headers["Retry-After"] = str(error.seconds)
+        headers["Retry-After"] = str(error.retry_after)
     body = json.dumps(asdict(problem), ensure_ascii=False).encode("utf-8", "replace")
     return Response(body, problem.status, headers, MEDIA_TYPE)

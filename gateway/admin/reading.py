@@ -7,14 +7,14 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from typing import Any, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.errors import InvalidInputError
+from gateway.errors import FieldProblem, InvalidInputError
 
 STRICT = ConfigDict(extra="forbid")
 """What a dataclass that is read from outside has as its `__pydantic_config__`."""
@@ -25,27 +25,6 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _SHOWN_CHARACTERS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class FieldProblem:
-    """What is wrong with one field; `field` is its name, dotted where it is nested, empty for the whole."""
-
-    field: str
-    detail: str
-
-
-class BadInputError(InvalidInputError):
-    """What was sent cannot be used; `problems` says so field by field."""
-
-    def __init__(self, *problems: FieldProblem) -> None:
-        super().__init__(problems[0].detail)
-        self.problems = problems
-
-
-def bad_field(field: str, detail: str) -> BadInputError:
-    """The error of a single field; `detail` is a sentence."""
-    return BadInputError(FieldProblem(field, detail))
-
-
 @cache
 def adapter_of(kind: Any) -> TypeAdapter[Any]:
     """The validator and serialiser of a type."""
@@ -53,7 +32,7 @@ def adapter_of(kind: Any) -> TypeAdapter[Any]:
 
 
 def read_json(kind: type[T], body: bytes) -> T:
-    """`body` as a `kind`, judged strictly: a number in quotes is no number. Raises BadInputError."""
+    """`body` as a `kind`, judged strictly: a number in quotes is no number. Raises InvalidInputError."""
     try:
         if b"\x00" in body or b"\\u0000" in body:
             _refuse_null(json.loads(body), "")
@@ -61,11 +40,11 @@ def read_json(kind: type[T], body: bytes) -> T:
     except ValidationError as error:
         raise _told(error, kind) from None
     except (ValueError, RecursionError):
-        raise bad_field("", "The body is not valid JSON.") from None
+        raise InvalidInputError("The body is not valid JSON.", "") from None
 
 
 def read_query(kind: type[T], values: Mapping[str, list[str]]) -> T:
-    """A query string, each name with all its values, as the dataclass `kind`. Raises BadInputError."""
+    """A query string, each name with all its values, as the dataclass `kind`. Raises InvalidInputError."""
     hints = typing.get_type_hints(kind)
     given = {}
     for name, said in values.items():
@@ -73,7 +52,7 @@ def read_query(kind: type[T], values: Mapping[str, list[str]]) -> T:
         if typing.get_origin(shape) is tuple:
             given[name] = [_typed(typing.get_args(shape)[0], value) for value in said]
         elif len(said) > 1:
-            raise bad_field(name, f"{name} is given {len(said)} times; give it once.")
+            raise InvalidInputError(f"{name} is given {len(said)} times; give it once.", name)
         else:
             given[name] = _typed(shape, said[0])
     return read_json(kind, json.dumps(given).encode())
@@ -82,7 +61,7 @@ def read_query(kind: type[T], values: Mapping[str, list[str]]) -> T:
 def read_form(kind: type[T], values: Mapping[str, Any]) -> T:
     """Fields of a form, or values made of them, as the dataclass `kind`, judged leniently: "5" is a number.
 
-    Raises BadInputError.
+    Raises InvalidInputError.
     """
     try:
         _refuse_null(dict(values), "")
@@ -115,7 +94,7 @@ def _refuse_null(value: Any, where: str) -> None:
     """PostgreSQL has no null character in texts; it is refused for everything alike."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise bad_field(where, f"{where or 'It'} holds a null character; leave it out.")
+            raise InvalidInputError(f"{where or 'It'} holds a null character; leave it out.", where)
     elif isinstance(value, Mapping):
         for name, item in value.items():
             _refuse_null(name, where)
@@ -125,8 +104,8 @@ def _refuse_null(value: Any, where: str) -> None:
             _refuse_null(item, f"{where}.{position}")
 
 
-def _told(error: ValidationError, kind: Any) -> BadInputError:
-    return BadInputError(*(_problem(each, kind) for each in error.errors(include_url=False)))
+def _told(error: ValidationError, kind: Any) -> InvalidInputError:
+    return InvalidInputError.of_fields(_problem(each, kind) for each in error.errors(include_url=False))
 
 
 def _problem(error: ErrorDetails, kind: Any) -> FieldProblem:

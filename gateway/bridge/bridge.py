@@ -13,10 +13,10 @@ from gateway.bridge.client_session import ClientSession
 from gateway.bridge.era_headers import build_headers, modern_version
 from gateway.bridge.pending_requests import PendingRequest, PendingRequests
 from gateway.bridge.stdio_client import ReadLine, StdioClient, WriteLine
-from gateway.errors import UpstreamError, UpstreamUnavailableError
+from gateway.errors import RequestNotSentError, UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import Transport, UnsentError
+from gateway.upstream.transport import Transport
 from gateway.upstream.transports.streamable_http import open_streamable_http
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,8 @@ class Bridge:
         request = self._pending.get(request_id)
         if request is None or request.sink is not sink:
             return
-        if isinstance(error, UnsentError) and not request.is_retry and not request.internal and self._tasks is not None:
+        retriable = isinstance(error, RequestNotSentError) and not request.is_retry and not request.internal
+        if retriable and self._tasks is not None:
             self._tasks.start_soon(self._send_request, self._pending.retry(request))
         else:
             self._pending.fail(request, error.message)

@@ -49,36 +49,43 @@ def check(server: NewServer, policy: Policy = ORDINARY) -> None:
     """Raises InvalidInputError for a server that cannot be, or may not by the gateway's `policy`."""
     if not server.name.strip() or len(server.name) > _NAME_LENGTH or not server.name.isprintable():
         raise InvalidInputError(
-            f"The server name {server.name[:_NAME_LENGTH]!r} has to be 1 to {_NAME_LENGTH} printable characters."
+            f"The server name {server.name[:_NAME_LENGTH]!r} has to be 1 to {_NAME_LENGTH} printable characters.",
+            "name",
         )
     if "/" in server.name:
-        raise InvalidInputError(f"The server name {server.name!r} may not hold a slash; it separates server and tool.")
+        raise InvalidInputError(
+            f"The server name {server.name!r} may not hold a slash; it separates server and tool.", "name"
+        )
     if server.prefix is not None and not re.fullmatch(r"[A-Za-z0-9_-]{0,32}", server.prefix):
         raise InvalidInputError(
-            f"The prefix {server.prefix[:_NAME_LENGTH]!r} has to be at most 32 letters, digits, _ or -."
+            f"The prefix {server.prefix[:_NAME_LENGTH]!r} has to be at most 32 letters, digits, _ or -.", "prefix"
         )
     if server.transport == "stdio":
         if not server.command:
-            raise InvalidInputError(f"The stdio server {server.name!r} needs a command.")
-        reason = policy.command_refusal(server.command, server.env)
-        if reason is not None:
-            raise InvalidInputError(f"The server {server.name!r} may not be: {reason}.")
+            raise InvalidInputError(f"The stdio server {server.name!r} needs a command.", "command")
+        for part, environment in (("command", {}), ("env", server.env)):
+            reason = policy.command_refusal(server.command, environment)
+            if reason is not None:
+                raise InvalidInputError(f"The server {server.name!r} may not be: {reason}.", part)
         if server.credential is not None or server.certificate is not None:
-            raise InvalidInputError(f"The stdio server {server.name!r} takes secrets in its environment only.")
+            part = "certificate" if server.credential is None else "credential"
+            raise InvalidInputError(f"The stdio server {server.name!r} takes secrets in its environment only.", part)
         return
     if server.transport == "openapi":
         if (server.document is None) == (server.document_url is None):
-            raise InvalidInputError(f"The OpenAPI server {server.name!r} needs a document, or the URL of one.")
+            raise InvalidInputError(
+                f"The OpenAPI server {server.name!r} needs a document, or the URL of one.", "document"
+            )
         if server.document is not None:
             read_document(server.name, server.document)
     if server.url is not None or server.transport != "openapi":
-        _check_url(server.name, server.url or "", policy)
+        _check_url(server.name, "url", server.url or "", policy)
     if server.document_url is not None:
-        _check_url(server.name, server.document_url, policy)
+        _check_url(server.name, "document_url", server.document_url, policy)
     check_credential(server.credential, server.certificate)
     for header in server.headers:
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header):
-            raise InvalidInputError(f"{header!r} is not the name of an HTTP header.")
+            raise InvalidInputError(f"{header!r} is not the name of an HTTP header.", "headers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +118,10 @@ class ServerSecrets:
         )
 
 
-def _check_url(name: str, url: str, policy: Policy) -> None:
+def _check_url(name: str, field: str, url: str, policy: Policy) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidInputError(f"The URL of {name!r} has to begin with http:// or https:// and name a host.")
+        raise InvalidInputError(f"The URL of {name!r} has to begin with http:// or https:// and name a host.", field)
     reason = policy.url_refusal(url)
     if reason is not None:
-        raise InvalidInputError(f"The server {name!r} may not be: {reason}.")
+        raise InvalidInputError(f"The server {name!r} may not be: {reason}.", field)

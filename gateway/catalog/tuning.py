@@ -41,11 +41,11 @@ class Tuning:
             least = 1 if name == "max_calls_in_flight" else 0.1
             most = _MAX_CALLS if name == "max_calls_in_flight" else _LONGEST_SECONDS
             if value is not None and not least <= value <= most:
-                raise InvalidInputError(f"{name} has to be from {least} to {most:,.0f}, not {value}.")
+                raise InvalidInputError(f"{name} has to be from {least} to {most:,.0f}, not {value}.", name)
         for name in ("idle_stop_seconds", "sync_every_seconds"):
             value = getattr(self, name)
             if value is not None and (math.isnan(value) or not 0 <= value <= _LONGEST_SECONDS):
-                raise InvalidInputError(f"{name} has to be from 0 to {_LONGEST_SECONDS:,.0f}, not {value}.")
+                raise InvalidInputError(f"{name} has to be from 0 to {_LONGEST_SECONDS:,.0f}, not {value}.", name)
 
 
 LIMITS = ("connect_timeout_seconds", "list_timeout_seconds", "call_timeout_seconds", "max_calls_in_flight")

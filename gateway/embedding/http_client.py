@@ -91,7 +91,7 @@ class EmbeddingHttpClient:
         """The error for a reply that is neither a success nor worth another try."""
         # Who is refused for a key is often told parts of it.
         said = "" if reply.status in (401, 403) else self._said(reply)
-        return EmbeddingError(f"{self.label} refused the request with HTTP {reply.status}{said}; {next_step}")
+        return EmbeddingError(f"{self.label} refused the request with HTTP {reply.status}{said}", next_step)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -107,7 +107,8 @@ class EmbeddingHttpClient:
                 if left := breaker.seconds_left:
                     raise EmbedderUnavailableError(
                         f"{self.label} failed {breaker.failures} times in a row and is left alone "
-                        f"for {math.ceil(left)} s more; {self._hint}"
+                        f"for {math.ceil(left)} s more",
+                        self._hint,
                     )
                 outcome = await self._attempt(method, path, body, patience.timeout_seconds)
                 if isinstance(outcome, ServerReply):
@@ -117,7 +118,7 @@ class EmbeddingHttpClient:
                     breaker.record_failure()
             wait = max(self._backoff.delay(attempt), outcome.asked_wait)
             if not outcome.again or attempt >= patience.attempts or wait > patience.longest_wait_seconds:
-                raise EmbedderUnavailableError(f"{self.label} {outcome.what}; {outcome.next_step}")
+                raise EmbedderUnavailableError(f"{self.label} {outcome.what}", outcome.next_step)
             await anyio.sleep(wait)
 
     async def _attempt(
@@ -130,7 +131,7 @@ class EmbeddingHttpClient:
         except TimeoutError:
             return Setback(
                 f"did not answer within {timeout:g} s",
-                "raise embedder.timeout_seconds or lower embedder.batch_size if it is only slow.",
+                "raise embedder.timeout_seconds or lower embedder.batch_size if it is only slow",
                 # The same work would take as long again, and keep the caller waiting twice.
                 again=False,
             )
@@ -144,8 +145,8 @@ class EmbeddingHttpClient:
             return self._setback(reply, headers)
         if reply.ok and reply.document is None:
             raise EmbeddingError(
-                f"{self.label} answered something that is not JSON; "
-                "check that embedder.base_url is the address of an embedding server."
+                f"{self.label} answered something that is not JSON",
+                "check that embedder.base_url is the address of an embedding server",
             )
         return reply
 
@@ -155,14 +156,14 @@ class EmbeddingHttpClient:
             told = "" if asked is None else f" and asks to wait {math.ceil(asked)} s"
             return Setback(
                 f"limits how often it is asked{told}",
-                "try again later, or raise the limit there.",
+                "try again later, or raise the limit there",
                 asked_wait=asked or 0.0,
                 # A server that limits its callers is alive.
                 counts=False,
             )
         return Setback(
             f"failed with HTTP {reply.status}{self._said(reply)}",
-            "look into that server's log, or try again later.",
+            "look into that server's log, or try again later",
             asked_wait=asked or 0.0,
         )
 
@@ -177,8 +178,8 @@ class EmbeddingHttpClient:
                 content += chunk
                 if len(content) > _MAX_REPLY_BYTES:
                     raise EmbeddingError(
-                        f"{self.label} sent more than {_MAX_REPLY_BYTES // 2**20} MiB; "
-                        "check that embedder.base_url is an embedding server, or lower embedder.batch_size."
+                        f"{self.label} sent more than {_MAX_REPLY_BYTES // 2**20} MiB",
+                        "check that embedder.base_url is an embedding server, or lower embedder.batch_size",
                     )
             return response.status_code, response.headers, bytes(content)
 

@@ -13,8 +13,8 @@ from gateway.embedding.remote_embedder import RemoteEmbedder
 from gateway.embedding.server_reply import ServerReply
 from gateway.errors import EmbeddingError
 
-OLLAMA_HINT = "start it with `ollama serve`, or set embedder.base_url to where it runs."
-_NOT_OLLAMA = "check that embedder.base_url is the address of an Ollama server."
+OLLAMA_HINT = "start it with `ollama serve`, or set embedder.base_url to where it runs"
+_NOT_OLLAMA = "check that embedder.base_url is the address of an Ollama server"
 
 
 class OllamaEmbedder(RemoteEmbedder):
@@ -58,12 +58,12 @@ class OllamaEmbedder(RemoteEmbedder):
         if reply.status == 404 and not _no_such_route(reply):
             return self._model_missing()
         return self._endpoint.refusal(
-            reply, _NOT_OLLAMA if reply.status == 404 else f"check that {self._model} is an embedding model."
+            reply, _NOT_OLLAMA if reply.status == 404 else f"check that {self._model} is an embedding model"
         )
 
     def _model_missing(self) -> EmbeddingError:
         return EmbeddingError(
-            f"{self._endpoint.label} does not have the model {self._model}; run `ollama pull {self._model}`."
+            f"{self._endpoint.label} does not have the model {self._model}", f"run `ollama pull {self._model}`"
         )
 
 

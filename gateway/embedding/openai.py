@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from gateway.embedding.http_client import EmbeddingHttpClient, Purpose
 from gateway.embedding.remote_embedder import RemoteEmbedder
 
-OPENAI_HINT = "check that it runs and that embedder.base_url is right."
+OPENAI_HINT = "check that it runs and that embedder.base_url is right"
 _PROBE = "Is the embedder well?"
 
 
@@ -28,9 +28,9 @@ class OpenAIEmbedder(RemoteEmbedder):
         body = {"model": self._model, "input": texts, "encoding_format": "float"}
         reply = await self._endpoint.post("/embeddings", body, purpose)
         if reply.status in (401, 403):
-            raise self._endpoint.refusal(reply, "set embedder.api_key or OPENAI_API_KEY to a key that is valid there.")
+            raise self._endpoint.refusal(reply, "set embedder.api_key or OPENAI_API_KEY to a key that is valid there")
         if not reply.ok:
-            raise self._endpoint.refusal(reply, f"check embedder.base_url and that {self._model} is offered there.")
+            raise self._endpoint.refusal(reply, f"check embedder.base_url and that {self._model} is offered there")
         items = reply.get("data")
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             return None

@@ -145,7 +145,8 @@ class Spaces:
         self._trusts_known = False
         return BadVectorError(
             f"The model {stored.space.model} now gives {dimensions} dimensions where the catalogue has "
-            f"{stored.space.dimensions}; the catalogue is about to be embedded anew, try again after that."
+            f"{stored.space.dimensions}",
+            "the catalogue is about to be embedded anew, try again after that",
         )
 
     async def _learn(self) -> EmbeddingSpace:
@@ -154,7 +155,7 @@ class Spaces:
             # The model would say the same again, at the price of an embedding.
             return known
         if self._failure is not None and time.monotonic() - self._failed_at < _FAILURE_SECONDS:
-            raise type(self._failure)(self._failure.message)
+            raise type(self._failure)(self._failure.detail, self._failure.next_step)
         try:
             return await self.embedder.space()
         except EmbeddingError as error:
@@ -164,8 +165,8 @@ class Spaces:
     async def _register(self, space: EmbeddingSpace) -> StoredSpace:
         if space.dimensions > _INDEXED_DIMENSIONS:
             raise BadVectorError(
-                f"The model {space.model} has {space.dimensions} dimensions; choose one with at most "
-                f"{_INDEXED_DIMENSIONS}, the most that can be indexed."
+                f"The model {space.model} has {space.dimensions} dimensions",
+                f"choose one with at most {_INDEXED_DIMENSIONS}, the most that can be indexed",
             )
         async with self._database.transaction() as transaction:
             await transaction.execute("lock_spaces")

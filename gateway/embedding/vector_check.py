@@ -23,28 +23,28 @@ def usable(rows: Any, *, count: int, dimensions: int | None, embedder: str, mode
         matrix = np.asarray(rows, dtype=np.float64)
     except (TypeError, ValueError):
         raise BadVectorError(
-            f"{who} something else than lists of numbers of one length for model {model}; "
-            "check that it is an embedding model and that embedder.base_url is right."
+            f"{who} something else than lists of numbers of one length for model {model}",
+            "check that it is an embedding model and that embedder.base_url is right",
         ) from None
     if matrix.shape[:1] != (count,):
         raise BadVectorError(
-            f"{who} {len(matrix) if matrix.ndim else 0} vectors for {count} texts with model {model}; "
-            "set embedder.batch_size to 1, or use a server that answers every text."
+            f"{who} {len(matrix) if matrix.ndim else 0} vectors for {count} texts with model {model}",
+            "set embedder.batch_size to 1, or use a server that answers every text",
         )
     if matrix.ndim != 2 or not matrix.shape[1]:
         raise BadVectorError(
-            f"{who} an empty or nested vector for model {model}; "
-            "check that it is an embedding model and that embedder.base_url is right."
+            f"{who} an empty or nested vector for model {model}",
+            "check that it is an embedding model and that embedder.base_url is right",
         )
     if dimensions is not None and matrix.shape[1] != dimensions:
         raise BadVectorError(
-            f"{who} a vector of {matrix.shape[1]} dimensions for model {model}, which had {dimensions} before; "
-            "if the model behind that name was changed, restart ModelGate so that its vectors are made anew."
+            f"{who} a vector of {matrix.shape[1]} dimensions for model {model}, which had {dimensions} before",
+            "if the model behind that name was changed, restart ModelGate so that its vectors are made anew",
         )
     if not np.isfinite(matrix).all():
         raise BadVectorError(
-            f"{who} a vector with NaN or infinity in it for model {model}; "
-            "update that server or the model, or choose another embedder.model."
+            f"{who} a vector with NaN or infinity in it for model {model}",
+            "update that server or the model, or choose another embedder.model",
         )
     return normalised(matrix, embedder=embedder, model=model)
 
@@ -54,8 +54,8 @@ def normalised(matrix: np.ndarray[Any, np.dtype[np.floating[Any]]], *, embedder:
     largest = np.abs(matrix).max(axis=1, keepdims=True)
     if not largest.all():
         raise BadVectorError(
-            f"{embedder} returned a vector of zeros for model {model}; "
-            "update that server or the model, or choose another embedder.model."
+            f"{embedder} returned a vector of zeros for model {model}",
+            "update that server or the model, or choose another embedder.model",
         )
     # Scaled by the largest value first, so that no square overflows or vanishes.
     scaled = matrix / largest

@@ -105,14 +105,20 @@ def headers_of(credential: Credential | None) -> dict[str, str]:
 def check_credential(credential: Credential | None, certificate: ClientCertificate | None) -> None:
     """Raises InvalidInputError for values that could never be sent."""
     if isinstance(credential, Bearer) and not _sendable(credential.token):
-        raise InvalidInputError("The bearer token is empty, or holds a space or a character outside of ASCII.")
+        raise InvalidInputError(
+            "The bearer token is empty, or holds a space or a character outside of ASCII.", "credential"
+        )
     if isinstance(credential, Basic) and ":" in credential.username:
-        raise InvalidInputError("The user name may not hold a colon; it separates name and password.")
+        raise InvalidInputError("The user name may not hold a colon; it separates name and password.", "credential")
     if isinstance(credential, ClientCredentials):
         if not credential.client_id or not credential.client_secret:
-            raise InvalidInputError("OAuth client credentials are a client id and a client secret; one is missing.")
+            raise InvalidInputError(
+                "OAuth client credentials are a client id and a client secret; one is missing.", "credential"
+            )
         if not credential.issuer.startswith(("https://", "http://")):
-            raise InvalidInputError("OAuth client credentials need the URL of the issuer that they are for.")
+            raise InvalidInputError(
+                "OAuth client credentials need the URL of the issuer that they are for.", "credential"
+            )
     if certificate is not None:
         tls_context(certificate)
 
@@ -129,7 +135,8 @@ def tls_context(certificate: ClientCertificate | None) -> ssl.SSLContext | None:
             _load(context, certificate)
     except (ssl.SSLError, ValueError):
         raise InvalidInputError(
-            "The client certificate cannot be used; give certificate and unencrypted key that belong together, in PEM."
+            "The client certificate cannot be used; give certificate and unencrypted key that belong together, in PEM.",
+            "certificate",
         ) from None
     return context
 

@@ -13,7 +13,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gateway.errors import (
+    RequestNotSentError,
     UpstreamBusyError,
+    UpstreamDeadlineError,
     UpstreamError,
     UpstreamProtocolError,
     UpstreamReplyError,
@@ -21,7 +23,6 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.upstream import clock
-from gateway.upstream.rpc.call import EndlessError
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.server_breaker import ServerBreaker
 from gateway.upstream.session import UpstreamSession
@@ -29,7 +30,6 @@ from gateway.upstream.session_pool import SessionPool
 from gateway.upstream.session_slot import SessionSlot
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
-from gateway.upstream.transport import UnsentError
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class Server:
                 try:
                     try:
                         result = await self._try(act, key, deadline, overdue)
-                    except UnsentError:
+                    except RequestNotSentError:
                         result = await self._try(act, key, deadline, overdue)
                 except UpstreamReplyError:
                     self._replied_at = clock.now()
@@ -135,7 +135,7 @@ class Server:
         try:
             try:
                 await self._try(measure, None, deadline, overdue)
-            except UnsentError:
+            except RequestNotSentError:
                 await self._try(measure, None, deadline, overdue)
         finally:
             if probing:
@@ -180,7 +180,7 @@ class Server:
             except UpstreamReplyError:
                 self._answered(link)
                 raise
-            except (UnsentError, EndlessError):
+            except (RequestNotSentError, UpstreamDeadlineError):
                 raise
             except UpstreamTimeoutError as error:
                 if overdue(sent_at, left):

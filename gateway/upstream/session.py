@@ -14,6 +14,7 @@ from anyio.abc import TaskStatus
 from mcp_types import HEADER_MISMATCH, INVALID_PARAMS
 
 from gateway.errors import (
+    RequestNotSentError,
     UpstreamError,
     UpstreamProtocolError,
     UpstreamReplyError,
@@ -30,7 +31,7 @@ from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import HandshakeEra, ModernEra, ProtocolEra
 from gateway.upstream.rpc.server_requests import ServerRequests
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import Transport, UnsentError
+from gateway.upstream.transport import Transport
 from gateway.upstream.transports.process_reaper import ProcessReaper
 from gateway.upstream.transports.transport_factory import open_transport
 
@@ -180,7 +181,9 @@ class UpstreamSession:
         """
         envelope = self._envelope
         if envelope is None or self._ending.is_set():
-            raise UnsentError(self.spec.name, f"The connection to server {self.spec.name} has ended; try again.")
+            raise RequestNotSentError(
+                self.spec.name, f"The connection to server {self.spec.name} has ended; try again."
+            )
         if params is not None and "requestState" in params and self.info.era == "handshake":
             # It would take the answers for a new call, and do its work a second time.
             raise UpstreamReplyError(
@@ -291,7 +294,7 @@ class UpstreamSession:
                 name,
                 f"Server {name} did not start a session within {seconds:.3g} s; check that it runs and speaks MCP.",
             )
-        except UnsentError as error:
+        except RequestNotSentError as error:
             self.ended_in_probe = self._probe
             return self.error or error
         except UpstreamError as error:

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
+from gateway.errors import (
+    UpstreamError,
+    UpstreamProtocolError,
+)
 from gateway.json_codec import Message
-
-
-class UnsentError(UpstreamUnavailableError):
-    """The upstream server did not take the request, so it may safely be sent again."""
-
-
-class RefusedError(UpstreamUnavailableError):
-    """The upstream server answered with an HTTP status instead of a message; `status` is that status."""
-
-    def __init__(self, server: str, message: str, status: int) -> None:
-        super().__init__(server, message)
-        self.status = status
 
 
 def message_too_large(server: str, limit: int) -> UpstreamProtocolError:
@@ -64,7 +55,7 @@ class Transport(Protocol):
     async def send(self, message: Message, headers: Mapping[str, str]) -> None:
         """Send `message`; `headers` go with it where the transport has headers.
 
-        Raises UnsentError where the connection has ended.
+        Raises RequestNotSentError where the connection has ended.
         """
         ...
 

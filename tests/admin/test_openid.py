@@ -11,10 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gateway.admin.accounts.account import Accounts
-from gateway.admin.accounts.openid import PROBLEMS, local_path
+from gateway.admin.accounts.openid import local_path
 from gateway.admin.accounts.password import Passwords
 from gateway.app import open_components
-from gateway.errors import SettingsError
+from gateway.errors import OpenIdError, SettingsError
 from gateway.settings import Settings
 from tests.admin.provider import CLIENT_ID, Provider, running_provider
 from tests.support.gateway import RunningGateway, running_gateway
@@ -133,7 +133,7 @@ async def test_a_provider_that_is_down_is_told(settings: Settings) -> None:
     admin = replace(settings.admin, openid_issuer="http://127.0.0.1:9", openid_client_id="x", openid_roles=ROLES)
     async with open_components(replace(settings, admin=admin)) as parts, running_gateway(parts) as gateway:
         assert _failed(await gateway.http.get("/auth/openid")) == "unavailable"
-        assert PROBLEMS["unavailable"]
+        assert OpenIdError.MESSAGES["unavailable"]
 
 
 async def test_a_mapping_that_cannot_be_stops_the_start(settings: Settings) -> None:

@@ -26,9 +26,6 @@ def test_a_space_that_differs_in_anything_has_another_key() -> None:
 
 
 def test_the_health_of_a_failure_tells_what_happened_and_what_to_do_apart() -> None:
-    health = EmbedderHealth.failed(EmbeddingError("It broke (a; b); mend it."), "m")
-    assert health == EmbedderHealth(False, "It broke (a; b).", "m", None, "Mend it.")
-
-
-def test_the_health_of_a_failure_without_advice_is_its_message() -> None:
-    assert EmbedderHealth.failed(EmbeddingError("It broke."), "m").detail == "It broke."
+    error = EmbeddingError("It broke (a; b)", "mend it; or not")
+    assert error.message == "It broke (a; b); mend it; or not."
+    assert EmbedderHealth.failed(error, "m") == EmbedderHealth(False, "It broke (a; b).", "m", None, "Mend it; or not.")

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from gateway.admin.reading import BadInputError
 from gateway.admin.web.chart import Column, bars
 from gateway.admin.web.formatting import ago, milliseconds, number, shown
 from gateway.admin.web.schema_form import arguments_of, parameters_of
 from gateway.admin.web.tool_result import shown_parts
+from gateway.errors import InvalidInputError
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 SCHEMA = {
@@ -59,7 +59,7 @@ def test_a_form_is_made_of_a_schema_and_arguments_of_the_form() -> None:
     typed = {parameter.field: sent[parameter.name] for parameter in parameters}
     expected = {"path": "", "depth": 4, "ratio": 0.5, "deep": True, "mode": "slow", "tags": ["a"]}
     assert arguments_of(parameters, typed) == expected
-    with pytest.raises(BadInputError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         arguments_of(parameters, {**typed, "argument-1": "four", "argument-5": "[", "argument-3": "yes"})
     assert [problem.field for problem in caught.value.problems] == ["argument-1", "argument-3", "argument-5"]
 

@@ -11,8 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
-from gateway.upstream.transport import UnsentError
+from gateway.errors import RequestNotSentError, UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
 from tests.upstream.conftest import Connect, raw
 from tests.upstream.processes import gone, memory, until
 
@@ -71,7 +70,7 @@ async def test_a_server_killed_in_the_middle_of_a_call_is_reported_at_once(conne
         tasks.start_soon(kill)
         with anyio.fail_after(2), pytest.raises(UpstreamUnavailableError, match="Raw Server was ended by signal 9"):
             await session.request("tools/call", {"name": "hang"})
-        with pytest.raises(UnsentError):
+        with pytest.raises(RequestNotSentError):
             await session.request("tools/call", {"name": "echo"})
     await gone(*pids)
 

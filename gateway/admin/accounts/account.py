@@ -114,7 +114,8 @@ class Accounts:
         """Raises InvalidInputError for a name that no account may have."""
         if not name.strip() or name != name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
             raise InvalidInputError(
-                f"The name of an admin has to be 1 to {_NAME_LENGTH} printable characters without spaces around them."
+                f"The name of an admin has to be 1 to {_NAME_LENGTH} printable characters without spaces around them.",
+                "name",
             )
 
     async def _missing_or_changed(self, admin_id: int) -> None:
@@ -154,7 +155,7 @@ async def limit_account(transaction: Statements, admin_id: int, tenants: Sequenc
     if tenants is None:
         return
     if not tenants:
-        raise InvalidInputError("An admin who is limited to tenants needs at least one of them.")
+        raise InvalidInputError("An admin who is limited to tenants needs at least one of them.", "tenants")
     wanted = set(tenants)
     if len(await transaction.fetch("insert_admin_tenants", admin_id, list(wanted))) != len(wanted):
         raise NotFoundError(f"One of the tenants {', '.join(sorted(wanted))} is not there.")

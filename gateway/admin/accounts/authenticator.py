@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.admin.accounts.account import Accounts, Admin
-from gateway.admin.accounts.lockout import LockedOutError, Lockout
+from gateway.admin.accounts.lockout import Lockout
 from gateway.admin.accounts.password import Passwords
-from gateway.admin.accounts.principal import ForbiddenError, Principal, SignInRequiredError
+from gateway.admin.accounts.principal import Principal
 from gateway.admin.accounts.session import AdminSessions
 from gateway.admin.accounts.setup import Setup
 from gateway.admin.accounts.token import PREFIX, ApiTokens
@@ -16,7 +16,7 @@ from gateway.audit.events import AuditEvent
 from gateway.audit.recorder import AuditRecorder
 from gateway.database.actor import Actor
 from gateway.database.pool import Database
-from gateway.errors import CredentialError, InvalidInputError
+from gateway.errors import CredentialError, ForbiddenError, InvalidInputError, LockedOutError, SignInRequiredError
 
 _NAME_LENGTH = 200
 
@@ -111,9 +111,12 @@ class Authenticator:
         row = await self._database.fetchrow("admin_password", principal.admin.name)
         verdict = await self._passwords.check(None if row is None else row["password_hash"], current)
         if not verdict.right:
-            raise InvalidInputError("current_password is wrong.")
+            raise InvalidInputError("current_password is wrong.", "current_password")
         await self._lockout.succeed(principal.admin.name, address)
-        await self._accounts.set_password(principal.admin.id, new, principal.session_hash)
+        try:
+            await self._accounts.set_password(principal.admin.id, new, principal.session_hash)
+        except InvalidInputError as error:
+            raise InvalidInputError(error.message, "new_password") from None
 
     async def sign_out(self, principal: Principal) -> None:
         """End the session that this request came with; a token stays."""

@@ -6,16 +6,7 @@ import math
 from dataclasses import dataclass
 
 from gateway.database.pool import Database
-from gateway.errors import AccessError
-
-
-class LockedOutError(AccessError):
-    """Too many attempts to sign in have failed; try again later."""
-
-    def __init__(self, seconds: int) -> None:
-        wait = f"{seconds} seconds" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"
-        super().__init__(f"Too many attempts to sign in have failed; try again in {wait}.")
-        self.seconds = seconds
+from gateway.errors import LockedOutError
 
 
 @dataclass(frozen=True, slots=True)

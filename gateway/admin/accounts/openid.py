@@ -22,29 +22,12 @@ from gateway.admin.accounts.account import Admin
 from gateway.admin.accounts.membership import Memberships
 from gateway.admin.accounts.secret import hash_of, new_secret
 from gateway.database.pool import Database
-from gateway.errors import AccessError, CredentialError, SignInUnavailableError
+from gateway.errors import CredentialError, OpenIdError, SignInUnavailableError
 from gateway.settings import AdminSettings
-
-PROBLEMS = {
-    "unavailable": "The sign-in provider does not answer; try again in a moment.",
-    "refused": "The sign-in provider has not signed you in; try again.",
-    "expired": "This sign-in took too long or was begun in another window; begin again.",
-    "invalid": "What the sign-in provider answered cannot be trusted; ask whoever runs the gateway.",
-    "not-allowed": "You are signed in at the provider, but no role of this gateway goes with your groups.",
-}
-"""What can go wrong, by code, in words for the person."""
 
 _ATTEMPT_SECONDS = 600.0
 _TIMEOUT_SECONDS = 10.0
 _LEEWAY_SECONDS = 60.0
-
-
-class OpenIdError(AccessError):
-    """A sign-in at the provider has failed; `code` is one of PROBLEMS."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(PROBLEMS[code])
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)

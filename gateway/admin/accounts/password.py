@@ -39,7 +39,9 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """The hash to keep. Raises InvalidInputError for a password that is too short or too long."""
         if not MINIMUM_LENGTH <= len(password) <= MAXIMUM_LENGTH:
-            raise InvalidInputError(f"A password has {MINIMUM_LENGTH} to {MAXIMUM_LENGTH} characters; choose another.")
+            raise InvalidInputError(
+                f"A password has {MINIMUM_LENGTH} to {MAXIMUM_LENGTH} characters; choose another.", "password"
+            )
         async with self._limit:
             return await asyncio.to_thread(self._hasher.hash, _storable(password))
 

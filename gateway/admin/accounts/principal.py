@@ -6,15 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.admin.accounts.account import Admin, AdminRole
-from gateway.errors import AccessError
-
-
-class SignInRequiredError(AccessError):
-    """Sign in first."""
-
-
-class ForbiddenError(AccessError):
-    """This account may not do that."""
+from gateway.errors import ForbiddenError
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class ApiTokens:
     async def create(self, admin_id: int, name: str, role: AdminRole, expires_at: datetime | None) -> NewApiToken:
         """Make a token that may do what `role` may, and never more than its admin."""
         if expires_at is not None and expires_at <= datetime.now(timezone.utc):
-            raise InvalidInputError("expires_at lies in the past; a token has to be of use for a while.")
+            raise InvalidInputError("expires_at lies in the past; a token has to be of use for a while.", "expires_at")
         token = new_secret(PREFIX)
         row = await self._database.fetchrow(
             "insert_admin_token", admin_id, name, hash_of(token), token[:_HINT_LENGTH], role, expires_at

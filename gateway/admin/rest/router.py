@@ -12,16 +12,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.access.tenants import Tenant
-from gateway.admin.accounts.principal import ForbiddenError, Principal
+from gateway.admin.accounts.principal import Principal
 from gateway.admin.guard import TENANT_PARAMETER, Guard, actor_of, address_of
-from gateway.admin.problem import HttpError, problem_response
+from gateway.admin.problem import problem_response
 from gateway.admin.reading import adapter_of, read_json, read_query
 from gateway.admin.rest.operation import Operation, RestContext
 from gateway.admin.services import Services
 from gateway.audit.events import AuditEvent
 from gateway.audit.recorder import AuditRecorder
 from gateway.database.actor import acting_as
-from gateway.errors import ModelGateError, NotFoundError
+from gateway.errors import ForbiddenError, HttpError, ModelGateError, NotFoundError
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,10 @@ from gateway.admin.accounts.account import Admin, AdminRole
 from gateway.admin.accounts.authenticator import AdminSession
 from gateway.admin.accounts.secret import csrf_token
 from gateway.admin.accounts.token import ApiToken, NewApiToken
-from gateway.admin.reading import STRICT, bad_field
+from gateway.admin.reading import STRICT
 from gateway.admin.rest.operation import RestContext, operation
 from gateway.admin.rest.router import json_response
 from gateway.admin.services.access.admins import TokenInput
-from gateway.errors import InvalidInputError
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Password = Annotated[str, Field(min_length=1, max_length=1_000)]
@@ -100,23 +99,17 @@ async def sign_out(visit: RestContext) -> Response:
 @operation("POST", "/session/password", own=True)
 async def change_own_password(visit: RestContext, body: PasswordChange) -> None:
     """Change one's own password; one's other sessions end."""
-    try:
-        await visit.actions.entrance.change_password(
-            visit.principal, body.current_password, body.new_password, visit.address
-        )
-    except InvalidInputError as error:
-        named = "current_password" if "current_password" in error.message else "new_password"
-        raise bad_field(named, error.message) from None
+    await visit.actions.entrance.change_password(
+        visit.principal, body.current_password, body.new_password, visit.address
+    )
 
 
 @operation("POST", "/setup", open=True, returns=SessionView)
 async def make_first_admin(visit: RestContext, body: FirstAdmin) -> Response:
     """Make the first admin, with the token of the link that the gateway printed, and sign them in."""
-    try:
-        signed_in = await visit.actions.entrance.complete_setup(body.token, body.name, body.password, visit.address)
-    except InvalidInputError as error:
-        raise bad_field("password" if "password" in error.message else "name", error.message) from None
-    return _let_in(visit, signed_in)
+    return _let_in(
+        visit, await visit.actions.entrance.complete_setup(body.token, body.name, body.password, visit.address)
+    )
 
 
 @operation("GET", "/tokens", own=True)

@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, JsonValue
 
 from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT, bad_field
+from gateway.admin.reading import STRICT
 from gateway.audit.reader import COLUMNS, AuditQuery, AuditRecord, csv_line, read_audit_page, read_audit_records
+from gateway.errors import InvalidInputError
 
 GATEWAY_TENANT = 0
 """The tenant under which the audit log keeps what concerns the gateway as a whole."""
@@ -78,7 +79,7 @@ class AuditService:
         self._database = parts.database
 
     async def list(self, tenant_id: int, wanted: AuditFilter) -> AuditPage:
-        """A page of the audit log. Raises BadInputError for a cursor of something else."""
+        """A page of the audit log. Raises InvalidInputError for a cursor of something else."""
         chosen = AuditQuery(wanted.since, wanted.action, wanted.outcome, wanted.text)
         rows = await read_audit_page(self._database, tenant_id, chosen, wanted.limit + 1, _before(wanted.cursor))
         items = tuple(_row(row) for row in rows[: wanted.limit])
@@ -100,9 +101,9 @@ def _before(cursor: str | None) -> tuple[datetime, int] | None:
     try:
         moment, number = datetime.fromisoformat(at), int(row_id)
     except ValueError:
-        raise bad_field("cursor", "cursor has to be the next of a page.") from None
+        raise InvalidInputError("cursor has to be the next of a page.", "cursor") from None
     if moment.tzinfo is None or not 0 <= number < 2**63:
-        raise bad_field("cursor", "cursor has to be the next of a page.")
+        raise InvalidInputError("cursor has to be the next of a page.", "cursor")
     return moment, number
 
 

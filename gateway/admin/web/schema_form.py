@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gateway.admin.reading import BadInputError, FieldProblem
+from gateway.errors import FieldProblem, InvalidInputError
 
 Kind = Literal["text", "integer", "number", "boolean", "choice", "json"]
 
@@ -45,7 +45,7 @@ def parameters_of(schema: Any) -> list[SchemaField]:
 def arguments_of(parameters: list[SchemaField], sent: Mapping[str, str]) -> dict[str, Any]:
     """The arguments typed into a form; a field left empty is left out, unless it is a text that is needed.
 
-    Raises BadInputError for values that are not of their type.
+    Raises InvalidInputError for values that are not of their type.
     """
     arguments: dict[str, Any] = {}
     wrong: list[FieldProblem] = []
@@ -60,7 +60,7 @@ def arguments_of(parameters: list[SchemaField], sent: Mapping[str, str]) -> dict
             needed = words.get(parameter.kind, "JSON")
             wrong.append(FieldProblem(parameter.field, f"{parameter.name[:80]} has to be {needed}."))
     if wrong:
-        raise BadInputError(*wrong)
+        raise InvalidInputError.of_fields(wrong)
     return arguments
 
 

@@ -11,10 +11,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.admin.accounts.principal import SignInRequiredError
 from gateway.admin.application import AdminApplication
 from gateway.admin.guard import Guard, actor_of, address_of
-from gateway.admin.problem import HttpError, problem_of
+from gateway.admin.problem import problem_of
 from gateway.admin.services import Services
 from gateway.admin.web.assets import PREFIX, Assets
 from gateway.admin.web.frame import Frame
@@ -23,7 +22,7 @@ from gateway.admin.web.page_list import PAGES
 from gateway.admin.web.pages.sign_in import Answer, Door
 from gateway.admin.web.visit import HOME, SIGN_IN, PageContext
 from gateway.database.actor import acting_as
-from gateway.errors import ModelGateError, NotFoundError
+from gateway.errors import HttpError, ModelGateError, NotFoundError, SignInRequiredError
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from gateway.admin.guard import CSRF_FIELD, Guard, address_of
 from gateway.admin.problem import problem_of
 from gateway.admin.services import Services
 from gateway.admin.web.frame import Frame
-from gateway.errors import InvalidInputError, ModelGateError
+from gateway.errors import ModelGateError
 
 HOME = "/admin"
 SIGN_IN = "/signin"
@@ -89,14 +89,22 @@ class PageContext:
         return self.frame.render(template, {**own, "csrf_field": CSRF_FIELD, **values})
 
     def refused(
-        self, template: str, error: ModelGateError, sent: Mapping[str, Any], also: tuple[str, ...] = (), **values: Any
+        self,
+        template: str,
+        error: ModelGateError,
+        sent: Mapping[str, Any],
+        also: tuple[str, ...] = (),
+        renamed: Mapping[str, str] | None = None,
+        **values: Any,
     ) -> Response:
         """The form again with what was typed, and each error at its field.
 
-        What is about a field that was not sent, and that is not in `also`, stands above the form.
+        `renamed` has the form's own name of a field where it differs. What is about a field that was not sent, and
+        that is not in `also`, stands above the form.
         """
         errors: dict[str, str] = {}
-        for name, sentence in errors_of(error).items():
+        for field, sentence in errors_of(error).items():
+            name = (renamed or {}).get(field, field)
             place = name if name in sent or name in also else ""
             errors[place] = f"{errors[place]} {sentence}" if place in errors else sentence
         return self.page(template, problem_of(error).status, sent=sent, errors=errors, **values)
@@ -116,7 +124,4 @@ def errors_of(error: ModelGateError) -> dict[str, str]:
     found: dict[str, str] = {}
     for problem in problem_of(error).errors:
         found.setdefault(problem.field.partition(".")[0], problem.detail)
-    if not found:
-        name = error.message.partition(" ")[0] if isinstance(error, InvalidInputError) else ""
-        found[name if name.islower() and name.isidentifier() else ""] = error.message
-    return found
+    return found or {"": error.message}

@@ -126,7 +126,9 @@ class Approvals:
     async def set_on_change(self, tenant_id: int, server_id: int, on_change: str) -> None:
         """Say what happens to tools of a server that are not as they were approved. Raises NotFoundError."""
         if on_change not in ON_CHANGE:
-            raise InvalidInputError(f"on_change has to be one of {', '.join(ON_CHANGE)}, not {on_change[:60]!r}.")
+            raise InvalidInputError(
+                f"on_change has to be one of {', '.join(ON_CHANGE)}, not {on_change[:60]!r}.", "on_change"
+            )
         if not await self._database.execute("set_on_change", tenant_id, server_id, on_change):
             raise NotFoundError(f"There is no server {server_id} in this tenant.")
 

@@ -8,13 +8,19 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx2
 
-from gateway.errors import InvalidInputError, UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
+from gateway.errors import (
+    InvalidInputError,
+    UpstreamError,
+    UpstreamHttpError,
+    UpstreamProtocolError,
+    UpstreamUnavailableError,
+)
 from gateway.upstream.credential import AuthorizationCode, ClientCredentials, headers_of, tls_context
 from gateway.upstream.http.guarded_backend import guard
 from gateway.upstream.http.plain_http import PlainTransport, suits
 from gateway.upstream.oauth.token_auth import OAuth
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import RefusedError, message_too_large
+from gateway.upstream.transport import message_too_large
 
 _MAX_REDIRECTS = 5
 _WRITE_SECONDS = 30.0
@@ -117,7 +123,7 @@ class ServerHttpClient:
         """The body as server-sent events, each at most one message in size."""
         return httpx2.EventSource(response, max_event_size=self._max_message_bytes)
 
-    def refused(self, status: int) -> RefusedError:
+    def refused(self, status: int) -> UpstreamHttpError:
         """What an HTTP error status without a message means."""
         if status in (401, 403):
             said = f"refused the gateway's credentials (HTTP {status}); correct them"
@@ -125,7 +131,7 @@ class ServerHttpClient:
             said = "has nothing at its address (HTTP 404); correct the address"
         else:
             said = f"answered with HTTP status {status}; look into its own log"
-        return RefusedError(self._name, f"Server {self._name} {said}.", status)
+        return UpstreamHttpError(self._name, f"Server {self._name} {said}.", status)
 
     def not_mcp(self, what: str) -> UpstreamProtocolError:
         return UpstreamProtocolError(self._name, f"Server {self._name} {what}, which is not MCP; check its address.")
@@ -156,7 +162,7 @@ class ServerHttpClient:
                 or following.url.userinfo != request.url.userinfo
             ):
                 where = following.url.copy_with(userinfo=b"", query=None, fragment=None)
-                raise RefusedError(
+                raise UpstreamHttpError(
                     self._name,
                     f"Server {self._name} redirects to {where}; set that as its address if it is meant.",
                     response.status_code,

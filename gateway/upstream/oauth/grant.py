@@ -14,14 +14,10 @@ import httpx2
 from mcp.shared.auth import OAuthToken
 from pydantic import ValidationError
 
-from gateway.errors import UpstreamUnavailableError
+from gateway.errors import GrantRefusedError
 
 # A token that is about to end would end on its way.
 _MARGIN_SECONDS = 15.0
-
-
-class GrantRefusedError(UpstreamUnavailableError):
-    """The authorization server refused the request for a token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator
 import anyio
 import httpx2
 
+from gateway.errors import GrantRefusedError, UpstreamHttpError
 from gateway.upstream.credential import AuthorizationCode, ClientCredentials
 from gateway.upstream.oauth.discovery import OAuthWeb, oauth_web
-from gateway.upstream.oauth.grant import GrantRefusedError, GrantStore, HeldGrant, OAuthClient, OAuthGrant, granted
+from gateway.upstream.oauth.grant import GrantStore, HeldGrant, OAuthClient, OAuthGrant, granted
 from gateway.upstream.policy import ORDINARY, Policy
-from gateway.upstream.transport import RefusedError
 
 
 class OAuth(httpx2.Auth):
@@ -36,7 +36,7 @@ class OAuth(httpx2.Auth):
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Send `request` with a token, and once more with another where the server does not take the first.
 
-        Raises RefusedError where a person has to sign in, UpstreamUnavailableError where no token can be had.
+        Raises UpstreamHttpError where a person has to sign in, UpstreamUnavailableError where no token can be had.
         """
         grant = self._grant
         if grant is None:
@@ -86,7 +86,7 @@ class OAuth(httpx2.Auth):
         credential = self._credential
         if isinstance(credential, AuthorizationCode):
             self._grant = None
-            raise RefusedError(
+            raise UpstreamHttpError(
                 self._server,
                 f"Server {self._server} wants somebody to sign in; do so with modelgate servers login, "
                 "or on its page of the admin.",

@@ -34,14 +34,17 @@ class Document:
             if not isinstance(value, Mapping) or not isinstance(value.get("$ref"), str):
                 return value
             value = self.at(value["$ref"])
-        raise InvalidInputError(f"The OpenAPI document of {self._name} has a reference that leads in a circle.")
+        raise InvalidInputError(
+            f"The OpenAPI document of {self._name} has a reference that leads in a circle.", "document"
+        )
 
     def at(self, reference: str) -> Any:
         """What stands at a reference, as JSON pointers say it (RFC 6901). Raises InvalidInputError."""
         if not reference.startswith("#/"):
             raise InvalidInputError(
                 f"The OpenAPI document of {self._name} refers to {reference[:200]!r}, which is outside of it; "
-                "bundle it into one document."
+                "bundle it into one document.",
+                "document",
             )
         value: Any = self.values
         for part in reference[2:].split("/"):
@@ -53,7 +56,8 @@ class Document:
             else:
                 raise InvalidInputError(
                     f"The OpenAPI document of {self._name} refers to {reference[:200]!r}, which is not in it; "
-                    "correct it."
+                    "correct it.",
+                    "document",
                 )
         return value
 
@@ -66,13 +70,13 @@ def read_document(name: str, text: str | bytes) -> Document:
     """
     if len(text) > MAX_DOCUMENT_BYTES:
         raise InvalidInputError(
-            f"The OpenAPI document of {name} is over {MAX_DOCUMENT_BYTES:,} bytes; take a part of it."
+            f"The OpenAPI document of {name} is over {MAX_DOCUMENT_BYTES:,} bytes; take a part of it.", "document"
         )
     values = _parsed(name, text)
     version = values.get("openapi") if isinstance(values, dict) else None
     if not isinstance(version, str) or not version.startswith(("3.0", "3.1")):
         said = f"of version {str(version)[:20]}" if version else "not an OpenAPI document"
-        raise InvalidInputError(f"The document of {name} is {said}; OpenAPI 3.0 and 3.1 are read.")
+        raise InvalidInputError(f"The document of {name} is {said}; OpenAPI 3.0 and 3.1 are read.", "document")
     info = values.get("info")
     if isinstance(info, dict) and isinstance(info.get("version"), (int, float)):
         # In YAML, 1.0 is a number, and many write it so.
@@ -84,7 +88,7 @@ def read_document(name: str, text: str | bytes) -> Document:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidInputError(
-            f"The OpenAPI document of {name} is not valid at {where[:200]}: {first['msg']}; correct it."
+            f"The OpenAPI document of {name} is not valid at {where[:200]}: {first['msg']}; correct it.", "document"
         ) from None
     return Document(name, values)
 
@@ -100,7 +104,7 @@ def _parsed(name: str, text: str | bytes) -> Any:
             return _plain(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe loader
     except (ValueError, yaml.YAMLError, RecursionError):
         raise InvalidInputError(
-            f"The OpenAPI document of {name} is neither JSON nor YAML without aliases; correct it."
+            f"The OpenAPI document of {name} is neither JSON nor YAML without aliases; correct it.", "document"
         ) from None
 
 

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, SERVER_INFO_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from gateway.errors import InvalidInputError, UpstreamError, UpstreamUnavailableError
+from gateway.errors import InvalidInputError, UpstreamError, UpstreamHttpError, UpstreamUnavailableError
 from gateway.json_codec import Message
 from gateway.upstream.http.server_client import ServerHttpClient
 from gateway.upstream.openapi.answer import failed, result_of
@@ -24,7 +24,7 @@ from gateway.upstream.openapi.masking import secrets_in
 from gateway.upstream.openapi.operation import OpenApiOperation, tools_of
 from gateway.upstream.openapi.request import request_of
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import MessageSink, RefusedError, Transport, unreadable_answer
+from gateway.upstream.transport import MessageSink, Transport, unreadable_answer
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class OpenApiTransport:
         try:
             async with endpoint.request(request.method, request.headers, request.body, url) as response:
                 body = await endpoint.body(response)
-        except RefusedError as error:
+        except UpstreamHttpError as error:
             if not 300 <= error.status < 400:
                 raise
             # To where the API sends its caller on is an answer, if not one that the gateway may follow.

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import anyio
 
-from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.errors import UpstreamError
 from gateway.json_codec import Message
 
 Progress: TypeAlias = Callable[[float, "float | None", "str | None"], Awaitable[None]]
@@ -24,10 +24,6 @@ Answering: TypeAlias = Callable[[str, Message], Awaitable[Message]]
 
 _MAX_EVENTS = 256
 _MAX_EVENTS_CHARACTERS = 4 * 1024 * 1024
-
-
-class EndlessError(UpstreamTimeoutError):
-    """The upstream server still worked on a call when the longest time that any may take was over."""
 
 
 @dataclass(frozen=True, slots=True)

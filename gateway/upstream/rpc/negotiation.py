@@ -21,11 +21,10 @@ from mcp_types.version import (
     MODERN_PROTOCOL_VERSIONS,
 )
 
-from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError
+from gateway.errors import UpstreamError, UpstreamHttpError, UpstreamProtocolError, UpstreamReplyError
 from gateway.json_codec import Message
 from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import CLIENT_INFO
-from gateway.upstream.transport import RefusedError
 
 _PROBE_SHARE = 0.4
 _NO_FALLBACK = (401, 403, 407, 429)
@@ -47,7 +46,7 @@ async def negotiate(server: str, peer: Peer, capabilities: Message, *, probe: bo
 
     Whatever is not a clear sign of the modern era leads to the handshake, as in the SDK's client; `probe=False` goes
     there at once. The probe takes at most 0.4 of `seconds`: some servers ignore what they do not know.
-    Raises UpstreamError where neither era is agreed, UnsentError where the connection ended during the probe.
+    Raises UpstreamError where neither era is agreed, RequestNotSentError where the connection ended during the probe.
     """
     version = LATEST_MODERN_VERSION if probe else None
     for _ in range(2):
@@ -60,7 +59,7 @@ async def negotiate(server: str, peer: Peer, capabilities: Message, *, probe: bo
                 if _only_unknown_modern(supported):
                     raise _no_common_version(server, supported) from None
             except UpstreamError as error:
-                if isinstance(error, RefusedError) and error.status in _NO_FALLBACK:
+                if isinstance(error, UpstreamHttpError) and error.status in _NO_FALLBACK:
                     raise
             else:
                 agreed = _modern_info(result)

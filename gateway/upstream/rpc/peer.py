@@ -12,12 +12,20 @@ import anyio
 from anyio.abc import TaskGroup
 from mcp_types import INVALID_PARAMS
 
-from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError, UpstreamTimeoutError
-from gateway.json_codec import Message, TooDeepError
+from gateway.errors import (
+    RequestNotSentError,
+    TooDeepError,
+    UpstreamDeadlineError,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamReplyError,
+    UpstreamTimeoutError,
+)
+from gateway.json_codec import Message
 from gateway.upstream import clock
-from gateway.upstream.rpc.call import NO_HOOKS, Call, CallHooks, EndlessError
+from gateway.upstream.rpc.call import NO_HOOKS, Call, CallHooks
 from gateway.upstream.rpc.cancelled_calls import CancelledCalls
-from gateway.upstream.transport import Transport, UnsentError
+from gateway.upstream.transport import Transport
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +99,8 @@ class Peer:
         question has answered it; `first_timeout` holds until then where it is shorter, `ceiling` for all of it. A
         `background` request is no call: nothing the server says belongs to it.
         Raises UpstreamReplyError for an error reply, UpstreamTimeoutError, UpstreamUnavailableError where the
-        connection ends first (UnsentError where it had ended before), UpstreamProtocolError for a reply without result.
+        connection ends first (RequestNotSentError where it had ended before), UpstreamProtocolError for a reply without
+        result.
         """
         self._last_id += 1
         call = Call(self._last_id, method, hooks, background)
@@ -123,7 +132,7 @@ class Peer:
                 raise call.error.with_traceback(None)
             if call.reply is None:
                 if cut:
-                    raise EndlessError(
+                    raise UpstreamDeadlineError(
                         self._server,
                         f"Server {self._server} still worked on {method} after {ceiling:.4g} s, the longest that a "
                         "call may take; ask it for less at once, or raise upstream.max_call_seconds.",
@@ -224,7 +233,7 @@ class Peer:
 
     def _open_transport(self) -> Transport:
         if self._ended is not None or self._transport is None:
-            raise UnsentError(self._server, f"The connection to server {self._server} has ended; try again.")
+            raise RequestNotSentError(self._server, f"The connection to server {self._server} has ended; try again.")
         return self._transport
 
     def _settle(self, call: Call, message: Message) -> None:

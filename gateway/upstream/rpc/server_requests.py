@@ -11,8 +11,8 @@ from anyio.abc import TaskGroup
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
 
-from gateway.errors import ModelGateError, UpstreamError
-from gateway.json_codec import Message, TooDeepError
+from gateway.errors import ModelGateError, TooDeepError, UpstreamError
+from gateway.json_codec import Message
 from gateway.upstream.rpc.call import Answering, Call
 from gateway.upstream.rpc.peer import Peer
 

@@ -10,11 +10,11 @@ import anyio
 import httpx2
 from anyio.abc import TaskGroup
 
-from gateway.errors import UpstreamError, UpstreamUnavailableError
+from gateway.errors import RequestNotSentError, UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream.http.server_client import EVENT_STREAM, JSON, ServerHttpClient
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import MessageSink, Transport, UnsentError, unreadable_answer
+from gateway.upstream.transport import MessageSink, Transport, unreadable_answer
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class HttpSseTransport:
     async def send(self, message: Message, headers: Mapping[str, str]) -> None:
         """Post `message`. A request is posted in a task of its own: some servers answer the POST last of all."""
         if self._messages is None or self._error is not None:
-            raise UnsentError(self._name, f"The connection to server {self._name} has ended; try again.")
+            raise RequestNotSentError(self._name, f"The connection to server {self._name} has ended; try again.")
         if "method" in message and "id" in message:
             self._tasks.start_soon(self._post_request, message, encode(message), headers)
         else:

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
+from gateway.errors import RequestNotSentError, UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import MessageSink, Transport, UnsentError, message_too_large
+from gateway.upstream.transport import MessageSink, Transport, message_too_large
 from gateway.upstream.transports.child_process import ChildProcess
 from gateway.upstream.transports.process_reaper import ProcessReaper
 
@@ -28,7 +28,7 @@ _REPLY_BEGINNING = re.compile(
 _REPLY_END = re.compile(rb',\s*"id"\s*:\s*(\d{1,18})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z')
 
 
-class LineTooLongError(Exception):
+class _LineTooLongError(Exception):
     """A line is longer than a message may be."""
 
 
@@ -41,7 +41,7 @@ class LineBuffer:
         self._size = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The lines that `piece` completes. Raises LineTooLongError."""
+        """The lines that `piece` completes. Raises _LineTooLongError."""
         lines = piece.split(b"\n")
         if len(lines) > 1:
             lines[0] = b"".join([*self._pieces, lines[0]])
@@ -52,7 +52,7 @@ class LineBuffer:
             self._pieces.append(rest)
             self._size += len(rest)
         if self._size > self._limit or (lines and len(lines[0]) > self._limit):
-            raise LineTooLongError
+            raise _LineTooLongError
         return lines
 
 
@@ -81,13 +81,13 @@ class StdioTransport:
         line = encode(message) + b"\n"
         async with self._writing:
             if self._closed:
-                raise UnsentError(self._name, f"Server {self._name} has ended; try again.")
+                raise RequestNotSentError(self._name, f"Server {self._name} has ended; try again.")
             try:
                 await self._child.stdin.send(line)
                 return
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
                 self._closed = True
-        # The server may have read the message before it ended, so this is not an UnsentError.
+        # The server may have read the message before it ended, so this is not an RequestNotSentError.
         await self._end()
 
     async def cancel(self, request_id: int, reason: str) -> None:
@@ -109,7 +109,7 @@ class StdioTransport:
                 if self._noise_lines > _MAX_NOISE_LINES:
                     self._sink.connection_closed(self._noise_error())
                     return
-        except LineTooLongError:
+        except _LineTooLongError:
             self._sink.connection_closed(message_too_large(self._name, self._limit))
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             await self._end()

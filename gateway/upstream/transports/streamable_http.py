@@ -13,12 +13,12 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from gateway.backoff import Backoff
-from gateway.errors import UpstreamError, UpstreamUnavailableError
+from gateway.errors import RequestNotSentError, UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream import clock
 from gateway.upstream.http.server_client import EVENT_STREAM, JSON, ServerHttpClient
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import MessageSink, Transport, UnsentError, unreadable_answer
+from gateway.upstream.transport import MessageSink, Transport, unreadable_answer
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class StreamableHttpTransport:
         """An error status: with a JSON-RPC error in it, that error is the reply."""
         if response.status_code == 404 and self._session_id is not None:
             text = f"Server {self._name} has forgotten the session; try again."
-            self._sink.request_failed(request_id, UnsentError(self._name, text))
+            self._sink.request_failed(request_id, RequestNotSentError(self._name, text))
             self._sink.connection_closed(UpstreamUnavailableError(self._name, text))
             return
         if _content_type(response) == JSON:

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from gateway.admin.accounts.account import Accounts, Admin, AdminRole
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.accounts.token import ApiToken, ApiTokens, NewApiToken
-from gateway.admin.reading import STRICT, bad_field
+from gateway.admin.reading import STRICT
 from gateway.errors import ConflictError, InvalidInputError
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -76,23 +76,16 @@ class AdminService:
         return await self._accounts.get(admin_id)
 
     async def create(self, new: AdminInput) -> Admin:
-        """Make an account. Raises BadInputError, ConflictError where the name is taken, NotFoundError for a tenant."""
-        try:
-            return await self._accounts.create(new.name, new.password, new.role, new.tenants)
-        except InvalidInputError as error:
-            named = "password" if "password" in error.message else "tenants" if "tenants" in error.message else "name"
-            raise bad_field(named, error.message) from None
+        """Make an account; raises as `Accounts.create`."""
+        return await self._accounts.create(new.name, new.password, new.role, new.tenants)
 
     async def change(self, admin_id: int, change: AdminChange) -> Admin:
         """Change what an account may do; raises as `Accounts.change`."""
         return await self._accounts.change(admin_id, change.role, change.tenants, change.version)
 
     async def set_password(self, admin_id: int, password: PasswordInput) -> None:
-        """Set the password of an account; its sessions end. Raises BadInputError, NotFoundError."""
-        try:
-            await self._accounts.set_password(admin_id, password.password)
-        except InvalidInputError as error:
-            raise bad_field("password", error.message) from None
+        """Set the password of an account; its sessions end. Raises InvalidInputError, NotFoundError."""
+        await self._accounts.set_password(admin_id, password.password)
 
     async def remove(self, admin_id: int, principal: Principal) -> None:
         """Remove an account, not one's own. Raises NotFoundError, ConflictError."""
@@ -105,13 +98,10 @@ class AdminService:
         return tuple(await self._tokens.list(principal.admin.id))
 
     async def create_token(self, principal: Principal, new: TokenInput) -> NewApiToken:
-        """Make a token of one's own. Raises BadInputError for one that could do more than who asks."""
+        """Make a token of one's own. Raises InvalidInputError for one that could do more than who asks."""
         if new.role == "admin" and not principal.may_change:
-            raise bad_field("role", "role has to be viewer; a viewer's token may do no more than a viewer.")
-        try:
-            return await self._tokens.create(principal.admin.id, new.name, new.role, new.expires_at)
-        except InvalidInputError as error:
-            raise bad_field("expires_at", error.message) from None
+            raise InvalidInputError("role has to be viewer; a viewer's token may do no more than a viewer.", "role")
+        return await self._tokens.create(principal.admin.id, new.name, new.role, new.expires_at)
 
     async def remove_token(self, principal: Principal, token_id: int) -> None:
         """End one of one's own tokens. Raises NotFoundError."""

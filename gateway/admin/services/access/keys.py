@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 from gateway.access.caller import Limits
 from gateway.access.keys import KeyRecord, NewKey
 from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT, BadInputError, bad_field
+from gateway.admin.reading import STRICT
 from gateway.errors import InvalidInputError
 
 _Limit = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -92,31 +92,24 @@ class KeyService:
         return _card(await self._keys.by_id(tenant_id, key_id))
 
     async def create(self, tenant_id: int, new: KeyInput) -> MadeKey:
-        """Make a key. Raises BadInputError, and NotFoundError for a role that is not there."""
+        """Make a key. Raises InvalidInputError, and NotFoundError for a role that is not there."""
         _check_end(new)
-        try:
-            made = await self._keys.create(
-                tenant_id, new.name, new.roles, new.expires_at, note=new.note, limits=_limits(new)
-            )
-        except InvalidInputError as error:
-            raise _at_field(error) from None
-        return _made(made)
+        return _made(
+            await self._keys.create(tenant_id, new.name, new.roles, new.expires_at, note=new.note, limits=_limits(new))
+        )
 
     async def change(self, tenant_id: int, key_id: int, wanted: KeyInput) -> KeyCard:
         """Write anew what goes with a key that is not revoked. Raises as `create`, and NotFoundError for the key."""
         _check_end(wanted)
-        try:
-            await self._keys.update(
-                tenant_id,
-                key_id,
-                name=wanted.name,
-                roles=wanted.roles,
-                expires_at=wanted.expires_at,
-                note=wanted.note,
-                limits=_limits(wanted),
-            )
-        except InvalidInputError as error:
-            raise _at_field(error) from None
+        await self._keys.update(
+            tenant_id,
+            key_id,
+            name=wanted.name,
+            roles=wanted.roles,
+            expires_at=wanted.expires_at,
+            note=wanted.note,
+            limits=_limits(wanted),
+        )
         return await self.get(tenant_id, key_id)
 
     async def rotate(self, tenant_id: int, key_id: int, rotation: Rotation) -> MadeKey:
@@ -135,13 +128,7 @@ def _limits(given: KeyInput) -> Limits:
 
 def _check_end(given: KeyInput) -> None:
     if given.expires_at is not None and given.expires_at <= datetime.now(timezone.utc):
-        raise bad_field("expires_at", "expires_at lies in the past; a key has to be of use for a while.")
-
-
-def _at_field(error: InvalidInputError) -> BadInputError:
-    named = next((name for name in ("note", "role", "requests", "calls") if name in error.message), "name")
-    named = {"role": "roles", "requests": "requests_per_minute", "calls": "calls_per_day"}.get(named, named)
-    return bad_field(named, error.message)
+        raise InvalidInputError("expires_at lies in the past; a key has to be of use for a while.", "expires_at")
 
 
 def _made(made: NewKey) -> MadeKey:

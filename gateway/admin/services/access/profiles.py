@@ -10,9 +10,9 @@ from pydantic import Field
 from gateway.access.caller import ListMode
 from gateway.access.profiles import ProfileRecord, Profiles
 from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT, BadInputError, bad_field
+from gateway.admin.reading import STRICT
 from gateway.admin.services.access.rules import RuleActions, RuleCard, RuleChange, RulesInput
-from gateway.errors import InvalidInputError, NotFoundError
+from gateway.errors import NotFoundError
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 _Description = Annotated[str, Field(max_length=2_000)]
@@ -73,27 +73,21 @@ class ProfileService:
         raise NotFoundError(f"There is no profile {profile_id} in this tenant.")
 
     async def create(self, tenant_id: int, new: ProfileInput) -> ProfileCard:
-        """Make a profile that selects nothing yet. Raises BadInputError, ConflictError where the name is taken."""
-        try:
-            made = await self._profiles.create(tenant_id, new.name, new.list_mode, new.description)
-        except InvalidInputError as error:
-            raise _at_field(error) from None
+        """Make a profile that selects nothing yet. Raises InvalidInputError, ConflictError where the name is taken."""
+        made = await self._profiles.create(tenant_id, new.name, new.list_mode, new.description)
         return await self.get(tenant_id, made.id)
 
     async def change(self, tenant_id: int, profile_id: int, change: ProfileChange) -> ProfileCard:
-        """Change a profile. Raises NotFoundError, BadInputError, and ConflictError where another has changed it."""
+        """Change a profile. Raises NotFoundError, InvalidInputError, and ConflictError where another has changed it."""
         await self.get(tenant_id, profile_id)
-        try:
-            await self._profiles.update(
-                tenant_id,
-                profile_id,
-                change.version,
-                name=change.name,
-                list_mode=change.list_mode,
-                description=change.description,
-            )
-        except InvalidInputError as error:
-            raise _at_field(error) from None
+        await self._profiles.update(
+            tenant_id,
+            profile_id,
+            change.version,
+            name=change.name,
+            list_mode=change.list_mode,
+            description=change.description,
+        )
         return await self.get(tenant_id, profile_id)
 
     async def remove(self, tenant_id: int, profile_id: int) -> None:
@@ -132,7 +126,3 @@ def _card(record: ProfileRecord) -> ProfileCard:
         record.version,
         record.rule_count,
     )
-
-
-def _at_field(error: InvalidInputError) -> BadInputError:
-    return bad_field("description" if "description" in error.message.lower() else "name", error.message)

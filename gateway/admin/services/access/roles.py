@@ -18,9 +18,9 @@ from gateway.access.roles import (
     update_role,
 )
 from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT, bad_field
+from gateway.admin.reading import STRICT
 from gateway.admin.services.access.rules import RuleActions, RuleCard, RuleChange, RuleInput, RulesInput
-from gateway.errors import InvalidInputError, NotFoundError
+from gateway.errors import NotFoundError
 
 __all__ = [
     "Decision",
@@ -122,28 +122,22 @@ class RoleService:
         raise NotFoundError(f"There is no role {role_id} in this tenant.")
 
     async def create(self, tenant_id: int, new: RoleInput) -> RoleCard:
-        """Make a role without rules. Raises BadInputError, and ConflictError where the name is taken."""
-        try:
-            role = await create_role(self._database, tenant_id, new.name, new.default_visibility, new.description)
-        except InvalidInputError as error:
-            raise bad_field("name" if "name" in error.message else "description", error.message) from None
+        """Make a role without rules. Raises InvalidInputError, and ConflictError where the name is taken."""
+        role = await create_role(self._database, tenant_id, new.name, new.default_visibility, new.description)
         return await self.get(tenant_id, role.id)
 
     async def change(self, tenant_id: int, role_id: int, change: RoleChange) -> RoleCard:
-        """Change a role. Raises NotFoundError, BadInputError, and ConflictError where another has changed it."""
+        """Change a role. Raises NotFoundError, InvalidInputError, and ConflictError where another has changed it."""
         await self.get(tenant_id, role_id)
-        try:
-            await update_role(
-                self._database,
-                tenant_id,
-                role_id,
-                change.version,
-                name=change.name,
-                default=change.default_visibility,
-                description=change.description,
-            )
-        except InvalidInputError as error:
-            raise bad_field("name" if "name" in error.message else "description", error.message) from None
+        await update_role(
+            self._database,
+            tenant_id,
+            role_id,
+            change.version,
+            name=change.name,
+            default=change.default_visibility,
+            description=change.description,
+        )
         return await self.get(tenant_id, role_id)
 
     async def remove(self, tenant_id: int, role_id: int) -> None:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.access.roles import Visibility, refresh_visibility
 from gateway.access.rules import Rule, RuleTarget, delete_rule, list_rules, update_rule
-from gateway.admin.reading import STRICT, bad_field
+from gateway.admin.reading import STRICT
 from gateway.admin.services.tools import Category
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
@@ -88,7 +88,7 @@ class RuleActions:
         """Set or take away several rules in one transaction, and return all.
 
         A rule about the same target is replaced. Raises NotFoundError for a tool or server that is not there, and
-        BadInputError.
+        InvalidInputError.
         """
         targets = [(_target(rule, position), rule.visibility) for position, rule in enumerate(wanted.rules)]
         try:
@@ -126,7 +126,7 @@ def _target(rule: RuleInput, position: int) -> RuleTarget:
     try:
         return RuleTarget(rule.tool_id, rule.pattern, rule.server_id, rule.category)
     except InvalidInputError as error:
-        raise bad_field(f"rules.{position}", error.message) from None
+        raise InvalidInputError(error.message, f"rules.{position}") from None
 
 
 def _card(rule: Rule) -> RuleCard:

@@ -18,8 +18,8 @@ from gateway.access.tenants import (
 )
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT, bad_field
-from gateway.errors import InvalidInputError, NotFoundError
+from gateway.admin.reading import STRICT
+from gateway.errors import NotFoundError
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -78,31 +78,22 @@ class TenantService:
         return [TenantCard(**row) for row in rows if principal.may_enter(row["id"])]
 
     async def create(self, new: TenantInput, principal: Principal) -> TenantCard:
-        """Make a tenant. Raises BadInputError, ConflictError where the slug is taken."""
-        try:
-            tenant = await create_tenant(self._database, new.slug, new.name)
-        except InvalidInputError as error:
-            raise bad_field("slug" if "slug" in error.message else "name", error.message) from None
+        """Make a tenant. Raises InvalidInputError, ConflictError where the slug is taken."""
+        tenant = await create_tenant(self._database, new.slug, new.name)
         return await self._card(tenant.id, principal)
 
     async def change(self, tenant_id: int, change: TenantChange, principal: Principal) -> TenantCard:
-        """Rename, suspend or readmit a tenant. Raises NotFoundError, BadInputError."""
+        """Rename, suspend or readmit a tenant. Raises NotFoundError, InvalidInputError."""
         await self._tenant(tenant_id)
         if change.name is not None:
-            try:
-                await rename_tenant(self._database, tenant_id, change.name)
-            except InvalidInputError as error:
-                raise bad_field("name", error.message) from None
+            await rename_tenant(self._database, tenant_id, change.name)
         if change.suspended is not None:
             await suspend_tenant(self._database, tenant_id, suspended=change.suspended)
         return await self._card(tenant_id, principal)
 
     async def remove(self, tenant_id: int, typed: Confirmation) -> None:
-        """Remove a tenant with everything in it. Raises NotFoundError, BadInputError for another confirmation."""
-        try:
-            await delete_tenant(self._database, await self._tenant(tenant_id), typed.confirmation)
-        except InvalidInputError as error:
-            raise bad_field("confirmation", error.message) from None
+        """Remove a tenant with everything in it. Raises NotFoundError, InvalidInputError for another confirmation."""
+        await delete_tenant(self._database, await self._tenant(tenant_id), typed.confirmation)
 
     async def _tenant(self, tenant_id: int) -> Tenant:
         for tenant in await list_tenants(self._database):

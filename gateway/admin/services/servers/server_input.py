@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gateway.admin.accounts.principal import ForbiddenError, Principal
-from gateway.admin.reading import STRICT, bad_field
+from gateway.admin.accounts.principal import Principal
+from gateway.admin.reading import STRICT
 from gateway.admin.services.servers.credential_input import (
     CertificateInput,
     CredentialInput,
@@ -17,6 +17,7 @@ from gateway.admin.services.servers.credential_input import (
     as_credential,
 )
 from gateway.catalog.new_server import NewServer, TransportKind
+from gateway.errors import ForbiddenError, InvalidInputError
 from gateway.settings import Settings
 
 _Text = Annotated[str, Field(max_length=4_000)]
@@ -82,15 +83,15 @@ class ServerChange:
 
 
 def as_new_server(new: ServerInput) -> NewServer:
-    """The server that an input describes. Raises BadInputError for fields that do not go with the transport."""
+    """The server that an input describes. Raises InvalidInputError for fields that do not go with the transport."""
     given = {name for name in (*_OF_STDIO, *_OF_URL, *_OF_OPENAPI) if getattr(new, name)}
     _check_fields(new.transport, given)
     if new.transport == "stdio" and not new.command:
-        raise bad_field("command", "command is missing; a stdio server is a command to run.")
+        raise InvalidInputError("command is missing; a stdio server is a command to run.", "command")
     if new.transport in ("http", "sse") and not new.url:
-        raise bad_field("url", f"url is missing; an {new.transport} server is reached by one.")
+        raise InvalidInputError(f"url is missing; an {new.transport} server is reached by one.", "url")
     if new.transport == "openapi" and bool(new.document) == bool(new.document_url):
-        raise bad_field("document", "An openapi server needs either document or document_url, one of them.")
+        raise InvalidInputError("An openapi server needs either document or document_url, one of them.", "document")
     return NewServer(
         name=new.name,
         transport=new.transport,
@@ -110,7 +111,7 @@ def as_new_server(new: ServerInput) -> NewServer:
 
 
 def changed_server(before: NewServer, change: ServerChange) -> NewServer:
-    """`before` with a change made. Raises BadInputError for fields that do not go with its transport."""
+    """`before` with a change made. Raises InvalidInputError for fields that do not go with its transport."""
     names = (*_OF_STDIO, *_OF_URL, *_OF_OPENAPI, "name", "description")
     given: dict[str, Any] = {name: value for name in names if (value := getattr(change, name)) is not None}
     _check_fields(before.transport, given.keys() - {"name", "description"})
@@ -154,13 +155,13 @@ def _check_fields(transport: TransportKind, given: set[str]) -> None:
     }[transport]
     wrong = sorted(given - set(fitting))
     if wrong:
-        raise bad_field(wrong[0], f"{wrong[0]} is not for a server of the transport {transport}; leave it out.")
+        raise InvalidInputError(f"{wrong[0]} is not for a server of the transport {transport}; leave it out.", wrong[0])
 
 
 def _merged(before: Mapping[str, str], change: Mapping[str, str | None], field_name: str) -> Mapping[str, str]:
     merged = {}
     for name, value in change.items():
         if value is None and name not in before:
-            raise bad_field(f"{field_name}.{name}", f"{name} has no value yet that could be kept; give one.")
+            raise InvalidInputError(f"{name} has no value yet that could be kept; give one.", f"{field_name}.{name}")
         merged[name] = before[name] if value is None else value
     return merged

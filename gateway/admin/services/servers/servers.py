@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.admin.accounts.principal import ForbiddenError, Principal
+from gateway.admin.accounts.principal import Principal
 from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT, BadInputError, bad_field
+from gateway.admin.reading import STRICT
 from gateway.admin.services.servers.credential_input import CredentialsInput, as_certificate, as_credential
 from gateway.admin.services.servers.server_card import (
     MASK,
@@ -34,7 +34,7 @@ from gateway.catalog.client_config import read_client_configuration
 from gateway.catalog.new_server import NewServer
 from gateway.catalog.server import ServerRecord
 from gateway.catalog.tuning import Tuning
-from gateway.errors import ConflictError, InvalidInputError, NotFoundError
+from gateway.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 
 __all__ = [
     "MASK",
@@ -104,18 +104,18 @@ class ServerService:
     async def add(self, tenant_id: int, new: ServerInput, principal: Principal) -> ServerDetail:
         """Add a server, without connecting to it.
 
-        Raises BadInputError, ConflictError where the name is taken, ForbiddenError for a command that may not be.
+        Raises InvalidInputError, ConflictError where the name is taken, ForbiddenError for a command that may not be.
         """
         server_id = await self._add(tenant_id, as_new_server(new), principal)
         return await self.get(tenant_id, server_id, principal)
 
     async def import_json(self, tenant_id: int, text: str, principal: Principal) -> tuple[Imported, ...]:
-        """Add the servers of an `mcpServers` document, each for itself. Raises BadInputError where it is none."""
+        """Add the servers of an `mcpServers` document, each for itself. Raises InvalidInputError where it is none."""
         outcomes: list[Imported] = []
         try:
             servers, wrong = read_client_configuration(text)
         except InvalidInputError as error:
-            raise bad_field("document", error.message) from None
+            raise InvalidInputError(error.message, "document") from None
         outcomes += [Imported(None, None, sentence) for sentence in wrong]
         for server in servers:
             try:
@@ -129,33 +129,26 @@ class ServerService:
         changed = await self.changed(tenant_id, server_id, change)
         if change.runs_other:
             check_stdio(changed, principal, self._parts.settings)
-        try:
-            await self._parts.servers.update(tenant_id, server_id, changed)
-        except InvalidInputError as error:
-            raise at_field(error) from None
+        await self._parts.servers.update(tenant_id, server_id, changed)
         await self._parts.pool.forget(server_id)
         return await self.get(tenant_id, server_id, principal)
 
     async def changed(self, tenant_id: int, server_id: int, change: ServerChange) -> NewServer:
-        """The server as it would be after a change, stored secrets included. Raises NotFoundError, BadInputError."""
+        """The server as it would be after a change, stored secrets included; raises as `change`."""
         return changed_server(await self._parts.servers.stored(tenant_id, server_id), change)
 
     async def set_credentials(
         self, tenant_id: int, server_id: int, given: CredentialsInput, principal: Principal
     ) -> ServerDetail:
-        """What the gateway is let in with from now on. Raises NotFoundError, BadInputError."""
-        try:
-            await self._parts.servers.set_credential(
-                tenant_id, server_id, as_credential(given.credential), as_certificate(given.certificate)
-            )
-        except InvalidInputError as error:
-            named = "certificate" if "certificate" in error.message else "credential"
-            raise bad_field(named, error.message) from None
+        """What the gateway is let in with from now on. Raises NotFoundError, InvalidInputError."""
+        await self._parts.servers.set_credential(
+            tenant_id, server_id, as_credential(given.credential), as_certificate(given.certificate)
+        )
         await self._parts.pool.forget(server_id)
         return await self.get(tenant_id, server_id, principal)
 
     async def tune(self, tenant_id: int, server_id: int, wanted: TuningInput, principal: Principal) -> ServerDetail:
-        """How a server is used from now on. Raises NotFoundError, BadInputError."""
+        """How a server is used from now on. Raises NotFoundError, InvalidInputError."""
         await self._parts.servers.tune(
             tenant_id,
             server_id,
@@ -205,10 +198,7 @@ class ServerService:
 
     async def _add(self, tenant_id: int, server: NewServer, principal: Principal) -> int:
         check_stdio(server, principal, self._parts.settings)
-        try:
-            return await self._parts.servers.add(tenant_id, server)
-        except InvalidInputError as error:
-            raise at_field(error) from None
+        return await self._parts.servers.add(tenant_id, server)
 
     async def _cards(self, tenant_id: int, records: Sequence[ServerRecord]) -> tuple[ServerCard, ...]:
         rows = await self._parts.database.fetch("server_standings", tenant_id)
@@ -234,22 +224,3 @@ class ServerService:
 
 def _missing(server_id: int) -> NotFoundError:
     return NotFoundError(f"There is no server {server_id} in this tenant.")
-
-
-def at_field(error: InvalidInputError) -> BadInputError:
-    """The field that a sentence about a server is about, told from its words."""
-    if isinstance(error, BadInputError):
-        return error
-    words = (
-        ("environment", "env"),
-        ("URL", "url"),
-        ("prefix", "prefix"),
-        ("HTTP header", "headers"),
-        ("certificate", "certificate"),
-        ("OAuth", "credential"),
-        ("bearer", "credential"),
-        ("user name", "credential"),
-        ("document", "document"),
-        ("command", "command"),
-    )
-    return bad_field(next((name for word, name in words if word in error.message), "name"), error.message)

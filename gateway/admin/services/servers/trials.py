@@ -10,10 +10,10 @@ from pydantic import Field
 
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT, bad_field
+from gateway.admin.reading import STRICT
 from gateway.admin.services.servers.server_card import SkippedToolView
 from gateway.admin.services.servers.server_input import ServerChange, ServerInput, as_new_server, check_stdio
-from gateway.admin.services.servers.servers import ServerService, at_field
+from gateway.admin.services.servers.servers import ServerService
 from gateway.catalog.naming import slug_of
 from gateway.catalog.new_server import NewServer, check
 from gateway.catalog.tool import read_listing
@@ -62,22 +62,19 @@ class TrialService:
     async def run(self, tenant_id: int, test: ServerTest, principal: Principal) -> TriedServer:
         """Connect, list the tools, disconnect; a server that fails is no error.
 
-        Raises BadInputError, NotFoundError, and ForbiddenError for a command that may not be run.
+        Raises InvalidInputError, NotFoundError, and ForbiddenError for a command that may not be run.
         """
         server = await self._wanted(tenant_id, test)
         check_stdio(server, principal, self._parts.settings)
-        try:
-            check(server, self._policy)
-        except InvalidInputError as error:
-            raise at_field(error) from None
+        check(server, self._policy)
         return await self._try(self._spec(tenant_id, server))
 
     async def _wanted(self, tenant_id: int, test: ServerTest) -> NewServer:
         if (test.server is None) == (test.server_id is None):
-            raise bad_field("server", "Either server or server_id has to be given, one of them.")
+            raise InvalidInputError("Either server or server_id has to be given, one of them.", "server")
         if test.server is not None:
             if test.change is not None:
-                raise bad_field("change", "change goes with server_id, not with server.")
+                raise InvalidInputError("change goes with server_id, not with server.", "change")
             return as_new_server(test.server)
         assert test.server_id is not None
         return await self._servers.changed(tenant_id, test.server_id, test.change or ServerChange())

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.admin.accounts.account import Admin
 from gateway.admin.problem import problem_of
-from gateway.admin.reading import bad_field, read_form
+from gateway.admin.reading import read_form
 from gateway.admin.services.access.admins import AdminInput, PasswordInput, TokenInput
 from gateway.admin.web.export import csv_file
 from gateway.admin.web.page import get, post
@@ -76,9 +76,9 @@ async def change_password(visit: PageContext) -> Response:
     try:
         await visit.actions.entrance.change_password(visit.principal, current, new, visit.address)
     except InvalidInputError as error:
-        field = "current_password" if "current_password" in error.message else "new_password"
-        words = "This is not your present password." if field == "current_password" else error.message
-        return await _account(visit, bad_field(field, words))
+        if error.field == "current_password":
+            error = InvalidInputError("This is not your present password.", error.field)
+        return await _account(visit, error)
     return await _account(visit, done="The password is changed; your other sessions have ended.")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from starlette.responses import Response, StreamingResponse
 
-from gateway.admin.reading import BadInputError, read_form
+from gateway.admin.reading import read_form
 from gateway.admin.services.audit import AuditFilter, AuditPage, ExportFilter
 from gateway.admin.web.export import attachment
 from gateway.admin.web.page import get
 from gateway.admin.web.visit import PageContext, errors_of
+from gateway.errors import InvalidInputError
 
 _FIELDS = {"q": "text", "action": "action", "outcome": "outcome", "after": "cursor"}
 _ACTIONS = (
@@ -30,7 +31,7 @@ async def list_audit(visit: PageContext) -> Response:
     try:
         wanted = read_form(AuditFilter, {_FIELDS[name]: value for name, value in asked.items() if value})
         page = await visit.actions.audit.list(visit.tenant.id, wanted)
-    except BadInputError as error:
+    except InvalidInputError as error:
         errors, page = errors_of(error), AuditPage((), None)
     template = "audit_rows.html" if visit.by_htmx else "audit.html"
     return visit.page(template, page=page, asked=asked, errors=errors, actions=_ACTIONS, outcomes=_OUTCOMES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.admin.reading import bad_field
+from gateway.errors import InvalidInputError
 
 KINDS = (
     ("", "none"),
@@ -42,9 +42,9 @@ def credential_of(sent: Mapping[str, str]) -> dict[str, Any] | None:
 def certificate_of(sent: Mapping[str, str]) -> dict[str, str] | None:
     """The values of a client certificate, as CertificateInput takes them; None where none is given.
 
-    Raises BadInputError for a key without its certificate.
+    Raises InvalidInputError for a key without its certificate.
     """
     given = {name: value for name in _PEM if (value := sent.get(name, "").strip())}
     if "key" in given and "certificate" not in given:
-        raise bad_field("certificate", "The certificate is missing that the key belongs to; paste it, too.")
+        raise InvalidInputError("The certificate is missing that the key belongs to; paste it, too.", "certificate")
     return given or None

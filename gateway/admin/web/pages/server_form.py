@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from gateway.admin.problem import problem_of
-from gateway.admin.reading import bad_field, read_form
+from gateway.admin.reading import read_form
 from gateway.admin.services.servers.credential_input import CredentialsInput
 from gateway.admin.services.servers.server_card import MASK, ServerDetail
 from gateway.admin.services.servers.server_input import ServerChange, ServerInput
@@ -16,9 +16,11 @@ from gateway.admin.services.servers.trials import ServerTest
 from gateway.admin.web.page import get, post
 from gateway.admin.web.pages.credential_form import KINDS, certificate_of, credential_of
 from gateway.admin.web.visit import PageContext, errors_of
-from gateway.errors import ModelGateError
+from gateway.errors import InvalidInputError, ModelGateError
 
 Form = Mapping[str, str]
+
+_RENAMED = {"document": "document_text", "document_url": "url"}
 
 
 async def show_add(visit: PageContext) -> Response:
@@ -32,7 +34,7 @@ async def add(visit: PageContext) -> Response:
     try:
         detail = await visit.actions.servers.add(visit.tenant.id, _input(sent), visit.principal)
     except ModelGateError as error:
-        return visit.refused("server_add.html", error, sent, imported=(), kinds=KINDS)
+        return visit.refused("server_add.html", error, sent, renamed=_RENAMED, imported=(), kinds=KINDS)
     await visit.actions.syncs.start(visit.tenant.id, detail.card.id)
     return visit.to(f"/servers/{detail.card.id}")
 
@@ -68,7 +70,9 @@ async def edit(visit: PageContext) -> Response:
         change = _change(sent, detail)
         await visit.actions.servers.change(visit.tenant.id, server_id, change, visit.principal)
     except ModelGateError as error:
-        return visit.refused("server_edit.html", error, sent, server=detail.card, detail=detail, kinds=KINDS)
+        return visit.refused(
+            "server_edit.html", error, sent, renamed=_RENAMED, server=detail.card, detail=detail, kinds=KINDS
+        )
     return visit.to(f"/servers/{server_id}")
 
 
@@ -111,7 +115,7 @@ async def try_changed(visit: PageContext) -> Response:
 
 
 def _input(sent: Form) -> ServerInput:
-    """The server that a form describes. Raises BadInputError."""
+    """The server that a form describes. Raises InvalidInputError."""
     transport = sent.get("transport", "")
     values: dict[str, object] = {
         "name": sent.get("name", "").strip(),
@@ -149,13 +153,13 @@ def _change(sent: Form, detail: ServerDetail) -> ServerChange:
 
 
 def _command(sent: Form) -> tuple[str, list[str]]:
-    """The words of a command line, as a shell splits them. Raises BadInputError."""
+    """The words of a command line, as a shell splits them. Raises InvalidInputError."""
     try:
         words = shlex.split(sent.get("command", ""))
     except ValueError:
-        raise bad_field("command", "A quotation mark in the command is not closed; close it.") from None
+        raise InvalidInputError("A quotation mark in the command is not closed; close it.", "command") from None
     if not words:
-        raise bad_field("command", "The command is missing; write it as in a shell.")
+        raise InvalidInputError("The command is missing; write it as in a shell.", "command")
     return words[0], words[1:]
 
 
@@ -168,14 +172,14 @@ def _document(sent: Form) -> dict[str, str | None]:
 
 
 def _lines(sent: Form, name: str, mark: str) -> dict[str, str]:
-    """Lines of `NAME=value` or `Name: value`. Raises BadInputError."""
+    """Lines of `NAME=value` or `Name: value`. Raises InvalidInputError."""
     found: dict[str, str] = {}
     for position, line in enumerate(sent.get(name, "").splitlines(), 1):
         if not line.strip():
             continue
         key, there, value = line.partition(mark)
         if not there or not key.strip():
-            raise bad_field(name, f"Line {position} has to be a name, {mark} and a value.")
+            raise InvalidInputError(f"Line {position} has to be a name, {mark} and a value.", name)
         found[key.strip()] = value.strip()
     return found
 

@@ -8,13 +8,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.admin.accounts.principal import SignInRequiredError
 from gateway.admin.application import AdminApplication
 from gateway.admin.guard import address_of
 from gateway.admin.problem import problem_of
 from gateway.admin.web.frame import Frame
 from gateway.admin.web.visit import HOME, SIGN_IN, errors_of
-from gateway.errors import AccessError, ModelGateError
+from gateway.errors import AccessError, ModelGateError, SignInRequiredError
 from gateway.settings import AdminSettings
 
 _ELSEWHERE = "Signing in did not work; try again."
@@ -94,21 +93,11 @@ class Door:
         return response
 
     def _page(self, request: Request, template: str, error: ModelGateError | None = None, **values: Any) -> Response:
-        errors = {} if error is None else _at_fields(error)
+        errors = {} if error is None else errors_of(error)
         status = 200 if error is None else problem_of(error).status
         return self._frame.page(
             request, template, {"errors": errors, "sent": {}, "openid": self._openid, **values}, status
         )
-
-
-def _at_fields(error: ModelGateError) -> dict[str, str]:
-    found = errors_of(error)
-    message = found.get("", "")
-    if message.startswith("A password"):
-        return {"password": message}
-    if message.startswith("The name of an admin"):
-        return {"name": message}
-    return found
 
 
 def _local(address: str) -> str:

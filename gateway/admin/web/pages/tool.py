@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from gateway.admin.problem import problem_of
-from gateway.admin.reading import bad_field, read_form
+from gateway.admin.reading import read_form
 from gateway.admin.services.servers.review import Approval
 from gateway.admin.services.tools import ToolTrial, TrialResult
 from gateway.admin.services.usage import CallsFilter
@@ -16,7 +16,7 @@ from gateway.admin.web.page import get, post
 from gateway.admin.web.schema_form import arguments_of, parameters_of
 from gateway.admin.web.tool_result import shown_parts
 from gateway.admin.web.visit import PageContext, errors_of
-from gateway.errors import ModelGateError
+from gateway.errors import InvalidInputError, ModelGateError
 
 _CALLS = 20
 
@@ -75,13 +75,13 @@ async def _page(visit: PageContext, status: int = 200, **more: Any) -> Response:
 
 
 def _raw(text: str) -> dict[str, Any]:
-    """Arguments written as JSON. Raises BadInputError."""
+    """Arguments written as JSON. Raises InvalidInputError."""
     try:
         arguments = json.loads(text)
     except (ValueError, RecursionError):
-        raise bad_field("raw", "This is not valid JSON.") from None
+        raise InvalidInputError("This is not valid JSON.", "raw") from None
     if not isinstance(arguments, dict):
-        raise bad_field("raw", "The arguments have to be a JSON object.")
+        raise InvalidInputError("The arguments have to be a JSON object.", "raw")
     return arguments
 
 

@@ -6,10 +6,11 @@ from typing import Any, get_args
 
 from starlette.responses import Response
 
-from gateway.admin.reading import BadInputError, read_form
+from gateway.admin.reading import read_form
 from gateway.admin.services.tools import Category, ToolFilter, ToolPage
 from gateway.admin.web.page import get
 from gateway.admin.web.visit import PageContext, errors_of
+from gateway.errors import InvalidInputError
 
 CATEGORIES: tuple[str, ...] = get_args(Category)
 
@@ -31,7 +32,7 @@ async def list_tools(visit: PageContext) -> Response:
     try:
         wanted = read_form(ToolFilter, {_FIELDS[name]: value for name, value in asked.items() if value})
         page = await visit.actions.tools.list(visit.tenant.id, wanted)
-    except BadInputError as error:
+    except InvalidInputError as error:
         errors, page = errors_of(error), ToolPage((), 0, None)
     found: dict[str, Any] = {"page": page, "asked": asked, "errors": errors}
     if visit.by_htmx:

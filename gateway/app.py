@@ -41,8 +41,8 @@ from gateway.downstream.protocol.resource_metadata import ResourceMetadata
 from gateway.embedding.selection import choose_embedder
 from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
+from gateway.search.catalog_statistics import CatalogStatistics
 from gateway.search.finder import Finder
-from gateway.search.scope import CatalogStatistics
 from gateway.settings import OauthSettings, Settings
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.policy import policy_of
@@ -71,7 +71,7 @@ class Components:
     pool: UpstreamPool
     news: UpstreamNotifications
     spaces: Spaces
-    scopes: CatalogStatistics
+    statistics: CatalogStatistics
     finder: Finder
     sync: ServerSync
     recorder: AuditRecorder
@@ -87,10 +87,11 @@ async def open_components(settings: Settings, *, connections: int | None = None)
         database = await stack.enter_async_context(open_database(settings, size=connections))
         vault = open_vault(settings.server.encryption_key, settings.data_dir)
         embedder = await choose_embedder(settings.embedder)
-        spaces = Spaces(database, embedder, settings.embedder)
+        notices = Notices(database)
+        spaces = Spaces(database, embedder, settings.embedder, notices)
         stack.push_async_callback(spaces.aclose)
-        scopes = CatalogStatistics(database, spaces)
-        stack.push_async_callback(scopes.aclose)
+        statistics = CatalogStatistics(database, spaces, notices)
+        stack.push_async_callback(statistics.aclose)
         news = UpstreamNotifications()
         pool = await stack.enter_async_context(
             UpstreamPool(
@@ -101,7 +102,6 @@ async def open_components(settings: Settings, *, connections: int | None = None)
                 capabilities=QUESTION_CAPABILITIES,
             )
         )
-        notices = Notices(database)
         keys = ApiKeys(database, notices)
         profiles = Profiles(database, notices)
         servers = Servers(database, vault, settings.upstream, notices, policy_of(settings.guards))
@@ -119,8 +119,8 @@ async def open_components(settings: Settings, *, connections: int | None = None)
             pool=pool,
             news=news,
             spaces=spaces,
-            scopes=scopes,
-            finder=Finder(database, spaces, scopes, settings.search),
+            statistics=statistics,
+            finder=Finder(database, spaces, statistics, settings.search),
             sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards)),
             recorder=await stack.enter_async_context(AuditRecorder(database, settings.audit)),
         )
@@ -147,8 +147,6 @@ class Gateway:
             parts, lambda request, outcome: search_answer(request, outcome, "full", path_names=path_names)
         )
         self._watch = AutoSync(parts.sync, parts.news)
-        parts.notices.subscribe(parts.scopes.on_notice)
-        parts.notices.subscribe(parts.spaces.on_notice)
 
     def application(self) -> Starlette:
         """The ASGI application."""

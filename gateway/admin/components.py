@@ -11,9 +11,9 @@ from gateway.catalog.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
 from gateway.database.pool import Database
 from gateway.embedding.spaces import Spaces
+from gateway.search.catalog_statistics import CatalogStatistics
 from gateway.search.finder import Finder
 from gateway.search.request import SearchOutcome, SearchRequest
-from gateway.search.scope import CatalogStatistics
 from gateway.settings import Settings
 from gateway.upstream.pool import UpstreamPool
 
@@ -34,7 +34,7 @@ class Parts(Protocol):
     @property
     def spaces(self) -> Spaces: ...
     @property
-    def scopes(self) -> CatalogStatistics: ...
+    def statistics(self) -> CatalogStatistics: ...
     @property
     def finder(self) -> Finder: ...
     @property

@@ -32,7 +32,8 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
             tenant = await tenant_by_slug(parts.database)
             found = await role_by_name(parts.database, tenant.id, role)
             outcome = await parts.finder.find(Caller(tenant.id, 0, "command line", (found.id,)), request)
-            return outcome, await parts.scopes.visible(tenant.id, (found.id,))
+            visible = await parts.statistics.visible_tools(tenant.id, (found.id,))
+            return outcome, visible.count
 
     outcome, visible = run(work)
     if as_json:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -20,15 +22,56 @@ _RETRY_SECONDS = 0.5
 # A connection can be dead without anybody saying so, and what is kept would be trusted on and on.
 _PROBE_SECONDS = 1.0
 
-OnNotice = Callable[[str], None]
+_CONNECTION_ERRORS = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncio.TimeoutError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What has changed: a tenant, and of it `key_id` or the catalogue where these are given; or the active space.
+
+    Without any of them anything may have changed.
+    """
+
+    tenant_id: int | None = None
+    key_id: int | None = None
+    catalogue_version: int | None = None
+    space_id: int | None = None
+
+    @property
+    def concerns_catalogue(self) -> bool:
+        """Whether what callers see of a catalogue may have changed."""
+        return self.catalogue_version is not None or self == ANYTHING
+
+
+ANYTHING = Notice()
+
+OnNotice = Callable[[Notice], None]
+
+
+def parse_notice(payload: str) -> Notice:
+    """The notice that a payload of the channel holds; one that cannot be read may be about anything."""
+    try:
+        fields = json.loads(payload)
+        numbers = {name: fields.get(name) for name in ("tenant", "key", "catalogue", "space")}
+    except (ValueError, AttributeError):
+        return ANYTHING
+    if not all(number is None or type(number) is int for number in numbers.values()):
+        return ANYTHING
+    return Notice(numbers["tenant"], numbers["key"], numbers["catalogue"], numbers["space"])
 
 
 class Notices:
-    """Keeps one connection that listens, and hands each payload to those who subscribed.
+    """Keeps one connection that listens, and hands each notice to those who subscribed.
 
     While the connection is lost, something may have been missed: `connected` is False, and after it came back
-    subscribers get an empty payload, which means that anything may have changed. They get one, too, for each change
-    that this process makes, before the changing call returns.
+    subscribers are told that anything may have changed. They are told so, too, of each change that this process makes,
+    before the changing call returns.
     """
 
     def __init__(self, database: Database) -> None:
@@ -36,10 +79,10 @@ class Notices:
         self._subscribers: list[OnNotice] = []
         self.connected = False
         # PostgreSQL may take a moment to deliver what this process itself has changed.
-        database.on_change(lambda: self._tell(""))
+        database.on_change(lambda: self._publish(ANYTHING))
 
     def subscribe(self, callback: OnNotice) -> None:
-        """Call `callback(payload)` for every notice; it must not block."""
+        """Call `callback(notice)` for every notice; it must not block."""
         self._subscribers.append(callback)
 
     @contextlib.asynccontextmanager
@@ -64,12 +107,18 @@ class Notices:
                     self._url, timeout=5, server_settings={"application_name": "modelgate-notices"}
                 )
                 connection.add_termination_listener(lambda *_, lost=lost: lost.set())
-                await connection.add_listener(CHANNEL, self._on_notice)
+                await connection.add_listener(CHANNEL, self._on_notification)
                 self.connected = True
-                self._tell("")
+                self._publish(ANYTHING)
                 tried.set()
                 await _until_lost(connection, lost)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError) as error:
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                asyncio.TimeoutError,
+            ) as error:
                 logger.info("Not listening for changes for the moment: %s", error)
             finally:
                 self.connected = False
@@ -78,12 +127,12 @@ class Notices:
                     connection.terminate()
             await asyncio.sleep(_RETRY_SECONDS)
 
-    def _on_notice(self, *event: Any) -> None:
-        self._tell(str(event[3]))
+    def _on_notification(self, _: object, __: int, ___: str, payload: object) -> None:
+        self._publish(parse_notice(str(payload)))
 
-    def _tell(self, payload: str) -> None:
+    def _publish(self, notice: Notice) -> None:
         for subscriber in self._subscribers:
-            subscriber(payload)
+            subscriber(notice)
 
 
 async def _until_lost(connection: asyncpg.Connection[Any], lost: asyncio.Event) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from gateway.database.notices import Notices
+from cachetools import LRUCache
+
+from gateway.database.notices import Notice, Notices
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -21,26 +22,27 @@ class NotifiedCache(Generic[K, V]):
     """
 
     def __init__(self, notices: Notices | None, maximum: int = _MAXIMUM) -> None:
-        """At most `maximum` values are kept; beyond that they are all dropped and read again when asked for.
+        """Of more than `maximum` values those that were used longest ago are dropped.
 
         Without `notices` nothing is ever kept.
         """
         self._notices = notices
-        self._maximum = maximum
-        self._values: dict[int | None, dict[K, V]] = {}
-        self._count = 0
+        self._values: _TenantLRU[K, V] = _TenantLRU(maximum)
         self._generation = 0
         if notices is not None:
             notices.subscribe(self._on_notice)
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     @property
-    def _trusted(self) -> bool:
+    def trusted(self) -> bool:
+        """Whether notices come in, so that what is kept holds."""
         return self._notices is not None and self._notices.connected
 
     def peek(self, tenant_id: int | None, key: K) -> V | None:
         """The value, where it is kept."""
-        values = self._values.get(tenant_id)
-        return values.get(key) if values is not None and self._trusted else None
+        return self._values.get((tenant_id, key)) if self.trusted else None
 
     async def get(self, tenant_id: int | None, key: K, read: Callable[[], Awaitable[V]]) -> V:
         """The value kept, else what `read` returns; raises what `read` raises. None is never kept."""
@@ -50,21 +52,43 @@ class NotifiedCache(Generic[K, V]):
         generation = self._generation
         value = await read()
         # What changed while it was read may not be in it.
-        if value is not None and self._trusted and generation == self._generation:
-            if self._count >= self._maximum:
-                self._drop(None)
-            self._values.setdefault(tenant_id, {})[key] = value
-            self._count += 1
+        if value is not None and self.trusted and generation == self._generation:
+            self._values[tenant_id, key] = value
         return value
 
-    def _on_notice(self, payload: str) -> None:
+    def _on_notice(self, notice: Notice) -> None:
         self._generation += 1
-        self._drop(json.loads(payload).get("tenant") if payload else None)
-
-    def _drop(self, tenant_id: int | None) -> None:
-        if tenant_id is None:
+        if notice.tenant_id is None:
             self._values.clear()
-            self._count = 0
-            return
-        for dropped in (tenant_id, None):
-            self._count -= len(self._values.pop(dropped, ()))
+        else:
+            self._values.drop(notice.tenant_id)
+            self._values.drop(None)
+
+
+class _TenantLRU(LRUCache[tuple["int | None", K], V]):
+    """Knows the keys of each tenant, for a full cache is too long to go through at each notice."""
+
+    def __init__(self, maximum: int) -> None:
+        super().__init__(maximum)
+        self._keys: dict[int | None, set[K]] = {}
+
+    def drop(self, tenant_id: int | None) -> None:
+        for key in tuple(self._keys.get(tenant_id, ())):
+            del self[tenant_id, key]
+
+    def clear(self) -> None:
+        super().clear()
+        self._keys.clear()
+
+    def __setitem__(self, place: tuple[int | None, K], value: V) -> None:
+        super().__setitem__(place, value)
+        tenant_id, key = place
+        self._keys.setdefault(tenant_id, set()).add(key)
+
+    def __delitem__(self, place: tuple[int | None, K]) -> None:
+        super().__delitem__(place)
+        tenant_id, key = place
+        keys = self._keys[tenant_id]
+        keys.discard(key)
+        if not keys:
+            del self._keys[tenant_id]

@@ -12,6 +12,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.database.notices import Notices
+from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database, Row
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors
@@ -46,13 +48,16 @@ class QueryVector:
 class Spaces:
     """Embeds documents into the space that the settings ask for, and queries into the one that serves."""
 
-    def __init__(self, database: Database, embedder: Embedder, settings: EmbedderSettings) -> None:
+    def __init__(
+        self, database: Database, embedder: Embedder, settings: EmbedderSettings, notices: Notices | None
+    ) -> None:
+        """Without `notices` the space that serves is read each time."""
         self.embedder = embedder
         self._database = database
         self._settings = settings
         self._cache = QueryCache(database)
         self._wanted: StoredSpace | None = None
-        self._serving: StoredSpace | None = None
+        self._serving: NotifiedCache[None, StoredSpace | None] = NotifiedCache(notices)
         self._former: tuple[str, Embedder] | None = None
         self._learning = asyncio.Lock()
         self._failure: EmbeddingError | None = None
@@ -78,20 +83,20 @@ class Spaces:
 
     async def serving(self) -> StoredSpace:
         """The space that searches use. Raises EmbeddingError while there is none."""
-        if self._serving is None:
-            row = await self._database.fetchrow("active_space")
-            if row is None:
-                return await self.wanted()
-            self._serving = StoredSpace(row["id"], _space(row))
+        had_served = self._has_served
+        serving = await self._serving.get(None, None, self._read_serving)
+        if serving is None:
+            return await self.wanted()
         if self._wanted is not None and not self._overtaken:
-            self._overtaken = self._has_served and self._serving.id != self._wanted.id
-            self._has_served = self._serving.id == self._wanted.id
+            # What was read while this process swapped is its own former space, not another's.
+            self._overtaken = had_served and self._has_served and serving.id != self._wanted.id
+            self._has_served = serving.id == self._wanted.id
             if self._overtaken:
                 logger.warning(
                     "Another process has switched to %s; restart this one for the settings to be the same.",
-                    self._serving.space.model,
+                    serving.space.model,
                 )
-        return self._serving
+        return serving
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors in the wanted space: float32, shape (len(texts), d)."""
@@ -117,7 +122,6 @@ class Spaces:
             await transaction.execute("deactivate_spaces", wanted.id)
             await transaction.execute("activate_space", wanted.id)
             await transaction.execute("announce_space", wanted.id)
-        self._serving = wanted
         self._has_served = True
         self._outdated = former.id if former.id != wanted.id else None
 
@@ -128,11 +132,6 @@ class Spaces:
             await self._database.execute("drop_space_index", space=outdated)
             await self._database.execute("delete_space", outdated)
 
-    def on_notice(self, payload: str) -> None:
-        """Another process may have swapped: ask again before the next search."""
-        if not payload or '"space"' in payload:
-            self._serving = None
-
     async def aclose(self) -> None:
         """Close the embedders."""
         await self.embedder.aclose()
@@ -142,12 +141,17 @@ class Spaces:
     def _changed(self, stored: StoredSpace, dimensions: int) -> BadVectorError:
         """The model is another one under the name it had: from now on its space is what it says, not what was known."""
         self._wanted = None
+        self._has_served = False
         self._trusts_known = False
         return BadVectorError(
             f"The model {stored.space.model} now gives {dimensions} dimensions where the catalogue has "
             f"{stored.space.dimensions}",
             "the catalogue is about to be embedded anew, try again after that",
         )
+
+    async def _read_serving(self) -> StoredSpace | None:
+        row = await self._database.fetchrow("active_space")
+        return None if row is None else StoredSpace(row["id"], _space(row))
 
     async def _learn(self) -> EmbeddingSpace:
         row = await self._database.fetchrow("active_space") if self._trusts_known else None

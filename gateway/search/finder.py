@@ -9,10 +9,10 @@ from gateway.database.pool import Database
 from gateway.embedding.spaces import QueryVector, Spaces
 from gateway.errors import EmbeddingError, InvalidInputError
 from gateway.search.calibrate import Calibration
+from gateway.search.catalog_statistics import CatalogStatistics
 from gateway.search.fuse import fuse
 from gateway.search.request import FoundTool, Match, SearchOutcome, SearchRequest
 from gateway.search.retrieve import CANDIDATES, Retriever, SearchScope
-from gateway.search.scope import CatalogStatistics
 from gateway.settings import SearchSettings
 
 _WIDER = 8
@@ -22,11 +22,13 @@ _WIDEST = 100_000
 class Finder:
     """Finds tools for callers."""
 
-    def __init__(self, database: Database, spaces: Spaces, scopes: CatalogStatistics, settings: SearchSettings) -> None:
+    def __init__(
+        self, database: Database, spaces: Spaces, statistics: CatalogStatistics, settings: SearchSettings
+    ) -> None:
         self._database = database
         self._spaces = spaces
-        self._scopes = scopes
-        self._retriever = Retriever(database, scopes)
+        self._statistics = statistics
+        self._retriever = Retriever(database, statistics)
         self._settings = settings
 
     async def find(self, caller: Caller, request: SearchRequest) -> SearchOutcome:
@@ -87,8 +89,8 @@ class Finder:
         else:
             calibration = Calibration()
             if vector is not None:
-                calibration = await self._scopes.calibration(narrowing.tenant_id, vector.stored)
-            tools = (await self._scopes.corpus(narrowing.tenant_id)).tools
+                calibration = await self._statistics.calibration(narrowing.tenant_id, vector.stored)
+            tools = (await self._statistics.lexical(narrowing.tenant_id)).tool_count
             scores = fuse(candidates, calibration, retrieved.lexical_ceiling, tools)
         return [
             Match(candidate.tool_id, min(score, 1.0), candidate.combined)

@@ -9,7 +9,7 @@ from gateway.catalog.text import lexical_text
 from gateway.database.pool import Database
 from gateway.embedding.spaces import QueryVector
 from gateway.search.candidate import Candidate
-from gateway.search.scope import CatalogStatistics
+from gateway.search.catalog_statistics import CatalogStatistics
 
 CANDIDATES = 60
 
@@ -35,24 +35,24 @@ class Retrieved:
 class Retriever:
     """Fetches candidates."""
 
-    def __init__(self, database: Database, scopes: CatalogStatistics) -> None:
+    def __init__(self, database: Database, statistics: CatalogStatistics) -> None:
         self._database = database
-        self._scopes = scopes
+        self._statistics = statistics
 
     async def retrieve(
         self, narrowing: SearchScope, query: str, vector: QueryVector | None, limit: int = CANDIDATES
     ) -> Retrieved:
         """The `limit` nearest and the `limit` best by words among visible tools; without a vector by words alone."""
-        corpus = await self._scopes.corpus(narrowing.tenant_id)
-        audience = await self._scopes.audience(narrowing.tenant_id, narrowing.role_ids)
+        lexical = await self._statistics.lexical(narrowing.tenant_id)
+        visible = await self._statistics.visible_tools(narrowing.tenant_id, narrowing.role_ids)
         arguments: list[Any] = [
             narrowing.tenant_id,
-            audience.bitmap,
+            visible.bitmap,
             narrowing.category,
             narrowing.server_id,
             lexical_text(query),
-            float(corpus.tools),
-            corpus.mean_length,
+            float(lexical.tool_count),
+            lexical.mean_length,
             limit,
         ]
         if vector is None:
@@ -62,9 +62,9 @@ class Retriever:
             name = "search_narrowed" if narrowed else "search_indexed"
             arguments.append(vector.vector)
             # Comparing few tools is faster than walking the index, and it is exact.
-            if audience.ids is not None:
+            if visible.ids is not None:
                 name = "search_exact"
-                arguments.append(audience.ids)
+                arguments.append(visible.ids)
             rows = await self._database.fetch(
                 name, *arguments, space=vector.stored.id, dimensions=vector.stored.space.dimensions
             )

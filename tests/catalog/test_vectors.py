@@ -209,6 +209,20 @@ async def test_a_model_that_has_other_dimensions_under_its_old_name_is_a_new_spa
         assert (await parts.spaces.serving()).space.dimensions == 128
 
 
+async def test_such_a_model_is_told_although_the_first_queries_were_embedded_before(
+    served_settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    await add_listed(served, tmp_path, *TOOLS)
+    assert (await find(served)).notice == ""
+    embedder.dimensions = 128
+    async with open_components(served_settings) as parts:
+        assert [(await find(parts)).notice for _ in range(2)] == ["", ""]
+        assert "now gives 128 dimensions" in (await find(parts, "what will the weather be")).notice
+        assert await VectorFiller(parts.database, parts.spaces).fill() == len(TOOLS)
+        assert (await parts.spaces.serving()).space.dimensions == 128
+        assert (await find(parts, "what will the weather be")).notice == ""
+
+
 async def test_a_gateway_with_the_former_settings_follows_and_does_not_switch_back(
     settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
@@ -218,7 +232,6 @@ async def test_a_gateway_with_the_former_settings_follows_and_does_not_switch_ba
     changed = EmbedderSettings(type="ollama", base_url=embedder.url, model="other-model")
     async with open_components(replace(settings, embedder=changed)) as parts:
         await VectorFiller(parts.database, parts.spaces).fill()
-        served.spaces.on_notice("")
         assert await VectorFiller(served.database, served.spaces).fill() == 0
         assert (await served.spaces.serving()).space.model == "other-model"
         assert [found.name for found in (await find(served)).tools] == ["calculator"]

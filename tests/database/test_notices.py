@@ -2,66 +2,82 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from urllib.parse import parse_qs, urlsplit
+import pytest
 
-from gateway.database.notices import Notices
-from gateway.database.pool import Database, open_database
+from gateway.database.notices import ANYTHING, Notice, Notices, parse_notice
+from gateway.database.pool import open_database
 from gateway.settings import Settings
+from tests.support.database_proxy import DatabaseProxy
+from tests.support.rows import rows
 from tests.support.waiting import until
 
 
-class Wire:
-    """Between a client and PostgreSQL; while `cut` nothing passes, and nobody is told."""
+@pytest.mark.parametrize(
+    ("payload", "notice"),
+    [
+        ('{"tenant" : 7}', Notice(tenant_id=7)),
+        ('{"tenant" : 7, "key" : 3}', Notice(tenant_id=7, key_id=3)),
+        ('{"tenant" : 7, "catalogue" : 12}', Notice(tenant_id=7, catalogue_version=12)),
+        ('{"space" : 2}', Notice(space_id=2)),
+        ('{"tenant" : 7, "of a later version" : true}', Notice(tenant_id=7)),
+    ],
+)
+def test_a_payload_says_what_has_changed(payload: str, notice: Notice) -> None:
+    assert parse_notice(payload) == notice
 
-    def __init__(self, socket_folder: str) -> None:
-        self._path = f"{socket_folder}/.s.PGSQL.5432"
-        self.whole = asyncio.Event()
-        self.whole.set()
-        self.port = 0
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield
-        finally:
-            self.whole.set()
-            server.close()
+@pytest.mark.parametrize("payload", ["", "{}", "null", "[7]", "7", '"x"', "{", '{"tenant": "7"}', '{"tenant": true}'])
+def test_a_payload_that_cannot_be_read_may_be_about_anything(payload: str) -> None:
+    assert parse_notice(payload) == ANYTHING
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, thither = await asyncio.open_unix_connection(self._path)
-        await asyncio.gather(self._pass(reader, thither), self._pass(there, writer), return_exceptions=True)
 
-    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(65536):
-                await self.whole.wait()
-                target.write(data)
-                await target.drain()
-        finally:
-            target.close()
+def test_a_change_of_a_key_or_a_space_is_none_of_a_catalogue() -> None:
+    assert Notice(tenant_id=7, catalogue_version=12).concerns_catalogue
+    assert ANYTHING.concerns_catalogue
+    assert not Notice(tenant_id=7, key_id=3).concerns_catalogue
+    assert not Notice(space_id=2).concerns_catalogue
+
+
+async def test_every_statement_that_notifies_says_what_it_changed(settings: Settings) -> None:
+    received: list[Notice] = []
+    async with open_database(settings, size=2) as database, open_database(settings, size=2) as other:
+        notices = Notices(other)
+        notices.subscribe(received.append)
+        async with notices.listening():
+            received.clear()
+            await database.execute("suspend_tenant", 1, False)
+            await database.execute("bump_catalogue", 1)
+            await database.execute("announce_space", 3)
+            await until(lambda: len(received) == 3)
+    assert received == [Notice(tenant_id=1), Notice(tenant_id=1, catalogue_version=2), Notice(space_id=3)]
+
+
+async def test_a_notice_that_nobody_can_read_is_taken_as_any_change(settings: Settings) -> None:
+    received: list[Notice] = []
+    async with open_database(settings, size=2) as database:
+        notices = Notices(database)
+        async with notices.listening():
+            notices.subscribe(received.append)
+            await rows(database.url, "SELECT pg_notify('modelgate', 'written by hand')")
+            await until(lambda: received == [ANYTHING])
+            assert notices.connected
 
 
 async def test_a_connection_that_dies_without_a_word_is_noticed_and_replaced(settings: Settings) -> None:
-    parts = urlsplit(settings.database.url)
-    wire = Wire(parse_qs(parts.query)["host"][0])
-    heard: list[str] = []
-    async with wire.running(), open_database(settings, size=2) as database:
-        around = Database(database._pool, f"postgresql://postgres@127.0.0.1:{wire.port}{parts.path}", None)
-        notices = Notices(around)
-        notices.subscribe(heard.append)
-        async with notices.listening():
-            assert notices.connected
-            await database.fetch("suspend_tenant", 1, False)
-            await until(lambda: any('"tenant"' in notice for notice in heard))
-            wire.whole.clear()
-            await until(lambda: not notices.connected)
-            heard.clear()
-            wire.whole.set()
-            await until(lambda: notices.connected)
-            # What was said meanwhile is lost: anything may have changed.
-            assert heard == [""]
+    received: list[Notice] = []
+    async with open_database(settings, size=2) as database:
+        proxy = DatabaseProxy(database)
+        async with proxy.running():
+            notices = Notices(proxy.database)
+            notices.subscribe(received.append)
+            async with notices.listening():
+                assert notices.connected
+                await database.fetch("suspend_tenant", 1, False)
+                await until(lambda: Notice(tenant_id=1) in received)
+                proxy.stall()
+                await until(lambda: not notices.connected)
+                received.clear()
+                proxy.resume()
+                await until(lambda: notices.connected)
+                # What was said meanwhile is lost: anything may have changed.
+                assert received == [ANYTHING]

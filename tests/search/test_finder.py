@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import gateway.search.visible_tools
 from gateway.access.caller import Caller
 from gateway.app import Components, open_components
 from gateway.catalog.server import NewServer
+from gateway.search.catalog_statistics import CatalogStatistics
+from gateway.search.finder import Finder
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import SearchSettings, Settings, load_settings
 from tests.support.cluster import Cluster
@@ -68,6 +69,13 @@ async def farm(farm_url: str, settings: Settings) -> AsyncIterator[Components]:
         yield parts
 
 
+def searching(parts: Components, settings: SearchSettings, most_ids: int) -> Components:
+    """The same parts with another search: by the index for roles that see more than `most_ids` tools."""
+    statistics = CatalogStatistics(parts.database, parts.spaces, parts.notices, most_ids=most_ids)
+    finder = Finder(parts.database, parts.spaces, statistics, settings)
+    return replace(parts, statistics=statistics, finder=finder)
+
+
 async def find(
     parts: Components, query: str, *roles: str, results: int = 5, caller: Caller | None = None, **more: str
 ) -> SearchOutcome:
@@ -88,28 +96,20 @@ async def test_what_was_asked_for_comes_first(farm: Components) -> None:
             assert all(word in wanted for word in first), (wanted, first)
 
 
-@pytest.mark.parametrize("exact_up_to", [0, 4000])
-async def test_a_role_that_sees_three_of_many_gets_its_three(
-    farm: Components, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
-) -> None:
-    monkeypatch.setattr(gateway.search.visible_tools, "_FEW", exact_up_to)
-    cosine = replace(farm.settings.search, mode="cosine", threshold=0.0)
-    async with open_components(replace(farm.settings, search=cosine)) as parts:
-        outcome = await find(parts, "animals of the farm", "few")
-        assert {found.name for found in outcome.tools} == {"feed_hen_lake", "count_cow_barn", "find_goat_city"}
-        assert outcome.total_found == 3
-        both = await find(parts, "animals of the farm", "few", "one")
-        assert both.total_found == 4
+@pytest.mark.parametrize("most_ids", [0, 4000])
+async def test_a_role_that_sees_three_of_many_gets_its_three(farm: Components, most_ids: int) -> None:
+    parts = searching(farm, SearchSettings(mode="cosine", threshold=0.0), most_ids)
+    outcome = await find(parts, "animals of the farm", "few")
+    assert {found.name for found in outcome.tools} == {"feed_hen_lake", "count_cow_barn", "find_goat_city"}
+    assert outcome.total_found == 3
+    both = await find(parts, "animals of the farm", "few", "one")
+    assert both.total_found == 4
 
 
-@pytest.mark.parametrize("exact_up_to", [0, 4000])
-async def test_the_index_finds_as_many_as_were_asked_for(
-    farm: Components, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
-) -> None:
-    monkeypatch.setattr(gateway.search.visible_tools, "_FEW", exact_up_to)
-    cosine = replace(farm.settings.search, mode="cosine", threshold=0.0)
-    async with open_components(replace(farm.settings, search=cosine)) as parts:
-        outcome = await find(parts, "feed the animals", results=50)
+@pytest.mark.parametrize("most_ids", [0, 4000])
+async def test_the_index_finds_as_many_as_were_asked_for(farm: Components, most_ids: int) -> None:
+    parts = searching(farm, SearchSettings(mode="cosine", threshold=0.0), most_ids)
+    outcome = await find(parts, "feed the animals", results=50)
     assert len(outcome.tools) == 50
     assert outcome.total_found == 300
 

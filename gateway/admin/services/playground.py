@@ -102,7 +102,7 @@ class PlaygroundService:
     def __init__(self, parts: Parts, client_answer: ClientAnswer) -> None:
         self._parts = parts
         self._client_answer = client_answer
-        self._retriever = Retriever(parts.database, parts.scopes)
+        self._retriever = Retriever(parts.database, parts.statistics)
 
     async def search(self, tenant_id: int, asked: PlaygroundQuery) -> PlaygroundAnswer:
         """Search, and show every tool that was looked at. Raises NotFoundError for a role that is not there."""
@@ -166,8 +166,8 @@ class PlaygroundService:
             return [max(candidate.combined or 0.0, 0.0) for candidate in retrieved.candidates]
         calibration = Calibration()
         if vector is not None:
-            calibration = await self._parts.scopes.calibration(tenant_id, vector.stored)
-        tools = (await self._parts.scopes.corpus(tenant_id)).tools
+            calibration = await self._parts.statistics.calibration(tenant_id, vector.stored)
+        tools = (await self._parts.statistics.lexical(tenant_id)).tool_count
         return fuse(retrieved.candidates, calibration, retrieved.lexical_ceiling, tools)
 
     async def _shown(

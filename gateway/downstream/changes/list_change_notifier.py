@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR
 
 from gateway.access.caller import Caller
-from gateway.database.notices import Notices
+from gateway.database.notices import Notice, Notices
 from gateway.downstream.changes.change_listener import ChangeListener, Event, View
 from gateway.downstream.lists.list_snapshot import Kind, ListSnapshot, differs, unasked
 from gateway.downstream.lists.offerings import Offerings
@@ -173,10 +172,9 @@ class ListChangeNotifier:
         with contextlib.suppress(ModelGateError):
             await self.offerings.of(tenant_id, server_id, kind)
 
-    def _on_notice(self, payload: str) -> None:
-        told = json.loads(payload) if payload else {}
-        if not payload or "catalogue" in told:
-            self.look(told.get("tenant"))
+    def _on_notice(self, notice: Notice) -> None:
+        if notice.concerns_catalogue:
+            self.look(notice.tenant_id)
 
     def _on_news(self, spec: ServerSpec, _: str | None, method: str, params: Message) -> None:
         kinds = _KINDS.get(method)

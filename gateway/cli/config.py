@@ -7,7 +7,7 @@ import json
 import click
 
 from gateway.cli.command import settings_of
-from gateway.settings import shown
+from gateway.settings import mask_secrets
 
 
 @click.group()
@@ -19,7 +19,7 @@ def config() -> None:
 @click.pass_context
 def show(context: click.Context) -> None:
     """Print the settings in force as TOML, secrets masked."""
-    for section, values in shown(settings_of(context)).items():
+    for section, values in mask_secrets(settings_of(context)).items():
         click.echo(f"[{section}]")
         for key, value in values.items():
             # What JSON writes of strings, numbers and lists of strings is TOML too.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from gateway.admin.components import Parts
-from gateway.settings import shown
+from gateway.settings import mask_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +38,5 @@ class OverviewService:
         """The settings in force by section and key, secrets masked."""
         return {
             section: {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-            for section, values in shown(self._parts.settings).items()
+            for section, values in mask_secrets(self._parts.settings).items()
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import SettingsError
-from gateway.settings import Settings, load_settings, shown
+from gateway.settings import Settings, load_settings
 
 
 def written(folder: Path, text: str) -> Path:
@@ -121,23 +121,3 @@ def test_a_bad_value_is_told_with_its_line(tmp_path: Path, line: str, told: str)
 def test_a_bad_value_in_the_environment_is_told() -> None:
     told = refusal(MODELGATE_SERVER_PORT="eighty")
     assert told == "Environment variable MODELGATE_SERVER_PORT: server.port has to be a whole number, not 'eighty'."
-
-
-def test_a_file_that_is_missing_or_no_toml_is_told(tmp_path: Path) -> None:
-    missing = tmp_path / "none.toml"
-    assert refusal(missing) == f"The settings file {missing} does not exist; create it or name another with --config."
-    path = written(tmp_path, "[server\n")
-    assert refusal(path).startswith(f"The settings file {path} is not valid TOML: ")
-    path.write_bytes(b"\xff\xfe")
-    assert refusal(path).startswith(f"The settings file {path} cannot be read: ")
-    assert refusal(tmp_path).startswith(f"The settings file {tmp_path} cannot be read: ")
-
-
-def test_secrets_are_masked_and_empty_ones_are_shown_as_empty(tmp_path: Path) -> None:
-    environ = {"OPENAI_API_KEY": "sk-1", "MODELGATE_DATABASE_URL": "postgresql://me:pass@h/d"}
-    sections = shown(load_settings(written(tmp_path, ""), environ))
-    assert sections["embedder"]["api_key"] == "********"
-    assert sections["database"]["url"] == "********"
-    assert sections["server"]["encryption_key"] == ""
-    assert "sk-1" not in str(sections)
-    assert "pass" not in str(sections)

@@ -1,0 +1,186 @@
+"""The settings: one frozen dataclass a section, one field a setting, each with its default.
+
+A field's type says what a value may be. It holds for what is read from a file and the environment; whoever makes these
+objects in code is not held to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+Secret: TypeAlias = Annotated[str, Field(json_schema_extra={"format": "password"})]
+"""A text that is never shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the gateway listens and what it accepts."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    data_dir: str = "~/.local/share/modelgate"
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+    max_sessions: Annotated[int, Field(ge=1)] = 10_000
+    max_sessions_per_caller: Annotated[int, Field(ge=1)] = 2_000
+    replay_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
+    session_idle_seconds: Annotated[float, Field(ge=1)] = 1800.0
+    encryption_key: Secret = field(default="", repr=False)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Which PostgreSQL holds the catalogue; an empty `url` is the embedded one."""
+
+    url: Secret = field(default="", repr=False)
+    pool_size: Annotated[int, Field(ge=2)] = 8
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderSettings:
+    """What turns texts into vectors."""
+
+    type: Literal["auto", "ollama", "openai", "builtin"] = "auto"
+    base_url: str = "http://localhost:11434"
+    model: str = "nomic-embed-text"
+    api_key: Secret = field(default="", repr=False)
+    timeout_seconds: Annotated[float, Field(ge=0.1)] = 30.0
+    batch_size: Annotated[int, Field(ge=1)] = 32
+
+
+@dataclass(frozen=True, slots=True)
+class McpSettings:
+    """How tools are named to clients, and what is passed on to them.
+
+    `max_result_bytes` is the size of one upstream result as JSON, `question_seconds` the time that a client has to
+    answer what an upstream server asks.
+    """
+
+    names: Literal["slug", "path"] = "slug"
+    max_result_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    question_seconds: Annotated[float, Field(ge=1)] = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How results are scored, cut and counted."""
+
+    mode: Literal["hybrid", "cosine"] = "hybrid"
+    threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    max_results: Annotated[int, Field(ge=1, le=50)] = 5
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """Limits towards upstream servers; a server may have its own.
+
+    Progress of a call starts its timeout anew, up to `max_call_seconds` in all. Every `check_every_seconds` each server
+    is asked whether it is there, every `sync_every_seconds` for its tools; 0 is never.
+    """
+
+    connect_timeout_seconds: Annotated[float, Field(ge=0.1)] = 10.0
+    list_timeout_seconds: Annotated[float, Field(ge=0.1)] = 30.0
+    call_timeout_seconds: Annotated[float, Field(ge=0.1)] = 60.0
+    max_call_seconds: Annotated[float, Field(ge=0.1)] = 3600.0
+    max_calls_in_flight: Annotated[int, Field(ge=1)] = 32
+    failures_before_pause: Annotated[int, Field(ge=1)] = 5
+    pause_seconds: Annotated[float, Field(ge=0)] = 30.0
+    check_every_seconds: Annotated[float, Field(ge=0)] = 30.0
+    sync_every_seconds: Annotated[float, Field(ge=0)] = 3600.0
+    max_message_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """How people who run the gateway are let in, and what they may do through its API."""
+
+    public_url: str = ""
+    session_hours: Annotated[float, Field(ge=0.1)] = 12.0
+    session_idle_minutes: Annotated[float, Field(ge=1)] = 120.0
+    allow_stdio: bool = False
+    openid_issuer: str = ""
+    openid_client_id: str = ""
+    openid_client_secret: Secret = field(default="", repr=False)
+    openid_scopes: str = "openid profile email"
+    openid_claim: str = "groups"
+    openid_roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """What upstream servers may be, and what is done about tools that try to instruct the model.
+
+    `commands` are names or absolute paths; empty: any. `allowed_networks` are addresses and networks in CIDR form that
+    are open whatever `private_addresses` says, but never those at which clouds hand out credentials.
+    """
+
+    commands: tuple[str, ...] = ()
+    https_only: bool = False
+    private_addresses: Literal["allow", "loopback", "deny"] = "allow"
+    allowed_networks: tuple[str, ...] = ()
+    poisoning: Literal["flag", "quarantine", "off"] = "flag"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What the audit log of calls, searches and changes holds, and for how long.
+
+    `redact_pointers` are JSON pointers into the arguments of calls, `*` for any one step; `redact_patterns` regular
+    expressions for secrets beside the known kinds.
+    """
+
+    fail_closed: bool = False
+    retention_days: Annotated[int, Field(ge=0)] = 365
+    queue_events: Annotated[int, Field(ge=1)] = 10_000
+    queries: Literal["text", "hash"] = "text"
+    arguments: bool = True
+    argument_bytes: Annotated[int, Field(ge=0)] = 4096
+    redact_pointers: tuple[str, ...] = ()
+    redact_patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OauthSettings:
+    """Access tokens of an OpenID provider at /mcp, beside API keys; an empty `issuer` is none.
+
+    `resource` is the public URL of /mcp, taken from the request where empty. `role_map` maps values of `roles_claim` to
+    roles of `tenant`, each entry "group=role"; without a mapping the values are names of roles. `default_roles` are for
+    everyone who signs in.
+    """
+
+    issuer: str = ""
+    audience: tuple[str, ...] = ()
+    resource: str = ""
+    jwks_url: str = ""
+    tenant: str = "default"
+    roles_claim: str = "groups"
+    role_map: tuple[str, ...] = ()
+    default_roles: tuple[str, ...] = ()
+    clock_skew_seconds: Annotated[float, Field(ge=0.0, le=600.0)] = 60.0
+    keys_max_age_seconds: Annotated[float, Field(ge=10)] = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that is configured, one section a field."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    embedder: EmbedderSettings = field(default_factory=EmbedderSettings)
+    mcp: McpSettings = field(default_factory=McpSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
+    oauth: OauthSettings = field(default_factory=OauthSettings)
+    guards: GuardSettings = field(default_factory=GuardSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.server.data_dir).expanduser().resolve()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 
 import numpy as np
+from cachetools import LRUCache
 
 from gateway.database.pool import Database
 from gateway.embedding.embedder import Embedder, Vectors
@@ -22,7 +22,7 @@ class QueryCache:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._recent: OrderedDict[tuple[int, str], Vectors] = OrderedDict()
+        self._recent: LRUCache[tuple[int, str], Vectors] = LRUCache(_IN_MEMORY)
         self._stored = 0
 
     async def vector(self, space_id: int, text: str, embedder: Embedder) -> Vectors:
@@ -32,10 +32,6 @@ class QueryCache:
         if found is None:
             found = await self._look_up(space_id, text, embedder)
             self._recent[key] = found
-            if len(self._recent) > _IN_MEMORY:
-                self._recent.popitem(last=False)
-        else:
-            self._recent.move_to_end(key)
         return found
 
     async def _look_up(self, space_id: int, text: str, embedder: Embedder) -> Vectors:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
+from cachetools import LRUCache
 from pydantic import Field
 
 from gateway.admin.components import Parts
@@ -16,7 +17,7 @@ from gateway.embedding.embedder import Vectors
 from gateway.errors import EmbeddingError
 
 _MOST_POINTS = 10_000
-_KEPT = 16
+_MAX_MAPS = 16
 _DUPLICATE = 0.95
 _MOST_PAIRS = 500
 _ROWS_AT_A_TIME = 512
@@ -102,7 +103,7 @@ class ToolMapService:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._drawn: dict[tuple[int, int, int], _Drawn] = {}
+        self._drawn: LRUCache[tuple[int, int, int], _Drawn] = LRUCache(_MAX_MAPS)
 
     async def get(self, tenant_id: int, catalogue_version: int, wanted: MapFilter) -> ToolMap:
         """The map of a tenant at a version of its catalogue."""
@@ -114,8 +115,6 @@ class ToolMapService:
         drawn = self._drawn.get(key)
         if drawn is None:
             drawn = await self._draw(tenant_id, space.id)
-            if len(self._drawn) >= _KEPT:
-                self._drawn.clear()
             self._drawn[key] = drawn
         if wanted.query is None or drawn.plane is None:
             return drawn.map

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from cachetools import LRUCache
+
 from gateway.access.caller import Caller
 from gateway.downstream.lists.list_snapshot import Kind
 from gateway.downstream.lists.offerings import Offerings, OfferingServer
@@ -56,7 +58,7 @@ class MergedLists:
         self._kind = kind
         self._field = field
         self._merge = merge
-        self._kept: dict[tuple[int, tuple[int, ...]], Merged] = {}
+        self._kept: LRUCache[tuple[int, tuple[int, ...]], Merged] = LRUCache(_KEPT_LISTS)
 
     async def get(self, caller: Caller) -> Merged:
         """The list that callers with these roles are shown."""
@@ -72,8 +74,6 @@ class MergedLists:
             PagedList(self._kind, self._field, items),
             {entry.shown: (entry.server_id, entry.own) for entry in entries},
         )
-        if len(self._kept) >= _KEPT_LISTS:
-            self._kept.clear()
         self._kept[roles] = merged
         return merged
 

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta, timezone
 
 from gateway.access.caller import Caller, Limits
 from gateway.access.roles import role_by_name
+from gateway.database.connection import Row
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
-from gateway.database.pool import Database, Row
+from gateway.database.pool import Database
 from gateway.errors import CredentialError, InvalidInputError, NotFoundError
 
 _KEY_FORMAT = re.compile(r"mg_[0-9a-f]{64}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from gateway.database.pool import Database, Statements
+from gateway.database.connection import DatabaseConnection
+from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
 Visibility = Literal["ALLOW", "SEARCH", "DENY"]
@@ -103,7 +104,7 @@ async def delete_role(database: Database, tenant_id: int, role_id: int, version:
 
 
 async def refresh_visibility(
-    transaction: Statements, tenant_id: int, *, role_id: int | None = None, server_id: int | None = None
+    transaction: DatabaseConnection, tenant_id: int, *, role_id: int | None = None, server_id: int | None = None
 ) -> None:
     """Resolve the rules anew for what changed (None: all) and tell every process, all within `transaction`.
 
@@ -115,7 +116,7 @@ async def refresh_visibility(
 
 
 async def version_conflict(
-    transaction: Statements, kind: Literal["role", "rule"], tenant_id: int, thing_id: int, version: int | None
+    transaction: DatabaseConnection, kind: Literal["role", "rule"], tenant_id: int, thing_id: int, version: int | None
 ) -> NotFoundError | ConflictError:
     """Why a change of a role, profile or rule at `version` found nothing to change."""
     now = await transaction.fetchval("role_version" if kind == "role" else "rule_version", tenant_id, thing_id)

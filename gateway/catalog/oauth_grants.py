@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from gateway.database.pool import Database, Statements
+from gateway.database.connection import DatabaseConnection
+from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 from gateway.upstream.oauth.grant import OAuthGrant
 from gateway.vault import Vault
@@ -32,7 +33,7 @@ class StoredGrant:
             await transaction.fetchval("lock_grant", self.server_id)
             yield HeldStoredGrant(self, transaction)
 
-    async def read(self, statements: Database | Statements) -> OAuthGrant | None:
+    async def read(self, statements: Database | DatabaseConnection) -> OAuthGrant | None:
         """The grant, read with `statements`."""
         row = await statements.fetchrow("sealed_grant", self.tenant_id, self.server_id)
         if row is None:
@@ -50,7 +51,7 @@ class StoredGrant:
 class HeldStoredGrant:
     """A `HeldGrant`: on the connection of its transaction, so that renewals never wait for each other's connections."""
 
-    def __init__(self, stored: StoredGrant, transaction: Statements) -> None:
+    def __init__(self, stored: StoredGrant, transaction: DatabaseConnection) -> None:
         self._stored = stored
         self._transaction = transaction
 

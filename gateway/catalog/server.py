@@ -11,9 +11,10 @@ from gateway.catalog.naming import slug_of
 from gateway.catalog.new_server import NewServer, ServerSecrets, TransportKind, check
 from gateway.catalog.oauth_grants import StoredGrant
 from gateway.catalog.tuning import Tuning, read_tuning
+from gateway.database.connection import Row
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
-from gateway.database.pool import Database, Row
+from gateway.database.pool import Database
 from gateway.errors import ConflictError, NotFoundError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.credential import ClientCertificate, Credential, kind_of

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.database.pool import Row
+from gateway.database.connection import Row
 from gateway.errors import InvalidInputError
 
 _LONGEST_SECONDS = 86_400.0 * 366

@@ -25,24 +25,25 @@ class Actor:
 
     @property
     def json(self) -> str:
+        """As the database is told of the actor, and writes it into the audit log."""
         return json.dumps(asdict(self))
 
 
 GATEWAY = Actor("gateway", "gateway")
 
-_acting: ContextVar[Actor] = ContextVar("acting", default=GATEWAY)
+_current: ContextVar[Actor] = ContextVar("current_actor", default=GATEWAY)
 
 
-def acting() -> Actor:
+def current_actor() -> Actor:
     """Who acts in the current task."""
-    return _acting.get()
+    return _current.get()
 
 
 @contextlib.contextmanager
 def acting_as(actor: Actor) -> Iterator[None]:
     """Changes made inside, and by tasks started inside, are written to the audit log as those of `actor`."""
-    token = _acting.set(actor)
+    token = _current.set(actor)
     try:
         yield
     finally:
-        _acting.reset(token)
+        _current.reset(token)

@@ -52,10 +52,10 @@ class EmbeddedServer:
                 f"{self._folder / 'log'} may say why."
             ) from error
         self._server = server
-        self._forget_the_dead()
+        self._remove_dead_holders()
         return str(server.get_uri())
 
-    def revive(self) -> None:
+    def ensure_running(self) -> None:
         """Start the server again when it has ended by itself; does nothing while it runs."""
         if self._server is None:
             return
@@ -67,11 +67,11 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Let go of the server; it stops when no other process holds it."""
         if self._server is not None:
-            self._forget_the_dead()
+            self._remove_dead_holders()
             self._server.cleanup()
             self._server = None
 
-    def _forget_the_dead(self) -> None:
+    def _remove_dead_holders(self) -> None:
         # A killed process never takes itself off the list of holders, and would keep the server up for ever.
         holders = self._server.global_process_id_list
         # Without the lock two processes that write the list at once would lose one of them from it.

@@ -66,13 +66,6 @@ async def migrate(connection: asyncpg.Connection[Any], folder: Path | None = Non
         await connection.execute(statement("unlock_migrations_session"), _LOCK)
 
 
-async def pending(connection: asyncpg.Connection[Any], folder: Path | None = None) -> list[str]:
-    """The names of migrations that are not applied yet; raises MigrationError as `migrate` does."""
-    migrations = read_migrations(folder or migrations_folder())
-    rows = await connection.fetch(statement("applied_migrations"))
-    return [migration.name for migration in _unapplied(migrations, rows)]
-
-
 async def _apply(connection: asyncpg.Connection[Any], migrations: list[Migration]) -> list[str]:
     applied = []
     for migration in _unapplied(migrations, await connection.fetch(statement("applied_migrations"))):

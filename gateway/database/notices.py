@@ -22,14 +22,6 @@ _RETRY_SECONDS = 0.5
 # A connection can be dead without anybody saying so, and what is kept would be trusted on and on.
 _PROBE_SECONDS = 1.0
 
-_CONNECTION_ERRORS = (
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncio.TimeoutError,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -79,7 +71,7 @@ class Notices:
         self._subscribers: list[OnNotice] = []
         self.connected = False
         # PostgreSQL may take a moment to deliver what this process itself has changed.
-        database.on_change(lambda: self._publish(ANYTHING))
+        database.subscribe(lambda: self._publish(ANYTHING))
 
     def subscribe(self, callback: OnNotice) -> None:
         """Call `callback(notice)` for every notice; it must not block."""

@@ -12,9 +12,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.database.connection import Row
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
-from gateway.database.pool import Database, Row
+from gateway.database.pool import Database
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors
 from gateway.embedding.selection import choose_embedder

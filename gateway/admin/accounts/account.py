@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 from gateway.admin.accounts.password import Passwords
-from gateway.database.pool import Database, Row, Statements
+from gateway.database.connection import DatabaseConnection, Row
+from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
 AdminRole = Literal["admin", "viewer"]
@@ -130,7 +131,7 @@ def account(row: Row) -> Admin:
 
 
 async def insert_account(
-    transaction: Statements,
+    transaction: DatabaseConnection,
     name: str,
     password_hash: str | None,
     role: AdminRole,
@@ -149,7 +150,7 @@ async def insert_account(
     return admin_id
 
 
-async def limit_account(transaction: Statements, admin_id: int, tenants: Sequence[str] | None) -> None:
+async def limit_account(transaction: DatabaseConnection, admin_id: int, tenants: Sequence[str] | None) -> None:
     """Limit an account to the tenants of these slugs, None being every; raises as `Accounts.create`."""
     await transaction.execute("delete_admin_tenants", admin_id)
     if tenants is None:
@@ -161,6 +162,6 @@ async def limit_account(transaction: Statements, admin_id: int, tenants: Sequenc
         raise NotFoundError(f"One of the tenants {', '.join(sorted(wanted))} is not there.")
 
 
-async def _keep_one(transaction: Statements) -> None:
+async def _keep_one(transaction: DatabaseConnection) -> None:
     if not await transaction.fetchval("count_full_admins"):
         raise ConflictError("Nobody would be left who may change everything; make another such admin first.")

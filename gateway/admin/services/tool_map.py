@@ -12,7 +12,7 @@ from pydantic import Field
 
 from gateway.admin.components import Parts
 from gateway.admin.reading import STRICT
-from gateway.database.pool import Row
+from gateway.database.connection import Row
 from gateway.embedding.embedder import Vectors
 from gateway.errors import EmbeddingError
 

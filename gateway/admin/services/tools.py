@@ -15,7 +15,7 @@ from gateway.access.roles import Visibility
 from gateway.admin.components import Parts
 from gateway.admin.reading import STRICT
 from gateway.audit.events import AuditEvent
-from gateway.database.actor import acting
+from gateway.database.actor import current_actor
 from gateway.errors import ConflictError, EmbeddingError, NotFoundError, UpstreamError, UpstreamReplyError
 
 _SIMILAR = 8
@@ -238,7 +238,7 @@ class ToolService:
         return TrialResult(_since(started), result)
 
     def _trace(self, tenant_id: int, name: str, outcome: Literal["ok", "failed"], milliseconds: float) -> None:
-        event = AuditEvent(acting(), "tool.tried", name, outcome, tenant_id, milliseconds)
+        event = AuditEvent(current_actor(), "tool.tried", name, outcome, tenant_id, milliseconds)
         self._parts.recorder.record(event)
 
     async def _row(self, tenant_id: int, tool_id: int) -> Mapping[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from gateway.access.roles import refresh_visibility
 from gateway.catalog.review.difference import FieldChange, difference
 from gateway.catalog.scan.finding import Finding
-from gateway.database.pool import Database, Row, Statements
+from gateway.database.connection import DatabaseConnection, Row
+from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
 OnChange = Literal["accept", "flag", "quarantine"]
@@ -132,7 +133,9 @@ class Approvals:
         if not await self._database.execute("set_on_change", tenant_id, server_id, on_change):
             raise NotFoundError(f"There is no server {server_id} in this tenant.")
 
-    async def _there(self, transaction: Statements, tenant_id: int, server_id: int, tool: str | None) -> Sequence[Row]:
+    async def _there(
+        self, transaction: DatabaseConnection, tenant_id: int, server_id: int, tool: str | None
+    ) -> Sequence[Row]:
         rows = await transaction.fetch("tool_standings", tenant_id, server_id, tool, False)
         if tool is not None and not rows:
             raise NotFoundError(f"The server has no tool {tool!r}.")
@@ -148,7 +151,7 @@ class Approvals:
 
 
 async def store_findings(
-    transaction: Statements, tenant_id: int, findings: Sequence[tuple[int, Sequence[Finding], bool]]
+    transaction: DatabaseConnection, tenant_id: int, findings: Sequence[tuple[int, Sequence[Finding], bool]]
 ) -> None:
     """Write what was found, by tool id, in place of what was found before; the last says whether it is known."""
     await transaction.execute("delete_flags", tenant_id, [tool_id for tool_id, _, _ in findings])

@@ -10,7 +10,8 @@ from typing import Any
 
 from gateway.catalog.review.difference import FieldChange, difference
 from gateway.catalog.tool import ToolDefinition
-from gateway.database.pool import Database, Row, Statements
+from gateway.database.connection import DatabaseConnection, Row
+from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 
 # Of a server that changes at every sync, older ones are of no use to anybody.
@@ -90,7 +91,7 @@ def compare_versions(
 
 
 async def write_version(
-    transaction: Statements,
+    transaction: DatabaseConnection,
     tenant_id: int,
     server_id: int,
     tools: Sequence[ToolDefinition],

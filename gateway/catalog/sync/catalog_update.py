@@ -19,7 +19,8 @@ from gateway.catalog.sync.changes import Changes, StoredTool, compare
 from gateway.catalog.sync.tool_vectors import VectorsByText, embed_texts, store_vectors
 from gateway.catalog.text import ToolTexts, texts_of
 from gateway.catalog.tool import ToolDefinition
-from gateway.database.pool import Database, Statements
+from gateway.database.connection import DatabaseConnection
+from gateway.database.pool import Database
 from gateway.embedding.spaces import Spaces
 from gateway.errors import EmbeddingError, NotFoundError
 from gateway.settings import GuardSettings
@@ -207,7 +208,7 @@ class CatalogUpdate:
 
     async def _judge(
         self,
-        transaction: Statements,
+        transaction: DatabaseConnection,
         spec: ServerSpec,
         fresh: Sequence[ToolDefinition],
         stored: Mapping[str, StoredTool],
@@ -258,7 +259,7 @@ class CatalogUpdate:
 
     async def _store_tools(
         self,
-        transaction: Statements,
+        transaction: DatabaseConnection,
         spec: ServerSpec,
         changes: Changes,
         stored: Mapping[str, StoredTool],
@@ -290,7 +291,7 @@ class CatalogUpdate:
         return ids
 
     async def _insert(
-        self, transaction: Statements, spec: ServerSpec, added: tuple[ToolDefinition, ...]
+        self, transaction: DatabaseConnection, spec: ServerSpec, added: tuple[ToolDefinition, ...]
     ) -> dict[str, int]:
         if not added:
             return {}
@@ -314,7 +315,7 @@ class CatalogUpdate:
         return ids
 
 
-async def _record(transaction: Statements, spec: ServerSpec, heard: ServerReport) -> bool:
+async def _record(transaction: DatabaseConnection, spec: ServerSpec, heard: ServerReport) -> bool:
     """Write down what the server said of itself; whether what it can do is not what it was."""
     return bool(
         await transaction.fetchval(

@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
-from gateway.database.pool import Database, Row
+from gateway.database.connection import Row
+from gateway.database.pool import Database
 from gateway.errors import ConflictError, ModelGateError, NotFoundError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool

@@ -117,7 +117,7 @@ class ServerSync:
     @contextlib.asynccontextmanager
     async def _only_one(self, spec: ServerSpec) -> AsyncIterator[None]:
         # The lock ends with the connection, and so with a process that is killed.
-        async with self._database.connection_apart() as lock:
+        async with self._database.dedicated_connection() as lock:
             if not await lock.fetchval("try_lock_server_sync", spec.id):
                 raise ConflictError(f"{spec.name} is being synced already; wait for that to end.")
             yield

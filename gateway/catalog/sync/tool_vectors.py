@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gateway.catalog.text import ToolTexts, texts_of
 from gateway.catalog.tool import ToolDefinition
-from gateway.database.pool import Database, Row, Statements
+from gateway.database.connection import DatabaseConnection, Row
+from gateway.database.pool import Database
 from gateway.embedding.embedder import Vectors
 from gateway.embedding.spaces import Spaces
 from gateway.errors import ModelGateError
@@ -43,7 +44,7 @@ async def embed_texts(
 
 
 async def store_vectors(
-    transaction: Statements,
+    transaction: DatabaseConnection,
     tenant_id: int,
     space_id: int,
     texts: Mapping[int, ToolTexts],

@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from gateway.access.caller import Caller
+from gateway.database.connection import Row
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
-from gateway.database.pool import Database, Row
+from gateway.database.pool import Database
 from gateway.downstream.methods.app_resources import AppResources
 from gateway.downstream.methods.gateway_tools import GatewayTools
 from gateway.downstream.pagination import PagedList

@@ -10,7 +10,8 @@ from gateway.access.caller import Caller
 from gateway.audit.call_log import CallLog
 from gateway.catalog.category import CATEGORIES
 from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
-from gateway.database.pool import Database, Row
+from gateway.database.connection import Row
+from gateway.database.pool import Database
 from gateway.downstream.methods.arguments import MAXIMUM_QUERIES, MAXIMUM_RESULTS, QUERY_CHARACTERS, read_search
 from gateway.downstream.methods.search_answer import search_answer
 from gateway.errors import InvalidInputError

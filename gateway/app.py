@@ -191,7 +191,7 @@ class Gateway:
             database = {"ready": False, "detail": error.message}
         except asyncio.TimeoutError:
             database = {"ready": False, "detail": f"The database has not answered for {_READY_SECONDS:g} s."}
-        health = await self._parts.spaces.embedder.health()
+        health = await self._parts.spaces.embedder.check_health()
         embedder = {"ready": health.ok, "detail": " ".join(part for part in (health.detail, health.next_step) if part)}
         recording = self._parts.recorder.state()
         audit = {

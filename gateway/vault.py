@@ -50,14 +50,14 @@ def open_vault(configured_key: str, data_dir: Path) -> Vault:
     The key file is made, with mode 0600, where there is none. Raises SettingsError for a key of another form.
     """
     if configured_key:
-        return Vault(_parse(configured_key))
+        return Vault(_parse_key(configured_key))
     path = data_dir / _KEY_FILE
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            return Vault(_parse(path.read_text().strip()))
+            return Vault(_parse_key(path.read_text().strip()))
         with os.fdopen(descriptor, "w") as file:
             key = secrets.token_bytes(_KEY_BYTES)
             file.write(key.hex() + "\n")
@@ -69,7 +69,7 @@ def open_vault(configured_key: str, data_dir: Path) -> Vault:
     return Vault(key)
 
 
-def _parse(text: str) -> bytes:
+def _parse_key(text: str) -> bytes:
     for decode in (bytes.fromhex, lambda value: base64.b64decode(value, validate=True)):
         try:
             key = decode(text)

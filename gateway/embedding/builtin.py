@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,8 @@ import anyio.to_thread
 import numpy as np
 
 from gateway import EMBEDDED_EXTRA
-from gateway.embedding.embedder import EmbedderHealth, EmbeddingSpace, Vectors
-from gateway.embedding.texts import readable
-from gateway.embedding.vector_check import normalised
+from gateway.embedding.embedder import EmbedderHealth, EmbeddingSpace, Vectors, prepare_text
+from gateway.embedding.vector_check import normalize_vectors
 from gateway.errors import EmbeddingError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 _MODEL = "l2_supercat_256"
 _WEIGHTS = "weights/l2_supercat_256.safetensors"
 _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
-_TEXTS_AT_ONCE = 64
+_BATCH_SIZE = 64
 
 
 class StaticModel:
@@ -50,7 +49,7 @@ class StaticModel:
             # One at a time: a batch would be padded to its longest text and start threads that a fork breaks.
             tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
             means[row] = self._weights[tokens].astype(np.float32).mean(axis=0)
-        return normalised(means, embedder="The builtin embedder", model=_MODEL)
+        return normalize_vectors(means, embedder="The builtin embedder", model=_MODEL)
 
 
 def load_static_model() -> StaticModel:
@@ -78,50 +77,52 @@ def load_static_model() -> StaticModel:
 class BuiltinEmbedder:
     """Embeds offline; the model is loaded on first use, off the event loop."""
 
-    remote = False
+    is_remote = False
     max_input_chars = 8_000
 
-    def __init__(self) -> None:
+    def __init__(self, load_model: Callable[[], StaticModel] = load_static_model) -> None:
+        """`load_model` is called once, in a thread."""
+        self._load_model = load_model
         self._model: StaticModel | None = None
         self._loading = anyio.Lock()
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        model = await self._loaded()
-        kept = [readable(text, self.max_input_chars) for text in texts]
+        model = await self._loaded_model()
+        prepared = [prepare_text(text, self.max_input_chars) for text in texts]
         parts = [np.empty((0, model.dimensions), dtype=np.float32)]
-        for start in range(0, len(kept), _TEXTS_AT_ONCE):
-            parts.append(await anyio.to_thread.run_sync(model.embed, kept[start : start + _TEXTS_AT_ONCE]))
+        for start in range(0, len(prepared), _BATCH_SIZE):
+            parts.append(await anyio.to_thread.run_sync(model.embed, prepared[start : start + _BATCH_SIZE]))
         return np.concatenate(parts)
 
     async def embed_query(self, text: str) -> Vectors:
-        model = await self._loaded()
+        model = await self._loaded_model()
         # Inline: it takes some 0.03 ms, less than handing it to a thread.
-        vector: Vectors = model.embed([readable(text, self.max_input_chars)])[0]
+        vector: Vectors = model.embed([prepare_text(text, self.max_input_chars)])[0]
         return vector
 
     async def space(self) -> EmbeddingSpace:
-        model = await self._loaded()
+        model = await self._loaded_model()
         return EmbeddingSpace(provider="builtin", model=_MODEL, dimensions=model.dimensions)
 
-    def fills(self, space: EmbeddingSpace) -> bool:
+    def matches_space(self, space: EmbeddingSpace) -> bool:
         return (space.provider, space.model) == ("builtin", _MODEL)
 
-    async def health(self) -> EmbedderHealth:
+    async def check_health(self) -> EmbedderHealth:
         try:
-            await self._loaded()
+            await self._loaded_model()
             started = time.perf_counter()
             await self.embed_query("is the embedder well")
         except EmbeddingError as error:
-            return EmbedderHealth.failed(error, _MODEL)
+            return EmbedderHealth.from_error(error, _MODEL)
         latency_ms = (time.perf_counter() - started) * 1000
         return EmbedderHealth(True, "The builtin embedder is loaded and answers.", _MODEL, latency_ms)
 
     async def aclose(self) -> None:
         self._model = None
 
-    async def _loaded(self) -> StaticModel:
+    async def _loaded_model(self) -> StaticModel:
         if self._model is None:
             async with self._loading:
                 if self._model is None:
-                    self._model = await anyio.to_thread.run_sync(load_static_model)
+                    self._model = await anyio.to_thread.run_sync(self._load_model)
         return self._model

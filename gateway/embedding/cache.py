@@ -11,8 +11,6 @@ from gateway.database.pool import Database
 from gateway.embedding.embedder import Embedder, Vectors
 from gateway.errors import ConflictError, DatabaseUnavailableError
 
-_IN_MEMORY = 2_000
-_IN_DATABASE = 20_000
 # How often, in stored vectors, the table is cut back to its size.
 _TRIM_EVERY = 500
 
@@ -20,22 +18,23 @@ _TRIM_EVERY = 500
 class QueryCache:
     """Recent ones in memory; those of embedders behind a network also in the database, for all processes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, max_in_memory: int = 2_000, max_in_database: int = 20_000) -> None:
+        """Beyond the two numbers of vectors, those go that were used (in the database: made) the longest ago."""
         self._database = database
-        self._recent: LRUCache[tuple[int, str], Vectors] = LRUCache(_IN_MEMORY)
+        self._recent: LRUCache[tuple[int, str], Vectors] = LRUCache(max_in_memory)
+        self._max_in_database = max_in_database
         self._stored = 0
 
-    async def vector(self, space_id: int, text: str, embedder: Embedder) -> Vectors:
+    async def get_or_embed(self, space_id: int, text: str, embedder: Embedder) -> Vectors:
         """The vector of `text`, float32, shape (d,): from the cache, else from `embedder`."""
-        key = (space_id, text)
-        found = self._recent.get(key)
-        if found is None:
-            found = await self._look_up(space_id, text, embedder)
-            self._recent[key] = found
-        return found
+        vector = self._recent.get((space_id, text))
+        if vector is None:
+            vector = await self._load_or_embed(space_id, text, embedder)
+            self._recent[space_id, text] = vector
+        return vector
 
-    async def _look_up(self, space_id: int, text: str, embedder: Embedder) -> Vectors:
-        if not embedder.remote:
+    async def _load_or_embed(self, space_id: int, text: str, embedder: Embedder) -> Vectors:
+        if not embedder.is_remote:
             return await embedder.embed_query(text)
         text_hash = hashlib.sha256(text.encode("utf-8", "replace")).digest()
         stored = await self._database.fetchval("cached_query_embedding", space_id, text_hash)
@@ -51,7 +50,7 @@ class QueryCache:
             await self._database.execute("store_query_embedding", space_id, text_hash, vector)
             self._stored += 1
             if self._stored % _TRIM_EVERY == 0:
-                await self._database.execute("trim_query_embeddings", _IN_DATABASE)
+                await self._database.execute("trim_query_embeddings", self._max_in_database)
         except (ConflictError, DatabaseUnavailableError):
             # The vector is there; that it could not be kept, or its space is being given up, costs only time.
             return

@@ -16,6 +16,9 @@ from gateway.errors import EmbeddingError
 Vectors: TypeAlias = NDArray[np.float32]
 """float32, shape (n, d) or (d,), each row of length 1."""
 
+# Models answer an empty text with nothing, NaN or an error; a fixed word gives it a harmless vector instead.
+EMPTY_PLACEHOLDER = "empty"
+
 TEXT_TEMPLATE_VERSION = 1
 """Raised when the texts made of a tool change, so that their vectors count as another space."""
 
@@ -59,8 +62,8 @@ class EmbedderHealth:
     next_step: str = ""
 
     @classmethod
-    def failed(cls, error: EmbeddingError, model: str) -> EmbedderHealth:
-        """What an error says, as two sentences."""
+    def from_error(cls, error: EmbeddingError, model: str) -> EmbedderHealth:
+        """The health that an error tells of, in its words."""
         step = f"{error.next_step[:1].upper()}{error.next_step[1:]}."
         return cls(ok=False, detail=f"{error.detail}.", model=model, next_step=step)
 
@@ -74,7 +77,7 @@ class Embedder(Protocol):
     """
 
     @property
-    def remote(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether each vector costs a request over the network."""
         ...
 
@@ -95,14 +98,20 @@ class Embedder(Protocol):
         """The space of this embedder's vectors; the first call asks the model for its dimensions."""
         ...
 
-    def fills(self, space: EmbeddingSpace) -> bool:
+    def matches_space(self, space: EmbeddingSpace) -> bool:
         """Whether its vectors belong to `space`, as far as can be said without asking the model."""
         ...
 
-    async def health(self) -> EmbedderHealth:
+    async def check_health(self) -> EmbedderHealth:
         """Asks once, without retrying; never raises for an embedder that is down."""
         ...
 
     async def aclose(self) -> None:
         """Closes connections; the embedder cannot be used afterwards."""
         ...
+
+
+def prepare_text(text: str, max_chars: int) -> str:
+    """`text` cut to `max_chars`, never empty, and without lone surrogates, which have no UTF-8 form."""
+    prepared = text[:max_chars].encode("utf-8", "replace").decode("utf-8")
+    return prepared if prepared.strip() else EMPTY_PLACEHOLDER

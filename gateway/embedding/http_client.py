@@ -12,11 +12,10 @@ import httpx2
 
 from gateway.backoff import Backoff
 from gateway.circuit_breaker import CircuitBreaker
-from gateway.embedding.retry_policy import RetryPolicy, Setback
-from gateway.embedding.server_reply import ServerReply, retry_after
+from gateway.embedding.retry_policy import RetryPolicy, TransientFailure
+from gateway.embedding.server_reply import ServerReply, parse_retry_after
 from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
 
-_MAX_REPLY_BYTES = 64 * 1024 * 1024
 _CONNECT_SECONDS = 5.0
 _MAX_FAILURES = 5
 _PAUSE_SECONDS = 15.0
@@ -28,8 +27,8 @@ Purpose = Literal["documents", "query", "check"]
 class EmbeddingHttpClient:
     """Sends requests to one server with bounded concurrency, retries and a circuit breaker.
 
-    Retried: transport errors, 408, 425, 429 and 5xx but 501. Every other status is returned as a Reply for the caller
-    to read. The API key is sent as a bearer token and appears in no message.
+    Retried: transport errors, 408, 425, 429 and 5xx but 501. Every other status is returned as a ServerReply for the
+    caller to read. The API key is sent as a bearer token and appears in no message.
     """
 
     def __init__(
@@ -42,6 +41,7 @@ class EmbeddingHttpClient:
         timeout_seconds: float = 30.0,
         backoff: Backoff | None = None,
         breaker: CircuitBreaker | None = None,
+        max_reply_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         """`name` is what the server is called in messages, `hint` what to do when it does not answer.
 
@@ -49,21 +49,30 @@ class EmbeddingHttpClient:
         does not fit into a header.
         """
         self._url = base_url.rstrip("/")
-        self.url = _shown(self._url)
+        self.url = _redacted_url(self._url)
         self.label = f"{name} at {self.url}"
         self._hint = hint
+        self._max_reply_bytes = max_reply_bytes
         self._api_key = api_key.strip()
         if not re.fullmatch(r"[!-~]*", self._api_key):
             raise SettingsError("embedder.api_key has characters that no key has; copy it again, as one line.")
         self._backoff = backoff or Backoff(first_seconds=0.25, longest_seconds=5.0)
         self._breaker = breaker or CircuitBreaker(_MAX_FAILURES, _PAUSE_SECONDS)
         # A search has a lexical answer to fall back to; a sync has not, and can wait.
-        self._patience: dict[Purpose, RetryPolicy] = {
-            "documents": RetryPolicy(4, timeout_seconds, 30.0, 4),
-            "query": RetryPolicy(2, min(timeout_seconds, 10.0), 1.0, 32),
-            "check": RetryPolicy(1, min(timeout_seconds, 5.0), 0.0, 4),
+        self._retry_policies: dict[Purpose, RetryPolicy] = {
+            "documents": RetryPolicy(
+                max_attempts=4, timeout_seconds=timeout_seconds, max_wait_seconds=30.0, max_concurrency=4
+            ),
+            "query": RetryPolicy(
+                max_attempts=2, timeout_seconds=min(timeout_seconds, 10.0), max_wait_seconds=1.0, max_concurrency=32
+            ),
+            "check": RetryPolicy(
+                max_attempts=1, timeout_seconds=min(timeout_seconds, 5.0), max_wait_seconds=0.0, max_concurrency=4
+            ),
         }
-        self._slots = {purpose: anyio.Semaphore(patience.at_once) for purpose, patience in self._patience.items()}
+        self._slots = {
+            purpose: anyio.Semaphore(policy.max_concurrency) for purpose, policy in self._retry_policies.items()
+        }
         parts = urlsplit(self._url)
         self._client = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
@@ -83,21 +92,21 @@ class EmbeddingHttpClient:
         """The reply to `body` sent as JSON to `path` (below the base URL).
 
         Raises EmbedderUnavailableError when the server does not answer after all tries, or is left alone just now, and
-        EmbeddingError when its answer is over 64 MiB or a success that is not JSON.
+        EmbeddingError when its answer is over `max_reply_bytes` or a success that is not JSON.
         """
         return await self._call("POST", path, body, purpose)
 
-    def refusal(self, reply: ServerReply, next_step: str) -> EmbeddingError:
+    def refusal_error(self, reply: ServerReply, next_step: str) -> EmbeddingError:
         """The error for a reply that is neither a success nor worth another try."""
         # Who is refused for a key is often told parts of it.
-        said = "" if reply.status in (401, 403) else self._said(reply)
-        return EmbeddingError(f"{self.label} refused the request with HTTP {reply.status}{said}", next_step)
+        quoted = "" if reply.status in (401, 403) else self._quoted_error(reply)
+        return EmbeddingError(f"{self.label} refused the request with HTTP {reply.status}{quoted}", next_step)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None, purpose: Purpose) -> ServerReply:
-        patience = self._patience[purpose]
+        policy = self._retry_policies[purpose]
         # A check asks whether the server is back, so it neither waits for the breaker nor moves it.
         breaker = CircuitBreaker(_MAX_FAILURES, _PAUSE_SECONDS) if purpose == "check" else self._breaker
         attempt = 0
@@ -110,81 +119,81 @@ class EmbeddingHttpClient:
                         f"for {math.ceil(left)} s more",
                         self._hint,
                     )
-                outcome = await self._attempt(method, path, body, patience.timeout_seconds)
+                outcome = await self._attempt(method, path, body, policy.timeout_seconds)
                 if isinstance(outcome, ServerReply):
                     breaker.record_success()
                     return outcome
-                if outcome.counts:
+                if outcome.is_outage:
                     breaker.record_failure()
-            wait = max(self._backoff.delay(attempt), outcome.asked_wait)
-            if not outcome.again or attempt >= patience.attempts or wait > patience.longest_wait_seconds:
-                raise EmbedderUnavailableError(f"{self.label} {outcome.what}", outcome.next_step)
+            wait = max(self._backoff.delay(attempt), outcome.retry_after_seconds)
+            if not outcome.retriable or attempt >= policy.max_attempts or wait > policy.max_wait_seconds:
+                raise EmbedderUnavailableError(f"{self.label} {outcome.detail}", outcome.next_step)
             await anyio.sleep(wait)
 
     async def _attempt(
         self, method: str, path: str, body: dict[str, Any] | None, timeout: float
-    ) -> ServerReply | Setback:
+    ) -> ServerReply | TransientFailure:
         try:
             # Over the whole exchange: a server that sends a byte now and then would never trip a read timeout.
             with anyio.fail_after(timeout):
                 status, headers, content = await self._send(method, path, body)
         except TimeoutError:
-            return Setback(
+            return TransientFailure(
                 f"did not answer within {timeout:g} s",
                 "raise embedder.timeout_seconds or lower embedder.batch_size if it is only slow",
                 # The same work would take as long again, and keep the caller waiting twice.
-                again=False,
+                retriable=False,
             )
         except httpx2.TransportError as error:
             connecting = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
-            return Setback("does not answer" if connecting else "broke off the connection", self._hint)
+            return TransientFailure("does not answer" if connecting else "broke off the connection", self._hint)
         except httpx2.HTTPError:
-            return Setback("sent an answer that is not HTTP", self._hint)
-        reply = ServerReply.parsed(status, content)
+            return TransientFailure("sent an answer that is not HTTP", self._hint)
+        reply = ServerReply.parse(status, content)
         if status in (408, 425, 429) or (status >= 500 and status != 501):
-            return self._setback(reply, headers)
-        if reply.ok and reply.document is None:
+            return self._failure(reply, headers)
+        if reply.ok and reply.json is None:
             raise EmbeddingError(
                 f"{self.label} answered something that is not JSON",
                 "check that embedder.base_url is the address of an embedding server",
             )
         return reply
 
-    def _setback(self, reply: ServerReply, headers: httpx2.Headers) -> Setback:
-        asked = retry_after(headers.get("retry-after"))
+    def _failure(self, reply: ServerReply, headers: httpx2.Headers) -> TransientFailure:
+        wait = parse_retry_after(headers.get("retry-after"))
         if reply.status == 429:
-            told = "" if asked is None else f" and asks to wait {math.ceil(asked)} s"
-            return Setback(
-                f"limits how often it is asked{told}",
+            asked = "" if wait is None else f" and asks to wait {math.ceil(wait)} s"
+            return TransientFailure(
+                f"limits how often it is asked{asked}",
                 "try again later, or raise the limit there",
-                asked_wait=asked or 0.0,
+                retry_after_seconds=wait or 0.0,
                 # A server that limits its callers is alive.
-                counts=False,
+                is_outage=False,
             )
-        return Setback(
-            f"failed with HTTP {reply.status}{self._said(reply)}",
+        return TransientFailure(
+            f"failed with HTTP {reply.status}{self._quoted_error(reply)}",
             "look into that server's log, or try again later",
-            asked_wait=asked or 0.0,
+            retry_after_seconds=wait or 0.0,
         )
 
-    def _said(self, reply: ServerReply) -> str:
-        complaint = reply.complaint(self._api_key)
-        return f" ({complaint})" if complaint else ""
+    def _quoted_error(self, reply: ServerReply) -> str:
+        text = reply.error_text(self._api_key)
+        return f" ({text})" if text else ""
 
     async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, httpx2.Headers, bytes]:
         async with self._client.stream(method, self._url + path, json=body) as response:
             content = bytearray()
             async for chunk in response.aiter_bytes():
                 content += chunk
-                if len(content) > _MAX_REPLY_BYTES:
+                if len(content) > self._max_reply_bytes:
                     raise EmbeddingError(
-                        f"{self.label} sent more than {_MAX_REPLY_BYTES // 2**20} MiB",
+                        f"{self.label} sent more than {self._max_reply_bytes // 2**20} MiB",
                         "check that embedder.base_url is an embedding server, or lower embedder.batch_size",
                     )
             return response.status_code, response.headers, bytes(content)
 
 
-def _shown(url: str) -> str:
+def _redacted_url(url: str) -> str:
     """`url` without user, password, query and fragment, which may hold secrets."""
     try:
         parts = urlsplit(url)

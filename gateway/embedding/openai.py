@@ -13,24 +13,26 @@ from gateway.embedding.http_client import EmbeddingHttpClient, Purpose
 from gateway.embedding.remote_embedder import RemoteEmbedder
 
 OPENAI_HINT = "check that it runs and that embedder.base_url is right"
-_PROBE = "Is the embedder well?"
+_PROBE_TEXT = "Is the embedder well?"
 
 
 class OpenAIEmbedder(RemoteEmbedder):
-    """Embeds with `model` of the server behind `endpoint`, whose base URL is an `api_base`."""
+    """Embeds with `model` of the server behind `client`, whose base URL is as `normalize_base_url` returns it."""
 
     provider: ClassVar[str] = "openai"
 
-    def __init__(self, endpoint: EmbeddingHttpClient, model: str, batch_size: int = 32) -> None:
-        super().__init__(endpoint, model, batch_size)
+    def __init__(self, client: EmbeddingHttpClient, model: str, batch_size: int = 32) -> None:
+        super().__init__(client, model, batch_size)
 
-    async def _rows(self, texts: list[str], purpose: Purpose) -> Any:
+    async def _request_vectors(self, texts: list[str], purpose: Purpose) -> Any:
         body = {"model": self._model, "input": texts, "encoding_format": "float"}
-        reply = await self._endpoint.post("/embeddings", body, purpose)
+        reply = await self._client.post("/embeddings", body, purpose)
         if reply.status in (401, 403):
-            raise self._endpoint.refusal(reply, "set embedder.api_key or OPENAI_API_KEY to a key that is valid there")
+            raise self._client.refusal_error(
+                reply, "set embedder.api_key or OPENAI_API_KEY to a key that is valid there"
+            )
         if not reply.ok:
-            raise self._endpoint.refusal(reply, f"check embedder.base_url and that {self._model} is offered there")
+            raise self._client.refusal_error(reply, f"check embedder.base_url and that {self._model} is offered there")
         items = reply.get("data")
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             return None
@@ -38,13 +40,13 @@ class OpenAIEmbedder(RemoteEmbedder):
             items = sorted(items, key=lambda item: int(item["index"]))
         return [item.get("embedding") for item in items]
 
-    async def _check(self) -> str:
+    async def _probe(self) -> str:
         # Not every compatible server lists its models, or accepts only those; one short text tells for certain.
-        await self._vectors([_PROBE], "check")
-        return f"{self._endpoint.label} answers with the model {self._model}."
+        await self._vectors([_PROBE_TEXT], "check")
+        return f"{self._client.label} answers with the model {self._model}."
 
 
-def api_base(base_url: str) -> str:
+def normalize_base_url(base_url: str) -> str:
     """`base_url` up to and with its version: `/v1` is added where the path names none."""
     base = base_url.rstrip("/").removesuffix("/embeddings")
     return base if re.search(r"/v\d", urlsplit(base).path) else f"{base}/v1"

@@ -1,4 +1,4 @@
-"""How long a caller of an embedding server waits, and for what."""
+"""How long a caller of an embedding server waits, and for which failures."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long one purpose waits: tries in all, seconds for each, and the longest wait between two that is worth it."""
+    """How long one purpose waits: tries in all, seconds for each, the longest wait between two that is worth it, and
+    how many requests may be under way.
+    """
 
-    attempts: int
+    max_attempts: int
     timeout_seconds: float
-    longest_wait_seconds: float
-    at_once: int
+    max_wait_seconds: float
+    max_concurrency: int
 
 
 @dataclass(frozen=True, slots=True)
-class Setback:
+class TransientFailure:
     """A failure that may pass: what happened, and what to do if it does not.
 
-    `asked_wait` is the wait in seconds that the server asked for, `again` whether another try could go better, and
-    `counts` whether it speaks against the server's health.
+    `retry_after_seconds` is the wait that the server asked for, `retriable` whether another try could go better, and
+    `is_outage` whether it speaks against the server's health.
     """
 
-    what: str
+    detail: str
     next_step: str
-    asked_wait: float = 0.0
-    again: bool = True
-    counts: bool = True
+    retry_after_seconds: float = 0.0
+    retriable: bool = True
+    is_outage: bool = True

@@ -8,20 +8,20 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-_SHOWN_CHARS = 200
-_LONGEST_WAIT_SECONDS = 365 * 86_400.0
+_MAX_ERROR_CHARS = 200
+_MAX_WAIT_SECONDS = 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerReply:
-    """The status and body of an HTTP answer; `document` is the body as JSON, None where it is not JSON."""
+    """The status and body of an HTTP answer; `json` is the body as JSON, None where it is not JSON."""
 
     status: int
     body: bytes
-    document: Any
+    json: Any
 
     @classmethod
-    def parsed(cls, status: int, body: bytes) -> ServerReply:
+    def parse(cls, status: int, body: bytes) -> ServerReply:
         try:
             return cls(status, body, json.loads(body))
         except (ValueError, RecursionError):
@@ -33,22 +33,22 @@ class ServerReply:
 
     def get(self, key: str) -> Any:
         """A member of the JSON object; None where there is none, or no object."""
-        return self.document.get(key) if isinstance(self.document, dict) else None
+        return self.json.get(key) if isinstance(self.json, dict) else None
 
-    def complaint(self, secret: str = "") -> str:
+    def error_text(self, secret: str = "") -> str:
         """The server's own words on what went wrong, short and without `secret`; empty where it has none."""
-        said = self.get("error") or self.get("detail") or self.get("message")
-        if isinstance(said, dict):
-            said = said.get("message")
-        if not isinstance(said, str):
+        text = self.get("error") or self.get("detail") or self.get("message")
+        if isinstance(text, dict):
+            text = text.get("message")
+        if not isinstance(text, str):
             return ""
         if secret:
-            said = said.replace(secret, "…")
-        line = " ".join("".join(c if c.isprintable() else " " for c in said).split())
-        return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
+            text = text.replace(secret, "…")
+        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        return line if len(line) <= _MAX_ERROR_CHARS else line[: _MAX_ERROR_CHARS - 1] + "…"
 
 
-def retry_after(header: str | None) -> float | None:
+def parse_retry_after(header: str | None) -> float | None:
     """Seconds from now of a Retry-After header (RFC 9110, 10.2.3: seconds or a date), None where there is none."""
     if header is None:
         return None
@@ -59,4 +59,4 @@ def retry_after(header: str | None) -> float | None:
             seconds = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
     except (ValueError, OverflowError):
         return None
-    return min(max(0.0, seconds), _LONGEST_WAIT_SECONDS)
+    return min(max(0.0, seconds), _MAX_WAIT_SECONDS)

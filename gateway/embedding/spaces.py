@@ -1,7 +1,7 @@
-"""The embedding spaces of the database: the one that searches use, and the one that the settings ask for.
+"""The embedding spaces of the database: the active one, which searches use, and the one of the configured embedder.
 
-They are the same until the model is changed. Then the space asked for is filled beside the one that serves, and takes
-its place when it is full.
+They are the same until the model is changed. Then the configured space is filled beside the active one, and takes its
+place when it is full.
 """
 
 from __future__ import annotations
@@ -47,91 +47,91 @@ class QueryVector:
 
 
 class Spaces:
-    """Embeds documents into the space that the settings ask for, and queries into the one that serves."""
+    """Embeds documents into the space of the configured embedder, and queries into the active one."""
 
     def __init__(
         self, database: Database, embedder: Embedder, settings: EmbedderSettings, notices: Notices | None
     ) -> None:
-        """Without `notices` the space that serves is read each time."""
+        """Without `notices` the active space is read each time."""
         self.embedder = embedder
         self._database = database
         self._settings = settings
         self._cache = QueryCache(database)
-        self._wanted: StoredSpace | None = None
-        self._serving: NotifiedCache[None, StoredSpace | None] = NotifiedCache(notices)
+        self._configured: StoredSpace | None = None
+        self._active: NotifiedCache[None, StoredSpace | None] = NotifiedCache(notices)
         self._former: tuple[str, Embedder] | None = None
-        self._learning = asyncio.Lock()
+        self._learning_lock = asyncio.Lock()
         self._failure: EmbeddingError | None = None
         self._failed_at = 0.0
-        self._has_served = False
-        self._overtaken = False
-        self._trusts_known = True
-        self._outdated: int | None = None
+        self._configured_was_active = False
+        self._superseded = False
+        self._trusts_stored = True
+        self._replaced_id: int | None = None
 
-    async def wanted(self) -> StoredSpace:
-        """The space of the configured embedder, registered, indexed, and serving if none was.
+    async def configured_space(self) -> StoredSpace:
+        """The space of the configured embedder, registered, indexed, and active if none was.
 
         Where another process, with other settings, let another space take over from it, that one: the later settings
         hold. Raises EmbeddingError as long as the embedder has not said what its vectors are like.
         """
-        if self._overtaken:
-            return await self.serving()
-        if self._wanted is None:
-            async with self._learning:
-                if self._wanted is None:
-                    self._wanted = await self._register(await self._learn())
-        return self._wanted
+        if self._superseded:
+            return await self.active_space()
+        if self._configured is None:
+            async with self._learning_lock:
+                if self._configured is None:
+                    self._configured = await self._register(await self._learn_space())
+        return self._configured
 
-    async def serving(self) -> StoredSpace:
+    async def active_space(self) -> StoredSpace:
         """The space that searches use. Raises EmbeddingError while there is none."""
-        had_served = self._has_served
-        serving = await self._serving.get(None, None, self._read_serving)
-        if serving is None:
-            return await self.wanted()
-        if self._wanted is not None and not self._overtaken:
+        was_active = self._configured_was_active
+        active = await self._active.get(None, None, self._read_active_space)
+        if active is None:
+            return await self.configured_space()
+        if self._configured is not None and not self._superseded:
             # What was read while this process swapped is its own former space, not another's.
-            self._overtaken = had_served and self._has_served and serving.id != self._wanted.id
-            self._has_served = serving.id == self._wanted.id
-            if self._overtaken:
+            self._superseded = was_active and self._configured_was_active and active.id != self._configured.id
+            self._configured_was_active = active.id == self._configured.id
+            if self._superseded:
                 logger.warning(
                     "Another process has switched to %s; restart this one for the settings to be the same.",
-                    serving.space.model,
+                    active.space.model,
                 )
-        return serving
+        return active
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """Vectors in the wanted space: float32, shape (len(texts), d)."""
-        if self._overtaken:
-            return await (await self._former_embedder((await self.serving()).space)).embed_documents(texts)
+        """Vectors in the configured space: float32, shape (len(texts), d)."""
+        if self._superseded:
+            return await (await self._former_embedder((await self.active_space()).space)).embed_documents(texts)
         vectors = await self.embedder.embed_documents(texts)
-        if self._wanted is not None and vectors.shape[1] != self._wanted.space.dimensions:
-            raise self._changed(self._wanted, vectors.shape[1])
+        if self._configured is not None and vectors.shape[1] != self._configured.space.dimensions:
+            raise self._model_changed(self._configured, vectors.shape[1])
         return vectors
 
     async def embed_query(self, text: str) -> QueryVector:
-        """The query in the space that serves. Raises EmbeddingError when its embedder cannot say."""
-        stored = await self.serving()
-        vector = await self._cache.vector(stored.id, text, await self._embedder_of(stored))
+        """The query in the active space. Raises EmbeddingError when its embedder cannot say."""
+        stored = await self.active_space()
+        vector = await self._cache.get_or_embed(stored.id, text, await self._embedder_for(stored))
         if vector.shape != (stored.space.dimensions,):
-            raise self._changed(stored, vector.shape[0])
+            raise self._model_changed(stored, vector.shape[0])
         return QueryVector(stored, vector)
 
-    async def swap(self) -> None:
-        """Let the wanted space serve. The one that served before stays for searches under way: see `drop_outdated`."""
-        wanted, former = await self.wanted(), await self.serving()
+    async def activate_configured_space(self) -> None:
+        """Let the configured space serve. The one before stays for searches under way: see `drop_replaced_space`."""
+        configured, former = await self.configured_space(), await self.active_space()
         async with self._database.transaction() as transaction:
-            await transaction.execute("deactivate_spaces", wanted.id)
-            await transaction.execute("activate_space", wanted.id)
-            await transaction.execute("announce_space", wanted.id)
-        self._has_served = True
-        self._outdated = former.id if former.id != wanted.id else None
+            await transaction.execute("deactivate_spaces", configured.id)
+            await transaction.execute("activate_space", configured.id)
+            await transaction.execute("announce_space", configured.id)
+        self._configured_was_active = True
+        self._replaced_id = former.id if former.id != configured.id else None
 
-    async def drop_outdated(self) -> None:
-        """Drop the space that served before the last `swap`, with its vectors."""
-        outdated, self._outdated = self._outdated, None
-        if outdated is not None:
-            await self._database.execute("drop_space_index", space=outdated)
-            await self._database.execute("delete_space", outdated)
+    async def drop_replaced_space(self) -> None:
+        """Drop the space that served before the last `activate_configured_space`, with its vectors."""
+        replaced_id, self._replaced_id = self._replaced_id, None
+        if replaced_id is not None:
+            await self._database.execute("drop_space_index", space=replaced_id)
+            await self._database.execute("delete_space", replaced_id)
 
     async def aclose(self) -> None:
         """Close the embedders."""
@@ -139,24 +139,24 @@ class Spaces:
         if self._former is not None:
             await self._former[1].aclose()
 
-    def _changed(self, stored: StoredSpace, dimensions: int) -> BadVectorError:
+    def _model_changed(self, stored: StoredSpace, dimensions: int) -> BadVectorError:
         """The model is another one under the name it had: from now on its space is what it says, not what was known."""
-        self._wanted = None
-        self._has_served = False
-        self._trusts_known = False
+        self._configured = None
+        self._configured_was_active = False
+        self._trusts_stored = False
         return BadVectorError(
             f"The model {stored.space.model} now gives {dimensions} dimensions where the catalogue has "
             f"{stored.space.dimensions}",
             "the catalogue is about to be embedded anew, try again after that",
         )
 
-    async def _read_serving(self) -> StoredSpace | None:
+    async def _read_active_space(self) -> StoredSpace | None:
         row = await self._database.fetchrow("active_space")
-        return None if row is None else StoredSpace(row["id"], _space(row))
+        return None if row is None else StoredSpace(row["id"], _parse_space(row))
 
-    async def _learn(self) -> EmbeddingSpace:
-        row = await self._database.fetchrow("active_space") if self._trusts_known else None
-        if row is not None and self.embedder.fills(known := _space(row)) and known.key == row["key"]:
+    async def _learn_space(self) -> EmbeddingSpace:
+        row = await self._database.fetchrow("active_space") if self._trusts_stored else None
+        if row is not None and self.embedder.matches_space(known := _parse_space(row)) and known.key == row["key"]:
             # The model would say the same again, at the price of an embedding.
             return known
         if self._failure is not None and time.monotonic() - self._failed_at < _FAILURE_SECONDS:
@@ -188,19 +188,19 @@ class Spaces:
             await transaction.execute("activate_first_space", space_id)
         return StoredSpace(space_id, space)
 
-    async def _embedder_of(self, stored: StoredSpace) -> Embedder:
-        if self._wanted is None or stored.id != self._wanted.id:
+    async def _embedder_for(self, stored: StoredSpace) -> Embedder:
+        if self._configured is None or stored.id != self._configured.id:
             try:
-                if (await self.wanted()).id == stored.id:
+                if (await self.configured_space()).id == stored.id:
                     return self.embedder
             except EmbedderUnavailableError:
-                # The configured embedder is down; the one of the space that serves may not be.
+                # The configured embedder is down; the one of the active space may not be.
                 pass
             return await self._former_embedder(stored.space)
         return self.embedder
 
     async def _former_embedder(self, space: EmbeddingSpace) -> Embedder:
-        """The embedder of a space that serves although the settings have moved on."""
+        """The embedder of a space that is active although the settings have moved on."""
         if self._former is None or self._former[0] != space.key:
             settings = EmbedderSettings(
                 type="builtin" if space.provider == "builtin" else "openai" if space.provider == "openai" else "ollama",
@@ -216,5 +216,5 @@ class Spaces:
         return self._former[1]
 
 
-def _space(row: Row) -> EmbeddingSpace:
+def _parse_space(row: Row) -> EmbeddingSpace:
     return EmbeddingSpace(row["provider"], row["model"], row["dimensions"], row["document_prefix"], row["query_prefix"])

@@ -10,7 +10,7 @@ from gateway.embedding.embedder import Vectors
 from gateway.errors import BadVectorError
 
 
-def usable(rows: Any, *, count: int, dimensions: int | None, embedder: str, model: str) -> Vectors:
+def validate_vectors(rows: Any, *, count: int, dimensions: int | None, embedder: str, model: str) -> Vectors:
     """`rows`, as an embedder gave them, as float32 of shape (count, d) with rows of length 1.
 
     `dimensions` is the d they have to have, None while it is not known. `embedder` and `model` are named in the error.
@@ -46,10 +46,10 @@ def usable(rows: Any, *, count: int, dimensions: int | None, embedder: str, mode
             f"{who} a vector with NaN or infinity in it for model {model}",
             "update that server or the model, or choose another embedder.model",
         )
-    return normalised(matrix, embedder=embedder, model=model)
+    return normalize_vectors(matrix, embedder=embedder, model=model)
 
 
-def normalised(matrix: np.ndarray[Any, np.dtype[np.floating[Any]]], *, embedder: str, model: str) -> Vectors:
+def normalize_vectors(matrix: np.ndarray[Any, np.dtype[np.floating[Any]]], *, embedder: str, model: str) -> Vectors:
     """Finite rows, shape (n, d), as float32 rows of length 1. Raises BadVectorError for a row of zeros."""
     largest = np.abs(matrix).max(axis=1, keepdims=True)
     if not largest.all():

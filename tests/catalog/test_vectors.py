@@ -172,14 +172,14 @@ async def test_another_model_takes_over_without_a_window_of_no_results(
     settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
     await add_listed(served, tmp_path, *TOOLS)
-    former = (await served.spaces.serving()).id
+    former = (await served.spaces.active_space()).id
     async with EmbeddingServer(models=("other-model", "nomic-embed-text"), dimensions=256) as second:
         changed = EmbedderSettings(type="ollama", base_url=second.url, model="other-model")
         async with open_components(replace(settings, embedder=changed)) as parts:
             second.fault = Fault.slow(0.3, times=3)
             outcomes = [await find(parts)]
             async with filling(parts):
-                while (await parts.spaces.serving()).id == former:
+                while (await parts.spaces.active_space()).id == former:
                     outcomes.append(await find(parts))
                     await asyncio.sleep(0.01)
                 outcomes += [await find(parts) for _ in range(5)]
@@ -191,7 +191,7 @@ async def test_another_model_takes_over_without_a_window_of_no_results(
             assert len(outcomes) > 6
             assert {tuple(found.name for found in outcome.tools) for outcome in outcomes} == {("calculator",)}
             assert {outcome.notice for outcome in outcomes} == {""}
-            assert (await parts.spaces.serving()).space.model == "other-model"
+            assert (await parts.spaces.active_space()).space.model == "other-model"
 
 
 async def test_a_model_that_has_other_dimensions_under_its_old_name_is_a_new_space(
@@ -206,7 +206,7 @@ async def test_a_model_that_has_other_dimensions_under_its_old_name_is_a_new_spa
         assert await VectorFiller(parts.database, parts.spaces).fill() == len(TOOLS)
         outcome = await find(parts, "what will the weather be")
         assert (outcome.notice, [found.name for found in outcome.tools]) == ("", ["get_weather"])
-        assert (await parts.spaces.serving()).space.dimensions == 128
+        assert (await parts.spaces.active_space()).space.dimensions == 128
 
 
 async def test_such_a_model_is_told_although_the_first_queries_were_embedded_before(
@@ -219,7 +219,7 @@ async def test_such_a_model_is_told_although_the_first_queries_were_embedded_bef
         assert [(await find(parts)).notice for _ in range(2)] == ["", ""]
         assert "now gives 128 dimensions" in (await find(parts, "what will the weather be")).notice
         assert await VectorFiller(parts.database, parts.spaces).fill() == len(TOOLS)
-        assert (await parts.spaces.serving()).space.dimensions == 128
+        assert (await parts.spaces.active_space()).space.dimensions == 128
         assert (await find(parts, "what will the weather be")).notice == ""
 
 
@@ -233,7 +233,7 @@ async def test_a_gateway_with_the_former_settings_follows_and_does_not_switch_ba
     async with open_components(replace(settings, embedder=changed)) as parts:
         await VectorFiller(parts.database, parts.spaces).fill()
         assert await VectorFiller(served.database, served.spaces).fill() == 0
-        assert (await served.spaces.serving()).space.model == "other-model"
+        assert (await served.spaces.active_space()).space.model == "other-model"
         assert [found.name for found in (await find(served)).tools] == ["calculator"]
         server = await add_listed(served, tmp_path, tool("new", "A new one"), name="New")
         assert (await server.record()).state == "synced"

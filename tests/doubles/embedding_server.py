@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from gateway.embedding.builtin import StaticModel, load_static_model
-from gateway.embedding.model_traits import traits_of
+from gateway.embedding.model_input_format import input_format_for
 from tests.doubles.embedding_faults import Fault
 
 
@@ -193,7 +193,7 @@ class EmbeddingServer:
         return Response(text, media_type="application/json")
 
     def _vectors(self, model: str, texts: list[str]) -> list[list[float]]:
-        traits = traits_of(model)
+        traits = input_format_for(model)
         bare = [text.removeprefix(traits.document_prefix).removeprefix(traits.query_prefix) for text in texts]
         rows = _model().embed(bare).tolist()
         return [(row * (self.dimensions // len(row) + 1))[: self.dimensions] for row in rows]

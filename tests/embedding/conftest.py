@@ -10,12 +10,12 @@ from gateway.backoff import Backoff
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.embedding.http_client import EmbeddingHttpClient
 from gateway.embedding.ollama import OLLAMA_HINT, OllamaEmbedder
-from gateway.embedding.openai import OPENAI_HINT, OpenAIEmbedder, api_base
+from gateway.embedding.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
 from tests.doubles.embedding_server import EmbeddingServer
 
 MODEL = "nomic-embed-text"
 
-MakeEndpoint = Callable[..., EmbeddingHttpClient]
+MakeClient = Callable[..., EmbeddingHttpClient]
 
 
 @pytest.fixture
@@ -25,11 +25,16 @@ def server() -> Iterator[EmbeddingServer]:
 
 
 @pytest.fixture
-async def endpoint() -> AsyncIterator[MakeEndpoint]:
+async def make_client() -> AsyncIterator[MakeClient]:
     made: list[EmbeddingHttpClient] = []
 
     def make(
-        url: str, *, api_key: str = "", timeout: float = 10.0, breaker: CircuitBreaker | None = None
+        url: str,
+        *,
+        api_key: str = "",
+        timeout: float = 10.0,
+        breaker: CircuitBreaker | None = None,
+        max_reply_bytes: int = 64 * 2**20,
     ) -> EmbeddingHttpClient:
         made.append(
             EmbeddingHttpClient(
@@ -40,6 +45,7 @@ async def endpoint() -> AsyncIterator[MakeEndpoint]:
                 timeout_seconds=timeout,
                 backoff=Backoff(first_seconds=0.001, longest_seconds=5.0),
                 breaker=breaker,
+                max_reply_bytes=max_reply_bytes,
             )
         )
         return made[-1]
@@ -50,18 +56,18 @@ async def endpoint() -> AsyncIterator[MakeEndpoint]:
 
 
 @pytest.fixture
-def ollama(server: EmbeddingServer, endpoint: MakeEndpoint) -> OllamaEmbedder:
-    return OllamaEmbedder(endpoint(server.url), MODEL, batch_size=4)
+def ollama(server: EmbeddingServer, make_client: MakeClient) -> OllamaEmbedder:
+    return OllamaEmbedder(make_client(server.url), MODEL, batch_size=4)
 
 
 @pytest.fixture
 async def openai(server: EmbeddingServer) -> AsyncIterator[OpenAIEmbedder]:
-    reached = EmbeddingHttpClient(
-        api_base(server.url),
+    client = EmbeddingHttpClient(
+        normalize_base_url(server.url),
         name="The embedding server",
         hint=OPENAI_HINT,
         api_key="sk-secret",
         backoff=Backoff(first_seconds=0.001, longest_seconds=5.0),
     )
-    yield OpenAIEmbedder(reached, MODEL, batch_size=4)
-    await reached.aclose()
+    yield OpenAIEmbedder(client, MODEL, batch_size=4)
+    await client.aclose()

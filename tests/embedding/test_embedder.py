@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.embedding.embedder import EmbedderHealth, EmbeddingSpace
+import pytest
+
+from gateway.embedding.embedder import EMPTY_PLACEHOLDER, EmbedderHealth, EmbeddingSpace, prepare_text
 from gateway.errors import EmbeddingError
 
 SPACE = EmbeddingSpace("ollama", "nomic-embed-text", 768, "search_document: ", "search_query: ")
@@ -28,4 +30,19 @@ def test_a_space_that_differs_in_anything_has_another_key() -> None:
 def test_the_health_of_a_failure_tells_what_happened_and_what_to_do_apart() -> None:
     error = EmbeddingError("It broke (a; b)", "mend it; or not")
     assert error.message == "It broke (a; b); mend it; or not."
-    assert EmbedderHealth.failed(error, "m") == EmbedderHealth(False, "It broke (a; b).", "m", None, "Mend it; or not.")
+    assert EmbedderHealth.from_error(error, "m") == EmbedderHealth(
+        False, "It broke (a; b).", "m", None, "Mend it; or not."
+    )
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t "])
+def test_a_text_with_nothing_in_it_becomes_a_placeholder(text: str) -> None:
+    assert prepare_text(text, 100) == EMPTY_PLACEHOLDER
+
+
+def test_a_long_text_is_cut() -> None:
+    assert prepare_text("abcdef", 3) == "abc"
+
+
+def test_a_lone_surrogate_is_replaced_and_all_else_is_kept() -> None:
+    assert prepare_text("a\ud83d 🦄 ü", 100) == "a? 🦄 ü"

@@ -11,7 +11,7 @@ from gateway.embedding.ollama import OllamaEmbedder
 from gateway.errors import BadVectorError, EmbedderUnavailableError, EmbeddingError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
-from tests.embedding.conftest import MODEL, MakeEndpoint
+from tests.embedding.conftest import MODEL, MakeClient
 
 TEXTS = [f"a tool that does thing number {number}" for number in range(10)]
 
@@ -40,9 +40,9 @@ async def test_the_space_is_learned_from_one_probe(ollama: OllamaEmbedder, serve
 
 
 async def test_the_tag_that_ollama_adds_makes_no_other_space(
-    ollama: OllamaEmbedder, server: EmbeddingServer, endpoint: MakeEndpoint
+    ollama: OllamaEmbedder, server: EmbeddingServer, make_client: MakeClient
 ) -> None:
-    tagged = OllamaEmbedder(endpoint(server.url), f"{MODEL}:latest")
+    tagged = OllamaEmbedder(make_client(server.url), f"{MODEL}:latest")
     assert (await tagged.space()).key == (await ollama.space()).key
 
 
@@ -69,32 +69,32 @@ async def test_an_older_server_is_asked_text_by_text(ollama: OllamaEmbedder, ser
 
 @pytest.mark.parametrize("fault", [Fault.model_missing(), None])
 async def test_a_missing_model_is_told_with_the_command_that_brings_it(
-    server: EmbeddingServer, endpoint: MakeEndpoint, fault: Fault | None
+    server: EmbeddingServer, make_client: MakeClient, fault: Fault | None
 ) -> None:
     server.fault = fault
-    embedder = OllamaEmbedder(endpoint(server.url), "bge-m3")
-    told = f"Ollama at {server.url} does not have the model bge-m3; run `ollama pull bge-m3`."
+    embedder = OllamaEmbedder(make_client(server.url), "bge-m3")
+    expected = f"Ollama at {server.url} does not have the model bge-m3; run `ollama pull bge-m3`."
     with pytest.raises(EmbeddingError) as caught:
         await embedder.embed_query("hello")
-    assert caught.value.message == told
-    health = await embedder.health()
+    assert caught.value.message == expected
+    health = await embedder.check_health()
     assert not health.ok
-    assert f"{health.detail[:-1]}; r{health.next_step[1:]}" == told
+    assert f"{health.detail[:-1]}; r{health.next_step[1:]}" == expected
 
 
 async def test_an_older_server_without_the_model_is_told_the_same(
-    server: EmbeddingServer, endpoint: MakeEndpoint
+    server: EmbeddingServer, make_client: MakeClient
 ) -> None:
     server.fault = Fault.no_lists()
     with pytest.raises(EmbeddingError, match="run `ollama pull bge-m3`"):
-        await OllamaEmbedder(endpoint(server.url), "bge-m3").embed_query("hello")
+        await OllamaEmbedder(make_client(server.url), "bge-m3").embed_query("hello")
 
 
-async def test_a_server_that_is_not_ollama_is_told(server: EmbeddingServer, endpoint: MakeEndpoint) -> None:
-    embedder = OllamaEmbedder(endpoint(f"{server.url}/elsewhere"), MODEL)
+async def test_a_server_that_is_not_ollama_is_told(server: EmbeddingServer, make_client: MakeClient) -> None:
+    embedder = OllamaEmbedder(make_client(f"{server.url}/elsewhere"), MODEL)
     with pytest.raises(EmbeddingError, match=r"check that embedder\.base_url is the address of an Ollama server"):
         await embedder.embed_query("hello")
-    health = await embedder.health()
+    health = await embedder.check_health()
     assert health.next_step == "Check that embedder.base_url is the address of an Ollama server."
 
 
@@ -108,7 +108,7 @@ async def test_a_model_that_cannot_embed_is_told_in_the_servers_words(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "expected"),
     [
         (Fault.value("NaN"), "NaN or infinity"),
         (Fault.value("null"), "NaN or infinity"),
@@ -124,11 +124,11 @@ async def test_a_model_that_cannot_embed_is_told_in_the_servers_words(
     ],
 )
 async def test_vectors_that_cannot_be_used_are_an_error(
-    ollama: OllamaEmbedder, server: EmbeddingServer, fault: Fault, told: str
+    ollama: OllamaEmbedder, server: EmbeddingServer, fault: Fault, expected: str
 ) -> None:
     await ollama.space()
     server.fault = fault
-    with pytest.raises(BadVectorError, match=told):
+    with pytest.raises(BadVectorError, match=expected):
         await ollama.embed_documents(TEXTS[:4])
 
 
@@ -139,22 +139,22 @@ async def test_one_bad_batch_fails_the_whole(ollama: OllamaEmbedder, server: Emb
 
 
 async def test_a_server_that_is_well_says_so(ollama: OllamaEmbedder, server: EmbeddingServer) -> None:
-    health = await ollama.health()
+    health = await ollama.check_health()
     assert health.ok
     assert health.detail == f"Ollama at {server.url} answers and has the model {MODEL}."
     assert health.latency_ms is not None
     assert server.texts == []
 
 
-async def test_a_server_that_is_down_is_told_and_found_again(endpoint: MakeEndpoint) -> None:
+async def test_a_server_that_is_down_is_told_and_found_again(make_client: MakeClient) -> None:
     async with EmbeddingServer() as server:
-        embedder = OllamaEmbedder(endpoint(server.url), MODEL)
+        embedder = OllamaEmbedder(make_client(server.url), MODEL)
         await anyio.to_thread.run_sync(server.stop)
         with pytest.raises(EmbedderUnavailableError, match=f"Ollama at {server.url} does not answer; start it"):
             await embedder.space()
-        health = await embedder.health()
+        health = await embedder.check_health()
         assert not health.ok
         assert health.next_step == "Start it with `ollama serve`, or set embedder.base_url to where it runs."
         await anyio.to_thread.run_sync(server.start)
-        assert (await embedder.health()).ok
+        assert (await embedder.check_health()).ok
         assert (await embedder.space()).dimensions == 256

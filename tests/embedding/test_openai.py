@@ -6,11 +6,11 @@ import pytest
 from gateway.embedding.builtin import BuiltinEmbedder
 from gateway.embedding.embedder import EmbeddingSpace
 from gateway.embedding.http_client import EmbeddingHttpClient
-from gateway.embedding.openai import OpenAIEmbedder, api_base
+from gateway.embedding.openai import OpenAIEmbedder, normalize_base_url
 from gateway.errors import BadVectorError, EmbeddingError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
-from tests.embedding.conftest import MODEL, MakeEndpoint
+from tests.embedding.conftest import MODEL, MakeClient
 
 TEXTS = [f"a tool that does thing number {number}" for number in range(10)]
 
@@ -31,17 +31,17 @@ async def test_the_space_of_a_compatible_server(openai: OpenAIEmbedder) -> None:
     assert await openai.space() == EmbeddingSpace("openai", MODEL, 256, "search_document: ", "search_query: ")
 
 
-async def test_a_key_that_is_refused_is_told_without_the_key(endpoint: MakeEndpoint) -> None:
+async def test_a_key_that_is_refused_is_told_without_the_key(make_client: MakeClient) -> None:
     async with EmbeddingServer(api_key="sk-right") as server:
-        wrong = OpenAIEmbedder(endpoint(api_base(server.url), api_key="sk-wrong"), MODEL)
+        wrong = OpenAIEmbedder(make_client(normalize_base_url(server.url), api_key="sk-wrong"), MODEL)
         with pytest.raises(EmbeddingError) as caught:
             await wrong.embed_query("hello")
         assert "HTTP 401; set embedder.api_key or OPENAI_API_KEY" in caught.value.message
         assert "sk-" not in caught.value.message
-        health = await OpenAIEmbedder(endpoint(api_base(server.url)), MODEL).health()
+        health = await OpenAIEmbedder(make_client(normalize_base_url(server.url)), MODEL).check_health()
         assert health.next_step == "Set embedder.api_key or OPENAI_API_KEY to a key that is valid there."
-        right = OpenAIEmbedder(endpoint(api_base(server.url), api_key="sk-right"), MODEL)
-        assert (await right.health()).ok
+        right = OpenAIEmbedder(make_client(normalize_base_url(server.url), api_key="sk-right"), MODEL)
+        assert (await right.check_health()).ok
 
 
 async def test_a_model_that_is_not_there_is_told(openai: OpenAIEmbedder, server: EmbeddingServer) -> None:
@@ -62,7 +62,7 @@ async def test_an_answer_without_vectors_is_told(openai: OpenAIEmbedder, server:
 
 
 async def test_a_server_that_is_well_says_so(openai: OpenAIEmbedder, server: EmbeddingServer) -> None:
-    health = await openai.health()
+    health = await openai.check_health()
     assert health.ok
     assert health.detail == f"The embedding server at {server.url}/v1 answers with the model {MODEL}."
 
@@ -71,7 +71,7 @@ async def test_a_failing_server_is_asked_once_by_a_health_check(
     openai: OpenAIEmbedder, server: EmbeddingServer
 ) -> None:
     server.fault = Fault.failing(500)
-    health = await openai.health()
+    health = await openai.check_health()
     assert not health.ok
     assert "HTTP 500" in health.detail
     assert len(server.requests) == 1
@@ -88,10 +88,10 @@ async def test_a_failing_server_is_asked_once_by_a_health_check(
     ],
 )
 def test_the_version_is_added_where_the_address_has_none(given: str, base: str) -> None:
-    assert api_base(given) == base
+    assert normalize_base_url(given) == base
 
 
-async def test_a_server_on_another_machine_uses_the_certificates_of_the_system(endpoint: MakeEndpoint) -> None:
-    reached: EmbeddingHttpClient = endpoint("https://127.0.0.1:1/v1")
-    health = await OpenAIEmbedder(reached, MODEL).health()
+async def test_a_server_on_another_machine_uses_the_certificates_of_the_system(make_client: MakeClient) -> None:
+    client: EmbeddingHttpClient = make_client("https://127.0.0.1:1/v1")
+    health = await OpenAIEmbedder(client, MODEL).check_health()
     assert health.detail == "Ollama at https://127.0.0.1:1/v1 does not answer."

@@ -28,14 +28,14 @@ async def test_the_space_that_serves_is_read_anew_while_no_notices_come_in(parts
         notices = Notices(proxy.database)
         spaces = Spaces(proxy.database, parts.spaces.embedder, parts.settings.embedder, notices)
         async with notices.listening():
-            first = await spaces.serving()
-            assert await spaces.serving() is await spaces.serving()
+            first = await spaces.active_space()
+            assert await spaces.active_space() is await spaces.active_space()
             proxy.close()
             await until(lambda: not notices.connected)
             await switch(parts, "-2")
-            second = await spaces.serving()
+            second = await spaces.active_space()
             assert second.space.model == first.space.model + "-2"
             proxy.open()
             await until(lambda: notices.connected)
-            assert await spaces.serving() is await spaces.serving()
-            assert await spaces.serving() == second
+            assert await spaces.active_space() is await spaces.active_space()
+            assert await spaces.active_space() == second

@@ -155,7 +155,9 @@ async def test_a_rollback_brings_back_definitions_rules_and_vectors_and_embeds_n
 ) -> None:
     parts = gateway.parts
     server = await add_listed(parts, tmp_path, tool("convert", "Convert currencies"), tool("paint", "Paint a picture"))
-    rows = await parts.database.fetch("stored_tools", server.tenant_id, server.id, (await parts.spaces.wanted()).id)
+    rows = await parts.database.fetch(
+        "stored_tools", server.tenant_id, server.id, (await parts.spaces.configured_space()).id
+    )
     before = {row["name"]: (row["id"], row["text_hash"]) for row in rows}
     server.lists(tool("convert", "Bake bread and cakes"))
     await server.sync()
@@ -163,7 +165,9 @@ async def test_a_rollback_brings_back_definitions_rules_and_vectors_and_embeds_n
     report = await parts.sync.restore(server.tenant_id, server.id, 1)
     assert report.embedded == 0
     assert await names(server) == {"convert": "Convert currencies", "paint": "Paint a picture"}
-    rows = await parts.database.fetch("stored_tools", server.tenant_id, server.id, (await parts.spaces.wanted()).id)
+    rows = await parts.database.fetch(
+        "stored_tools", server.tenant_id, server.id, (await parts.spaces.configured_space()).id
+    )
     assert {row["name"]: (row["id"], row["text_hash"]) for row in rows} == before
     found = await gateway.call("tool_search", {"query": "convert currencies"})
     assert "Convert currencies" in found["content"][0]["text"]

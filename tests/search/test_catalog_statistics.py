@@ -91,7 +91,7 @@ async def test_while_the_listener_cannot_reconnect_every_search_sees_the_catalog
 async def test_a_calibration_follows_the_catalogue_while_no_notices_come_in(parts: Components, tmp_path: Path) -> None:
     server = await add_listed(parts, tmp_path, tool("calculator", "Perform mathematical calculations"))
     async with other_process(parts) as other:
-        space = await parts.spaces.serving()
+        space = await parts.spaces.active_space()
         before = await other.statistics.calibration(1, space)
         other.proxy.close()
         await until(lambda: not other.notices.connected)

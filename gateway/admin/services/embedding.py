@@ -50,7 +50,7 @@ class EmbeddingService:
 
     async def get(self, tenant_id: int) -> EmbeddingView:
         """How embedding does."""
-        health = await self._parts.spaces.embedder.health()
+        health = await self._parts.spaces.embedder.check_health()
         rows = await self._parts.database.fetch("count_spaces", tenant_id)
         counts = await self._parts.database.fetchrow("overview_counts", tenant_id)
         assert counts is not None

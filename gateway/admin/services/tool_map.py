@@ -108,7 +108,7 @@ class ToolMapService:
     async def get(self, tenant_id: int, catalogue_version: int, wanted: MapFilter) -> ToolMap:
         """The map of a tenant at a version of its catalogue."""
         try:
-            space = await self._parts.spaces.serving()
+            space = await self._parts.spaces.active_space()
         except EmbeddingError as error:
             return ToolMap((), (), None, 0.0, error.message)
         key = (tenant_id, catalogue_version, space.id)

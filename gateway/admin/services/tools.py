@@ -250,7 +250,7 @@ class ToolService:
     async def _space(self) -> tuple[int, int]:
         """Number and dimensions of the space that serves; zeros while there is none."""
         try:
-            stored = await self._parts.spaces.serving()
+            stored = await self._parts.spaces.active_space()
         except EmbeddingError:
             return 0, 0
         return stored.id, stored.space.dimensions

@@ -90,7 +90,7 @@ class CatalogUpdate:
         texts = {tool.name: texts_of(spec.name, tool) for tool in tools}
         space_id, notice = 0, ""
         try:
-            space_id = (await self._spaces.wanted()).id
+            space_id = (await self._spaces.configured_space()).id
         except EmbeddingError as error:
             notice = _without_vectors(error)
         stored = await self._stored(spec, space_id)

@@ -87,8 +87,8 @@ class VectorFiller:
 
     async def fill(self) -> int:
         """Embed every tool without vectors in the wanted space, then let that space serve; returns how many."""
-        await self._spaces.drop_outdated()
-        wanted = await self._spaces.wanted()
+        await self._spaces.drop_replaced_space()
+        wanted = await self._spaces.configured_space()
         filled = 0
         while rows := await self._database.fetch("tools_without_vectors", wanted.id, _FILL_AT_A_TIME):
             by_tenant: dict[int, list[Row]] = {}
@@ -98,8 +98,8 @@ class VectorFiller:
                 filled += await self._fill(wanted.id, tenant_id, of_tenant)
         if filled:
             await self._database.execute("analyze_catalogue")
-        if (await self._spaces.serving()).id != wanted.id:
-            await self._spaces.swap()
+        if (await self._spaces.active_space()).id != wanted.id:
+            await self._spaces.activate_configured_space()
             logger.info("Searches now use %s (%s).", wanted.space.model, wanted.space.provider)
         return filled
 

@@ -30,7 +30,7 @@ async def chosen(settings: EmbedderSettings) -> AsyncIterator[Embedder]:
 
 
 @pytest.fixture
-def told(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+def log_line(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
     """The one line that says what was chosen."""
     caplog.set_level(logging.INFO, "gateway")
 
@@ -42,28 +42,32 @@ def told(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
     return line
 
 
-async def test_auto_is_ollama_where_it_answers_with_the_model(server: EmbeddingServer, told: Callable[[], str]) -> None:
+async def test_auto_is_ollama_where_it_answers_with_the_model(
+    server: EmbeddingServer, log_line: Callable[[], str]
+) -> None:
     async with chosen(EmbedderSettings(base_url=server.url)) as embedder:
         assert isinstance(embedder, OllamaEmbedder)
         assert (await embedder.space()).provider == "ollama"
-    assert told() == "Embedder: ollama with nomic-embed-text, because it answers and has the model."
+    assert log_line() == "Embedder: ollama with nomic-embed-text, because it answers and has the model."
 
 
-async def test_auto_is_builtin_where_ollama_lacks_the_model(server: EmbeddingServer, told: Callable[[], str]) -> None:
+async def test_auto_is_builtin_where_ollama_lacks_the_model(
+    server: EmbeddingServer, log_line: Callable[[], str]
+) -> None:
     async with chosen(EmbedderSettings(base_url=server.url, model="bge-m3")) as embedder:
         assert isinstance(embedder, BuiltinEmbedder)
-    assert told() == f"Embedder: builtin. Ollama at {server.url} does not have the model bge-m3."
+    assert log_line() == f"Embedder: builtin. Ollama at {server.url} does not have the model bge-m3."
 
 
-async def test_auto_is_builtin_where_nothing_answers(told: Callable[[], str]) -> None:
+async def test_auto_is_builtin_where_nothing_answers(log_line: Callable[[], str]) -> None:
     async with EmbeddingServer() as server:
         await anyio.to_thread.run_sync(server.stop)
         async with chosen(EmbedderSettings(base_url=server.url)) as embedder:
             assert isinstance(embedder, BuiltinEmbedder)
-        assert told() == f"Embedder: builtin. Ollama at {server.url} does not answer."
+        assert log_line() == f"Embedder: builtin. Ollama at {server.url} does not answer."
 
 
-async def test_auto_does_not_wait_for_a_server_that_accepts_and_says_nothing(told: Callable[[], str]) -> None:
+async def test_auto_does_not_wait_for_a_server_that_accepts_and_says_nothing(log_line: Callable[[], str]) -> None:
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
@@ -71,11 +75,11 @@ async def test_auto_does_not_wait_for_a_server_that_accepts_and_says_nothing(tol
         async with chosen(EmbedderSettings(base_url=f"http://127.0.0.1:{port}")) as embedder:
             assert isinstance(embedder, BuiltinEmbedder)
         assert time.monotonic() - started < 5
-    assert told() == "Embedder: builtin. Ollama did not answer within 1 s."
+    assert log_line() == "Embedder: builtin. Ollama did not answer within 1 s."
 
 
 async def test_auto_stays_with_ollama_where_the_builtin_embedder_is_not_installed(
-    server: EmbeddingServer, told: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    server: EmbeddingServer, log_line: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
 
@@ -86,7 +90,7 @@ async def test_auto_stays_with_ollama_where_the_builtin_embedder_is_not_installe
     server.fault = Fault.model_missing()
     async with chosen(EmbedderSettings(base_url=server.url)) as embedder:
         assert isinstance(embedder, OllamaEmbedder)
-        assert 'pip install "modelgate-mcp[embedded]"' in told()
+        assert 'pip install "modelgate-mcp[embedded]"' in log_line()
         server.fault = None
         assert (await embedder.embed_query("hello")).shape == (256,)
 
@@ -103,22 +107,22 @@ async def test_a_named_type_is_taken_whether_it_answers_or_not(server: Embedding
 @pytest.mark.parametrize("path", ["/", "/api", "/v1/"])
 async def test_an_address_of_ollama_with_a_path_that_people_copy_works(server: EmbeddingServer, path: str) -> None:
     async with chosen(EmbedderSettings(type="ollama", base_url=server.url + path)) as embedder:
-        assert (await embedder.health()).ok
+        assert (await embedder.check_health()).ok
 
 
 async def test_openai_uses_address_model_and_key_of_the_settings(
-    server: EmbeddingServer, told: Callable[[], str]
+    server: EmbeddingServer, log_line: Callable[[], str]
 ) -> None:
     async with chosen(EmbedderSettings(type="openai", base_url=server.url, api_key="sk-1")) as embedder:
         assert isinstance(embedder, OpenAIEmbedder)
         assert (await embedder.space()).model == "nomic-embed-text"
     assert server.requests[0].authorization == "Bearer sk-1"
-    assert told() == f"Embedder: openai with nomic-embed-text at {server.url}/v1, as embedder.type says."
+    assert log_line() == f"Embedder: openai with nomic-embed-text at {server.url}/v1, as embedder.type says."
 
 
-async def test_openai_and_nothing_else_means_openais_own_server_and_model(told: Callable[[], str]) -> None:
+async def test_openai_and_nothing_else_means_openais_own_server_and_model(log_line: Callable[[], str]) -> None:
     async with chosen(EmbedderSettings(type="openai", api_key="sk-1")):
-        assert "text-embedding-3-small at https://api.openai.com/v1" in told()
+        assert "text-embedding-3-small at https://api.openai.com/v1" in log_line()
 
 
 async def test_the_key_of_openai_is_not_sent_to_ollama(server: EmbeddingServer) -> None:

@@ -12,13 +12,13 @@ from gateway.embedding.server_reply import ServerReply
 from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
-from tests.embedding.conftest import MODEL, MakeEndpoint
+from tests.embedding.conftest import MODEL, MakeClient
 
 BODY = {"model": MODEL, "input": ["hello"]}
 
 
-async def embed(endpoint: EmbeddingHttpClient) -> ServerReply:
-    return await endpoint.post("/api/embed", BODY, "documents")
+async def embed(client: EmbeddingHttpClient) -> ServerReply:
+    return await client.post("/api/embed", BODY, "documents")
 
 
 @pytest.mark.parametrize(
@@ -32,25 +32,25 @@ async def embed(endpoint: EmbeddingHttpClient) -> ServerReply:
         Fault.cut(times=2),
     ],
 )
-async def test_what_passes_is_retried(server: EmbeddingServer, endpoint: MakeEndpoint, fault: Fault) -> None:
+async def test_what_passes_is_retried(server: EmbeddingServer, make_client: MakeClient, fault: Fault) -> None:
     server.fault = fault
-    assert (await embed(endpoint(server.url))).ok
+    assert (await embed(make_client(server.url))).ok
     assert len(server.requests) == (fault.times or 0) + 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 501])
-async def test_what_does_not_pass_is_asked_once(server: EmbeddingServer, endpoint: MakeEndpoint, status: int) -> None:
+async def test_what_does_not_pass_is_asked_once(server: EmbeddingServer, make_client: MakeClient, status: int) -> None:
     server.fault = Fault.failing(status)
-    assert (await embed(endpoint(server.url))).status == status
+    assert (await embed(make_client(server.url))).status == status
     assert len(server.requests) == 1
 
 
 async def test_a_server_that_keeps_failing_is_named_with_its_own_words(
-    server: EmbeddingServer, endpoint: MakeEndpoint
+    server: EmbeddingServer, make_client: MakeClient
 ) -> None:
     server.fault = Fault.failing(500)
     with pytest.raises(EmbedderUnavailableError) as caught:
-        await embed(endpoint(server.url))
+        await embed(make_client(server.url))
     assert caught.value.message == (
         f"Ollama at {server.url} failed with HTTP 500 (the model runner is out of luck); "
         "look into that server's log, or try again later."
@@ -58,98 +58,95 @@ async def test_a_server_that_keeps_failing_is_named_with_its_own_words(
     assert len(server.requests) == 4
 
 
-async def test_retry_after_is_waited_for(server: EmbeddingServer, endpoint: MakeEndpoint) -> None:
+async def test_retry_after_is_waited_for(server: EmbeddingServer, make_client: MakeClient) -> None:
     server.fault = Fault.rate_limited("1", times=1)
     started = time.monotonic()
-    assert (await embed(endpoint(server.url))).ok
+    assert (await embed(make_client(server.url))).ok
     assert time.monotonic() - started >= 1
 
 
-async def test_a_wait_that_is_too_long_is_told_at_once(server: EmbeddingServer, endpoint: MakeEndpoint) -> None:
+async def test_a_wait_that_is_too_long_is_told_at_once(server: EmbeddingServer, make_client: MakeClient) -> None:
     server.fault = Fault.rate_limited("3600")
     with pytest.raises(EmbedderUnavailableError, match="asks to wait 3600 s; try again later"):
-        await embed(endpoint(server.url))
+        await embed(make_client(server.url))
     assert len(server.requests) == 1
 
 
-async def test_a_search_does_not_wait_as_long_as_a_sync(server: EmbeddingServer, endpoint: MakeEndpoint) -> None:
+async def test_a_search_does_not_wait_as_long_as_a_sync(server: EmbeddingServer, make_client: MakeClient) -> None:
     server.fault = Fault.rate_limited("2")
     with pytest.raises(EmbedderUnavailableError):
-        await endpoint(server.url).post("/api/embed", BODY, "query")
+        await make_client(server.url).post("/api/embed", BODY, "query")
     assert len(server.requests) == 1
 
 
 async def test_a_slow_server_is_given_up_after_the_timeout_and_not_asked_again(
-    server: EmbeddingServer, endpoint: MakeEndpoint
+    server: EmbeddingServer, make_client: MakeClient
 ) -> None:
     server.fault = Fault.slow(30)
     with pytest.raises(EmbedderUnavailableError, match=r"did not answer within 0\.1 s; raise embedder\.timeout"):
-        await embed(endpoint(server.url, timeout=0.1))
+        await embed(make_client(server.url, timeout=0.1))
     assert len(server.requests) == 1
 
 
 async def test_a_server_that_is_down_is_left_alone_after_its_failures_and_found_again_after_the_rest(
-    endpoint: MakeEndpoint,
+    make_client: MakeClient,
 ) -> None:
     now = 0.0
     async with EmbeddingServer() as server:
-        reached = endpoint(server.url, breaker=CircuitBreaker(5, 15, clock=lambda: now))
-        assert (await embed(reached)).ok
+        client = make_client(server.url, breaker=CircuitBreaker(5, 15, clock=lambda: now))
+        assert (await embed(client)).ok
         await anyio.to_thread.run_sync(server.stop)
         with pytest.raises(EmbedderUnavailableError, match="does not answer; start it with `ollama serve`"):
-            await embed(reached)
+            await embed(client)
         with pytest.raises(EmbedderUnavailableError, match="failed 5 times in a row and is left alone for 15 s"):
-            await embed(reached)
+            await embed(client)
         await anyio.to_thread.run_sync(server.start)
         server.clear()
         with pytest.raises(EmbedderUnavailableError, match="left alone"):
-            await embed(reached)
+            await embed(client)
         assert server.requests == []
-        assert (await reached.get("/api/tags", "check")).ok
+        assert (await client.get("/api/tags", "check")).ok
         now = 15.0
-        assert (await embed(reached)).ok
+        assert (await embed(client)).ok
 
 
-async def test_being_limited_does_not_open_the_circuit(server: EmbeddingServer, endpoint: MakeEndpoint) -> None:
-    reached = endpoint(server.url, breaker=CircuitBreaker(1, 15))
+async def test_being_limited_does_not_open_the_circuit(server: EmbeddingServer, make_client: MakeClient) -> None:
+    client = make_client(server.url, breaker=CircuitBreaker(1, 15))
     server.fault = Fault.rate_limited(None, times=3)
-    assert (await embed(reached)).ok
+    assert (await embed(client)).ok
 
 
 async def test_no_more_requests_than_allowed_are_under_way_at_once(
-    server: EmbeddingServer, endpoint: MakeEndpoint
+    server: EmbeddingServer, make_client: MakeClient
 ) -> None:
-    reached = endpoint(server.url)
+    client = make_client(server.url)
     server.fault = Fault.slow(30)
     async with anyio.create_task_group() as tasks:
         for _ in range(12):
-            tasks.start_soon(embed, reached)
+            tasks.start_soon(embed, client)
         with anyio.fail_after(10):
             while len(server.requests) < 4:
                 await anyio.wait_all_tasks_blocked()
-        assert (await reached.get("/api/tags", "check")).ok
+        assert (await client.get("/api/tags", "check")).ok
         assert len(server.requests) == 5
         server.fault = None
     assert len(server.embedded) == 12
 
 
-async def test_an_answer_without_end_is_cut_off(
-    server: EmbeddingServer, endpoint: MakeEndpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.embedding.http_client._MAX_REPLY_BYTES", 4 * 2**20)
+async def test_an_answer_without_end_is_cut_off(server: EmbeddingServer, make_client: MakeClient) -> None:
     server.fault = Fault.huge(64 * 2**20)
     with pytest.raises(EmbeddingError, match="sent more than 4 MiB; check that"):
-        await embed(endpoint(server.url))
+        await embed(make_client(server.url, max_reply_bytes=4 * 2**20))
 
 
 @pytest.mark.parametrize("body", ["<html>welcome</html>", "", '{"embeddings": [[1,'])
-async def test_an_answer_that_is_not_json_is_told(server: EmbeddingServer, endpoint: MakeEndpoint, body: str) -> None:
+async def test_an_answer_that_is_not_json_is_told(server: EmbeddingServer, make_client: MakeClient, body: str) -> None:
     server.fault = Fault.body(body)
     with pytest.raises(EmbeddingError, match="answered something that is not JSON"):
-        await embed(endpoint(server.url))
+        await embed(make_client(server.url))
 
 
-async def test_a_server_that_does_not_speak_http_is_told(endpoint: MakeEndpoint) -> None:
+async def test_a_server_that_does_not_speak_http_is_told(make_client: MakeClient) -> None:
     async def greet(stream: anyio.abc.SocketStream) -> None:
         async with stream:
             await stream.receive()
@@ -160,30 +157,30 @@ async def test_a_server_that_does_not_speak_http_is_told(endpoint: MakeEndpoint)
         tasks.start_soon(listener.serve, greet)
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
         with pytest.raises(EmbedderUnavailableError, match="broke off the connection"):
-            await embed(endpoint(f"http://127.0.0.1:{port}"))
+            await embed(make_client(f"http://127.0.0.1:{port}"))
         tasks.cancel_scope.cancel()
 
 
-async def test_a_cancelled_request_frees_its_place(server: EmbeddingServer, endpoint: MakeEndpoint) -> None:
-    reached = endpoint(server.url)
+async def test_a_cancelled_request_frees_its_place(server: EmbeddingServer, make_client: MakeClient) -> None:
+    client = make_client(server.url)
     server.fault = Fault.slow(30)
     for _ in range(6):
         with anyio.move_on_after(0.05):
-            await embed(reached)
+            await embed(client)
     server.fault = None
-    assert (await embed(reached)).ok
+    assert (await embed(client)).ok
 
 
 @pytest.mark.parametrize("fault", [Fault.failing(500), Fault.failing(400), Fault.failing(401)])
 async def test_the_api_key_is_sent_and_never_shown(
-    endpoint: MakeEndpoint, caplog: pytest.LogCaptureFixture, fault: Fault
+    make_client: MakeClient, caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with EmbeddingServer(api_key="sk-other") as server:
         server.fault = fault
-        reached = endpoint(server.url, api_key="sk-very-secret")
+        client = make_client(server.url, api_key="sk-very-secret")
         try:
-            error: Exception = reached.refusal(await embed(reached), "do this.")
+            error: Exception = client.refusal_error(await embed(client), "do this")
         except EmbedderUnavailableError as unavailable:
             error = unavailable
         assert server.requests[0].authorization == "Bearer sk-very-secret"
@@ -194,22 +191,22 @@ async def test_the_api_key_is_sent_and_never_shown(
     "url",
     ["localhost:11434", "", "ftp://here", "http://", "http://here:port", "http://[::1", "http://here/\n"],
 )
-async def test_an_address_that_is_no_url_is_refused(endpoint: MakeEndpoint, url: str) -> None:
+async def test_an_address_that_is_no_url_is_refused(make_client: MakeClient, url: str) -> None:
     with pytest.raises(SettingsError, match=r"embedder\.base_url has to be a URL such as"):
-        endpoint(url)
+        make_client(url)
 
 
-async def test_user_and_password_in_the_address_are_not_shown(endpoint: MakeEndpoint) -> None:
-    assert endpoint("https://me:secret@[::1]:8443/ollama/?token=x").label == "Ollama at https://[::1]:8443/ollama/"
+async def test_user_and_password_in_the_address_are_not_shown(make_client: MakeClient) -> None:
+    assert make_client("https://me:secret@[::1]:8443/ollama/?token=x").label == "Ollama at https://[::1]:8443/ollama/"
 
 
 @pytest.mark.parametrize("key", ["sk-\u00e9", "sk-1\nsk-2", "sk 1"])
-async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(endpoint: MakeEndpoint, key: str) -> None:
+async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(make_client: MakeClient, key: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        endpoint("http://here", api_key=key)
+        make_client("http://here", api_key=key)
     assert "sk" not in caught.value.message
 
 
-async def test_a_line_break_after_the_key_does_no_harm(server: EmbeddingServer, endpoint: MakeEndpoint) -> None:
-    await embed(endpoint(server.url, api_key="sk-1\n"))
+async def test_a_line_break_after_the_key_does_no_harm(server: EmbeddingServer, make_client: MakeClient) -> None:
+    await embed(make_client(server.url, api_key="sk-1\n"))
     assert server.requests[0].authorization == "Bearer sk-1"

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.embedding.embedder import Vectors
-from gateway.embedding.vector_check import usable
+from gateway.embedding.vector_check import validate_vectors
 from gateway.errors import BadVectorError
 
 
 def checked(rows: Any, count: int, dimensions: int | None = None) -> Vectors:
-    return usable(rows, count=count, dimensions=dimensions, embedder="Ollama at http://here", model="m-1")
+    return validate_vectors(rows, count=count, dimensions=dimensions, embedder="Ollama at http://here", model="m-1")
 
 
 def test_good_rows_become_float32_of_length_one() -> None:
@@ -24,7 +24,7 @@ def test_good_rows_become_float32_of_length_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "expected"),
     [
         ([[1.0, 2.0]], "1 vectors for 2 texts"),
         ([[1.0, 2.0]] * 3, "3 vectors for 2 texts"),
@@ -45,10 +45,10 @@ def test_good_rows_become_float32_of_length_one() -> None:
         ([[1.0, 2.0], [0.0, 0.0]], "a vector of zeros"),
     ],
 )
-def test_an_unusable_vector_is_named_with_embedder_model_and_next_step(rows: Any, told: str) -> None:
+def test_an_unusable_vector_is_named_with_embedder_model_and_next_step(rows: Any, expected: str) -> None:
     with pytest.raises(BadVectorError) as caught:
         checked(rows, 2, 2)
-    assert told in caught.value.message
+    assert expected in caught.value.message
     assert caught.value.message.startswith("Ollama at http://here returned")
     assert "m-1" in caught.value.message
     assert "; " in caught.value.message

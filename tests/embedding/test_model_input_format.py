@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.embedding.model_traits import traits_of
+from gateway.embedding.model_input_format import input_format_for
 
 PASSAGES = "Represent this sentence for searching relevant passages: "
 
@@ -30,16 +30,16 @@ PASSAGES = "Represent this sentence for searching relevant passages: "
     ],
 )
 def test_a_model_gets_the_prefixes_it_was_trained_with(model: str, document: str, query: str) -> None:
-    traits = traits_of(model)
+    traits = input_format_for(model)
     assert (traits.document_prefix, traits.query_prefix) == (document, query)
 
 
 def test_an_instructed_model_gets_its_instruction_before_the_query_alone() -> None:
-    traits = traits_of("intfloat/multilingual-e5-large-instruct")
+    traits = input_format_for("intfloat/multilingual-e5-large-instruct")
     assert traits.document_prefix == ""
     assert traits.query_prefix.startswith("Instruct: ")
     assert traits.query_prefix.endswith("Query: ")
 
 
 def test_a_model_that_reads_little_is_given_less() -> None:
-    assert traits_of("all-minilm").max_input_chars < traits_of("text-embedding-3-small").max_input_chars
+    assert input_format_for("all-minilm").max_input_chars < input_format_for("text-embedding-3-small").max_input_chars

@@ -11,14 +11,14 @@ import click
 from gateway import __version__
 from gateway.errors import ModelGateError
 
-_MODULES = {
+_MODULE_OF_COMMAND = {
     "admin": "admin",
     "audit": "audit",
     "config": "config",
     "connect": "connect",
-    "demo": "serve",
+    "demo": "demo.command",
     "keys": "access.keys",
-    "migrate": "serve",
+    "migrate": "migrate",
     "profiles": "access.profiles",
     "roles": "access.roles",
     "search": "search",
@@ -26,25 +26,27 @@ _MODULES = {
     "servers": "servers.group",
     "sync": "servers.sync",
     "tenants": "access.tenants",
-    "tools": "servers.review",
+    "tools": "servers.tools",
     "versions": "servers.versions",
 }
 
 
-class _Commands(click.Group):
+class _LazyGroup(click.Group):
     """The commands, each imported when it is asked for: all of them together take two seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_MODULES)
+        return list(_MODULE_OF_COMMAND)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _MODULES:
+        if cmd_name not in _MODULE_OF_COMMAND:
             return None
-        command: click.Command = getattr(importlib.import_module(f"gateway.cli.{_MODULES[cmd_name]}"), cmd_name)
+        command: click.Command = getattr(
+            importlib.import_module(f"gateway.cli.{_MODULE_OF_COMMAND[cmd_name]}"), cmd_name
+        )
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="modelgate")
 @click.option(
     "--config",

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import click
 
 from gateway.admin.accounts.account import Accounts, AdminRole
 from gateway.admin.accounts.password import MINIMUM_LENGTH, Passwords
-from gateway.cli.command import CONNECTIONS, plain, run, settings_of, table
-from gateway.database.pool import open_database
+from gateway.cli.output import format_time, print_table, printable
+from gateway.cli.runner import ResultT, run_with_database
+from gateway.database.pool import Database
 
-ResultT = TypeVar("ResultT")
-
-_from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+_password_option = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 
 
 @click.group()
@@ -29,33 +27,33 @@ def admin() -> None:
 @click.option(
     "--tenant", "tenants", multiple=True, help="Only for this tenant; may be repeated [default: every tenant]"
 )
-@_from_stdin
+@_password_option
 @click.pass_context
 def create(context: click.Context, name: str, role: AdminRole, tenants: tuple[str, ...], password_stdin: bool) -> None:
     """Make an account; a viewer may look and not change."""
     password = _password(password_stdin)
-    made = _with_accounts(context, lambda accounts: accounts.create(name, password, role, tenants or None))
-    click.echo(f"{plain(made.name)} can sign in now.")
+    account = _run_with_accounts(context, lambda accounts: accounts.create(name, password, role, tenants or None))
+    click.echo(f"{printable(account.name)} can sign in now.")
 
 
 @admin.command("list")
 @click.pass_context
 def list_admins(context: click.Context) -> None:
     """List all accounts."""
-    listed = _with_accounts(context, lambda accounts: accounts.list())
+    listed = _run_with_accounts(context, lambda accounts: accounts.list())
     if not listed:
         click.echo("There are no admins yet; make one with modelgate admin create.")
         return
-    table(
+    print_table(
         ["ID", "NAME", "ROLE", "TENANTS", "SIGNS IN", "LAST SIGN-IN"],
         [
             [
                 str(each.id),
-                plain(each.name),
+                printable(each.name),
                 each.role,
                 "all" if each.every_tenant else ", ".join(each.tenants),
-                "with a password" if each.has_password else plain(each.issuer or ""),
-                "never" if each.signed_in_at is None else f"{each.signed_in_at:%Y-%m-%d %H:%M}",
+                "with a password" if each.has_password else printable(each.issuer or ""),
+                format_time(each.signed_in_at),
             ]
             for each in listed
         ],
@@ -71,13 +69,13 @@ def remove(context: click.Context, name: str) -> None:
     async def work(accounts: Accounts) -> None:
         await accounts.remove((await accounts.named(name)).id)
 
-    _with_accounts(context, work)
-    click.echo(f"{plain(name)} is removed.")
+    _run_with_accounts(context, work)
+    click.echo(f"{printable(name)} is removed.")
 
 
 @admin.command("password")
 @click.argument("name")
-@_from_stdin
+@_password_option
 @click.pass_context
 def password(context: click.Context, name: str, password_stdin: bool) -> None:
     """Set the password of an account; its sessions end."""
@@ -86,8 +84,8 @@ def password(context: click.Context, name: str, password_stdin: bool) -> None:
     async def work(accounts: Accounts) -> None:
         await accounts.set_password((await accounts.named(name)).id, chosen)
 
-    _with_accounts(context, work)
-    click.echo(f"The password of {plain(name)} is set.")
+    _run_with_accounts(context, work)
+    click.echo(f"The password of {printable(name)} is set.")
 
 
 def _password(from_stdin: bool) -> str:
@@ -99,11 +97,8 @@ def _password(from_stdin: bool) -> str:
     return chosen
 
 
-def _with_accounts(context: click.Context, work: Callable[[Accounts], Awaitable[ResultT]]) -> ResultT:
-    settings = settings_of(context, log_level="warning")
+def _run_with_accounts(context: click.Context, work: Callable[[Accounts], Awaitable[ResultT]]) -> ResultT:
+    async def open_and_work(database: Database) -> ResultT:
+        return await work(Accounts(database, Passwords()))
 
-    async def opened() -> ResultT:
-        async with open_database(settings, size=CONNECTIONS) as database:
-            return await work(Accounts(database, Passwords()))
-
-    return run(opened)
+    return run_with_database(context, open_and_work)

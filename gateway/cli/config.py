@@ -6,7 +6,7 @@ import json
 
 import click
 
-from gateway.cli.command import settings_of
+from gateway.cli.runner import load_command_settings
 from gateway.settings import mask_secrets
 
 
@@ -19,7 +19,7 @@ def config() -> None:
 @click.pass_context
 def show(context: click.Context) -> None:
     """Print the settings in force as TOML, secrets masked."""
-    for section, values in mask_secrets(settings_of(context)).items():
+    for section, values in mask_secrets(load_command_settings(context)).items():
         click.echo(f"[{section}]")
         for key, value in values.items():
             # What JSON writes of strings, numbers and lists of strings is TOML too.

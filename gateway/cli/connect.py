@@ -10,13 +10,13 @@ import click
 
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.standard_streams import StandardStreams
-from gateway.cli.command import run
+from gateway.cli.runner import run_async
 from gateway.errors import InvalidInputError
 from gateway.telemetry import configure_logging
 from gateway.upstream.spec import ServerSpec
 
 _PATH = "/mcp"
-_KEPT_CONNECTIONS = 32
+_MOST_CONNECTIONS = 32
 
 
 @click.command()
@@ -45,9 +45,9 @@ def connect(url: str, key: str | None) -> None:
         transport="http",
         url=endpoint_of(url),
         headers={"X-API-Key": key},
-        max_calls=_KEPT_CONNECTIONS,
+        max_calls=_MOST_CONNECTIONS,
     )
-    run(lambda: _connect(spec))
+    run_async(lambda: _connect(spec))
 
 
 def endpoint_of(url: str) -> str:

@@ -8,7 +8,8 @@ from gateway.access.caller import Caller
 from gateway.access.roles import role_by_name
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import open_components
-from gateway.cli.command import CONNECTIONS, plain, run, settings_of, table
+from gateway.cli.output import print_table, printable
+from gateway.cli.runner import POOL_SIZE, load_command_settings, run_async
 from gateway.downstream.methods.arguments import read_search
 from gateway.downstream.methods.search_answer import search_answer
 from gateway.search.request import SearchOutcome
@@ -24,18 +25,18 @@ _SHOWN_CHARACTERS = 70
 @click.pass_context
 def search(context: click.Context, query: str, role: str, max_results: int | None, *, as_json: bool) -> None:
     """Find tools for QUERY."""
-    settings = settings_of(context, log_level="warning")
+    settings = load_command_settings(context, log_level="warning")
     request, detail = read_search({"query": query, "max_results": max_results}, settings.search.max_results)
 
     async def work() -> tuple[SearchOutcome, int]:
-        async with open_components(settings, connections=CONNECTIONS) as parts:
-            tenant = await tenant_by_slug(parts.database)
-            found = await role_by_name(parts.database, tenant.id, role)
-            outcome = await parts.finder.find(Caller(tenant.id, 0, "command line", (found.id,)), request)
-            visible = await parts.statistics.visible_tools(tenant.id, (found.id,))
+        async with open_components(settings, connections=POOL_SIZE) as components:
+            tenant = await tenant_by_slug(components.database)
+            found = await role_by_name(components.database, tenant.id, role)
+            outcome = await components.finder.find(Caller(tenant.id, 0, "command line", (found.id,)), request)
+            visible = await components.statistics.visible_tools(tenant.id, (found.id,))
             return outcome, visible.count
 
-    outcome, visible = run(work)
+    outcome, visible = run_async(work)
     if as_json:
         click.echo(search_answer(request, outcome, detail, path_names=settings.mcp.names == "path"))
         return
@@ -47,14 +48,14 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
         else:
             click.echo(f"The role {role!r} sees no tools yet; sync servers, or give it rules that let it see more.")
         return
-    table(
+    print_table(
         ["SCORE", "NAME", "SERVER", "DESCRIPTION"],
         [
             [
                 f"{tool.match.score:.2f}",
                 tool.exposed_name,
-                plain(tool.server),
-                plain(tool.description, _SHOWN_CHARACTERS),
+                printable(tool.server),
+                printable(tool.description, _SHOWN_CHARACTERS),
             ]
             for tool in outcome.tools
         ],

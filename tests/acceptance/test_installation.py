@@ -133,7 +133,7 @@ async def test_with_its_extra_it_needs_nothing_else(wheel: Path, tmp_path: Path)
         assert len(assets) >= 3
         assert {httpx2.get(f"{url}{path}").status_code for path in assets} == {200}
 
-        located = "from gateway.cli.demo_servers import examples_directory; print(examples_directory())"
+        located = "from gateway.cli.demo.listing import examples_directory; print(examples_directory())"
         examples = Path(installed.run("python", "-c", located).stdout.strip())
         assert examples.is_relative_to(installed.programs.parent)
         server = [str(installed.programs / "python"), str(examples / "local_mcp.py")]

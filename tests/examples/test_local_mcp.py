@@ -15,7 +15,7 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from gateway.cli.demo_servers import examples_directory
+from gateway.cli.demo.listing import examples_directory
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo_servers import DemoServer, install_demo
+from gateway.cli.demo.listing import DemoServer
+from gateway.cli.demo.servers import install_demo
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache" / "real_servers"

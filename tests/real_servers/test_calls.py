@@ -14,7 +14,7 @@ from mcp import Client, StdioServerParameters
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.catalog.server import NewServer
-from gateway.cli.demo_servers import DemoServer
+from gateway.cli.demo.listing import DemoServer
 from tests.support.gateway import RunningGateway
 
 Call = tuple[str, dict[str, Any]]

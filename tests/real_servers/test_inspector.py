@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from gateway.cli.demo_servers import DemoServer
+from gateway.cli.demo.listing import DemoServer
 from tests.support.gateway import RunningGateway, add_local_mcp
 
 

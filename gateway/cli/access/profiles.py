@@ -6,18 +6,26 @@ from typing import Literal
 
 import click
 
-from gateway.access.caller import ListMode
+from gateway.access.caller import ListMode, Profile
 from gateway.access.profiles import LIST_MODES, ProfileRecord, Profiles
 from gateway.access.roles import Visibility
-from gateway.access.rules import Rule, list_rules
-from gateway.cli.access.rule_options import NamedTarget, put, show, take_away, target_options
-from gateway.cli.access.tenants import on_tenant, tenant_option
-from gateway.cli.command import plain, table
+from gateway.cli.access.rule_owner import RuleOwnerCommands, print_rules
+from gateway.cli.access.rule_target import NamedTarget, target_options
+from gateway.cli.options import tenant_option
+from gateway.cli.output import print_table, printable
+from gateway.cli.runner import run_with_tenant
 from gateway.database.pool import Database
 
 _list_mode = click.Choice(LIST_MODES)
 
-_PART: dict[str, Visibility] = {"in": "SEARCH", "listed": "ALLOW", "out": "DENY"}
+_VISIBILITY_OF_PART: dict[str, Visibility] = {"in": "SEARCH", "listed": "ALLOW", "out": "DENY"}
+
+
+async def _profile_by_name(database: Database, tenant_id: int, name: str) -> Profile:
+    return await Profiles(database).by_name(tenant_id, name)
+
+
+_profile = RuleOwnerCommands(_profile_by_name)
 
 
 @click.group()
@@ -43,7 +51,7 @@ def create(context: click.Context, name: str, list_mode: ListMode, description: 
     async def work(database: Database, tenant_id: int) -> None:
         await Profiles(database).create(tenant_id, name, list_mode, description)
 
-    on_tenant(context, tenant, work)
+    run_with_tenant(context, tenant, work)
     click.echo(f"The profile {name} answers at /mcp/p/{name}; select for it with modelgate profiles set {name}.")
 
 
@@ -53,28 +61,24 @@ def create(context: click.Context, name: str, list_mode: ListMode, description: 
 @click.pass_context
 def list_all(context: click.Context, name: str | None, tenant: str) -> None:
     """List all profiles, or what the profile NAME selects."""
-
-    async def every(database: Database, tenant_id: int) -> list[ProfileRecord]:
-        return await Profiles(database).list(tenant_id)
-
-    async def rules_of(database: Database, tenant_id: int) -> list[Rule]:
-        profile = await Profiles(database).by_name(tenant_id, name or "")
-        return await list_rules(database, tenant_id, profile.id)
-
     if name is not None:
-        rules = on_tenant(context, tenant, rules_of)
+        _, rules = _profile.rules(context, tenant, name)
         if rules:
-            show(rules)
+            print_rules(rules)
         else:
             click.echo(f"The profile {name} selects nothing yet.")
         return
-    found = on_tenant(context, tenant, every)
-    if not found:
+
+    async def work(database: Database, tenant_id: int) -> list[ProfileRecord]:
+        return await Profiles(database).list(tenant_id)
+
+    listed = run_with_tenant(context, tenant, work)
+    if not listed:
         click.echo("There are no profiles yet; make one with modelgate profiles create.")
         return
-    table(
+    print_table(
         ["NAME", "LIST", "RULES", "DESCRIPTION"],
-        [[each.name, each.list_mode, str(each.rule_count), plain(each.description, 80)] for each in found],
+        [[each.name, each.list_mode, str(each.rule_count), printable(each.description, 80)] for each in listed],
     )
 
 
@@ -87,13 +91,12 @@ def list_all(context: click.Context, name: str | None, tenant: str) -> None:
 def update(context: click.Context, name: str, list_mode: ListMode | None, description: str | None, tenant: str) -> None:
     """Change how a profile lists, or what it says of itself."""
 
-    async def work(database: Database, tenant_id: int) -> None:
-        profile = await Profiles(database).by_name(tenant_id, name)
+    async def work(database: Database, tenant_id: int, profile: Profile) -> None:
         await Profiles(database).update(
             tenant_id, profile.id, profile.version, list_mode=list_mode, description=description
         )
 
-    on_tenant(context, tenant, work)
+    _profile.run(context, tenant, name, work)
     click.echo(f"The profile {name} is changed.")
 
 
@@ -104,33 +107,24 @@ def update(context: click.Context, name: str, list_mode: ListMode | None, descri
 def delete(context: click.Context, name: str, tenant: str) -> None:
     """Delete a profile; its endpoint is gone at once."""
 
-    async def work(database: Database, tenant_id: int) -> None:
-        await Profiles(database).delete(tenant_id, (await Profiles(database).by_name(tenant_id, name)).id)
+    async def work(database: Database, tenant_id: int, profile: Profile) -> None:
+        await Profiles(database).delete(tenant_id, profile.id)
 
-    on_tenant(context, tenant, work)
+    _profile.run(context, tenant, name, work)
     click.echo(f"The profile {name} is deleted.")
 
 
 @profiles.command("set")
 @click.argument("profile")
-@click.argument("part", type=click.Choice(list(_PART)))
+@click.argument("part", type=click.Choice(list(_VISIBILITY_OF_PART)))
 @target_options
 @tenant_option
 @click.pass_context
-def set_one(
-    context: click.Context,
-    profile: str,
-    part: Literal["in", "listed", "out"],
-    target: NamedTarget,
-    tenant: str,
+def set_rule(
+    context: click.Context, profile: str, part: Literal["in", "listed", "out"], target: NamedTarget, tenant: str
 ) -> None:
     """Say that a tool, name pattern, server or category is in PROFILE, in it and listed, or left out of it."""
-
-    async def work(database: Database, tenant_id: int) -> None:
-        owner = await Profiles(database).by_name(tenant_id, profile)
-        await put(database, tenant_id, owner.id, target, _PART[part])
-
-    on_tenant(context, tenant, work)
+    _profile.set_rule(context, tenant, profile, target, _VISIBILITY_OF_PART[part])
     click.echo(f"The profile {profile} is changed.")
 
 
@@ -139,17 +133,7 @@ def set_one(
 @target_options
 @tenant_option
 @click.pass_context
-def unset_one(
-    context: click.Context,
-    profile: str,
-    target: NamedTarget,
-    tenant: str,
-) -> None:
+def delete_rule(context: click.Context, profile: str, target: NamedTarget, tenant: str) -> None:
     """Take back what was said of a tool, name pattern, server or category."""
-
-    async def work(database: Database, tenant_id: int) -> None:
-        owner = await Profiles(database).by_name(tenant_id, profile)
-        await take_away(database, tenant_id, owner.id, target)
-
-    on_tenant(context, tenant, work)
+    _profile.delete_rule(context, tenant, profile, target)
     click.echo(f"The profile {profile} is changed.")

@@ -7,6 +7,7 @@ import click
 from gateway.access.explanation import Explanation, explain, tool_named
 from gateway.access.roles import (
     VISIBILITIES,
+    Role,
     Visibility,
     create_role,
     delete_role,
@@ -14,13 +15,15 @@ from gateway.access.roles import (
     role_by_name,
     update_role,
 )
-from gateway.access.rules import Rule, list_rules
-from gateway.cli.access.rule_options import NamedTarget, put, show, take_away, target_options
-from gateway.cli.access.tenants import on_tenant, tenant_option
-from gateway.cli.command import plain, table
+from gateway.cli.access.rule_owner import RuleOwnerCommands, print_rules
+from gateway.cli.access.rule_target import NamedTarget, target_options
+from gateway.cli.options import tenant_option
+from gateway.cli.output import print_table, printable
+from gateway.cli.runner import run_with_tenant
 from gateway.database.pool import Database
 
 _visibility = click.Choice(VISIBILITIES, case_sensitive=False)
+_role = RuleOwnerCommands(role_by_name)
 
 
 @click.group()
@@ -44,7 +47,7 @@ def create(context: click.Context, name: str, default: Visibility, description: 
     async def work(database: Database, tenant_id: int) -> None:
         await create_role(database, tenant_id, name, default, description)
 
-    on_tenant(context, tenant, work)
+    run_with_tenant(context, tenant, work)
     click.echo(f"The role {name} is made; by default it sees {default}.")
 
 
@@ -54,32 +57,27 @@ def create(context: click.Context, name: str, default: Visibility, description: 
 @click.pass_context
 def list_all(context: click.Context, name: str | None, tenant: str) -> None:
     """List all roles, or the rules of the role NAME."""
-
-    async def rules_of(database: Database, tenant_id: int) -> tuple[str, list[Rule]]:
-        role = await role_by_name(database, tenant_id, name or "")
-        return role.default_visibility, await list_rules(database, tenant_id, role.id)
-
     if name is not None:
-        default, rules = on_tenant(context, tenant, rules_of)
+        role, rules = _role.rules(context, tenant, name)
         if rules:
-            show(rules)
-        click.echo(f"What no rule is about is {default}.")
+            print_rules(rules)
+        click.echo(f"What no rule is about is {role.default_visibility}.")
         return
-    found = on_tenant(context, tenant, list_roles)
-    if not found:
+    listed = run_with_tenant(context, tenant, list_roles)
+    if not listed:
         click.echo("There are no roles yet; make one with modelgate roles create.")
         return
-    table(
+    print_table(
         ["NAME", "DEFAULT", "RULES", "KEYS", "DESCRIPTION"],
         [
             [
-                plain(role.name),
+                printable(role.name),
                 role.default_visibility,
                 str(role.rule_count),
                 str(role.key_count),
-                plain(role.description, 80),
+                printable(role.description, 80),
             ]
-            for role in found
+            for role in listed
         ],
     )
 
@@ -89,14 +87,13 @@ def list_all(context: click.Context, name: str | None, tenant: str) -> None:
 @click.argument("visibility", type=_visibility)
 @tenant_option
 @click.pass_context
-def default_of(context: click.Context, name: str, visibility: Visibility, tenant: str) -> None:
+def set_default(context: click.Context, name: str, visibility: Visibility, tenant: str) -> None:
     """Say what the role NAME sees where no rule is about it."""
 
-    async def work(database: Database, tenant_id: int) -> None:
-        role = await role_by_name(database, tenant_id, name)
+    async def work(database: Database, tenant_id: int, role: Role) -> None:
         await update_role(database, tenant_id, role.id, role.version, default=visibility)
 
-    on_tenant(context, tenant, work)
+    _role.run(context, tenant, name, work)
     click.echo(f"By default the role {name} sees {visibility} now.")
 
 
@@ -107,10 +104,10 @@ def default_of(context: click.Context, name: str, visibility: Visibility, tenant
 def delete(context: click.Context, name: str, tenant: str) -> None:
     """Delete a role; keys that carry it lose it at once."""
 
-    async def work(database: Database, tenant_id: int) -> None:
-        await delete_role(database, tenant_id, (await role_by_name(database, tenant_id, name)).id)
+    async def work(database: Database, tenant_id: int, role: Role) -> None:
+        await delete_role(database, tenant_id, role.id)
 
-    on_tenant(context, tenant, work)
+    _role.run(context, tenant, name, work)
     click.echo(f"The role {name} is deleted.")
 
 
@@ -120,19 +117,9 @@ def delete(context: click.Context, name: str, tenant: str) -> None:
 @target_options
 @tenant_option
 @click.pass_context
-def set_one(
-    context: click.Context,
-    role: str,
-    visibility: Visibility,
-    target: NamedTarget,
-    tenant: str,
-) -> None:
+def set_rule(context: click.Context, role: str, visibility: Visibility, target: NamedTarget, tenant: str) -> None:
     """Say what ROLE sees of a tool, name pattern, server or category."""
-
-    async def work(database: Database, tenant_id: int) -> None:
-        await put(database, tenant_id, (await role_by_name(database, tenant_id, role)).id, target, visibility)
-
-    on_tenant(context, tenant, work)
+    _role.set_rule(context, tenant, role, target, visibility)
     click.echo(f"The rule is in force: {role} sees {visibility}.")
 
 
@@ -141,18 +128,9 @@ def set_one(
 @target_options
 @tenant_option
 @click.pass_context
-def unset_one(
-    context: click.Context,
-    role: str,
-    target: NamedTarget,
-    tenant: str,
-) -> None:
+def delete_rule(context: click.Context, role: str, target: NamedTarget, tenant: str) -> None:
     """Remove the rule of ROLE about a tool, name pattern, server or category."""
-
-    async def work(database: Database, tenant_id: int) -> None:
-        await take_away(database, tenant_id, (await role_by_name(database, tenant_id, role)).id, target)
-
-    on_tenant(context, tenant, work)
+    _role.delete_rule(context, tenant, role, target)
     click.echo(f"The rule of {role} is removed.")
 
 
@@ -161,12 +139,11 @@ def unset_one(
 @click.argument("tool")
 @tenant_option
 @click.pass_context
-def explain_one(context: click.Context, role: str, tool: str, tenant: str) -> None:
+def explain_visibility(context: click.Context, role: str, tool: str, tenant: str) -> None:
     """Say what ROLE sees of TOOL, and which rule decided."""
 
-    async def work(database: Database, tenant_id: int) -> Explanation:
-        found = await role_by_name(database, tenant_id, role)
+    async def work(database: Database, tenant_id: int, found: Role) -> Explanation:
         return await explain(database, tenant_id, found, await tool_named(database, tenant_id, tool))
 
-    told = on_tenant(context, tenant, work)
-    click.echo(f"{told.tool}: {told.visibility}: {plain(told.reason)}.")
+    explanation = _role.run(context, tenant, role, work)
+    click.echo(f"{explanation.tool}: {explanation.visibility}: {printable(explanation.reason)}.")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 import click
 
 from gateway.access.tenants import (
-    DEFAULT_TENANT,
     Tenant,
     create_tenant,
     delete_tenant,
@@ -17,21 +13,9 @@ from gateway.access.tenants import (
     suspend_tenant,
     tenant_by_slug,
 )
-from gateway.cli.command import ResultT, on_database, plain, table
+from gateway.cli.output import print_table, printable
+from gateway.cli.runner import run_with_database
 from gateway.database.pool import Database
-
-tenant_option = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="The tenant, by its slug.")
-
-
-def on_tenant(
-    context: click.Context, tenant: str, work: Callable[[Database, int], Coroutine[Any, Any, ResultT]]
-) -> ResultT:
-    """Run `work` on the database of the settings in force, with the id of the tenant of that slug."""
-
-    async def found(database: Database) -> ResultT:
-        return await work(database, (await tenant_by_slug(database, tenant)).id)
-
-    return on_database(context, found)
 
 
 @click.group()
@@ -45,7 +29,7 @@ def tenants() -> None:
 @click.pass_context
 def create(context: click.Context, slug: str, name: str) -> None:
     """Make a tenant, without roles, keys or servers."""
-    on_database(context, lambda database: create_tenant(database, slug, name))
+    run_with_database(context, lambda database: create_tenant(database, slug, name))
     click.echo(f"The tenant {slug} is made; give it a role with modelgate roles create NAME --tenant {slug}.")
 
 
@@ -53,11 +37,11 @@ def create(context: click.Context, slug: str, name: str) -> None:
 @click.pass_context
 def list_all(context: click.Context) -> None:
     """List all tenants."""
-    table(
+    print_table(
         ["SLUG", "NAME", "STATE"],
         [
-            [tenant.slug, plain(tenant.name), "in force" if tenant.suspended_at is None else "suspended"]
-            for tenant in on_database(context, list_tenants)
+            [tenant.slug, printable(tenant.name), "in force" if tenant.suspended_at is None else "suspended"]
+            for tenant in run_with_database(context, list_tenants)
         ],
     )
 
@@ -72,8 +56,8 @@ def rename(context: click.Context, slug: str, name: str) -> None:
     async def work(database: Database) -> None:
         await rename_tenant(database, (await tenant_by_slug(database, slug)).id, name)
 
-    on_database(context, work)
-    click.echo(f"The tenant {slug} is called {plain(name)} now.")
+    run_with_database(context, work)
+    click.echo(f"The tenant {slug} is called {printable(name)} now.")
 
 
 @tenants.command("suspend")
@@ -81,7 +65,7 @@ def rename(context: click.Context, slug: str, name: str) -> None:
 @click.pass_context
 def suspend(context: click.Context, slug: str) -> None:
     """Shut all keys of a tenant out, at once, until it is resumed."""
-    _suspend(context, slug, suspended=True)
+    _set_suspended(context, slug, suspended=True)
     click.echo(f"The tenant {slug} is suspended; let its keys in again with modelgate tenants resume {slug}.")
 
 
@@ -90,7 +74,7 @@ def suspend(context: click.Context, slug: str) -> None:
 @click.pass_context
 def resume(context: click.Context, slug: str) -> None:
     """Let the keys of a suspended tenant in again."""
-    _suspend(context, slug, suspended=False)
+    _set_suspended(context, slug, suspended=False)
     click.echo(f"The keys of the tenant {slug} are in force again.")
 
 
@@ -100,19 +84,19 @@ def resume(context: click.Context, slug: str) -> None:
 @click.pass_context
 def delete(context: click.Context, slug: str, confirm: str | None) -> None:
     """Delete a tenant with its servers, tools, roles, profiles and keys."""
-    tenant = on_database(context, lambda database: tenant_by_slug(database, slug))
+    tenant = run_with_database(context, lambda database: tenant_by_slug(database, slug))
     if confirm is None:
-        click.echo(f"This deletes the tenant {slug} ({plain(tenant.name)}) with all that is its own, for good.")
+        click.echo(f"This deletes the tenant {slug} ({printable(tenant.name)}) with all that is its own, for good.")
         confirm = click.prompt("Type its slug to go on", default="", show_default=False)
     confirmed = confirm.strip()
-    on_database(context, lambda database: delete_tenant(database, tenant, confirmed))
+    run_with_database(context, lambda database: delete_tenant(database, tenant, confirmed))
     click.echo(f"The tenant {slug} is deleted.")
 
 
-def _suspend(context: click.Context, slug: str, *, suspended: bool) -> None:
+def _set_suspended(context: click.Context, slug: str, *, suspended: bool) -> None:
     async def work(database: Database) -> Tenant:
         tenant = await tenant_by_slug(database, slug)
         await suspend_tenant(database, tenant.id, suspended=suspended)
         return tenant
 
-    on_database(context, work)
+    run_with_database(context, work)

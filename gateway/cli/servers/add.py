@@ -15,11 +15,11 @@ from gateway.app import Components
 from gateway.catalog.client_config import read_client_configuration
 from gateway.catalog.server import NewServer, TransportKind
 from gateway.catalog.tuning import Tuning
-from gateway.cli.access.tenants import tenant_option
-from gateway.cli.command import plain
-from gateway.cli.context import with_parts
+from gateway.cli.component_runner import run_with_components
+from gateway.cli.options import tenant_option
+from gateway.cli.output import printable
 from gateway.cli.servers.credential_options import credential_options, read_certificate, read_credential
-from gateway.cli.servers.pair_options import check_fit, pair_options
+from gateway.cli.servers.name_value_options import check_transport_options, name_value_options
 from gateway.cli.servers.tuning_options import read_tuning, tuning_options
 from gateway.errors import ConflictError, InvalidInputError
 
@@ -31,7 +31,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 @click.argument("target")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--sse", is_flag=True, help="The URL speaks HTTP+SSE, the transport before streamable HTTP.")
-@pair_options
+@name_value_options
 @click.option("--cwd", help="The working directory of a command [default: the present one]")
 @click.option("--description", default="", help="What the server is for, in a few words.")
 @click.option("--prefix", help="What its tools' names begin with, for good [default: its name]; empty is allowed.")
@@ -70,7 +70,7 @@ def add(
     transport: TransportKind = "openapi" if openapi else ("sse" if sse else "http") if url else "stdio"
     if base_url and not openapi:
         raise InvalidInputError("--base-url goes with --openapi; a server's URL is its target.")
-    check_fit(transport, {"env": env, "headers": headers, "cwd": cwd})
+    check_transport_options(transport, {"env": env, "headers": headers, "cwd": cwd})
     server = NewServer(
         name=name,
         transport=transport,
@@ -90,12 +90,12 @@ def add(
     tuning = read_tuning(given, Tuning())
     tuning.check()
 
-    async def work(parts: Components, owner: Tenant) -> None:
-        server_id = await parts.servers.add(owner.id, server)
+    async def work(components: Components, owner: Tenant) -> None:
+        server_id = await components.servers.add(owner.id, server)
         if tuning != Tuning():
-            await parts.servers.tune(owner.id, server_id, tuning)
+            await components.servers.tune(owner.id, server_id, tuning)
 
-    with_parts(context, tenant, work)
+    run_with_components(context, tenant, work)
     first = f"sign in with modelgate servers login {shlex.quote(name)}, then " if given["sign_in"] else ""
     click.echo(f"{name} is added; {first}bring its tools in with modelgate sync {shlex.quote(name)}.")
 
@@ -114,16 +114,16 @@ def import_servers(context: click.Context, file: Path, tenant: str) -> None:
         for server in listed
     ]
 
-    async def work(parts: Components, owner: Tenant) -> None:
+    async def work(components: Components, owner: Tenant) -> None:
         for server in listed:
             try:
-                await parts.servers.add(owner.id, server)
+                await components.servers.add(owner.id, server)
             except (ConflictError, InvalidInputError) as error:
                 failed.append(error.message)
 
-    with_parts(context, tenant, work)
+    run_with_components(context, tenant, work)
     for message in failed:
-        click.echo(f"Not added: {plain(message)}", err=True)
+        click.echo(f"Not added: {printable(message)}", err=True)
     added = everything - len(failed)
     hint = "; bring their tools in with modelgate sync" if added else ""
     click.echo(f"{added} of {everything} servers are added{hint}.")
@@ -141,6 +141,6 @@ def read_text(file: str) -> str:
         raise InvalidInputError(f"{file} is not a text file in UTF-8.") from None
 
 
-def document_of(target: str) -> tuple[str | None, str | None]:
+def read_document(target: str) -> tuple[str | None, str | None]:
     """The OpenAPI document that `target` is, and its URL: one of them."""
     return (None, target) if _URL.match(target) else (read_text(target), None)

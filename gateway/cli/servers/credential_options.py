@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from gateway.cli.options import option_group
 from gateway.errors import InvalidInputError
 from gateway.upstream.credential import (
     AuthorizationCode,
@@ -19,25 +19,25 @@ from gateway.upstream.credential import (
     Credential,
 )
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
 _FILE = click.Path(path_type=Path)
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----[\x00-\x7f]*?-----END [A-Z0-9 ]+-----")
 
 
-def _asked(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def _prompt_for_dash(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value != "-":
         return value
     return str(click.prompt(f"{parameter.human_readable_name}", hide_input=True, err=True))
 
 
-_OPTIONS = (
-    click.option("--bearer", callback=_asked, metavar="TOKEN", help="A bearer token; - asks for it."),
-    click.option("--basic", callback=_asked, metavar="USER:PASSWORD", help="HTTP basic; - asks for it."),
+credential_options = option_group(
+    click.option("--bearer", callback=_prompt_for_dash, metavar="TOKEN", help="A bearer token; - asks for it."),
+    click.option("--basic", callback=_prompt_for_dash, metavar="USER:PASSWORD", help="HTTP basic; - asks for it."),
     click.option("--sign-in", is_flag=True, help="OAuth: somebody signs in, with modelgate servers login."),
     click.option("--oauth-issuer", metavar="URL", help="OAuth client credentials: the authorization server."),
     click.option("--oauth-client-id", metavar="ID", help="OAuth: the gateway's client id."),
-    click.option("--oauth-client-secret", callback=_asked, metavar="SECRET", help="OAuth: its secret; - asks for it."),
+    click.option(
+        "--oauth-client-secret", callback=_prompt_for_dash, metavar="SECRET", help="OAuth: its secret; - asks for it."
+    ),
     click.option("--oauth-scope", metavar="SCOPES", help="OAuth: what to ask for."),
     click.option(
         "--oauth-metadata-url", metavar="URL", help="OAuth: the gateway's client metadata document, as others reach it."
@@ -48,45 +48,40 @@ _OPTIONS = (
 )
 
 
-def credential_options(command: CommandT) -> CommandT:
-    """The options, for a command that hands them to `read_credential` and `read_certificate`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def read_credential(given: dict[str, Any]) -> Credential | None:
+def read_credential(options: dict[str, Any]) -> Credential | None:
     """The credential that the options say, None where they say none. Raises InvalidInputError where they say two."""
-    kinds = [name for name in ("bearer", "basic", "sign_in", "oauth_issuer") if given[name]]
+    kinds = [name for name in ("bearer", "basic", "sign_in", "oauth_issuer") if options[name]]
     if len(kinds) > 1:
         raise InvalidInputError("Give one of --bearer, --basic, --sign-in and --oauth-issuer, not several.")
     if not kinds:
-        if any(given[f"oauth_{name}"] for name in ("client_id", "client_secret", "scope", "metadata_url")):
+        if any(options[f"oauth_{name}"] for name in ("client_id", "client_secret", "scope", "metadata_url")):
             raise InvalidInputError("OAuth takes --sign-in, or --oauth-issuer with client credentials.")
         return None
-    client_id, secret = given["oauth_client_id"] or "", given["oauth_client_secret"] or ""
-    if given["bearer"]:
-        return Bearer(given["bearer"])
-    if given["basic"]:
-        user, colon, password = given["basic"].partition(":")
+    client_id, secret = options["oauth_client_id"] or "", options["oauth_client_secret"] or ""
+    if options["bearer"]:
+        return Bearer(options["bearer"])
+    if options["basic"]:
+        user, colon, password = options["basic"].partition(":")
         if not colon:
             raise InvalidInputError("--basic is written USER:PASSWORD.")
         return Basic(user, password)
-    if given["sign_in"]:
-        return AuthorizationCode(client_id, secret, given["oauth_scope"] or "", given["oauth_metadata_url"] or "")
-    return ClientCredentials(client_id, secret, given["oauth_issuer"], given["oauth_scope"] or "")
+    if options["sign_in"]:
+        return AuthorizationCode(client_id, secret, options["oauth_scope"] or "", options["oauth_metadata_url"] or "")
+    return ClientCredentials(client_id, secret, options["oauth_issuer"], options["oauth_scope"] or "")
 
 
-def read_certificate(given: dict[str, Any]) -> ClientCertificate | None:
+def read_certificate(options: dict[str, Any]) -> ClientCertificate | None:
     """The certificate that the options name, None where they name none. Raises InvalidInputError."""
-    if bool(given["client_cert"]) != bool(given["client_key"]):
+    if bool(options["client_cert"]) != bool(options["client_key"]):
         raise InvalidInputError("A client certificate takes both --client-cert and --client-key.")
-    if not given["client_cert"] and not given["ca"]:
+    if not options["client_cert"] and not options["ca"]:
         return None
-    return ClientCertificate(_text(given["client_cert"]), _text(given["client_key"]), _text(given["ca"]))
+    return ClientCertificate(
+        _read_pem(options["client_cert"]), _read_pem(options["client_key"]), _read_pem(options["ca"])
+    )
 
 
-def _text(path: Path | None) -> str:
+def _read_pem(path: Path | None) -> str:
     """The PEM blocks of a file, without what tools write between them."""
     if path is None:
         return ""

@@ -7,12 +7,14 @@ import click
 from gateway.access.tenants import Tenant
 from gateway.app import Components
 from gateway.catalog.server import ServerRecord
-from gateway.cli.access.tenants import tenant_option
-from gateway.cli.command import plain, table
-from gateway.cli.context import at_server, with_parts
+from gateway.cli.component_runner import run_with_components, run_with_server
+from gateway.cli.options import tenant_option
+from gateway.cli.output import format_time, print_table, printable
 from gateway.cli.servers.add import add, import_servers
+from gateway.cli.servers.check import check
+from gateway.cli.servers.login import login
 from gateway.cli.servers.set import set_server
-from gateway.cli.servers.show import check, health_of, login, show
+from gateway.cli.servers.show import format_health, show
 
 
 @click.group()
@@ -30,32 +32,33 @@ for command in (add, import_servers, show, set_server, check, login):
 def list_servers(context: click.Context, tenant: str) -> None:
     """List all servers with the state of their last sync."""
 
-    async def work(parts: Components, owner: Tenant) -> list[ServerRecord]:
-        return await parts.servers.list(owner.id)
+    async def work(components: Components, owner: Tenant) -> list[ServerRecord]:
+        return await components.servers.list(owner.id)
 
-    found = with_parts(context, tenant, work)
-    if not found:
+    listed = run_with_components(context, tenant, work)
+    if not listed:
         click.echo("There are no servers yet; add one with modelgate servers add.")
         return
-    table(
+    print_table(
         ["NAME", "TRANSPORT", "TOOLS", "STATE", "LAST SYNC", "HEALTH"],
         [
             [
-                plain(server.name),
+                printable(server.name),
                 server.transport,
                 str(server.tool_count),
                 server.state,
-                "never" if server.synced_at is None else f"{server.synced_at:%Y-%m-%d %H:%M}",
-                health_of(server),
+                format_time(server.synced_at),
+                format_health(server),
             ]
-            for server in found
+            for server in listed
         ],
     )
-    for server in found:
+    for server in listed:
         if server.sync_error is not None:
-            click.echo(f"{plain(server.name)}: {plain(server.sync_error)}")
+            click.echo(f"{printable(server.name)}: {printable(server.sync_error)}")
         for skipped in server.skipped_tools:
-            click.echo(f"{plain(server.name)}: tool {plain(skipped['name'])} is left out: {plain(skipped['reason'])}")
+            name, reason = printable(skipped["name"]), printable(skipped["reason"])
+            click.echo(f"{printable(server.name)}: tool {name} is left out: {reason}")
 
 
 @servers.command("remove")
@@ -65,8 +68,8 @@ def list_servers(context: click.Context, tenant: str) -> None:
 def remove(context: click.Context, name: str, tenant: str) -> None:
     """Remove a server with its tools and the rules about them."""
 
-    async def work(parts: Components, server: ServerRecord) -> None:
-        await parts.servers.remove(server.tenant_id, server.id)
+    async def work(components: Components, server: ServerRecord) -> None:
+        await components.servers.remove(server.tenant_id, server.id)
 
-    at_server(context, tenant, name, work)
+    run_with_server(context, tenant, name, work)
     click.echo(f"{name} is removed.")

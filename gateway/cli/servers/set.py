@@ -10,11 +10,11 @@ import click
 from gateway.app import Components
 from gateway.catalog.server import NewServer, ServerRecord
 from gateway.catalog.tuning import Tuning
-from gateway.cli.access.tenants import tenant_option
-from gateway.cli.context import at_server
-from gateway.cli.servers.add import document_of
+from gateway.cli.component_runner import run_with_server
+from gateway.cli.options import tenant_option
+from gateway.cli.servers.add import read_document
 from gateway.cli.servers.credential_options import credential_options, read_certificate, read_credential
-from gateway.cli.servers.pair_options import check_fit, pair_options
+from gateway.cli.servers.name_value_options import check_transport_options, name_value_options
 from gateway.cli.servers.tuning_options import read_tuning, tuning_options
 from gateway.errors import InvalidInputError
 
@@ -29,7 +29,7 @@ from gateway.errors import InvalidInputError
 @click.option("--command", help="The command from now on.")
 @click.option("--arg", "args", multiple=True, help="An argument of the command; all of them, one --arg each.")
 @click.option("--cwd", help="The working directory of the command.")
-@pair_options
+@name_value_options
 @click.option("--without-env", multiple=True, metavar="NAME", help="Forget a variable.")
 @click.option("--without-header", "without_headers", multiple=True, metavar="NAME", help="Forget a header.")
 @tuning_options
@@ -52,30 +52,32 @@ def set_server(
     """Change how a server is reached and used, and what the gateway is let in with. What is left out stays."""
     credential, certificate = read_credential(given), read_certificate(given)
 
-    async def work(parts: Components, server: ServerRecord) -> None:
-        where = (server.tenant_id, server.id)
-        before = await parts.servers.stored(*where)
+    async def work(components: Components, server: ServerRecord) -> None:
+        server_key = (server.tenant_id, server.id)
+        before = await components.servers.stored(*server_key)
         changed = _changed(before, given)
         tuning = read_tuning(given, Tuning() if defaults else server.tuning)
         tuning.check()
         if credential is not None or certificate is not None or no_credential:
             kept = replace(before, credential=None, certificate=None) if no_credential else before
-            await parts.servers.set_credential(*where, credential or kept.credential, certificate or kept.certificate)
+            await components.servers.set_credential(
+                *server_key, credential or kept.credential, certificate or kept.certificate
+            )
             changed = replace(changed, credential=None, certificate=None)
         if replace(changed, credential=before.credential, certificate=before.certificate) != before:
-            await parts.servers.update(*where, changed)
+            await components.servers.update(*server_key, changed)
         if tuning != server.tuning:
-            await parts.servers.tune(*where, tuning)
+            await components.servers.tune(*server_key, tuning)
         if enabled is not None:
-            await parts.servers.set_enabled(*where, enabled)
+            await components.servers.set_enabled(*server_key, enabled)
 
-    at_server(context, tenant, name, work)
+    run_with_server(context, tenant, name, work)
     click.echo(f"{name} is changed.")
 
 
 def _changed(before: NewServer, given: dict[str, Any]) -> NewServer:
     """`before` with what the options say. Raises InvalidInputError for what is not for this kind of server."""
-    check_fit(before.transport, given)
+    check_transport_options(before.transport, given)
     changes = {
         field: given[option]
         for field, option in (
@@ -100,5 +102,5 @@ def _changed(before: NewServer, given: dict[str, Any]) -> NewServer:
     if given["document"] is not None:
         if before.transport != "openapi":
             raise InvalidInputError("--document is for an OpenAPI server, which this one is not; leave it out.")
-        changes["document"], changes["document_url"] = document_of(given["document"])
+        changes["document"], changes["document_url"] = read_document(given["document"])
     return replace(before, **changes)

@@ -13,9 +13,9 @@ from gateway.access.tenants import Tenant
 from gateway.app import Components
 from gateway.catalog.server import ServerRecord
 from gateway.catalog.sync.server_sync import OnProgress, SyncProgress, SyncReport
-from gateway.cli.access.tenants import tenant_option
-from gateway.cli.command import plain, tail
-from gateway.cli.context import with_parts
+from gateway.cli.component_runner import run_with_components
+from gateway.cli.options import tenant_option
+from gateway.cli.output import printable, stderr_tail
 from gateway.errors import ModelGateError
 
 _SYNCS_AT_ONCE = 4
@@ -30,14 +30,14 @@ OnOutcome = Callable[[str], None]
 def sync(context: click.Context, names: tuple[str, ...], tenant: str) -> None:
     """Bring the tools of these servers, or of all, into the catalogue."""
 
-    async def work(parts: Components, owner: Tenant) -> tuple[int, int]:
+    async def work(components: Components, owner: Tenant) -> tuple[int, int]:
         if names:
-            chosen = [await parts.servers.named(owner.id, name) for name in dict.fromkeys(names)]
+            chosen = [await components.servers.named(owner.id, name) for name in dict.fromkeys(names)]
         else:
-            chosen = [server for server in await parts.servers.list(owner.id) if server.enabled]
-        return await sync_servers(parts, chosen)
+            chosen = [server for server in await components.servers.list(owner.id) if server.enabled]
+        return await sync_servers(components, chosen)
 
-    done, failed = with_parts(context, tenant, work)
+    done, failed = run_with_components(context, tenant, work)
     if not done and not failed:
         click.echo("There are no servers to sync; add one with modelgate servers add.")
         return
@@ -46,48 +46,50 @@ def sync(context: click.Context, names: tuple[str, ...], tenant: str) -> None:
         context.exit(1)
 
 
-async def sync_servers(parts: Components, chosen: list[ServerRecord]) -> tuple[int, int]:
+async def sync_servers(components: Components, chosen: list[ServerRecord]) -> tuple[int, int]:
     """Sync servers, a few at a time, and say how each went; returns how many went well and how many did not."""
     limit = asyncio.Semaphore(_SYNCS_AT_ONCE)
     failed = 0
 
-    with _progress(len(chosen)) as (tell, finish):
+    with _progress_display(len(chosen)) as (show_progress, show_outcome):
 
-        async def one(server: ServerRecord) -> None:
+        async def sync_one(server: ServerRecord) -> None:
             nonlocal failed
             async with limit:
                 try:
-                    report = await parts.sync.run(server.tenant_id, server.id, tell)
+                    report = await components.sync.run(server.tenant_id, server.id, show_progress)
                 except ModelGateError as error:
                     failed += 1
-                    wrote = tail(parts.pool.status(server.id).stderr)
-                    finish("\n".join([f"{plain(server.name)}: failed. {plain(error.message)}", *wrote]))
+                    tail = stderr_tail(components.pool.status(server.id).stderr)
+                    show_outcome("\n".join([f"{printable(server.name)}: failed. {printable(error.message)}", *tail]))
                 else:
-                    finish(_summary(report))
+                    show_outcome(_format_report(report))
 
-        await asyncio.gather(*(one(server) for server in chosen))
+        await asyncio.gather(*(sync_one(server) for server in chosen))
     return len(chosen) - failed, failed
 
 
-def _summary(report: SyncReport) -> str:
-    parts = [
+def _format_report(report: SyncReport) -> str:
+    counts = [
         f"{len(names)} {word}"
         for names, word in ((report.added, "added"), (report.changed, "changed"), (report.removed, "removed"))
         if names
     ]
-    parts.append(f"{report.unchanged} unchanged")
-    lines = [f"{plain(report.server)}: {', '.join(parts)}, {report.embedded} texts embedded, {report.seconds:.1f} s."]
-    lines += [f"  {plain(tool.name)} is left out: {plain(tool.reason)}" for tool in report.skipped]
+    counts.append(f"{report.unchanged} unchanged")
+    lines = [
+        f"{printable(report.server)}: {', '.join(counts)}, {report.embedded} texts embedded, {report.seconds:.1f} s."
+    ]
+    lines += [f"  {printable(tool.name)} is left out: {printable(tool.reason)}" for tool in report.skipped]
     if report.quarantined:
-        waiting = ", ".join(plain(name) for name in report.quarantined)
-        lines.append(f"  Hidden until approved, see modelgate tools flags: {waiting}")
+        quarantined = ", ".join(printable(name) for name in report.quarantined)
+        lines.append(f"  Hidden until approved, see modelgate tools flags: {quarantined}")
     if report.notice:
-        lines.append(f"  {plain(report.notice)}")
+        lines.append(f"  {printable(report.notice)}")
     return "\n".join(lines)
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[tuple[OnProgress, OnOutcome]]:
+def _progress_display(total: int) -> Iterator[tuple[OnProgress, OnOutcome]]:
     """How progress and outcomes are shown: a bar on a terminal, plain lines of outcomes elsewhere."""
     if not sys.stdout.isatty():
         yield lambda _: None, click.echo
@@ -95,14 +97,14 @@ def _progress(total: int) -> Iterator[tuple[OnProgress, OnOutcome]]:
     outcomes: list[str] = []
     with click.progressbar(length=total, label="Syncing", item_show_func=lambda item: item) as bar:
 
-        def tell(progress: SyncProgress) -> None:
-            counted = f" {progress.done}/{progress.total}" if progress.total else ""
-            bar.update(0, plain(f"{progress.server}: {progress.step}{counted}", 60))
+        def show_progress(progress: SyncProgress) -> None:
+            count = f" {progress.done}/{progress.total}" if progress.total else ""
+            bar.update(0, printable(f"{progress.server}: {progress.step}{count}", 60))
 
-        def finish(outcome: str) -> None:
+        def show_outcome(outcome: str) -> None:
             outcomes.append(outcome)
             bar.update(1)
 
-        yield tell, finish
+        yield show_progress, show_outcome
     for outcome in outcomes:
         click.echo(outcome)

@@ -1,20 +1,18 @@
-"""Options that say how a server is used."""
+"""Options that say how a server is used: its timeouts, limits and intervals."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gateway.catalog.tuning import Tuning
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+from gateway.cli.options import option_group
 
 _SESSIONS = click.Choice(["shared", "per_client"])
 
-_OPTIONS = (
+tuning_options = option_group(
     click.option("--connect-timeout", "connect_timeout_seconds", type=float, help="Seconds until it has to be ready."),
     click.option("--list-timeout", "list_timeout_seconds", type=float, help="Seconds for all of its list of tools."),
     click.option("--call-timeout", "call_timeout_seconds", type=float, help="Seconds for a call."),
@@ -25,14 +23,7 @@ _OPTIONS = (
 )
 
 
-def tuning_options(command: CommandT) -> CommandT:
-    """The options, for a command that hands them to `read_tuning`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def read_tuning(given: dict[str, Any], before: Tuning) -> Tuning:
+def read_tuning(options: dict[str, Any], before: Tuning) -> Tuning:
     """`before` with what the options say."""
-    wanted = {field.name: given[field.name] for field in dataclasses.fields(Tuning) if given[field.name] is not None}
-    return dataclasses.replace(before, **wanted)
+    changes = {field.name: options[field.name] for field in dataclasses.fields(Tuning)}
+    return dataclasses.replace(before, **{name: value for name, value in changes.items() if value is not None})

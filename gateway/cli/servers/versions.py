@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timezone
-
 import click
 
 from gateway.app import Components
 from gateway.catalog.review.versions import VersionDifference, VersionRecord, Versions
 from gateway.catalog.server import ServerRecord
-from gateway.cli.access.tenants import tenant_option
-from gateway.cli.command import plain, table
-from gateway.cli.context import at_server
+from gateway.cli.component_runner import run_with_server
+from gateway.cli.options import tenant_option
+from gateway.cli.output import format_time, print_table, printable
 from gateway.errors import InvalidInputError
 
 _LINE_CHARACTERS = 400
@@ -29,27 +27,27 @@ def versions() -> None:
 def list_versions(context: click.Context, server: str, tenant: str) -> None:
     """List the versions of SERVER, newest first."""
 
-    async def work(parts: Components, record: ServerRecord) -> list[VersionRecord]:
-        return await Versions(parts.database).list(record.tenant_id, record.id)
+    async def work(components: Components, record: ServerRecord) -> list[VersionRecord]:
+        return await Versions(components.database).list(record.tenant_id, record.id)
 
-    found = at_server(context, tenant, server, work)
-    if not found:
+    listed = run_with_server(context, tenant, server, work)
+    if not listed:
         click.echo(f"{server} has no version yet; bring its tools in with modelgate sync.")
         return
-    table(
+    print_table(
         ["VERSION", "TIME (UTC)", "TOOLS", "ADDED", "REMOVED", "CHANGED", "BREAKING", "STATE"],
         [
             [
                 str(version.version),
-                f"{version.created_at.astimezone(timezone.utc):%Y-%m-%d %H:%M}",
+                format_time(version.created_at),
                 str(version.tool_count),
                 str(len(version.added)),
                 str(len(version.removed)),
                 str(len(version.changed)),
                 "yes" if version.breaking else "no",
-                _state(version),
+                _format_state(version),
             ]
-            for version in found
+            for version in listed
         ],
     )
 
@@ -63,28 +61,28 @@ def list_versions(context: click.Context, server: str, tenant: str) -> None:
 def diff(context: click.Context, server: str, before: int | None, after: int | None, tenant: str) -> None:
     """Show what leads from version BEFORE of SERVER to AFTER [default: from the last but one to the last]."""
 
-    async def work(parts: Components, record: ServerRecord) -> tuple[int, int, VersionDifference]:
-        reader = Versions(parts.database)
-        newest = [version.version for version in await reader.list(record.tenant_id, record.id)]
-        if before is None and len(newest) < 2:
-            raise InvalidInputError(f"{server} has {len(newest)} version; there is nothing to compare yet.")
-        one = newest[1] if before is None else before
-        other = after if after is not None else newest[0]
+    async def work(components: Components, record: ServerRecord) -> tuple[int, int, VersionDifference]:
+        reader = Versions(components.database)
+        numbers = [version.version for version in await reader.list(record.tenant_id, record.id)]
+        if before is None and len(numbers) < 2:
+            raise InvalidInputError(f"{server} has {len(numbers)} version; there is nothing to compare yet.")
+        one = numbers[1] if before is None else before
+        other = after if after is not None else numbers[0]
         return one, other, await reader.difference(record.tenant_id, record.id, one, other)
 
-    one, other, change = at_server(context, tenant, server, work)
+    one, other, change = run_with_server(context, tenant, server, work)
     if not change:
         click.echo(f"Versions {one} and {other} of {server} have the same tools.")
         return
     renamed = dict(change.renamed)
     for name in change.removed:
-        click.echo(plain(f"- {name}" + (f" (now called {renamed[name]})" if name in renamed else "")))
+        click.echo(printable(f"- {name}" + (f" (now called {renamed[name]})" if name in renamed else "")))
     for name in change.added:
-        click.echo(plain(f"+ {name}"))
+        click.echo(printable(f"+ {name}"))
     for tool in change.changed:
-        click.echo(plain(f"~ {tool.name}"))
+        click.echo(printable(f"~ {tool.name}"))
         for field in tool.fields:
-            click.echo(f"    {plain(field.readable(), _LINE_CHARACTERS)}")
+            click.echo(f"    {printable(field.readable(), _LINE_CHARACTERS)}")
     click.echo(
         f"From version {one} to {other}: {len(change.added)} added, {len(change.removed)} removed, "
         f"{len(change.changed)} changed; {'breaking' if change.breaking else 'nothing breaks'}."
@@ -99,15 +97,16 @@ def diff(context: click.Context, server: str, before: int | None, after: int | N
 def pin(context: click.Context, server: str, version: int | None, tenant: str) -> None:
     """Keep offering VERSION of SERVER [default: the one offered now], whatever it lists."""
 
-    async def work(parts: Components, record: ServerRecord) -> int:
-        found = await Versions(parts.database).list(record.tenant_id, record.id)
+    async def work(components: Components, record: ServerRecord) -> int:
+        found = await Versions(components.database).list(record.tenant_id, record.id)
         chosen = version or next((each.version for each in found if each.offered), None)
         if chosen is None:
             raise InvalidInputError(f"{server} has no version yet; sync it first.")
-        await parts.sync.restore(record.tenant_id, record.id, chosen)
+        await components.sync.restore(record.tenant_id, record.id, chosen)
         return chosen
 
-    click.echo(f"{server} is pinned to the tools of version {at_server(context, tenant, server, work)}.")
+    pinned = run_with_server(context, tenant, server, work)
+    click.echo(f"{server} is pinned to the tools of version {pinned}.")
 
 
 @versions.command()
@@ -117,10 +116,10 @@ def pin(context: click.Context, server: str, version: int | None, tenant: str) -
 def unpin(context: click.Context, server: str, tenant: str) -> None:
     """Offer what SERVER lists again, from its next sync on."""
 
-    async def work(parts: Components, record: ServerRecord) -> None:
-        await parts.sync.unpin(record.tenant_id, record.id)
+    async def work(components: Components, record: ServerRecord) -> None:
+        await components.sync.unpin(record.tenant_id, record.id)
 
-    at_server(context, tenant, server, work)
+    run_with_server(context, tenant, server, work)
     click.echo(f"{server} is no longer pinned; bring in what it lists now with modelgate sync.")
 
 
@@ -132,24 +131,23 @@ def unpin(context: click.Context, server: str, tenant: str) -> None:
 def rollback(context: click.Context, server: str, version: int | None, tenant: str) -> None:
     """Go back to VERSION of SERVER [default: the one before the one offered now], and pin the server to it."""
 
-    async def work(parts: Components, record: ServerRecord) -> tuple[int, int]:
-        applied = [
-            each.version for each in await Versions(parts.database).list(record.tenant_id, record.id) if each.applied
-        ]
+    async def work(components: Components, record: ServerRecord) -> tuple[int, int]:
+        found = await Versions(components.database).list(record.tenant_id, record.id)
+        applied = [each.version for each in found if each.applied]
         if version is None and len(applied) < 2:
             raise InvalidInputError(f"{server} has no earlier version to go back to.")
         chosen = version or applied[1]
-        report = await parts.sync.restore(record.tenant_id, record.id, chosen)
+        report = await components.sync.restore(record.tenant_id, record.id, chosen)
         return chosen, report.unchanged + len(report.added) + len(report.changed)
 
-    chosen, tools = at_server(context, tenant, server, work)
+    chosen, tools = run_with_server(context, tenant, server, work)
     click.echo(
         f"{server} is back at version {chosen} with {tools} tools, and pinned to it; "
         "modelgate versions unpin lets it go on."
     )
 
 
-def _state(version: VersionRecord) -> str:
+def _format_state(version: VersionRecord) -> str:
     words = [
         "offered" if version.offered else "",
         "pinned" if version.pinned else "",

@@ -1,19 +1,17 @@
-"""Environment variables and headers on the command line."""
+"""Environment variables and headers on the command line: names with values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
 import click
 
 from gateway.catalog.server import TransportKind
+from gateway.cli.options import option_group
 from gateway.errors import InvalidInputError
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-
-def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def _read_pairs(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     separator = ":" if parameter.name == "headers" else "="
     pairs = {}
     for value in values:
@@ -25,14 +23,19 @@ def _pairs(_context: click.Context, parameter: click.Parameter, values: tuple[st
     return pairs
 
 
-_OPTIONS = (
+# A value of - is asked for.
+name_value_options = option_group(
     click.option(
-        "--env", callback=_pairs, multiple=True, metavar="NAME=VALUE", help="For a command; encrypted. NAME=- asks."
+        "--env",
+        callback=_read_pairs,
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="For a command; encrypted. NAME=- asks.",
     ),
     click.option(
         "--header",
         "headers",
-        callback=_pairs,
+        callback=_read_pairs,
         multiple=True,
         metavar="NAME:VALUE",
         help="For a URL; encrypted. NAME:- asks.",
@@ -40,19 +43,12 @@ _OPTIONS = (
 )
 
 
-def pair_options(command: CommandT) -> CommandT:
-    """The options --env and --header; a value of - is asked for."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def check_fit(transport: TransportKind, given: Mapping[str, object]) -> None:
+def check_transport_options(transport: TransportKind, options: Mapping[str, object]) -> None:
     """Raises InvalidInputError for an option with a value that is not for this kind of server."""
     of_commands = {"env": "--env", "without_env": "--without-env", "cwd": "--cwd", "command": "--command"}
     of_urls = {"headers": "--header", "without_headers": "--without-header", "url": "--url"}
-    wrong = of_urls if transport == "stdio" else {**of_commands, "args": "--arg"}
+    misplaced = of_urls if transport == "stdio" else {**of_commands, "args": "--arg"}
     kind = "a URL" if transport == "stdio" else "a command"
-    for name, option in wrong.items():
-        if given.get(name):
+    for name, option in misplaced.items():
+        if options.get(name):
             raise InvalidInputError(f"{option} is for {kind}, which this server is not; leave it out.")

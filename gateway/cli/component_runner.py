@@ -1,0 +1,36 @@
+"""Running a command's work with the gateway's components, which are open for as long as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import click
+
+from gateway.access.tenants import Tenant, tenant_by_slug
+from gateway.app import Components, open_components
+from gateway.catalog.server import ServerRecord
+from gateway.cli.runner import POOL_SIZE, ResultT, load_command_settings, run_async
+
+
+def run_with_components(
+    context: click.Context, tenant: str, work: Callable[[Components, Tenant], Awaitable[ResultT]]
+) -> ResultT:
+    """Run `work` with the components and the tenant of that slug. Raises NotFoundError where there is none."""
+    settings = load_command_settings(context, log_level="warning")
+
+    async def open_and_work() -> ResultT:
+        async with open_components(settings, connections=POOL_SIZE) as components:
+            return await work(components, await tenant_by_slug(components.database, tenant))
+
+    return run_async(open_and_work)
+
+
+def run_with_server(
+    context: click.Context, tenant: str, name: str, work: Callable[[Components, ServerRecord], Awaitable[ResultT]]
+) -> ResultT:
+    """Run `work` with the components and the server of that name or slug. Raises NotFoundError where there is none."""
+
+    async def find_and_work(components: Components, owner: Tenant) -> ResultT:
+        return await work(components, await components.servers.named(owner.id, name))
+
+    return run_with_components(context, tenant, find_and_work)

@@ -1,0 +1,1 @@
+"""`modelgate demo`: the gateway with real MCP servers, installed when it is first started."""

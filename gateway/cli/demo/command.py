@@ -1,0 +1,90 @@
+"""`modelgate demo`: what is started, and how to ask it for a tool."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from gateway.access.tenants import tenant_by_slug
+from gateway.app import Components
+from gateway.catalog.server import NewServer
+from gateway.cli.demo.servers import install_demo
+from gateway.cli.http_server import open_listening_socket, serve_gateway
+from gateway.cli.runner import load_command_settings, run_async
+from gateway.cli.servers.sync import sync_servers
+
+_KEY_FILE = "key"
+_QUERY = "calculate math expressions"
+
+
+@click.command()
+@click.pass_context
+def demo(context: click.Context) -> None:
+    """Run the gateway with real MCP servers, and print how to ask it for a tool."""
+    settings = load_command_settings(context, log_level="warning")
+
+    async def prepare(components: Components, url: str) -> None:
+        await _add_demo_servers(components)
+        key = await _read_or_create_key(components)
+        click.echo(_format_instructions(url, key))
+
+    listener = open_listening_socket(settings)
+    run_async(lambda: serve_gateway(settings, listener, prepare))
+
+
+async def _add_demo_servers(components: Components) -> None:
+    """Install the demo's servers, and sync those that are not in the catalogue yet."""
+    tenant = await tenant_by_slug(components.database)
+    installed = await install_demo(components.settings.data_dir / "demo", click.echo)
+    known = {server.name for server in await components.servers.list(tenant.id)}
+    for server in installed:
+        if server.name not in known:
+            new = NewServer(
+                name=server.name,
+                transport="stdio",
+                command=server.command,
+                args=server.args,
+                env=server.env,
+                description=server.description,
+            )
+            await components.servers.add(tenant.id, new)
+    names = {server.name for server in installed}
+    unsynced = [
+        server
+        for server in await components.servers.list(tenant.id)
+        if server.name in names and (server.synced_at is None or server.sync_error is not None)
+    ]
+    if unsynced:
+        await sync_servers(components, unsynced)
+
+
+async def _read_or_create_key(components: Components) -> str:
+    """The key of the demo, the same at every start: kept in a file that only its owner can read."""
+    path: Path = components.settings.data_dir / "demo" / _KEY_FILE
+    if path.is_file():
+        return path.read_text(encoding="utf-8").strip()
+    tenant = await tenant_by_slug(components.database)
+    new = await components.keys.create(tenant.id, "demo", ["all"])
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(new.key + "\n")
+    return new.key
+
+
+def _format_instructions(url: str, key: str) -> str:
+    """What to do with a demo that is ready."""
+    body = json.dumps(
+        {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "tool_search", "arguments": {"query": _QUERY}},
+        }
+    )
+    return (
+        f"\nModelGate is ready.\n  MCP endpoint: {url}/mcp\n  API key:      {key}\n\nAsk it for a tool:\n\n"
+        f"curl -s {url}/mcp -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'\n\n"
+        "Stop it with Ctrl+C."
+    )

@@ -1,0 +1,98 @@
+"""`modelgate tools`: what is held against tools, and what an admin says to that."""
+
+from __future__ import annotations
+
+import click
+
+from gateway.access.tenants import Tenant
+from gateway.app import Components
+from gateway.catalog.review.approval import ON_CHANGE, Approvals, ToolReview
+from gateway.catalog.server import ServerRecord
+from gateway.cli.component_runner import run_with_components, run_with_server
+from gateway.cli.options import tenant_option
+from gateway.cli.output import printable
+
+_LINE_CHARACTERS = 300
+_OUTCOMES = {"accept": "taken over", "flag": "taken over and flagged", "quarantine": "hidden until they are approved"}
+
+
+@click.group()
+def tools() -> None:
+    """Look at tools that changed, were flagged or are quarantined, and approve them."""
+
+
+@tools.command()
+@click.argument("server", required=False)
+@tenant_option
+@click.pass_context
+def flags(context: click.Context, server: str | None, tenant: str) -> None:
+    """Show the tools of SERVER, or of all servers, that wait for a look, and why."""
+
+    async def work(components: Components, owner: Tenant) -> list[ToolReview]:
+        server_id = None if server is None else (await components.servers.named(owner.id, server)).id
+        return await Approvals(components.database).list(owner.id, server_id, wanted=True)
+
+    tools_to_review = run_with_components(context, tenant, work)
+    if not tools_to_review:
+        click.echo("No tool waits for a look.")
+        return
+    for tool in tools_to_review:
+        states = [state for state, holds in (("quarantined", tool.quarantine), ("changed", tool.changed)) if holds]
+        click.echo(printable(f"{tool.server}/{tool.name}: {', '.join(states) or 'flagged'}"))
+        if tool.quarantine:
+            click.echo(f"    {tool.quarantine}")
+        for field in tool.changes:
+            click.echo(f"    {printable(field.readable(), _LINE_CHARACTERS)}")
+        for flag in tool.flags:
+            if not flag["dismissed"]:
+                line = f"{flag['severity']}, {flag['rule']} at {flag['place']}: {flag['reason']} {flag['excerpt']!r}"
+                click.echo(f"    {printable(line, _LINE_CHARACTERS)}")
+    click.echo(f"{len(tools_to_review)} tools wait; approve with modelgate tools approve SERVER [TOOL].")
+
+
+@tools.command()
+@click.argument("server")
+@click.argument("tool", required=False)
+@tenant_option
+@click.pass_context
+def approve(context: click.Context, server: str, tool: str | None, tenant: str) -> None:
+    """Approve TOOL of SERVER as it is now, or all its tools that wait."""
+
+    async def work(components: Components, record: ServerRecord) -> list[str]:
+        return await Approvals(components.database).approve(record.tenant_id, record.id, tool)
+
+    approved = run_with_server(context, tenant, server, work)
+    if not approved:
+        click.echo(f"No tool of {server} waits for approval.")
+        return
+    click.echo(printable(f"Approved: {', '.join(approved)}."))
+
+
+@tools.command()
+@click.argument("server")
+@click.argument("tool")
+@tenant_option
+@click.pass_context
+def quarantine(context: click.Context, server: str, tool: str, tenant: str) -> None:
+    """Hide TOOL of SERVER from every client until it is approved."""
+
+    async def work(components: Components, record: ServerRecord) -> None:
+        await Approvals(components.database).quarantine(record.tenant_id, record.id, tool)
+
+    run_with_server(context, tenant, server, work)
+    click.echo(printable(f"{tool} is quarantined; modelgate tools approve lets it out."))
+
+
+@tools.command("on-change")
+@click.argument("server")
+@click.argument("action", type=click.Choice(ON_CHANGE))
+@tenant_option
+@click.pass_context
+def on_change(context: click.Context, server: str, action: str, tenant: str) -> None:
+    """Say what happens when a tool of SERVER is not as it was approved: accept, flag, or quarantine it."""
+
+    async def work(components: Components, record: ServerRecord) -> None:
+        await Approvals(components.database).set_on_change(record.tenant_id, record.id, action)
+
+    run_with_server(context, tenant, server, work)
+    click.echo(f"Changed tools of {server} are {_OUTCOMES[action]} from now on.")

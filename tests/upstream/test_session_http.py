@@ -8,6 +8,10 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
 from gateway.json_codec import Message
@@ -224,3 +228,13 @@ async def test_a_page_that_is_no_event_stream_is_not_mcp(connect: Connect, odd_u
     with pytest.raises(UpstreamUnavailableError, match="HTTP status 405"):
         async with connect(web(f"{odd_url}/page", transport="sse")):
             pass
+
+
+async def test_a_page_in_place_of_an_event_stream_is_told(connect: Connect) -> None:
+    async def page(request: Request) -> Response:
+        return PlainTextResponse("welcome")
+
+    async with serving(Starlette(routes=[Route("/sse", page)])) as root:
+        with pytest.raises(UpstreamProtocolError, match="sent a broken event stream"):
+            async with connect(web(f"{root}/sse", transport="sse")):
+                pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -120,7 +121,12 @@ class ServerHttpClient:
         return b"".join(pieces)
 
     def events(self, response: httpx2.Response) -> httpx2.EventSource:
-        """The body as server-sent events, each at most one message in size."""
+        """The body as server-sent events, each at most one message in size.
+
+        Raises UpstreamProtocolError for a body of another kind, and as it is read, within `request`, for a larger one.
+        """
+        if response.headers.get("content-type", "").partition(";")[0].strip().lower() != EVENT_STREAM:
+            raise self.not_mcp("sent a broken event stream")
         return httpx2.EventSource(response, max_event_size=self._max_message_bytes)
 
     def refused(self, status: int) -> UpstreamHttpError:
@@ -181,18 +187,15 @@ class ServerHttpClient:
                 "check that it runs.",
             )
         if isinstance(error, httpx2.ConnectError):
-            trust = " (its TLS certificate is not trusted)" if "CERTIFICATE" in str(error) else ""
+            untrusted = _is_caused_by(error, ssl.SSLCertVerificationError)
+            trust = " (its TLS certificate is not trusted)" if untrusted else ""
             return UpstreamUnavailableError(
                 name,
                 f"Server {name} cannot be reached at {where}{trust}; check that it runs and that the address is right.",
             )
         if isinstance(error, httpx2.SSEError):
-            too_big = "exceeded" in str(error)
-            return (
-                message_too_large(name, self._max_message_bytes)
-                if too_big
-                else self.not_mcp("sent a broken event stream")
-            )
+            # `events` has seen to the other thing that the parser refuses, another content type.
+            return message_too_large(name, self._max_message_bytes)
         if isinstance(error, (httpx2.RemoteProtocolError, httpx2.NetworkError, httpx2.TimeoutException)):
             return UpstreamUnavailableError(
                 name, f"Server {name} broke off the connection before it had answered; try again."
@@ -209,3 +212,11 @@ def _oauth(spec: ServerSpec) -> OAuth | None:
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
+
+
+def _is_caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -34,8 +34,8 @@ from gateway.catalog.sync.server_sync import ServerSync
 from gateway.catalog.sync.tool_vectors import VectorFiller
 from gateway.database.notices import Notices
 from gateway.database.pool import Database, open_database
-from gateway.downstream.application import McpApplication
-from gateway.downstream.methods.search_answer import search_answer
+from gateway.downstream.application import McpApplication, McpLimits
+from gateway.downstream.methods.search_answer import format_search_answer
 from gateway.downstream.protocol.authentication import METADATA_PATH, PROFILES_PATH
 from gateway.downstream.protocol.resource_metadata import ResourceMetadata
 from gateway.embedding.selection import choose_embedder
@@ -129,7 +129,7 @@ async def open_components(settings: Settings, *, connections: int | None = None)
 class Gateway:
     """Routes and lifespan around the parts."""
 
-    def __init__(self, parts: Components) -> None:
+    def __init__(self, parts: Components, mcp_limits: McpLimits | None = None) -> None:
         self._parts = parts
         self._front = McpApplication(
             parts.settings,
@@ -141,10 +141,11 @@ class Gateway:
             parts.news,
             parts.finder,
             parts.recorder,
+            mcp_limits or McpLimits(),
         )
         path_names = parts.settings.mcp.names == "path"
         self.admin = AdminApplication(
-            parts, lambda request, outcome: search_answer(request, outcome, "full", path_names=path_names)
+            parts, lambda request, outcome: format_search_answer(request, outcome, "full", path_names=path_names)
         )
         self._watch = AutoSync(parts.sync, parts.news)
 

@@ -10,8 +10,8 @@ from gateway.access.tenants import tenant_by_slug
 from gateway.app import open_components
 from gateway.cli.output import print_table, printable
 from gateway.cli.runner import POOL_SIZE, load_command_settings, run_async
-from gateway.downstream.methods.arguments import read_search
-from gateway.downstream.methods.search_answer import search_answer
+from gateway.downstream.methods.search_answer import format_search_answer
+from gateway.downstream.methods.tool_arguments import parse_search_arguments
 from gateway.search.request import SearchOutcome
 
 _SHOWN_CHARACTERS = 70
@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS = 70
 def search(context: click.Context, query: str, role: str, max_results: int | None, *, as_json: bool) -> None:
     """Find tools for QUERY."""
     settings = load_command_settings(context, log_level="warning")
-    request, detail = read_search({"query": query, "max_results": max_results}, settings.search.max_results)
+    request, detail = parse_search_arguments({"query": query, "max_results": max_results}, settings.search.max_results)
 
     async def work() -> tuple[SearchOutcome, int]:
         async with open_components(settings, connections=POOL_SIZE) as components:
@@ -38,7 +38,7 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
 
     outcome, visible = run_async(work)
     if as_json:
-        click.echo(search_answer(request, outcome, detail, path_names=settings.mcp.names == "path"))
+        click.echo(format_search_answer(request, outcome, detail, path_names=settings.mcp.names == "path"))
         return
     if outcome.notice:
         click.echo(outcome.notice, err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from gateway.access.caller_authenticator import CallerAuthenticator
 from gateway.audit.call_log import CallLog
@@ -13,31 +14,41 @@ from gateway.catalog.server import Servers
 from gateway.database.notices import Notices
 from gateway.database.pool import Database
 from gateway.downstream.changes.list_change_notifier import ListChangeNotifier
-from gateway.downstream.changes.subscriptions import Subscriptions
-from gateway.downstream.lists.offerings import Offerings
+from gateway.downstream.changes.resource_subscriptions import ResourceSubscriptions
+from gateway.downstream.lists.app_resources import AppResources
+from gateway.downstream.lists.gateway_tools import GatewayTools
 from gateway.downstream.lists.tool_list import ToolList
-from gateway.downstream.methods.app_resources import AppResources
+from gateway.downstream.lists.upstream_lists import UpstreamLists
 from gateway.downstream.methods.client_requests import ClientRequests
 from gateway.downstream.methods.completion import Completion
-from gateway.downstream.methods.gateway_tools import GatewayTools
 from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.methods.pending_calls import PendingCalls
 from gateway.downstream.methods.prompts import Prompts
 from gateway.downstream.methods.resources import Resources
 from gateway.downstream.methods.tool_relay import ToolRelay
+from gateway.downstream.methods.tool_search import ToolSearch
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
+from gateway.downstream.pagination import PAGE_SIZE
 from gateway.downstream.protocol.authentication import Authentication
 from gateway.downstream.protocol.client_sessions import ClientSessions
 from gateway.downstream.protocol.credential_revalidator import CredentialRevalidator
 from gateway.downstream.protocol.mcp_endpoint import McpEndpoint
 from gateway.downstream.protocol.mcp_server import McpServer
-from gateway.downstream.protocol.modern_era import ModernRequests
-from gateway.downstream.protocol.one_shot import OneShotRequests
+from gateway.downstream.protocol.modern_requests import ModernRequests
+from gateway.downstream.protocol.one_shot_requests import OneShotRequests
 from gateway.downstream.result_limit import ResultLimit
 from gateway.search.finder import Finder
 from gateway.settings import Settings
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.pool import UpstreamPool
+
+
+@dataclass(frozen=True, slots=True)
+class McpLimits:
+    """Bounds that no setting changes."""
+
+    tool_page_size: int = PAGE_SIZE
+    max_streams_per_caller: int = 1_000
 
 
 class McpApplication:
@@ -51,35 +62,47 @@ class McpApplication:
         authenticator: CallerAuthenticator,
         servers: Servers,
         pool: UpstreamPool,
-        news: UpstreamNotifications,
+        notifications: UpstreamNotifications,
         finder: Finder,
         recorder: AuditRecorder,
+        limits: McpLimits,
     ) -> None:
-        limits = settings.mcp
-        limit = ResultLimit(limits.max_result_bytes)
-        self._pending_calls = PendingCalls(limits.question_seconds)
-        forwarder = UpstreamForwarder(pool, ClientRequests(limits.question_seconds), self._pending_calls)
-        apps = AppResources(database, notices)
+        path_names = settings.mcp.names == "path"
+        default_results = settings.search.max_results
+        limit = ResultLimit(settings.mcp.max_result_bytes)
         call_log = CallLog(recorder)
-        tools = GatewayTools(database, finder, settings, call_log)
-        tool_list = ToolList(database, notices, tools, apps, path_names=limits.names == "path")
-        self._offerings = Offerings(database, notices, servers, pool)
-        prompts = Prompts(self._offerings, servers, forwarder, limit)
-        resources = Resources(self._offerings, servers, apps, forwarder, limit)
-        relay = ToolRelay(database, notices, servers, forwarder, limit, call_log, authenticator.limiter)
-        completion = Completion(prompts, resources, servers, forwarder, limit)
-        methods = MethodTable(tools, tool_list, relay, prompts, resources, completion)
+        self._upstream_lists = UpstreamLists(database, notices, servers, pool)
+        app_resources = AppResources(database, notices)
+        gateway_tools = GatewayTools(database, default_results)
+        tool_list = ToolList(
+            database, notices, gateway_tools, app_resources, path_names=path_names, page_size=limits.tool_page_size
+        )
+        self._pending_calls = PendingCalls(settings.mcp.question_seconds)
+        forwarder = UpstreamForwarder(pool, ClientRequests(settings.mcp.question_seconds), self._pending_calls)
+        prompts = Prompts(self._upstream_lists, servers, forwarder, limit)
+        resources = Resources(self._upstream_lists, servers, app_resources, forwarder, limit)
+        tool_relay = ToolRelay(database, notices, servers, forwarder, limit, call_log, authenticator.limiter)
+        method_table = MethodTable(
+            ToolSearch(finder, call_log, default_results, path_names=path_names),
+            tool_list,
+            tool_relay,
+            prompts,
+            resources,
+            Completion(prompts, resources, servers, forwarder, limit),
+        )
         sessions = ClientSessions(pool.release, settings.server.max_sessions_per_caller)
-        self._audiences = ListChangeNotifier(tool_list, self._offerings, notices, news)
-        self._subscriptions = Subscriptions(resources, servers, pool, news, notices)
+        self._change_notifier = ListChangeNotifier(
+            tool_list, self._upstream_lists, notices, notifications, limits.max_streams_per_caller
+        )
+        self._subscriptions = ResourceSubscriptions(resources, servers, pool, notifications, notices)
         authentication = Authentication(authenticator, RefusalLog(recorder), has_provider=bool(settings.oauth.issuer))
-        server = McpServer(methods, sessions, self._audiences, self._subscriptions)
+        server = McpServer(method_table, sessions, self._change_notifier, self._subscriptions)
         self.endpoint = McpEndpoint(
             authentication,
             server,
-            OneShotRequests(methods),
-            ModernRequests(methods, relay, server.server_info_stamp),
-            CredentialRevalidator(authentication, notices, server.roles_changed),
+            OneShotRequests(method_table),
+            ModernRequests(method_table, tool_relay, server.server_info_stamp),
+            CredentialRevalidator(authentication, notices, server.on_roles_changed),
             sessions,
             settings.server,
         )
@@ -87,9 +110,9 @@ class McpApplication:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Sessions, subscriptions and pending calls last until the block ends."""
-        async with self._subscriptions.running(), self._audiences.running(), self.endpoint.running():
+        async with self._subscriptions.running(), self._change_notifier.running(), self.endpoint.running():
             try:
                 yield
             finally:
                 self._pending_calls.close()
-                await self._offerings.aclose()
+                await self._upstream_lists.aclose()

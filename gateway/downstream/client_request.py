@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from gateway.access.caller import Caller
-from gateway.downstream.serialized import Serialized
+from gateway.downstream.serialized_result import SerializedResult
 
 OnProgress: TypeAlias = Callable[[float, "float | None", "str | None"], Awaitable[None]]
 OnNotification: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None]]
 AskClient: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
-Result: TypeAlias = "dict[str, Any] | Serialized"
+Result: TypeAlias = "dict[str, Any] | SerializedResult"
+
+LOG_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+"""How severe a log message is, from the least severe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,13 @@ class MethodHandler(Protocol):
     """
 
     async def __call__(self, request: ClientRequest) -> Result: ...
+
+
+def is_severe_enough(level: object, minimum: object) -> bool:
+    """Whether a client that wants log messages from the level `minimum` on wants one of `level`.
+
+    Levels that are unknown here are wanted.
+    """
+    if level not in LOG_LEVELS or minimum not in LOG_LEVELS:
+        return True
+    return LOG_LEVELS.index(str(level)) >= LOG_LEVELS.index(str(minimum))

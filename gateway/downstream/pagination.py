@@ -1,11 +1,10 @@
-"""A list in pages, written once."""
+"""A list in pages, serialized once."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -13,9 +12,10 @@ from typing import Any
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
-from gateway.downstream.serialized import Serialized
+from gateway.downstream.serialized_result import SerializedResult
+from gateway.json_codec import encode
 
-PAGE_ITEMS = 1_000
+PAGE_SIZE = 1_000
 
 
 class PagedList:
@@ -24,52 +24,54 @@ class PagedList:
     A cursor names an item, so that one from before a change of the list leads on as long as that item is there.
     """
 
-    def __init__(self, key: str, field: str, items: Sequence[Mapping[str, Any]], size: int = PAGE_ITEMS) -> None:
-        """`items` stand under `key` in a page; `field` of an item is its name, which no other has."""
+    def __init__(
+        self, key: str, name_field: str, items: Sequence[Mapping[str, Any]], page_size: int = PAGE_SIZE
+    ) -> None:
+        """`items` stand under `key` in a page; `name_field` of an item is its name, which no other has."""
         self._key = key
-        self._field = field
-        self._size = size
-        self._names = frozenset(item[field] for item in items)
-        self._pages: dict[str | None, Serialized] = {}
-        for start in range(0, max(len(items), 1), size):
-            self._pages[items[start - 1][field] if start else None] = self._write(items, start)
+        self._name_field = name_field
+        self._page_size = page_size
+        self._names = frozenset(item[name_field] for item in items)
+        self._pages: dict[str | None, SerializedResult] = {}
+        for start in range(0, max(len(items), 1), page_size):
+            self._pages[items[start - 1][name_field] if start else None] = self._build_page(items, start)
 
     @cached_property
     def digest(self) -> bytes:
         """The same for lists that read the same."""
         digest = hashlib.sha256()
         for page in self._pages.values():
-            digest.update(page.text)
+            digest.update(page.to_json())
         return digest.digest()
 
-    def page(self, cursor: object) -> Serialized:
+    def page(self, cursor: object) -> SerializedResult:
         """The page that `cursor` leads to, the first for None. Raises MCPError for one that is none of this list."""
         if cursor is None:
             return self._pages[None]
-        name = _read(cursor)
+        name = _decode_cursor(cursor)
         if name not in self._names:
             raise MCPError(code=INVALID_PARAMS, message="The cursor is not one of this list; list anew without it.")
-        return self._pages.get(name) or self._after(name)
+        return self._pages.get(name) or self._page_after(name)
 
-    def _after(self, name: str) -> Serialized:
+    def _page_after(self, name: str) -> SerializedResult:
         """The page after an item that no longer ends one."""
-        items = [item for page in self._pages.values() for item in json.loads(page.text)[self._key]]
-        start = next(place for place, item in enumerate(items, 1) if item[self._field] == name)
-        return self._write(items, start)
+        items = [item for page in self._pages.values() for item in page.value[self._key]]
+        start = next(position for position, item in enumerate(items, 1) if item[self._name_field] == name)
+        return self._build_page(items, start)
 
-    def _write(self, items: Sequence[Mapping[str, Any]], start: int) -> Serialized:
-        end = start + self._size
-        page: dict[str, Any] = {self._key: items[start:end]}
+    def _build_page(self, items: Sequence[Mapping[str, Any]], start: int) -> SerializedResult:
+        end = start + self._page_size
+        members = {self._key: encode(list(items[start:end]))}
         if end < len(items):
-            page["nextCursor"] = _cursor(items[end - 1][self._field])
-        return Serialized(json.dumps(page, separators=(",", ":")).encode())
+            members["nextCursor"] = encode(_encode_cursor(items[end - 1][self._name_field]))
+        return SerializedResult(members)
 
 
-def _cursor(name: str) -> str:
+def _encode_cursor(name: str) -> str:
     return base64.urlsafe_b64encode(name.encode(errors="surrogatepass")).decode()
 
 
-def _read(cursor: object) -> str:
+def _decode_cursor(cursor: object) -> str:
     try:
         return base64.b64decode(str(cursor), altchars=b"-_", validate=True).decode(errors="surrogatepass")
     except (binascii.Error, ValueError):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.downstream.methods.arguments import read_call, read_search
+from gateway.downstream.methods.tool_arguments import parse_call_arguments, parse_search_arguments
 from gateway.errors import InvalidInputError
 
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -21,32 +21,32 @@ NAMES = st.sampled_from(["query", "queries", "category", "server", "max_results"
 
 
 def test_what_is_left_out_has_its_default() -> None:
-    request, detail = read_search({"query": "x"}, 5)
+    request, detail = parse_search_arguments({"query": "x"}, 5)
     assert (request.queries, request.max_results, request.category, request.server) == (("x",), 5, None, None)
     assert (detail, request.several) == ("full", False)
 
 
 def test_null_is_the_same_as_left_out() -> None:
     nulls: dict[str, Any] = dict.fromkeys(("queries", "category", "server", "max_results", "detail"))
-    assert read_search({"query": "x", **nulls}, 5) == read_search({"query": "x"}, 5)
+    assert parse_search_arguments({"query": "x", **nulls}, 5) == parse_search_arguments({"query": "x"}, 5)
 
 
 def test_a_whole_number_may_be_written_with_a_point() -> None:
-    assert read_search({"query": "x", "max_results": 7.0}, 5)[0].max_results == 7
+    assert parse_search_arguments({"query": "x", "max_results": 7.0}, 5)[0].max_results == 7
 
 
 def test_the_bounds_are_within() -> None:
-    assert read_search({"query": "x" * 4000, "max_results": 1}, 5)[0].max_results == 1
-    assert read_search({"queries": ["x"] * 8, "max_results": 50}, 5)[0].max_results == 50
+    assert parse_search_arguments({"query": "x" * 4000, "max_results": 1}, 5)[0].max_results == 1
+    assert parse_search_arguments({"queries": ["x"] * 8, "max_results": 50}, 5)[0].max_results == 50
 
 
 def test_one_query_in_a_list_is_still_told_which_found_what() -> None:
-    assert read_search({"queries": ["x"]}, 5)[0].several
+    assert parse_search_arguments({"queries": ["x"]}, 5)[0].several
 
 
 def test_a_call_without_arguments_passes_none() -> None:
-    assert read_call({"name": "a"}) == ("a", {})
-    assert read_call({"name": "a", "arguments": None}) == ("a", {})
+    assert parse_call_arguments({"name": "a"}) == ("a", {})
+    assert parse_call_arguments({"name": "a", "arguments": None}) == ("a", {})
 
 
 def refusal_of(read: Callable[..., object], *arguments: Any) -> str | None:
@@ -59,12 +59,12 @@ def refusal_of(read: Callable[..., object], *arguments: Any) -> str | None:
 
 @given(st.dictionaries(NAMES | st.text(), JSON, max_size=4))
 def test_whatever_is_sent_is_read_or_refused_in_a_sentence(arguments: dict[str, Any]) -> None:
-    for refusal in (refusal_of(read_search, arguments, 5), refusal_of(read_call, arguments)):
+    for refusal in (refusal_of(parse_search_arguments, arguments, 5), refusal_of(parse_call_arguments, arguments)):
         assert refusal is None or (refusal.endswith(".") and len(refusal) < 400)
 
 
 @pytest.mark.parametrize("value", ["x" * 100_000, ["x"] * 10_000])
 def test_a_refusal_does_not_repeat_a_long_value(value: Any) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        read_search({"query": "x", "category": value}, 5)
+        parse_search_arguments({"query": "x", "category": value}, 5)
     assert len(caught.value.message) < 300

@@ -31,7 +31,7 @@ def test_a_result_that_fits_is_untouched() -> None:
     result = {"content": [{"type": "text", "text": "x" * 3000}], "structuredContent": {"n": 1.0}}
     passed = ResultLimit(LIMIT).apply(result)
     assert passed.value is result
-    assert json.loads(passed.text) == result
+    assert json.loads(passed.to_json()) == result
 
 
 @pytest.mark.parametrize("character", ["x", "é", "😀", '"', "\x01"])

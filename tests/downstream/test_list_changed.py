@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -11,11 +12,12 @@ from mcp.shared.exceptions import MCPError
 from gateway.access.caller import Limits
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
+from gateway.app import Components
 from gateway.catalog.tuning import Tuning
-from gateway.downstream.changes import list_change_notifier
+from gateway.downstream.application import McpLimits
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
 from tests.downstream.told import PROMPTS, RESOURCES, TOOLS, add_teller, listening
-from tests.support.gateway import RunningGateway
+from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.waiting import until
 
 CLIENTS = pytest.mark.parametrize("mode", [HANDSHAKE, MODERN])
@@ -161,16 +163,21 @@ async def test_a_stopped_server_is_not_started_for_a_list_that_is_known(
     assert teller.noted("started") == started
 
 
-async def test_sessions_take_no_room_from_streams(
-    gateway: RunningGateway, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(list_change_notifier, "_MAXIMUM_PER_KEY", 1)
-    async with (
-        listening(connect, HANDSHAKE),
-        listening(connect, HANDSHAKE),
-        listening(connect, MODERN),
-        connect(MODERN) as another,
-    ):
-        with pytest.raises(MCPError, match="1 streams are open with this key"):
-            async with another.listen(tools_list_changed=True):
-                pass
+class TestOneStream:
+    """With a gateway that takes one stream of each key."""
+
+    @pytest.fixture
+    async def gateway(self, parts: Components) -> AsyncIterator[RunningGateway]:
+        async with running_gateway(parts, McpLimits(max_streams_per_caller=1)) as running:
+            yield running
+
+    async def test_sessions_take_no_room_from_streams(self, connect: Connect) -> None:
+        async with (
+            listening(connect, HANDSHAKE),
+            listening(connect, HANDSHAKE),
+            listening(connect, MODERN),
+            connect(MODERN) as another,
+        ):
+            with pytest.raises(MCPError, match="1 streams are open with this key"):
+                async with another.listen(tools_list_changed=True):
+                    pass

@@ -113,14 +113,14 @@ async def test_a_list_is_written_once_for_all_who_are_shown_the_same(
 ) -> None:
     first = await gateway.request("resources/list")
     written = 0
-    write = PagedList._write
+    write = PagedList._build_page
 
     def counted(self: PagedList, *arguments: Any) -> Any:
         nonlocal written
         written += 1
         return write(self, *arguments)
 
-    monkeypatch.setattr(PagedList, "_write", counted)
+    monkeypatch.setattr(PagedList, "_build_page", counted)
     for _ in range(3):
         assert await gateway.request("resources/list") == first
     assert written == 0

@@ -15,6 +15,7 @@ import httpx2
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components, Gateway
 from gateway.catalog.server import NewServer
+from gateway.downstream.application import McpLimits
 from tests.support.serving import open_port, serving_at
 
 LOCAL_MCP = Path(__file__).parents[2] / "examples" / "local_mcp.py"
@@ -53,13 +54,13 @@ class RunningGateway:
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(parts: Components) -> AsyncIterator[RunningGateway]:
+async def running_gateway(parts: Components, mcp_limits: McpLimits | None = None) -> AsyncIterator[RunningGateway]:
     """Serve a gateway made of `parts` until the block ends."""
     tenant = await tenant_by_slug(parts.database)
     key = (await parts.keys.create(tenant.id, "test", ["all"])).key
     with open_port() as (listening, url):
         async with (
-            serving_at(listening, Gateway(parts).application(), shutdown_seconds=2),
+            serving_at(listening, Gateway(parts, mcp_limits).application(), shutdown_seconds=2),
             httpx2.AsyncClient(base_url=url, timeout=30) as http,
         ):
             yield RunningGateway(url, parts, key, http)

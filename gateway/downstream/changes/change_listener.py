@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from mcp.server.context import ServerRequestContext
-from mcp.server.session import ServerSession
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     ListenHandler,
@@ -20,13 +19,12 @@ from mcp_types import SubscriptionsListenRequestParams, SubscriptionsListenResul
 
 from gateway.access.caller import Caller
 from gateway.downstream.lists.list_snapshot import ListSnapshot
-from gateway.downstream.protocol.client_sessions import LiveSession
 
-Event: TypeAlias = "ToolsListChanged | PromptsListChanged | ResourcesListChanged"
+ListChange: TypeAlias = "ToolsListChanged | PromptsListChanged | ResourcesListChanged"
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class KnownLists:
     """The lists as a listener knows them: that of tools by its digest, the others by what is known of their parts."""
 
     tools: bytes
@@ -36,16 +34,16 @@ class View:
 
 @dataclass(slots=True, eq=False)
 class ChangeListener:
-    """One who is told of changes; `caller` gives whose it is now, `view` is None until it has joined.
+    """One who is notified of changes; `get_caller` gives whose it is now, `known` is None until it has been added.
 
     `is_stream` says that a subscriptions/listen request is held open for it alone.
     """
 
-    caller: Callable[[], Caller]
-    tell: Callable[[Event], Awaitable[None]]
+    get_caller: Callable[[], Caller]
+    notify: Callable[[ListChange], Awaitable[None]]
     close: Callable[[], None]
     is_stream: bool
-    view: View | None = None
+    known: KnownLists | None = None
 
 
 class ListenStream:
@@ -69,22 +67,6 @@ class ListenStream:
         """End the stream once all is said."""
         self._handler.close()
 
-    def listener(self, caller: Callable[[], Caller]) -> ChangeListener:
-        """The stream as one who is told of changes of the lists of `caller`."""
-        return ChangeListener(caller, self.publish, self.close, is_stream=True)
-
-
-def session_listener(live: LiveSession) -> ChangeListener:
-    """A handshake session as one who is told of changes."""
-
-    async def tell(event: Event) -> None:
-        await live.tell(_SAYINGS[type(event)])
-
-    return ChangeListener(lambda: live.caller, tell, lambda: None, is_stream=False)
-
-
-_SAYINGS: dict[type[Event], Callable[[ServerSession], Awaitable[None]]] = {
-    ToolsListChanged: lambda session: session.send_tool_list_changed(),
-    PromptsListChanged: lambda session: session.send_prompt_list_changed(),
-    ResourcesListChanged: lambda session: session.send_resource_list_changed(),
-}
+    def listener(self, get_caller: Callable[[], Caller]) -> ChangeListener:
+        """The stream as one who is notified of changes of the lists of a caller."""
+        return ChangeListener(get_caller, self.publish, self.close, is_stream=True)

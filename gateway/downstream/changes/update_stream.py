@@ -18,25 +18,26 @@ _ACKNOWLEDGED_SECONDS = 2.0
 
 
 class UpdateStream:
-    """A stream about the resources `wanted`, which lasts until it is ended or the server ends it."""
+    """A stream about the resources `uris`, which lasts until it is closed or the server ends it."""
 
-    def __init__(self, pool: UpstreamPool, spec: ServerSpec, session_key: str | None, wanted: frozenset[str]) -> None:
-        self.wanted = wanted
+    def __init__(self, pool: UpstreamPool, spec: ServerSpec, client_key: str | None, uris: frozenset[str]) -> None:
+        """`client_key` is whose upstream session it is where each client has its own."""
+        self.uris = uris
         self._pool = pool
         self._spec = spec
-        self._session_key = session_key
+        self._client_key = client_key
         self._acknowledged = asyncio.Event()
         self._task: asyncio.Task[Message] | None = None
 
-    async def begin(self) -> None:
+    async def open(self) -> None:
         """Return when the server has acknowledged the stream, or has not for two seconds, as some servers never do.
 
         Raises ModelGateError where it ends instead.
         """
-        params = {"notifications": {"resourceSubscriptions": sorted(self.wanted)}}
+        params = {"notifications": {"resourceSubscriptions": sorted(self.uris)}}
         self._task = asyncio.create_task(
             self._pool.request(
-                self._spec, "subscriptions/listen", params, session_key=self._session_key, timeout=math.inf
+                self._spec, "subscriptions/listen", params, session_key=self._client_key, timeout=math.inf
             )
         )
         acknowledged = asyncio.create_task(self._acknowledged.wait())
@@ -45,7 +46,7 @@ class UpdateStream:
                 (self._task, acknowledged), timeout=_ACKNOWLEDGED_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
         except asyncio.CancelledError:
-            self.end()
+            self.close()
             raise
         finally:
             acknowledged.cancel()
@@ -56,12 +57,12 @@ class UpdateStream:
                 f"Server {self._spec.name} ended a subscription as soon as it had begun; try again.",
             )
 
-    def acknowledge(self) -> None:
+    def on_acknowledged(self) -> None:
         """The server says that it listens."""
         self._acknowledged.set()
 
-    def on_end(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the stream, which has begun, has ended in whatever way."""
+    def subscribe_end(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the stream, which is open, has ended in whatever way."""
 
         def ended(task: asyncio.Task[Message]) -> None:
             if not task.cancelled():
@@ -71,7 +72,7 @@ class UpdateStream:
         if self._task is not None:
             self._task.add_done_callback(ended)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Listen no more."""
         if self._task is not None:
             self._task.cancel()

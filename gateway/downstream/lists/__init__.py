@@ -1,1 +1,1 @@
-"""Lists merged from the upstream servers, for each set of roles."""
+"""What tools/list and its like answer: the gateway's own tools, and lists merged from the upstream servers."""

@@ -5,81 +5,84 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
-
-from cachetools import LRUCache
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.access.caller import Caller
-from gateway.downstream.lists.list_snapshot import Kind
-from gateway.downstream.lists.offerings import Offerings, OfferingServer
+from gateway.downstream.lists.list_snapshot import NAME_FIELDS, ListKind
+from gateway.downstream.lists.upstream_lists import ServerItems, UpstreamLists
 from gateway.downstream.pagination import PagedList
-from gateway.downstream.uri import scheme_of
+from gateway.downstream.uri import uri_scheme
 
-_KEPT_LISTS = 500
-
-Listed: TypeAlias = "list[tuple[OfferingServer, tuple[dict[str, Any], ...]]]"
-"""What each server lists, oldest server first."""
+_MAXIMUM_LISTS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An item of a merged list: `shown` is its name there, `own` the name that the server `server_id` knows."""
+class MergedItem:
+    """An item of a merged list: `name` is what it is called there, `upstream_name` what `server_id` calls it."""
 
-    shown: str
+    name: str
     server_id: int
-    own: str
+    upstream_name: str
     item: Mapping[str, Any]
 
 
-Merge: TypeAlias = Callable[[Listed], Sequence[Entry]]
+class Origin(NamedTuple):
+    """Where an item of a merged list comes from: a server, and the name or address that the item has there."""
+
+    server_id: int
+    name: str
+
+
+MergeItems: TypeAlias = Callable[[Sequence[ServerItems]], Sequence[MergedItem]]
 """Gives every item a name that no other has, in the order of the list."""
 
 
 @dataclass(frozen=True)
-class Merged:
-    """A merged list, with server and own name of each item by the name that is shown."""
+class MergedList:
+    """A merged list, with the origin of each item by the name that clients know."""
 
-    listed: Listed
+    sources: Sequence[ServerItems]
     pages: PagedList
-    origins: Mapping[str, tuple[int, str]]
+    origins: Mapping[str, Origin]
 
     @cached_property
     def schemes(self) -> frozenset[tuple[int, str]]:
         """Servers, each with the scheme of an address that it lists."""
-        return frozenset((server_id, scheme_of(own)) for server_id, own in self.origins.values())
+        return frozenset((origin.server_id, uri_scheme(origin.name)) for origin in self.origins.values())
 
 
 class MergedLists:
     """Lists of one kind, each kept until something that it was made of is different."""
 
-    def __init__(self, offerings: Offerings, kind: Kind, field: str, merge: Merge) -> None:
-        """`field` of an item is its name."""
-        self._offerings = offerings
+    def __init__(self, upstream_lists: UpstreamLists, kind: ListKind, merge: MergeItems) -> None:
+        self._upstream_lists = upstream_lists
         self._kind = kind
-        self._field = field
+        self._name_field = NAME_FIELDS[kind]
         self._merge = merge
-        self._kept: LRUCache[tuple[int, tuple[int, ...]], Merged] = LRUCache(_KEPT_LISTS)
+        self._by_roles: dict[tuple[int, tuple[int, ...]], MergedList] = {}
 
-    async def get(self, caller: Caller) -> Merged:
+    async def get(self, caller: Caller) -> MergedList:
         """The list that callers with these roles are shown."""
-        listed = await self._offerings.all(caller, self._kind)
+        sources = await self._upstream_lists.get_all(caller, self._kind)
         roles = (caller.tenant_id, caller.role_ids)
-        kept = self._kept.get(roles)
-        if kept is not None and _same(kept.listed, listed):
-            return kept
-        entries = self._merge(listed)
-        items = [{**entry.item, self._field: entry.shown} for entry in entries]
-        merged = Merged(
-            listed,
-            PagedList(self._kind, self._field, items),
-            {entry.shown: (entry.server_id, entry.own) for entry in entries},
+        known = self._by_roles.get(roles)
+        if known is not None and _is_same(known.sources, sources):
+            return known
+        merged = self._merge(sources)
+        items = [{**each.item, self._name_field: each.name} for each in merged]
+        made = MergedList(
+            sources,
+            PagedList(self._kind, self._name_field, items),
+            {each.name: Origin(each.server_id, each.upstream_name) for each in merged},
         )
-        self._kept[roles] = merged
-        return merged
+        if len(self._by_roles) >= _MAXIMUM_LISTS:
+            self._by_roles.clear()
+        self._by_roles[roles] = made
+        return made
 
 
-def _same(one: Listed, other: Listed) -> bool:
+def _is_same(one: Sequence[ServerItems], other: Sequence[ServerItems]) -> bool:
     # Items stay the same object for as long as they read the same.
     return len(one) == len(other) and all(
-        server == its and items is theirs for (server, items), (its, theirs) in zip(one, other, strict=True)
+        mine.server == theirs.server and mine.items is theirs.items for mine, theirs in zip(one, other, strict=True)
     )

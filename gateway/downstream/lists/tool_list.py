@@ -1,4 +1,4 @@
-"""tools/list: the gateway's own tools and those that are listed to a caller, written once for each set of roles."""
+"""tools/list: the gateway's own tools and those that are listed to a caller, serialized once for each set of roles."""
 
 from __future__ import annotations
 
@@ -10,43 +10,51 @@ from gateway.database.connection import Row
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
-from gateway.downstream.methods.app_resources import AppResources
-from gateway.downstream.methods.gateway_tools import GatewayTools
+from gateway.downstream.lists.app_resources import AppResources, qualify_app_uris
+from gateway.downstream.lists.gateway_tools import GatewayTools
 from gateway.downstream.pagination import PagedList
-from gateway.downstream.serialized import Serialized
+from gateway.downstream.serialized_result import SerializedResult
 
-PAGE_TOOLS = 1_000
-_KEPT_LISTS = 500
+_MAXIMUM_LISTS = 500
 
 
 class ToolList:
-    """Writes and keeps tool lists. What two callers with the same roles are shown is the same."""
+    """Builds and keeps tool lists. What two callers with the same roles are shown is the same."""
 
     def __init__(
-        self, database: Database, notices: Notices, tools: GatewayTools, apps: AppResources, *, path_names: bool
+        self,
+        database: Database,
+        notices: Notices,
+        gateway_tools: GatewayTools,
+        app_resources: AppResources,
+        *,
+        path_names: bool,
+        page_size: int,
     ) -> None:
+        """`path_names` says that tools are named `server/tool`."""
         self._database = database
-        self._tools = tools
-        self._apps = apps
+        self._gateway_tools = gateway_tools
+        self._app_resources = app_resources
         self._path_names = path_names
-        self._kept: NotifiedCache[tuple[int, ...], PagedList] = NotifiedCache(notices, _KEPT_LISTS)
+        self._page_size = page_size
+        self._by_roles: NotifiedCache[tuple[int, ...], PagedList] = NotifiedCache(notices, _MAXIMUM_LISTS)
 
-    async def page(self, caller: Caller, cursor: object) -> Serialized:
+    async def page(self, caller: Caller, cursor: object) -> SerializedResult:
         """One page. Raises MCPError for a cursor that is none of this list."""
         return (await self.pages(caller.tenant_id, caller.role_ids)).page(cursor)
 
     async def pages(self, tenant_id: int, role_ids: tuple[int, ...]) -> PagedList:
         """The whole list for these roles."""
-        return await self._kept.get(tenant_id, role_ids, lambda: self._write(tenant_id, role_ids))
+        return await self._by_roles.get(tenant_id, role_ids, lambda: self._build(tenant_id, role_ids))
 
-    async def _write(self, tenant_id: int, role_ids: tuple[int, ...]) -> PagedList:
-        tools = await self._tools.definitions(tenant_id, role_ids)
+    async def _build(self, tenant_id: int, role_ids: tuple[int, ...]) -> PagedList:
+        tools = await self._gateway_tools.definitions(tenant_id, role_ids)
         rows = await self._database.fetch("listed_tools", tenant_id, list(role_ids))
-        shared = await self._apps.shared(tenant_id) if rows else {}
-        tools += [self._definition(row, shared) for row in rows]
-        return PagedList("tools", "name", tools, PAGE_TOOLS)
+        shared_uris = await self._app_resources.shared_uris(tenant_id) if rows else {}
+        tools += [self._definition(row, shared_uris) for row in rows]
+        return PagedList("tools", "name", tools, self._page_size)
 
-    def _definition(self, row: Row, shared: dict[str, int]) -> dict[str, Any]:
+    def _definition(self, row: Row, shared_uris: dict[str, int]) -> dict[str, Any]:
         name = f"{row['server_name']}/{row['name']}" if self._path_names else row["exposed_name"]
         definition = {**json.loads(row["definition"]), "name": name}
-        return self._apps.led_to(definition, row["server_id"], row["server_slug"], shared)
+        return qualify_app_uris(definition, row["server_id"], row["server_slug"], shared_uris)

@@ -41,19 +41,19 @@ class Completion:
             raise MCPError(code=INVALID_PARAMS, message="params.ref has to be of the type ref/prompt or ref/resource.")
         caller = request.caller
         if kind == "ref/prompt":
-            server_id, own = await self._prompts.resolve(caller, reference.get("name"))
-            reference = {**reference, "name": own}
+            server_id, upstream_name = await self._prompts.resolve(caller, reference.get("name"))
+            reference = {**reference, "name": upstream_name}
         else:
-            server_id, own = await self._resources.resolve_template(caller, reference.get("uri"))
-            reference = {**reference, "uri": own}
+            server_id, upstream_name = await self._resources.resolve_template(caller, reference.get("uri"))
+            reference = {**reference, "uri": upstream_name}
         spec = await self._servers.spec(caller.tenant_id, server_id)
         result: dict[str, Any] = await self._forwarder.forward(
             request, spec, "completion/complete", {**request.params, "ref": reference}
         )
-        return self._limit.check(_cut(result))
+        return self._limit.check(_cut_values(result))
 
 
-def _cut(result: dict[str, Any]) -> dict[str, Any]:
+def _cut_values(result: dict[str, Any]) -> dict[str, Any]:
     completion = result.get("completion")
     values = completion.get("values") if isinstance(completion, Mapping) else None
     if not isinstance(completion, Mapping) or not isinstance(values, list) or len(values) <= _MAXIMUM_VALUES:

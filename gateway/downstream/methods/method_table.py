@@ -11,12 +11,13 @@ from mcp_types import INVALID_PARAMS
 from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
 from gateway.downstream.client_request import ClientRequest, MethodHandler, Result
 from gateway.downstream.lists.tool_list import ToolList
-from gateway.downstream.methods.arguments import read_call
 from gateway.downstream.methods.completion import Completion
-from gateway.downstream.methods.gateway_tools import GatewayTools, error_result
 from gateway.downstream.methods.prompts import Prompts
 from gateway.downstream.methods.resources import Resources
+from gateway.downstream.methods.tool_arguments import parse_call_arguments
 from gateway.downstream.methods.tool_relay import ToolRelay
+from gateway.downstream.methods.tool_search import ToolSearch
+from gateway.downstream.tool_result import error_result
 from gateway.errors import InvalidInputError
 
 
@@ -25,17 +26,17 @@ class MethodTable:
 
     def __init__(
         self,
-        tools: GatewayTools,
+        tool_search: ToolSearch,
         tool_list: ToolList,
-        relay: ToolRelay,
+        tool_relay: ToolRelay,
         prompts: Prompts,
         resources: Resources,
         completion: Completion,
     ) -> None:
-        self._tools = tools
+        self._tool_search = tool_search
         self._tool_list = tool_list
-        self._relay = relay
-        self._table: dict[str, MethodHandler] = {
+        self._tool_relay = tool_relay
+        self._handlers: dict[str, MethodHandler] = {
             "ping": self._ping,
             "tools/list": self._list_tools,
             "tools/call": self._call_tool,
@@ -49,7 +50,7 @@ class MethodTable:
 
     def get(self, method: str) -> MethodHandler | None:
         """What answers `method`, None where nothing does."""
-        return self._table.get(method)
+        return self._handlers.get(method)
 
     async def _ping(self, request: ClientRequest) -> Result:
         return {}
@@ -67,12 +68,12 @@ class MethodTable:
         if not isinstance(arguments, Mapping):
             raise MCPError(code=INVALID_PARAMS, message="params.arguments has to be an object.")
         if name == TOOL_SEARCH:
-            return await self._tools.search(request.caller, arguments)
+            return await self._tool_search.call(request.caller, arguments)
         if name == TOOL_CALL:
             try:
-                name, arguments = read_call(arguments)
+                name, arguments = parse_call_arguments(arguments)
             except InvalidInputError as error:
                 return error_result(error.message)
             if name in (TOOL_SEARCH, TOOL_CALL):
                 return error_result(f"{name} is one of the gateway's own tools; call it directly.")
-        return await self._relay.call(request, name, arguments)
+        return await self._tool_relay.call(request, name, arguments)

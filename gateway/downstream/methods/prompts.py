@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
@@ -9,8 +11,8 @@ from gateway.access.caller import Caller
 from gateway.catalog.naming import exposed_name
 from gateway.catalog.server import Servers
 from gateway.downstream.client_request import ClientRequest, Result
-from gateway.downstream.lists.merged_list import Entry, Listed, MergedLists
-from gateway.downstream.lists.offerings import Offerings
+from gateway.downstream.lists.merged_list import MergedItem, MergedLists, Origin
+from gateway.downstream.lists.upstream_lists import ServerItems, UpstreamLists
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
 from gateway.downstream.result_limit import ResultLimit
 
@@ -21,9 +23,9 @@ class Prompts:
     """Lists and gets prompts. Their names are made as those of tools are: `{slug}__{prompt}`."""
 
     def __init__(
-        self, offerings: Offerings, servers: Servers, forwarder: UpstreamForwarder, limit: ResultLimit
+        self, upstream_lists: UpstreamLists, servers: Servers, forwarder: UpstreamForwarder, limit: ResultLimit
     ) -> None:
-        self._lists = MergedLists(offerings, "prompts", "name", _named)
+        self._lists = MergedLists(upstream_lists, "prompts", _merge_prompts)
         self._servers = servers
         self._forwarder = forwarder
         self._limit = limit
@@ -34,12 +36,12 @@ class Prompts:
 
     async def get(self, request: ClientRequest) -> Result:
         """prompts/get. Raises MCPError for a prompt that is not there, or not for this caller."""
-        server_id, prompt = await self.resolve(request.caller, request.params.get("name"))
+        server_id, upstream_name = await self.resolve(request.caller, request.params.get("name"))
         spec = await self._servers.spec(request.caller.tenant_id, server_id)
-        result = await self._forwarder.forward(request, spec, "prompts/get", {**request.params, "name": prompt})
+        result = await self._forwarder.forward(request, spec, "prompts/get", {**request.params, "name": upstream_name})
         return self._limit.check(result)
 
-    async def resolve(self, caller: Caller, name: object) -> tuple[int, str]:
+    async def resolve(self, caller: Caller, name: object) -> Origin:
         """Server and upstream's own name of a prompt. Raises MCPError."""
         origins = (await self._lists.get(caller)).origins
         if not isinstance(name, str) or name not in origins:
@@ -50,10 +52,10 @@ class Prompts:
         return origins[name]
 
 
-def _named(listed: Listed) -> list[Entry]:
-    named: dict[str, Entry] = {}
-    for server, prompts in listed:
+def _merge_prompts(sources: Sequence[ServerItems]) -> list[MergedItem]:
+    merged: dict[str, MergedItem] = {}
+    for server, prompts in sources:
         for prompt in prompts:
-            name = exposed_name(server.slug, prompt["name"], named, server.prefix)
-            named[name] = Entry(name, server.id, prompt["name"], prompt)
-    return [entry for _, entry in sorted(named.items())]
+            name = exposed_name(server.slug, prompt["name"], merged, server.prefix)
+            merged[name] = MergedItem(name, server.id, prompt["name"], prompt)
+    return [entry for _, entry in sorted(merged.items())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,15 +13,15 @@ from mcp_types import INVALID_PARAMS
 from gateway.access.caller import Caller
 from gateway.catalog.server import Servers
 from gateway.downstream.client_request import ClientRequest, Result
-from gateway.downstream.lists.list_snapshot import Kind
-from gateway.downstream.lists.merged_list import Entry, Listed, MergedLists
-from gateway.downstream.lists.offerings import Offerings
-from gateway.downstream.methods.app_resources import AppResources
+from gateway.downstream.lists.app_resources import AppResources
+from gateway.downstream.lists.list_snapshot import NAME_FIELDS, ListKind
+from gateway.downstream.lists.merged_list import MergedItem, MergedLists, Origin
+from gateway.downstream.lists.upstream_lists import ServerItems, UpstreamLists
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
 from gateway.downstream.result_limit import ResultLimit
-from gateway.downstream.uri import qualified, read_qualified, scheme_of
+from gateway.downstream.uri import parse_qualified_uri, qualify_uri, uri_scheme
 
-_FIELDS: dict[Kind, str] = {"resources": "uri", "resourceTemplates": "uriTemplate"}
+_KINDS: tuple[ListKind, ...] = ("resources", "resourceTemplates")
 _SHOWN_CHARACTERS = 200
 _NOT_FOUND = (INVALID_PARAMS, -32002)
 
@@ -34,19 +35,19 @@ class Resources:
 
     def __init__(
         self,
-        offerings: Offerings,
+        upstream_lists: UpstreamLists,
         servers: Servers,
-        apps: AppResources,
+        app_resources: AppResources,
         forwarder: UpstreamForwarder,
         limit: ResultLimit,
     ) -> None:
-        self._offerings = offerings
+        self._upstream_lists = upstream_lists
         self._servers = servers
-        self._apps = apps
+        self._app_resources = app_resources
         self._forwarder = forwarder
         self._limit = limit
         self._lists = {
-            kind: MergedLists(offerings, kind, field, partial(_addressed, field)) for kind, field in _FIELDS.items()
+            kind: MergedLists(upstream_lists, kind, partial(_merge_resources, NAME_FIELDS[kind])) for kind in _KINDS
         }
 
     async def list_resources(self, request: ClientRequest) -> Result:
@@ -64,107 +65,111 @@ class Resources:
         """
         uri = request.params.get("uri")
         refusal: MCPError | None = None
-        for server_id, own in await self.resolve(request.caller, uri):
+        for server_id, upstream_uri in await self.resolve(request.caller, uri):
             spec = await self._servers.spec(request.caller.tenant_id, server_id)
+            params = {**request.params, "uri": upstream_uri}
             try:
-                result = await self._forwarder.forward(request, spec, "resources/read", {**request.params, "uri": own})
+                result = await self._forwarder.forward(request, spec, "resources/read", params)
             except MCPError as error:
                 if error.code not in _NOT_FOUND:
                     raise
                 refusal = refusal or error
                 continue
-            return self._limit.check(_as_asked(result, own, str(uri)))
+            return self._limit.check(_with_client_uri(result, upstream_uri, str(uri)))
         raise MCPError(
             code=INVALID_PARAMS,
             message=f"There is no resource {str(uri)[:_SHOWN_CHARACTERS]!r}; resources/list shows those there are.",
             data={"uri": uri},
         ) from refusal
 
-    async def resolve(self, caller: Caller, uri: object) -> list[tuple[int, str]]:
+    async def resolve(self, caller: Caller, uri: object) -> list[Origin]:
         """The servers that an address may belong to, the likeliest first, each with the address as it knows it.
 
         Raises MCPError for what is no address.
         """
         if not isinstance(uri, str) or not uri:
             raise MCPError(code=INVALID_PARAMS, message="params.uri has to be the address of a resource.")
-        named = read_qualified(uri)
-        if named is not None:
-            return await self._qualified(caller, *named)
+        qualified = parse_qualified_uri(uri)
+        if qualified is not None:
+            return await self._resolve_qualified(caller, *qualified)
         merged = await self._lists["resources"].get(caller)
         if uri in merged.origins:
             return [merged.origins[uri]]
-        found = await self._owners(caller, uri)
-        for server, templates in await self._offerings.all(caller, "resourceTemplates"):
-            if any(_matches(template["uriTemplate"], uri) for template in templates):
-                found.append(server.id)
+        server_ids = await self._app_server_ids(caller, uri)
+        for server, templates in await self._upstream_lists.get_all(caller, "resourceTemplates"):
+            if any(_matches_template(template["uriTemplate"], uri) for template in templates):
+                server_ids.append(server.id)
         # A server need not list what it links to in results: those are asked that list others of the same scheme.
-        scheme = scheme_of(uri)
-        found += [server.id for server, _ in merged.listed if (server.id, scheme) in merged.schemes]
-        return [(server_id, uri) for server_id in dict.fromkeys(found)]
+        scheme = uri_scheme(uri)
+        server_ids += [server.id for server, _ in merged.sources if (server.id, scheme) in merged.schemes]
+        return [Origin(server_id, uri) for server_id in dict.fromkeys(server_ids)]
 
-    async def resolve_template(self, caller: Caller, template: object) -> tuple[int, str]:
+    async def resolve_template(self, caller: Caller, template: object) -> Origin:
         """Server and upstream's own form of a listed template or resource. Raises MCPError."""
         if isinstance(template, str):
-            named = read_qualified(template)
-            slug, own = named if named is not None else (None, template)
-            for kind, field in _FIELDS.items():
-                for server, items in await self._offerings.all(caller, kind):
-                    if slug in (None, server.slug) and any(item[field] == own for item in items):
-                        return server.id, own
+            qualified = parse_qualified_uri(template)
+            slug, upstream_uri = qualified if qualified is not None else (None, template)
+            for kind in _KINDS:
+                for server, items in await self._upstream_lists.get_all(caller, kind):
+                    if slug in (None, server.slug) and any(item[NAME_FIELDS[kind]] == upstream_uri for item in items):
+                        return Origin(server.id, upstream_uri)
         raise MCPError(
             code=INVALID_PARAMS,
             message=f"There is no resource template {str(template)[:_SHOWN_CHARACTERS]!r}; resources/templates/list "
             "shows those there are.",
         )
 
-    async def may_use(self, caller: Caller, server_id: int, own: str) -> bool:
-        """Whether the resource `own` of a server is still one that this caller may read."""
-        servers = await self._offerings.servers(caller.tenant_id, caller.role_ids)
-        return any(server.id == server_id for server in servers) or server_id in await self._owners(caller, own)
+    async def is_readable(self, caller: Caller, server_id: int, upstream_uri: str) -> bool:
+        """Whether the resource `upstream_uri` of a server is still one that this caller may read."""
+        servers = await self._upstream_lists.servers(caller.tenant_id, caller.role_ids)
+        if any(server.id == server_id for server in servers):
+            return True
+        return server_id in await self._app_server_ids(caller, upstream_uri)
 
-    async def _qualified(self, caller: Caller, slug: str, own: str) -> list[tuple[int, str]]:
-        for server in await self._offerings.servers(caller.tenant_id, caller.role_ids):
+    async def _resolve_qualified(self, caller: Caller, slug: str, upstream_uri: str) -> list[Origin]:
+        for server in await self._upstream_lists.servers(caller.tenant_id, caller.role_ids):
             if server.slug == slug:
-                return [(server.id, own)]
-        owners = await self._owners(caller, own)
-        if not owners:
+                return [Origin(server.id, upstream_uri)]
+        server_ids = await self._app_server_ids(caller, upstream_uri)
+        if not server_ids:
             return []
-        known = {server.id: server.slug for server in await self._servers.list(caller.tenant_id)}
-        return [(server_id, own) for server_id in owners if known.get(server_id) == slug]
+        slugs = {server.id: server.slug for server in await self._servers.list(caller.tenant_id)}
+        return [Origin(server_id, upstream_uri) for server_id in server_ids if slugs.get(server_id) == slug]
 
-    async def _owners(self, caller: Caller, uri: str) -> list[int]:
+    async def _app_server_ids(self, caller: Caller, uri: str) -> list[int]:
         if "\x00" in uri or any("\ud800" <= character <= "\udfff" for character in uri):
             # No text of the database has these.
             return []
-        return await self._apps.owners(caller.tenant_id, caller.role_ids, uri)
+        return await self._app_resources.server_ids(caller.tenant_id, caller.role_ids, uri)
 
 
-def _addressed(field: str, listed: Listed) -> list[Entry]:
-    shown: dict[str, Entry] = {}
+def _merge_resources(name_field: str, sources: Sequence[ServerItems]) -> list[MergedItem]:
+    merged: dict[str, MergedItem] = {}
     taken: set[str] = set()
-    for server, items in listed:
+    for server, items in sources:
         for item in items:
-            own = item[field]
-            uri = qualified(server.slug, own) if own in taken else own
-            shown.setdefault(uri, Entry(uri, server.id, own, item))
-        taken.update(item[field] for item in items)
-    return list(shown.values())
+            upstream_uri = item[name_field]
+            uri = qualify_uri(server.slug, upstream_uri) if upstream_uri in taken else upstream_uri
+            merged.setdefault(uri, MergedItem(uri, server.id, upstream_uri, item))
+        taken.update(item[name_field] for item in items)
+    return list(merged.values())
 
 
-def _as_asked(result: dict[str, Any], own: str, asked: str) -> dict[str, Any]:
+def _with_client_uri(result: dict[str, Any], upstream_uri: str, client_uri: str) -> dict[str, Any]:
     """The contents under the address that was asked for, where that is not the upstream's own."""
     contents = result.get("contents")
-    if own == asked or not isinstance(contents, list):
+    if upstream_uri == client_uri or not isinstance(contents, list):
         return result
     return {
         **result,
         "contents": [
-            {**part, "uri": asked} if isinstance(part, dict) and part.get("uri") == own else part for part in contents
+            {**part, "uri": client_uri} if isinstance(part, dict) and part.get("uri") == upstream_uri else part
+            for part in contents
         ],
     }
 
 
-def _matches(template: str, uri: str) -> bool:
+def _matches_template(template: str, uri: str) -> bool:
     """Whether `uri` may be an expansion of a URI template (RFC 6570); an expression stands for any characters."""
     if not uri.startswith(template.partition("{")[0]):
         # The most by far, and found at once.

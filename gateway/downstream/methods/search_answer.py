@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
-from gateway.downstream.methods.arguments import Detail
+from gateway.downstream.methods.tool_arguments import Detail
+from gateway.json_codec import assemble
 from gateway.search.request import FoundTool, SearchOutcome, SearchRequest
 
 _NOTHING_FOUND = (
@@ -13,47 +14,41 @@ _NOTHING_FOUND = (
 )
 
 
-def search_answer(request: SearchRequest, outcome: SearchOutcome, detail: Detail, *, path_names: bool) -> str:
+def format_search_answer(request: SearchRequest, outcome: SearchOutcome, detail: Detail, *, path_names: bool) -> str:
     """JSON with its keys in the order of the contract.
 
     What upstreams gave as JSON goes in as it stands: parsing it only to write it again would take most of the time.
     """
-    parts = [
-        f'"queries": {_json(request.queries)}' if request.several else f'"query": {_json(request.queries[0])}',
-        f'"total_found": {outcome.total_found}',
-        f'"tools": [{", ".join(_tool(tool, request, detail, path_names) for tool in outcome.tools)}]',
-    ]
+    answer: dict[str, Any] = {"queries": request.queries} if request.several else {"query": request.queries[0]}
+    answer["total_found"] = outcome.total_found
+    answer["tools"] = [_format_tool(tool, request, detail, path_names=path_names) for tool in outcome.tools]
     if not outcome.tools:
-        parts.append(f'"message": {_json(_NOTHING_FOUND)}')
+        answer["message"] = _NOTHING_FOUND
     if outcome.notice:
-        parts.append(f'"notice": {_json(outcome.notice)}')
-    return "{" + ", ".join(parts) + "}"
+        answer["notice"] = outcome.notice
+    return assemble(answer).decode()
 
 
-def _tool(tool: FoundTool, request: SearchRequest, detail: Detail, path_names: bool) -> str:
-    name = f"{tool.server}/{tool.name}" if path_names else tool.exposed_name
-    parts = [f'"name": {_json(name)}', f'"description": {_json(tool.description)}']
+def _format_tool(tool: FoundTool, request: SearchRequest, detail: Detail, *, path_names: bool) -> dict[str, Any]:
+    formatted: dict[str, Any] = {
+        "name": f"{tool.server}/{tool.name}" if path_names else tool.exposed_name,
+        "description": tool.description,
+    }
     if tool.title is not None:
-        parts.append(f'"title": {_json(tool.title)}')
+        formatted["title"] = tool.title
     if tool.annotations_json is not None:
-        parts.append(f'"annotations": {tool.annotations_json}')
+        formatted["annotations"] = tool.annotations_json.encode()
     if tool.icons_json is not None:
-        parts.append(f'"icons": {tool.icons_json}')
+        formatted["icons"] = tool.icons_json.encode()
     if detail == "full":
-        parts.append(f'"inputSchema": {tool.input_schema_json}')
+        formatted["inputSchema"] = tool.input_schema_json.encode()
     match = tool.match
-    metadata: dict[str, object] = {
+    formatted["_metadata"] = {
         "server": tool.server,
         "tool": tool.name,
         "category": tool.category,
         "score": round(match.score, 4),
         "similarity": None if match.similarity is None else round(match.similarity, 4),
+        **({"queries": [request.queries[position] for position in match.queries]} if request.several else {}),
     }
-    if request.several:
-        metadata["queries"] = [request.queries[position] for position in match.queries]
-    parts.append(f'"_metadata": {_json(metadata)}')
-    return "{" + ", ".join(parts) + "}"
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return formatted

@@ -18,14 +18,14 @@ from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.downstream.client_request import ClientRequest, Result
-from gateway.downstream.methods.gateway_tools import error_result
+from gateway.downstream.jsonrpc import LIMIT_EXCEEDED
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
-from gateway.downstream.protocol.authentication import OVER_LIMIT
 from gateway.downstream.result_limit import ResultLimit
+from gateway.downstream.tool_result import error_result
 from gateway.errors import LimitError, NotFoundError, UpstreamError
 
 _SHOWN_CHARACTERS = 100
-_HEADER_MARK = "x-mcp-header"
+_HEADER_KEYWORD = "x-mcp-header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class ToolRelay:
         limiter: Limiter,
     ) -> None:
         self._database = database
-        self._kept: NotifiedCache[tuple[tuple[int, ...], str], CallableTool | None] = NotifiedCache(notices)
+        self._tools: NotifiedCache[tuple[tuple[int, ...], str], CallableTool | None] = NotifiedCache(notices)
         self._servers = servers
         self._forwarder = forwarder
         self._limit = limit
@@ -69,11 +69,11 @@ class ToolRelay:
         with self._call_log.call(request.caller, name, arguments) as logged:
             tool = await self.find(request.caller, name)
             if tool is None:
-                raise _no_tool(name)
+                raise _no_such_tool(name)
             try:
                 spec = await self._servers.spec(request.caller.tenant_id, tool.server_id)
             except NotFoundError:
-                raise _no_tool(name) from None
+                raise _no_such_tool(name) from None
             logged.set_tool(tool.id, tool.server_id)
             params = {**request.params, "name": tool.name, "arguments": arguments}
             try:
@@ -83,7 +83,7 @@ class ToolRelay:
             except LimitError as error:
                 logged.set_outcome("limited", error.message)
                 raise MCPError(
-                    code=OVER_LIMIT,
+                    code=LIMIT_EXCEEDED,
                     message=error.message,
                     data={"limit": error.limit, "retryAfter": error.retry_after},
                 ) from None
@@ -95,7 +95,7 @@ class ToolRelay:
 
     async def find(self, caller: Caller, name: str) -> CallableTool | None:
         """The tool that goes by `name`, where the caller may call it."""
-        return await self._kept.get(
+        return await self._tools.get(
             caller.tenant_id, (caller.role_ids, name), lambda: self._read(caller.tenant_id, caller.role_ids, name)
         )
 
@@ -110,10 +110,10 @@ class ToolRelay:
         row = await self._database.fetchrow("callable_tool", tenant_id, list(role_ids), name, server, tool)
         if row is None:
             return None
-        schema = json.loads(row["definition"])["inputSchema"] if _HEADER_MARK in row["definition"] else None
+        schema = json.loads(row["definition"])["inputSchema"] if _HEADER_KEYWORD in row["definition"] else None
         return CallableTool(row["id"], row["server_id"], row["name"], schema)
 
 
-def _no_tool(name: str) -> MCPError:
+def _no_such_tool(name: str) -> MCPError:
     shown = json.dumps(name[:_SHOWN_CHARACTERS], ensure_ascii=False).encode(errors="replace").decode()
     return MCPError(code=INVALID_PARAMS, message=f"There is no tool {shown}; find the right name with tool_search.")

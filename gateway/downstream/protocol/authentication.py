@@ -1,8 +1,7 @@
-"""Letting requests in: the credential of a request, and the answer where there is none in force."""
+"""Who makes a request: the credential of a request, and the answer where there is none in force."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -13,20 +12,15 @@ from starlette.types import Scope
 from gateway.access.caller import Caller
 from gateway.access.caller_authenticator import CallerAuthenticator
 from gateway.audit.refusal_log import RefusalLog
+from gateway.downstream.jsonrpc import FORBIDDEN, LIMIT_EXCEEDED, PROFILE_NOT_FOUND, UNAUTHORIZED, error_response
 from gateway.errors import CredentialError, LimitError, NotFoundError, RoleMissingError
-
-# JSON-RPC leaves the codes above -32000 to applications.
-UNAUTHORIZED = -31401
-FORBIDDEN = -31403
-NO_PROFILE = -31404
-OVER_LIMIT = -31429
 
 PROFILES_PATH = "/mcp/p/"
 METADATA_PATH = "/.well-known/oauth-protected-resource"
 
 
 class Authentication:
-    """Finds the caller of a request and binds it to the request."""
+    """Finds the caller of a request."""
 
     def __init__(self, authenticator: CallerAuthenticator, refusal_log: RefusalLog, *, has_provider: bool) -> None:
         """`has_provider` says that access tokens of an OpenID provider are accepted too, and clients told of it."""
@@ -34,21 +28,18 @@ class Authentication:
         self._refusal_log = refusal_log
         self._has_provider = has_provider
 
-    async def let_in(self, scope: Scope) -> Caller:
+    async def authenticate(self, scope: Scope) -> Caller:
         """The caller of the request. Raises what `CallerAuthenticator.authenticate` raises."""
         client = scope.get("client")
         address = client[0] if client else ""
+        credential, profile = _read_credential(scope), profile_from_path(scope["path"])
         try:
-            caller = replace(
-                await self._authenticator.authenticate(_credential_of(scope), profile_of(scope["path"])),
-                address=address,
-            )
+            return replace(await self._authenticator.authenticate(credential, profile), address=address)
         except (CredentialError, RoleMissingError) as error:
             self._refusal_log.record(address, scope["path"], error.message)
             raise
-        return caller
 
-    def count(self, caller: Caller) -> None:
+    def count_request(self, caller: Caller) -> None:
         """Count a request of a caller that was let in. Raises LimitError."""
         try:
             self._authenticator.limiter.count_request(caller)
@@ -56,16 +47,18 @@ class Authentication:
             self._refusal_log.record(caller.address, f"key {caller.key_name}", error.message)
             raise
 
-    def refusal(self, error: CredentialError | RoleMissingError | NotFoundError | LimitError, scope: Scope) -> Response:
+    def refuse(self, error: CredentialError | RoleMissingError | NotFoundError | LimitError, scope: Scope) -> Response:
         """401, 403, 404 or 429 with what was wrong, never the credential."""
         if isinstance(error, LimitError):
-            response = _refused(429, OVER_LIMIT, error.message, {"limit": error.limit, "retryAfter": error.retry_after})
+            data = {"limit": error.limit, "retryAfter": error.retry_after}
+            response = error_response(None, LIMIT_EXCEEDED, error.message, data, status=429)
             response.headers["Retry-After"] = str(error.retry_after)
             return response
         if isinstance(error, NotFoundError):
-            return _refused(404, NO_PROFILE, error.message)
+            return error_response(None, PROFILE_NOT_FOUND, error.message, status=404)
         forbidden = isinstance(error, RoleMissingError)
-        response = _refused(403 if forbidden else 401, FORBIDDEN if forbidden else UNAUTHORIZED, error.message)
+        code, status = (FORBIDDEN, 403) if forbidden else (UNAUTHORIZED, 401)
+        response = error_response(None, code, error.message, status=status)
         response.headers["WWW-Authenticate"] = self._challenge(scope, forbidden)
         return response
 
@@ -74,14 +67,14 @@ class Authentication:
         parts = ['Bearer realm="modelgate"']
         if forbidden:
             parts.append('error="insufficient_scope"')
-        elif _credential_of(scope) is not None:
+        elif _read_credential(scope) is not None:
             parts.append('error="invalid_token"')
         if self._has_provider:
-            parts.append(f'resource_metadata="{base_of(scope)}{METADATA_PATH}{scope["path"].rstrip("/")}"')
+            parts.append(f'resource_metadata="{base_url(scope)}{METADATA_PATH}{scope["path"].rstrip("/")}"')
         return ", ".join(parts)
 
 
-def bind(scope: Scope, caller: Caller) -> None:
+def bind_caller(scope: Scope, caller: Caller) -> None:
     """Let what answers the request know whose it is.
 
     The SDK binds a session to the credential that opened it only when `scope["user"]` is its own user class.
@@ -90,26 +83,24 @@ def bind(scope: Scope, caller: Caller) -> None:
     scope.setdefault("state", {})["caller"] = caller
 
 
-def profile_of(path: str) -> str | None:
+def bound_caller(scope: Scope) -> Caller | None:
+    """Whose the request is, None where no caller is bound to it."""
+    caller: Caller | None = scope.get("state", {}).get("caller")
+    return caller
+
+
+def profile_from_path(path: str) -> str | None:
     """The name of the profile whose endpoint is at `path`, None for the general endpoint."""
     return path.rstrip("/").removeprefix(PROFILES_PATH) if path.startswith(PROFILES_PATH) else None
 
 
-def base_of(scope: Scope) -> str:
+def base_url(scope: Scope) -> str:
     """The gateway's address as the client wrote it; the Host header has been looked at before."""
     host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
     return f"{scope['scheme']}://{host}"
 
 
-def _refused(status: int, code: int, message: str, data: dict[str, object] | None = None) -> Response:
-    error: dict[str, object] = {"code": code, "message": message}
-    if data is not None:
-        error["data"] = data
-    body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}, ensure_ascii=False)
-    return Response(body, status_code=status, media_type="application/json")
-
-
-def _credential_of(scope: Scope) -> str | None:
+def _read_credential(scope: Scope) -> str | None:
     """The key or token of the request's headers; Authorization goes before X-API-Key."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     authorization = headers.get(b"authorization", b"").decode("latin-1")

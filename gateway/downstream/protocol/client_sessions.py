@@ -12,14 +12,22 @@ from typing import Any
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.session import ServerSession
+from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, ToolsListChanged
 
 from gateway.access.caller import Caller
+from gateway.downstream.changes.change_listener import ChangeListener, ListChange
 from gateway.errors import LimitError
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS = 5.0
+_NOTIFY_SECONDS = 5.0
 _RETRY_SECONDS = 60
+
+_LIST_CHANGED: dict[type[ListChange], Callable[[ServerSession], Awaitable[None]]] = {
+    ToolsListChanged: lambda session: session.send_tool_list_changed(),
+    PromptsListChanged: lambda session: session.send_prompt_list_changed(),
+    ResourcesListChanged: lambda session: session.send_resource_list_changed(),
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -30,69 +38,77 @@ class LiveSession:
     caller: Caller
     session: ServerSession
     log_level: str | None = None
-    closing: list[Callable[[], None]] = field(default_factory=list)
+    on_closed: list[Callable[[], None]] = field(default_factory=list)
 
-    async def tell(self, say: Callable[[ServerSession], Awaitable[None]]) -> None:
-        """Say something; a client that does not read for 5 s misses it."""
-        with anyio.move_on_after(_PATIENCE_SECONDS):
+    async def notify(self, send: Callable[[ServerSession], Awaitable[None]]) -> None:
+        """Have `send` say something; a client that does not read for 5 s misses it."""
+        with anyio.move_on_after(_NOTIFY_SECONDS):
             try:
-                await say(self.session)
+                await send(self.session)
             except Exception:
-                logger.debug("session %s could not be told", self.id, exc_info=True)
+                logger.debug("session %s could not be notified", self.id, exc_info=True)
+
+    def listener(self) -> ChangeListener:
+        """The session as one who is notified of changes of its caller's lists."""
+
+        async def notify(change: ListChange) -> None:
+            await self.notify(_LIST_CHANGED[type(change)])
+
+        return ChangeListener(lambda: self.caller, notify, lambda: None, is_stream=False)
 
 
 class ClientSessions:
     """Sessions by id, from the end of their handshake to their end."""
 
-    def __init__(self, on_closed: Callable[[str], Awaitable[None]], most_of_one: int) -> None:
-        """`on_closed` is told the id of each session that has ended. A caller may have `most_of_one` at a time."""
+    def __init__(self, on_closed: Callable[[str], Awaitable[None]], max_per_caller: int) -> None:
+        """`on_closed` is called with the id of each session that has ended."""
         self._live: dict[str, LiveSession] = {}
-        self._open: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._on_closed = on_closed
-        self._most_of_one = most_of_one
+        self._max_per_caller = max_per_caller
 
     @contextlib.contextmanager
     def opening(self, caller: Caller) -> Iterator[None]:
         """While a caller asks for a session. Raises LimitError where it has as many as it may have."""
-        whose = caller.identity
-        if self._open[whose] >= self._most_of_one:
+        identity = caller.identity
+        if self._counts[identity] >= self._max_per_caller:
             raise LimitError(
-                f"This credential has {self._most_of_one} sessions open, as many as it may have; end some of them, or "
-                "have server.max_sessions_per_caller raised.",
+                f"This credential has {self._max_per_caller} sessions open, as many as it may have; end some of them, "
+                "or have server.max_sessions_per_caller raised.",
                 "sessions",
                 _RETRY_SECONDS,
             )
-        self._open[whose] += 1
+        self._counts[identity] += 1
         try:
             yield
         finally:
-            self._closed(whose)
+            self._release(identity)
 
-    def begun(self, context: ServerRequestContext[Any, Any], caller: Caller) -> None:
+    def count(self, context: ServerRequestContext[Any, Any], caller: Caller) -> None:
         """The client of `context` has a session, which counts until it ends."""
-        whose = caller.identity
-        self._open[whose] += 1
+        identity = caller.identity
+        self._counts[identity] += 1
         # The SDK hands out the connection of a session, where its end is told, in no other way.
-        context.session._connection.exit_stack.callback(self._closed, whose)
+        context.session._connection.exit_stack.callback(self._release, identity)
 
-    def _closed(self, whose: str) -> None:
-        self._open[whose] -= 1
-        if not self._open[whose]:
-            del self._open[whose]
-
-    def opened(self, context: ServerRequestContext[Any, Any], session_id: str, caller: Caller) -> LiveSession:
+    def add(self, context: ServerRequestContext[Any, Any], session_id: str, caller: Caller) -> LiveSession:
         """The client of `context` has finished its handshake."""
         live = self._live[session_id] = LiveSession(session_id, caller, context.session)
 
-        async def closed() -> None:
+        async def close() -> None:
             self._live.pop(session_id, None)
-            for callback in live.closing:
+            for callback in live.on_closed:
                 callback()
             await self._on_closed(session_id)
 
-        context.session._connection.exit_stack.push_async_callback(closed)
+        context.session._connection.exit_stack.push_async_callback(close)
         return live
 
     def get(self, session_id: str | None) -> LiveSession | None:
         """The session with this id."""
         return self._live.get(session_id) if session_id is not None else None
+
+    def _release(self, identity: str) -> None:
+        self._counts[identity] -= 1
+        if not self._counts[identity]:
+            del self._counts[identity]

@@ -9,36 +9,37 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.access.caller import Caller
 from gateway.database.notices import Notices
-from gateway.downstream.protocol.authentication import Authentication, bind
+from gateway.downstream.protocol.authentication import Authentication, bind_caller, bound_caller
 from gateway.errors import CredentialError, DatabaseError, NotFoundError, RoleMissingError, SignInUnavailableError
 
-_LOOK_EVERY_SECONDS = 1.0
+_CHECK_EVERY_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
-class _Open:
+class _OpenRequest:
     scope: Scope
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    why: CredentialError | RoleMissingError | NotFoundError | None = None
+    error: CredentialError | RoleMissingError | NotFoundError | None = None
 
 
 class CredentialRevalidator:
-    """Looks after each change, and each second as keys expire, whether the keys of open requests are in force."""
+    """Checks after each change, and each second as keys expire, whether the keys of open requests are in force."""
 
-    def __init__(self, authentication: Authentication, notices: Notices, on_roles: Callable[[Scope], None]) -> None:
-        """`on_roles` is told of an open request whose caller has other roles than before."""
+    def __init__(
+        self, authentication: Authentication, notices: Notices, on_roles_changed: Callable[[Scope], None]
+    ) -> None:
+        """`on_roles_changed` is called with an open request whose caller has other roles than before."""
         self._authentication = authentication
-        self._on_roles = on_roles
-        self._open: set[_Open] = set()
-        self._stir = asyncio.Event()
-        notices.subscribe(lambda _: self._stir.set())
+        self._on_roles_changed = on_roles_changed
+        self._open: set[_OpenRequest] = set()
+        self._wake = asyncio.Event()
+        notices.subscribe(lambda _: self._wake.set())
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look until the block ends."""
-        task = asyncio.create_task(self._look())
+        """Check until the block ends."""
+        task = asyncio.create_task(self._follow())
         try:
             yield
         finally:
@@ -48,23 +49,23 @@ class CredentialRevalidator:
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request through `app`, to which the client seems to leave when its key ends."""
-        entry = _Open(scope)
-        self._open.add(entry)
+        request = _OpenRequest(scope)
+        self._open.add(request)
         body_read = answered = False
 
-        async def noted(message: Message) -> None:
+        async def send_noted(message: Message) -> None:
             nonlocal answered
             answered = True
             await send(message)
 
-        async def until_ended() -> Message:
+        async def receive_until_ended() -> Message:
             nonlocal body_read
             if not body_read:
                 message = await receive()
                 body_read = not message.get("more_body", False)
                 return message
             left = asyncio.ensure_future(receive())
-            ended = asyncio.ensure_future(entry.ended.wait())
+            ended = asyncio.ensure_future(request.ended.wait())
             try:
                 await asyncio.wait((left, ended), return_when=asyncio.FIRST_COMPLETED)
                 return left.result() if left.done() else {"type": "http.disconnect"}
@@ -73,28 +74,33 @@ class CredentialRevalidator:
                 ended.cancel()
 
         try:
-            await app(scope, until_ended, noted)
+            await app(scope, receive_until_ended, send_noted)
         finally:
-            self._open.discard(entry)
-        if entry.why is not None and not answered:
-            await self._authentication.refusal(entry.why, scope)(scope, receive, send)
+            self._open.discard(request)
+        if request.error is not None and not answered:
+            await self._authentication.refuse(request.error, scope)(scope, receive, send)
 
-    async def _look(self) -> None:
+    async def _follow(self) -> None:
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._stir.wait(), _LOOK_EVERY_SECONDS)
-            self._stir.clear()
-            for entry in list(self._open):
+                await asyncio.wait_for(self._wake.wait(), _CHECK_EVERY_SECONDS)
+            self._wake.clear()
+            for request in list(self._open):
                 try:
-                    caller = await self._authentication.let_in(entry.scope)
-                    before: Caller | None = entry.scope.get("state", {}).get("caller")
-                    if before is not None and before.role_ids != caller.role_ids:
-                        bind(entry.scope, caller)
-                        self._on_roles(entry.scope)
-                except (CredentialError, RoleMissingError, NotFoundError) as error:
-                    entry.why = error
-                    entry.ended.set()
+                    await self._revalidate(request)
                 except SignInUnavailableError:
                     continue
                 except DatabaseError:
                     break
+
+    async def _revalidate(self, request: _OpenRequest) -> None:
+        try:
+            caller = await self._authentication.authenticate(request.scope)
+        except (CredentialError, RoleMissingError, NotFoundError) as error:
+            request.error = error
+            request.ended.set()
+            return
+        before = bound_caller(request.scope)
+        if before is not None and before.role_ids != caller.role_ids:
+            bind_caller(request.scope, caller)
+            self._on_roles_changed(request.scope)

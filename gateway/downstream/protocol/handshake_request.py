@@ -12,14 +12,19 @@ from mcp_types import INTERNAL_ERROR, LOG_LEVEL_META_KEY
 from pydantic import BaseModel, RootModel, ValidationError
 
 from gateway.access.caller import Caller
-from gateway.downstream.client_request import AskClient, ClientRequest, OnNotification, OnProgress
+from gateway.downstream.client_request import (
+    AskClient,
+    ClientRequest,
+    OnNotification,
+    OnProgress,
+    is_severe_enough,
+)
 from gateway.downstream.protocol.client_sessions import LiveSession
-from gateway.downstream.protocol.log_level import at_least
 
 Context = ServerRequestContext[dict[str, Any], Any]
 
 
-class _Raw(BaseModel):
+class _RawMessage(BaseModel):
     """A message whose params the SDK is to leave as they are."""
 
     method: str
@@ -30,7 +35,7 @@ class _RawResult(RootModel[dict[str, Any]]):
     """A result that is taken as it is."""
 
 
-def to_client_request(context: Context, caller: Caller, live: LiveSession | None) -> ClientRequest:
+def from_handshake(context: Context, caller: Caller, live: LiveSession | None) -> ClientRequest:
     """The request of `context`, made by `caller` in the session `live`, None without."""
     declared = context.session.client_capabilities
     return ClientRequest(
@@ -40,9 +45,9 @@ def to_client_request(context: Context, caller: Caller, live: LiveSession | None
         era="handshake",
         session_id=live.id if live is not None else None,
         capabilities={} if declared is None else declared.model_dump(mode="json", by_alias=True, exclude_none=True),
-        on_progress=_progress(context),
-        on_notification=_log(context, live),
-        ask_client=_ask_client(context),
+        on_progress=_progress_reporter(context),
+        on_notification=_log_sender(context, live),
+        ask_client=_client_asker(context),
     )
 
 
@@ -53,36 +58,37 @@ def _with_log_level(params: Mapping[str, Any], live: LiveSession | None) -> Mapp
     return {**params, "_meta": {LOG_LEVEL_META_KEY: level or "info", **(meta if isinstance(meta, Mapping) else {})}}
 
 
-def _progress(context: Context) -> OnProgress | None:
+def _progress_reporter(context: Context) -> OnProgress | None:
     if context.meta is None or context.meta.get("progress_token") is None:
         return None
 
-    async def report(progress: float, total: float | None, message: str | None) -> None:
+    async def report_progress(progress: float, total: float | None, message: str | None) -> None:
         await context.session.report_progress(progress, total, message)
 
-    return report
+    return report_progress
 
 
-def _log(context: Context, live: LiveSession | None) -> OnNotification:
+def _log_sender(context: Context, live: LiveSession | None) -> OnNotification:
     async def notify(method: str, params: dict[str, Any]) -> None:
-        if at_least(params.get("level"), live.log_level if live is not None else None):
+        if is_severe_enough(params.get("level"), live.log_level if live is not None else None):
+            message = _RawMessage(method=method, params=params)
             # The SDK dumps what it sends and reads nothing of it.
-            await context.session.send_notification(_Raw(method=method, params=params), context.request_id)  # type: ignore[arg-type]
+            await context.session.send_notification(message, context.request_id)  # type: ignore[arg-type]
 
     return notify
 
 
-def _ask_client(context: Context) -> AskClient:
+def _client_asker(context: Context) -> AskClient:
     metadata = ServerMessageMetadata(related_request_id=context.request_id)
 
     async def ask_client(method: str, params: dict[str, Any]) -> dict[str, Any]:
-        request = _Raw(method=method, params=params or None)
+        message = _RawMessage(method=method, params=params or None)
         try:
-            answer = await context.session.send_request(request, _RawResult, metadata=metadata)  # type: ignore[arg-type]
+            result = await context.session.send_request(message, _RawResult, metadata=metadata)  # type: ignore[arg-type]
         except NoBackChannelError:
             raise MCPError(code=INTERNAL_ERROR, message="The client has left before it was asked.") from None
         except ValidationError:
             raise MCPError(code=INTERNAL_ERROR, message=f"The client's answer to {method} is not valid.") from None
-        return answer.root
+        return result.root
 
     return ask_client

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -14,29 +13,29 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.downstream.client_request import ClientRequest, MethodHandler, Result
-from gateway.downstream.jsonrpc import failure, unavailable
-from gateway.downstream.serialized import Serialized
+from gateway.downstream.jsonrpc import error_response, unavailable_response
+from gateway.downstream.serialized_result import SerializedResult
 from gateway.errors import DatabaseUnavailableError, ModelGateError
-from gateway.json_codec import encode
+from gateway.json_codec import assemble, encode
 
 logger = logging.getLogger(__name__)
 
 # Most requests are answered before it would be worth looking whether their client has left.
-_ATTENTIVE_AFTER_SECONDS = 0.05
-_SIGN_OF_LIFE_SECONDS = 15.0
+_WATCH_AFTER_SECONDS = 0.05
+_PING_SECONDS = 15.0
 _STREAM_HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
 
-Serialize: TypeAlias = Callable[[str, Result], bytes]
-"""Writes the result of a method as it goes over the wire."""
+SerializeResult: TypeAlias = Callable[[str, Result], "bytes | Mapping[str, bytes]"]
+"""Takes a method and its result, and gives this in JSON, or the members of it, each in JSON."""
 
 
-def serialized(method: str, result: Result) -> bytes:
+def serialize_result(method: str, result: Result) -> bytes | Mapping[str, bytes]:
     """`result` as it is."""
-    return result.text if isinstance(result, Serialized) else encode(result)
+    return result.members if isinstance(result, SerializedResult) else encode(result)
 
 
 class HttpReply:
@@ -49,31 +48,31 @@ class HttpReply:
         receive: Receive,
         send: Send,
         *,
-        serialize: Serialize = serialized,
-        streams: bool = False,
+        serialize: SerializeResult = serialize_result,
+        may_stream: bool = False,
     ) -> None:
-        """`streams` says that the client takes an event stream, which then shows every 15 s that the call lives."""
-        self._id = request_id
+        """`may_stream` says that the client takes an event stream, which then shows every 15 s that the call lives."""
+        self._request_id = request_id
         self._scope = scope
         self._receive = receive
         self._send = send
         self._serialize = serialize
-        self._streams = streams
-        self._streaming = False
-        self._ended = False
+        self._may_stream = may_stream
+        self._is_streaming = False
+        self._is_complete = False
         self._client_left = False
-        self._turn = asyncio.Lock()
-        self._watching: asyncio.Task[None] | None = None
+        self._send_lock = asyncio.Lock()
+        self._watcher: asyncio.Task[None] | None = None
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Say something before the result; afterwards nothing is heard any more."""
-        await self._event(_event(encode({"jsonrpc": "2.0", "method": method, "params": params})))
+        await self._send_event(_event(encode({"jsonrpc": "2.0", "method": method, "params": params})))
 
     async def run(self, handler: MethodHandler, request: ClientRequest) -> None:
         """Answer with what `handler` makes of `request`."""
-        working = asyncio.current_task()
-        assert working is not None
-        timer = asyncio.get_running_loop().call_later(_ATTENTIVE_AFTER_SECONDS, self._attend, working)
+        work = asyncio.current_task()
+        assert work is not None
+        timer = asyncio.get_running_loop().call_later(_WATCH_AFTER_SECONDS, self._start_watching, work)
         try:
             answer = await self._answer(handler, request)
         except asyncio.CancelledError:
@@ -82,11 +81,11 @@ class HttpReply:
             return
         finally:
             timer.cancel()
-            if self._watching is not None:
-                self._watching.cancel()
-        async with self._turn:
-            self._ended = True
-            if self._streaming:
+            if self._watcher is not None:
+                self._watcher.cancel()
+        async with self._send_lock:
+            self._is_complete = True
+            if self._is_streaming:
                 text = answer if isinstance(answer, bytes) else bytes(answer.body)
                 await self._send({"type": "http.response.body", "body": _event(text), "more_body": False})
             elif isinstance(answer, Response):
@@ -99,38 +98,39 @@ class HttpReply:
     async def _answer(self, handler: MethodHandler, request: ClientRequest) -> bytes | Response:
         try:
             result = self._serialize(request.method, await handler(request))
-            return b'{"jsonrpc":"2.0","id":%s,"result":%s}' % (json.dumps(self._id).encode(), result)
+            return assemble({"jsonrpc": "2.0", "id": self._request_id, "result": result})
         except MCPError as error:
-            return failure(self._id, error.code, error.message, error.data)
+            return error_response(self._request_id, error.code, error.message, error.data)
         except DatabaseUnavailableError as error:
-            return unavailable(error, self._id)
+            return unavailable_response(error, self._request_id)
         except ModelGateError as error:
-            return failure(self._id, INTERNAL_ERROR, error.message)
+            return error_response(self._request_id, INTERNAL_ERROR, error.message)
         except Exception:
             logger.exception("A request for %s failed.", request.method)
-            return failure(self._id, INTERNAL_ERROR, "Internal error; the gateway's log says more.")
+            return error_response(self._request_id, INTERNAL_ERROR, "Internal error; the gateway's log says more.")
 
-    def _attend(self, working: asyncio.Task[Any]) -> None:
-        self._watching = asyncio.create_task(self._watch(working))
+    def _start_watching(self, work: asyncio.Task[Any]) -> None:
+        self._watcher = asyncio.create_task(self._watch_client(work))
 
-    async def _watch(self, working: asyncio.Task[Any]) -> None:
-        leaving = asyncio.ensure_future(_left(self._receive))
-        patience = _SIGN_OF_LIFE_SECONDS if self._streams else None
+    async def _watch_client(self, work: asyncio.Task[Any]) -> None:
+        """Cancel `work` when the client leaves; until then show it on a stream that the call lives."""
+        leaving = asyncio.ensure_future(_wait_for_disconnect(self._receive))
+        timeout = _PING_SECONDS if self._may_stream else None
         try:
-            while not (await asyncio.wait((leaving,), timeout=patience))[0]:
-                await self._event(b": ping\r\n\r\n")
+            while not (await asyncio.wait((leaving,), timeout=timeout))[0]:
+                await self._send_event(b": ping\r\n\r\n")
             self._client_left = True
-            working.cancel()
+            work.cancel()
         finally:
             leaving.cancel()
 
-    async def _event(self, event: bytes) -> None:
-        async with self._turn:
-            if self._ended:
+    async def _send_event(self, event: bytes) -> None:
+        async with self._send_lock:
+            if self._is_complete:
                 return
-            if not self._streaming:
+            if not self._is_streaming:
                 await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
-                self._streaming = True
+                self._is_streaming = True
             await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
 
@@ -138,6 +138,6 @@ def _event(message: bytes) -> bytes:
     return b"event: message\r\ndata: %s\r\n\r\n" % message
 
 
-async def _left(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The ASGI application at /mcp: lets requests in and gives each to what speaks its dialect."""
+"""The ASGI application at /mcp: lets requests in and gives each to what speaks its protocol era."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.access.caller import Caller
-from gateway.downstream.jsonrpc import failure, parse_failure, unavailable
-from gateway.downstream.protocol.authentication import Authentication, bind
+from gateway.downstream.jsonrpc import error_response, parse_error_response, unavailable_response
+from gateway.downstream.protocol.authentication import Authentication, bind_caller
 from gateway.downstream.protocol.client_sessions import ClientSessions
 from gateway.downstream.protocol.credential_revalidator import CredentialRevalidator
 from gateway.downstream.protocol.event_store import EventStores
 from gateway.downstream.protocol.mcp_server import McpServer
-from gateway.downstream.protocol.modern_era import ModernRequests
-from gateway.downstream.protocol.one_shot import OneShotRequests
-from gateway.downstream.protocol.origin import OriginGuard
+from gateway.downstream.protocol.modern_requests import ModernRequests
+from gateway.downstream.protocol.one_shot_requests import OneShotRequests
+from gateway.downstream.protocol.origin_guard import OriginGuard
 from gateway.errors import (
     CredentialError,
     DatabaseUnavailableError,
@@ -37,7 +37,7 @@ from gateway.errors import (
 )
 from gateway.settings import ServerSettings
 
-_RETRY_MILLISECONDS = 1000
+_RETRY_MS = 1000
 
 
 class McpEndpoint:
@@ -47,23 +47,23 @@ class McpEndpoint:
         self,
         authentication: Authentication,
         server: McpServer,
-        oneshot: OneShotRequests,
-        modern: ModernRequests,
-        streams: CredentialRevalidator,
-        live: ClientSessions,
+        one_shot_requests: OneShotRequests,
+        modern_requests: ModernRequests,
+        revalidator: CredentialRevalidator,
+        sessions: ClientSessions,
         settings: ServerSettings,
     ) -> None:
         self._authentication = authentication
-        self._oneshot = oneshot
-        self._modern = modern
-        self._streams = streams
-        self._live = live
-        self._origins = OriginGuard(settings)
-        self._maximum = settings.max_body_bytes
-        self._sessions = _ResumableSessions(
+        self._one_shot_requests = one_shot_requests
+        self._modern_requests = modern_requests
+        self._revalidator = revalidator
+        self._sessions = sessions
+        self._origin_guard = OriginGuard(settings)
+        self._max_body_bytes = settings.max_body_bytes
+        self._session_manager = _ResumableSessionManager(
             server,
             EventStores(settings.replay_bytes),
-            retry_interval=_RETRY_MILLISECONDS,
+            retry_interval=_RETRY_MS,
             session_idle_timeout=settings.session_idle_seconds,
             max_sessions=settings.max_sessions,
             max_request_body_size=settings.max_body_bytes,
@@ -72,74 +72,74 @@ class McpEndpoint:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Sessions live as long as this block."""
-        async with self._streams.running(), self._sessions.run():
+        async with self._revalidator.running(), self._session_manager.run():
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         headers = Headers(scope=scope)
-        refused = self._origins.refusal(headers)
+        refused = self._origin_guard.check(headers)
         if refused is None:
             try:
-                caller = await self._authentication.let_in(scope)
-                self._authentication.count(caller)
+                caller = await self._authentication.authenticate(scope)
+                self._authentication.count_request(caller)
             except (CredentialError, RoleMissingError, LimitError, NotFoundError) as error:
-                refused = self._authentication.refusal(error, scope)
+                refused = self._authentication.refuse(error, scope)
             except (DatabaseUnavailableError, SignInUnavailableError) as error:
-                refused = unavailable(error)
+                refused = unavailable_response(error)
         if refused is not None:
             await refused(scope, receive, send)
             return
         version = headers.get("mcp-protocol-version")
-        handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
-        if not handshake:
+        is_handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+        if not is_handshake:
             # Not every HTTP parser takes off the white space that may stand around a value (RFC 9110, 5.5).
             scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-            await self._streams.serve(partial(self._serve_modern, caller), scope, receive, send)
+            await self._revalidator.serve(partial(self._serve_modern, caller), scope, receive, send)
             return
         if scope["method"] != "POST" or "mcp-session-id" in headers:
-            bind(scope, caller)
-            await self._streams.serve(self._sessions.handle_request, scope, receive, send)
+            bind_caller(scope, caller)
+            await self._revalidator.serve(self._session_manager.handle_request, scope, receive, send)
             return
-        body = await self._read(headers, receive)
+        body = await self._read_body(headers, receive)
         if isinstance(body, Response):
             await body(scope, receive, send)
             return
         try:
             message = json.loads(body)
         except (ValueError, RecursionError):
-            await parse_failure()(scope, receive, send)
+            await parse_error_response()(scope, receive, send)
             return
         if isinstance(message, dict) and message.get("method") == "initialize":
-            await self._open_session(caller, scope, _replay(body, receive), send)
+            await self._open_session(caller, scope, _replay_body(body, receive), send)
             return
-        await self._oneshot.serve(caller, message, scope, receive, send)
+        await self._one_shot_requests.serve(caller, message, scope, receive, send)
 
     async def _open_session(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
-        bind(scope, caller)
+        bind_caller(scope, caller)
         try:
-            with self._live.opening(caller):
-                await self._sessions.handle_request(scope, receive, send)
+            with self._sessions.opening(caller):
+                await self._session_manager.handle_request(scope, receive, send)
         except LimitError as error:
-            await self._authentication.refusal(error, scope)(scope, receive, send)
+            await self._authentication.refuse(error, scope)(scope, receive, send)
 
     async def _serve_modern(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "POST":
-            body = await self._read(Headers(scope=scope), receive)
+            body = await self._read_body(Headers(scope=scope), receive)
             if isinstance(body, Response):
                 await body(scope, receive, send)
                 return
-            if await self._modern.serve(caller, body, scope, receive, send):
+            if await self._modern_requests.serve(caller, body, scope, receive, send):
                 return
-            receive = _replay(body, receive)
-        bind(scope, caller)
-        await self._sessions.handle_request(scope, receive, send)
+            receive = _replay_body(body, receive)
+        bind_caller(scope, caller)
+        await self._session_manager.handle_request(scope, receive, send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | Response:
+    async def _read_body(self, headers: Headers, receive: Receive) -> bytes | Response:
         """The body, or 413 as soon as it is known to be too long."""
         announced = headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._maximum:
-            return self._too_long()
+        if announced.isdigit() and int(announced) > self._max_body_bytes:
+            return self._body_too_long()
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -148,43 +148,43 @@ class McpEndpoint:
                 return Response(status_code=499)
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            if size > self._maximum:
-                return self._too_long()
+            if size > self._max_body_bytes:
+                return self._body_too_long()
             if not message.get("more_body", False):
                 return b"".join(chunks)
 
-    def _too_long(self) -> Response:
-        text = f"The body is longer than the {self._maximum} bytes it may have."
-        return failure(None, INVALID_REQUEST, text, status=413)
+    def _body_too_long(self) -> Response:
+        text = f"The body is longer than the {self._max_body_bytes} bytes it may have."
+        return error_response(None, INVALID_REQUEST, text, status=413)
 
 
-class _ResumableSessions(StreamableHTTPSessionManager):
+class _ResumableSessionManager(StreamableHTTPSessionManager):
     """Sessions whose streams can be taken up again where they broke off.
 
-    Each has a history of its own: the SDK would have all share one, and names streams alike in all of them.
+    Each has an event store of its own: the SDK would have all share one, and names streams alike in all of them.
     """
 
-    def __init__(self, server: McpServer, histories: EventStores, **settings: Any) -> None:
+    def __init__(self, server: McpServer, event_stores: EventStores, **settings: Any) -> None:
         super().__init__(server, **settings)
-        self._histories = histories
+        self._event_stores = event_stores
 
     def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
-        self.event_store = self._histories.of_session()
+        self.event_store = self._event_stores.open()
         try:
             return super()._admit_session(requestor)
         finally:
             self.event_store = None
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def _replay_body(body: bytes, receive: Receive) -> Receive:
     """A `receive` that gives the body again, then what comes after it."""
-    given = False
+    is_given = False
 
-    async def replayed() -> Message:
-        nonlocal given
-        if given:
+    async def receive_again() -> Message:
+        nonlocal is_given
+        if is_given:
             return await receive()
-        given = True
+        is_given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return replayed
+    return receive_again

@@ -19,17 +19,16 @@ from starlette.types import Scope
 
 from gateway import __version__
 from gateway.access.caller import Caller
-from gateway.downstream.changes.change_listener import ListenStream, session_listener
+from gateway.downstream.changes.change_listener import ListenStream
 from gateway.downstream.changes.list_change_notifier import ListChangeNotifier
+from gateway.downstream.changes.resource_subscriptions import ResourceSubscriptions, check_subscription_count
 from gateway.downstream.changes.subscription_registry import Subscriber
-from gateway.downstream.changes.subscriptions import Subscriptions, check_number
-from gateway.downstream.client_request import ClientRequest
-from gateway.downstream.methods.gateway_tools import INSTRUCTIONS
+from gateway.downstream.client_request import LOG_LEVELS, ClientRequest
+from gateway.downstream.lists.gateway_tools import INSTRUCTIONS
 from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.protocol.client_sessions import ClientSessions, LiveSession
-from gateway.downstream.protocol.handshake_request import to_client_request
-from gateway.downstream.protocol.log_level import LEVELS
-from gateway.downstream.serialized import Serialized
+from gateway.downstream.protocol.handshake_request import from_handshake
+from gateway.downstream.serialized_result import SerializedResult
 from gateway.errors import ModelGateError
 
 
@@ -41,10 +40,10 @@ class McpServer(Server[dict[str, Any]]):
 
     def __init__(
         self,
-        methods: MethodTable,
+        method_table: MethodTable,
         sessions: ClientSessions,
-        audiences: ListChangeNotifier,
-        subscriptions: Subscriptions,
+        change_notifier: ListChangeNotifier,
+        subscriptions: ResourceSubscriptions,
     ) -> None:
         super().__init__(
             "modelgate",
@@ -52,13 +51,11 @@ class McpServer(Server[dict[str, Any]]):
             version=__version__,
             instructions=INSTRUCTIONS,
         )
-        self._methods = methods
+        self._method_table = method_table
         self._sessions = sessions
-        self._audiences = audiences
+        self._change_notifier = change_notifier
         self._subscriptions = subscriptions
-        self.add_request_handler(
-            "subscriptions/listen", mcp_types.SubscriptionsListenRequestParams, self._listen_to_changes
-        )
+        self.add_request_handler("subscriptions/listen", mcp_types.SubscriptionsListenRequestParams, self._listen)
         # In place of the SDK's tracing, which does nothing here and costs a seventh of the throughput.
         self.middleware[:] = [self._answer]
 
@@ -80,79 +77,82 @@ class McpServer(Server[dict[str, Any]]):
         )
 
     async def _answer(self, ctx: ServerRequestContext[dict[str, Any], Any], call_next: CallNext) -> HandlerResult:
-        request: Request | None = ctx.request
-        if request is None or ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        http_request: Request | None = ctx.request
+        if http_request is None or ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return await call_next(ctx)
-        caller: Caller = request.scope["state"]["caller"]
-        live = self._sessions.get(request.headers.get("mcp-session-id"))
+        caller: Caller = http_request.scope["state"]["caller"]
+        live = self._sessions.get(http_request.headers.get("mcp-session-id"))
         if ctx.request_id is None:
             result = await call_next(ctx)
             if ctx.method == "notifications/initialized":
-                await self._opened(ctx, request, caller)
+                await self._register_session(ctx, http_request, caller)
             return result
         if ctx.method == "initialize" and live is None:
-            self._sessions.begun(ctx, caller)
+            self._sessions.count(ctx, caller)
         if live is None:
             # Some clients ask before they say that they are ready; what they leave behind ends with their session, too.
-            live = await self._opened(ctx, request, caller)
+            live = await self._register_session(ctx, http_request, caller)
         if live is not None:
-            self._belongs(live, caller)
-            own = await self._for_session(ctx, live)
-            if own is not None:
-                return own
-        method = self._methods.get(ctx.method)
-        if method is None:
+            self._update_caller(live, caller)
+            session_result = await self._handle_session_method(ctx, live)
+            if session_result is not None:
+                return session_result
+        handler = self._method_table.get(ctx.method)
+        if handler is None:
             return await call_next(ctx)
         try:
-            answer = await method(to_client_request(ctx, caller, live))
+            answer = await handler(from_handshake(ctx, caller, live))
         except ModelGateError as error:
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
-        return answer.value if isinstance(answer, Serialized) else answer
+        return answer.value if isinstance(answer, SerializedResult) else answer
 
-    async def _opened(
-        self, ctx: ServerRequestContext[Any, Any], request: Request, caller: Caller
+    async def _register_session(
+        self, ctx: ServerRequestContext[Any, Any], http_request: Request, caller: Caller
     ) -> LiveSession | None:
-        session_id = request.headers.get("mcp-session-id")
+        session_id = http_request.headers.get("mcp-session-id")
         if session_id is None or self._sessions.get(session_id) is not None:
             return self._sessions.get(session_id)
-        live = self._sessions.opened(ctx, session_id, caller)
-        listener = session_listener(live)
-        live.closing.append(lambda: self._subscriptions.remove_all(session_id))
-        live.closing.append(lambda: self._audiences.leave(listener))
-        await self._audiences.join(listener)
+        live = self._sessions.add(ctx, session_id, caller)
+        listener = live.listener()
+        live.on_closed.append(lambda: self._subscriptions.remove_all(session_id))
+        live.on_closed.append(lambda: self._change_notifier.remove(listener))
+        await self._change_notifier.add(listener)
         return live
 
-    def roles_changed(self, scope: Scope) -> None:
+    def on_roles_changed(self, scope: Scope) -> None:
         """The caller of an open request has other roles than before."""
         caller: Caller = scope["state"]["caller"]
         live = self._sessions.get(Headers(scope=scope).get("mcp-session-id"))
         if live is not None and live.caller.identity == caller.identity:
             live.caller = caller
-        self._audiences.look(caller.tenant_id)
-        self._subscriptions.look()
+        self._recheck(caller)
 
-    def _belongs(self, live: LiveSession, caller: Caller) -> None:
+    def _update_caller(self, live: LiveSession, caller: Caller) -> None:
         before, live.caller = live.caller, caller
         if before.role_ids != caller.role_ids:
-            self._audiences.look(caller.tenant_id)
-            self._subscriptions.look()
+            self._recheck(caller)
 
-    async def _for_session(self, ctx: ServerRequestContext[Any, Any], live: LiveSession) -> dict[str, Any] | None:
+    def _recheck(self, caller: Caller) -> None:
+        self._change_notifier.recheck(caller.tenant_id)
+        self._subscriptions.recheck()
+
+    async def _handle_session_method(
+        self, ctx: ServerRequestContext[Any, Any], live: LiveSession
+    ) -> dict[str, Any] | None:
         """The result of a method that only sessions have, None for all others."""
         params = ctx.params or {}
         if ctx.method == "logging/setLevel":
-            if params.get("level") not in LEVELS:
-                raise MCPError(code=INVALID_PARAMS, message=f"params.level has to be one of {', '.join(LEVELS)}.")
+            if params.get("level") not in LOG_LEVELS:
+                raise MCPError(code=INVALID_PARAMS, message=f"params.level has to be one of {', '.join(LOG_LEVELS)}.")
             live.log_level = params["level"]
             return {}
         try:
             if ctx.method == "resources/subscribe":
-                key = to_client_request(ctx, live.caller, live).upstream_session_key
                 subscriber = Subscriber(
                     live.id,
                     lambda: live.caller,
-                    key,
-                    lambda _, uri: live.tell(lambda session: session.send_resource_updated(uri)),
+                    from_handshake(ctx, live.caller, live).upstream_session_key,
+                    lambda _, uri: live.notify(lambda session: session.send_resource_updated(uri)),
                 )
                 await self._subscriptions.add(subscriber, params.get("uri"))
                 if self._sessions.get(live.id) is not live:
@@ -165,30 +165,30 @@ class McpServer(Server[dict[str, Any]]):
             raise MCPError(code=INTERNAL_ERROR, message=error.message) from error
         return None
 
-    async def _listen_to_changes(
+    async def _listen(
         self, ctx: ServerRequestContext[Any, Any], params: mcp_types.SubscriptionsListenRequestParams
     ) -> mcp_types.SubscriptionsListenResult:
         assert ctx.request is not None
         scope = ctx.request.scope
         caller: Caller = scope["state"]["caller"]
-        self._audiences.check_room(caller)
+        self._change_notifier.check_stream_limit(caller)
         uris = tuple(dict.fromkeys(params.notifications.resource_subscriptions or ()))
-        check_number(uris)
+        check_subscription_count(uris)
         stream = ListenStream()
         listener = stream.listener(lambda: scope["state"]["caller"])
         subscriber = Subscriber(
             f"listen-{uuid.uuid4()}",
-            listener.caller,
+            listener.get_caller,
             ClientRequest(caller, ctx.method, ctx.params or {}, era="modern").upstream_session_key,
             # The SDK passes on nothing but the very addresses that were asked for.
-            lambda shown, _: stream.publish(ResourceUpdated(uri=shown)),
+            lambda client_uri, _: stream.publish(ResourceUpdated(uri=client_uri)),
         )
         # Subscribed while the stream is there already: an update may come at once.
         subscribing = asyncio.create_task(self._subscriptions.add_all(subscriber, uris))
         try:
-            await self._audiences.join(listener)
+            await self._change_notifier.add(listener)
             return await stream.serve(ctx, params)
         finally:
-            self._audiences.leave(listener)
+            self._change_notifier.remove(listener)
             subscribing.cancel()
             self._subscriptions.remove_all(subscriber.id)

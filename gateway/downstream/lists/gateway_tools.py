@@ -1,37 +1,39 @@
-"""The gateway's own tools: tool_search and tool_call, and how they describe what is behind them."""
+"""The gateway's own tools, tool_search and tool_call, as tools/list describes them to a caller."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from gateway.access.caller import Caller
-from gateway.audit.call_log import CallLog
 from gateway.catalog.category import CATEGORIES
 from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
 from gateway.database.connection import Row
 from gateway.database.pool import Database
-from gateway.downstream.methods.arguments import MAXIMUM_QUERIES, MAXIMUM_RESULTS, QUERY_CHARACTERS, read_search
-from gateway.downstream.methods.search_answer import search_answer
-from gateway.errors import InvalidInputError
-from gateway.search.finder import Finder
-from gateway.settings import Settings
+
+MAXIMUM_QUERY_CHARACTERS = 4_000
+MAXIMUM_QUERIES = 8
+MAXIMUM_RESULTS = 50
 
 _DESCRIPTION_CHARACTERS = 1_000
-_FEW_WORDS = 60
+_SERVER_SUMMARY_CHARACTERS = 60
 _PROFILE_CHARACTERS = 300
+
+INSTRUCTIONS = (
+    "Many tools stand behind this server and only a few are listed. Call tool_search with what you want to do; it "
+    "returns the tools that fit, with their input schemas. Then call a found tool by its name, or through tool_call "
+    "with its name and arguments where your client only lets you call listed tools."
+)
+"""What clients are told of the gateway when they connect."""
 
 
 class GatewayTools:
-    """Describes the two tools to a caller and runs the search."""
+    """Describes the two tools, with what stands behind them for a caller."""
 
-    def __init__(self, database: Database, finder: Finder, settings: Settings, call_log: CallLog) -> None:
+    def __init__(self, database: Database, default_results: int) -> None:
+        """A search returns at most `default_results` tools where it does not say how many."""
         self._database = database
-        self._finder = finder
-        self._call_log = call_log
-        self._default_results = settings.search.max_results
-        self._path_names = settings.mcp.names == "path"
+        self._default_results = default_results
 
     async def definitions(self, tenant_id: int, role_ids: tuple[int, ...]) -> list[dict[str, Any]]:
         """Both tools as tools/list gives them, with what is behind them for these roles, and their profile's words."""
@@ -39,21 +41,8 @@ class GatewayTools:
         profile = await self._database.fetchval("profile_description", tenant_id, list(role_ids))
         return [self._tool_search(_search_description(servers, profile or "")), _TOOL_CALL_DEFINITION]
 
-    async def search(self, caller: Caller, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of calling tool_search; bad arguments are a result too, with `isError`."""
-        with self._call_log.search(caller) as logged:
-            try:
-                request, detail = read_search(arguments, self._default_results)
-                logged.set_queries(request.queries)
-                outcome = await self._finder.find(caller, request)
-            except InvalidInputError as error:
-                logged.set_outcome("invalid", error.message)
-                return error_result(error.message)
-            logged.set_results(outcome.total_found, [tool.match.tool_id for tool in outcome.tools])
-        return text_result(search_answer(request, outcome, detail, path_names=self._path_names))
-
     def _tool_search(self, description: str) -> dict[str, Any]:
-        query = {"type": "string", "minLength": 1, "maxLength": QUERY_CHARACTERS}
+        query = {"type": "string", "minLength": 1, "maxLength": MAXIMUM_QUERY_CHARACTERS}
         return {
             "name": TOOL_SEARCH,
             "title": "Search tools",
@@ -90,12 +79,6 @@ class GatewayTools:
         }
 
 
-INSTRUCTIONS = (
-    "Many tools stand behind this server and only a few are listed. Call tool_search with what you want to do; it "
-    "returns the tools that fit, with their input schemas. Then call a found tool by its name, or through tool_call "
-    "with its name and arguments where your client only lets you call listed tools."
-)
-
 _TOOL_CALL_DEFINITION: dict[str, Any] = {
     "name": TOOL_CALL,
     "title": "Call a tool",
@@ -113,16 +96,6 @@ _TOOL_CALL_DEFINITION: dict[str, Any] = {
 }
 
 
-def text_result(text: str) -> dict[str, Any]:
-    """A result of one text block."""
-    return {"content": [{"type": "text", "text": text}], "isError": False}
-
-
-def error_result(text: str) -> dict[str, Any]:
-    """A tool error: something for the model to read and mend."""
-    return {"content": [{"type": "text", "text": text}], "isError": True}
-
-
 def _search_description(servers: Sequence[Row], profile: str) -> str:
     """What can be found, within 1,000 characters. What upstreams say of themselves is quoted, cut and on one line."""
     count = sum(server["tool_count"] for server in servers)
@@ -137,8 +110,8 @@ def _search_description(servers: Sequence[Row], profile: str) -> str:
         return text
     text += " Servers:"
     for position, server in enumerate(servers):
-        words = _few_words(server)
-        entry = f" {_one_line(server['name'])} ({server['tool_count']}){words and f': {words}'};"
+        summary = _summarize(server)
+        entry = f" {_one_line(server['name'])} ({server['tool_count']}){summary and f': {summary}'};"
         left = len(servers) - position
         closing = f" and {left} more."
         if len(text) + len(entry) + len(closing) > _DESCRIPTION_CHARACTERS:
@@ -147,15 +120,16 @@ def _search_description(servers: Sequence[Row], profile: str) -> str:
     return text[:-1] + "."
 
 
-def _few_words(server: Row) -> str:
+def _summarize(server: Row) -> str:
+    """The first sentence of what a server says of itself, cut and quoted; empty where it says nothing."""
     info = server["server_info"] or {}
-    said = server["description"] or info.get("description") or server["instructions"] or info.get("title") or ""
-    if not isinstance(said, str):
+    described = server["description"] or info.get("description") or server["instructions"] or info.get("title") or ""
+    if not isinstance(described, str):
         return ""
-    words = re.split(r"(?<=[.!?])\s|\n", said.strip(), maxsplit=1)[0]
+    words = re.split(r"(?<=[.!?])\s|\n", described.strip(), maxsplit=1)[0]
     words = _one_line(words).replace('"', "'").rstrip(".;")
-    if len(words) > _FEW_WORDS:
-        words = words[:_FEW_WORDS].rsplit(" ", 1)[0] + "…"
+    if len(words) > _SERVER_SUMMARY_CHARACTERS:
+        words = words[:_SERVER_SUMMARY_CHARACTERS].rsplit(" ", 1)[0] + "…"
     # In quotation marks: it is what a server says of itself, and no word of the gateway's.
     return f'"{words}"' if words else ""
 

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.access.caller import Caller
 from gateway.downstream.client_request import ClientRequest
-from gateway.downstream.jsonrpc import failure
+from gateway.downstream.jsonrpc import error_response
 from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.protocol.http_reply import HttpReply
 
@@ -20,8 +20,8 @@ _SHOWN_CHARACTERS = 100
 class OneShotRequests:
     """Answers single requests."""
 
-    def __init__(self, methods: MethodTable) -> None:
-        self._methods = methods
+    def __init__(self, method_table: MethodTable) -> None:
+        self._method_table = method_table
 
     async def serve(self, caller: Caller, message: object, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one decoded JSON-RPC message."""
@@ -34,21 +34,25 @@ class OneShotRequests:
     ) -> Response | None:
         """Answer a request; what cannot be run is answered with the response that this returns."""
         if isinstance(message, list):
-            return failure(None, INVALID_REQUEST, "Batches are not supported; send one request at a time.")
+            return error_response(None, INVALID_REQUEST, "Batches are not supported; send one request at a time.")
         if not isinstance(message, Mapping) or message.get("jsonrpc") != "2.0":
-            return failure(None, INVALID_REQUEST, 'The body has to be one JSON-RPC request with "jsonrpc": "2.0".')
+            return error_response(
+                None, INVALID_REQUEST, 'The body has to be one JSON-RPC request with "jsonrpc": "2.0".'
+            )
         request_id, method_name = message.get("id"), message.get("method")
         if "id" in message and (isinstance(request_id, bool) or not isinstance(request_id, str | int)):
-            return failure(None, INVALID_REQUEST, "id has to be a string or a whole number.")
+            return error_response(None, INVALID_REQUEST, "id has to be a string or a whole number.")
         if not isinstance(method_name, str):
-            return failure(request_id, INVALID_REQUEST, "method has to be a string.")
+            return error_response(request_id, INVALID_REQUEST, "method has to be a string.")
         if request_id is None:
             return Response(status_code=202)
         params = message.get("params", {})
         if not isinstance(params, Mapping):
-            return failure(request_id, INVALID_REQUEST, "params has to be an object.")
-        method = self._methods.get(method_name)
-        if method is None:
-            return failure(request_id, METHOD_NOT_FOUND, f"There is no method {method_name[:_SHOWN_CHARACTERS]!r}.")
-        await HttpReply(request_id, scope, receive, send).run(method, ClientRequest(caller, method_name, params))
+            return error_response(request_id, INVALID_REQUEST, "params has to be an object.")
+        handler = self._method_table.get(method_name)
+        if handler is None:
+            return error_response(
+                request_id, METHOD_NOT_FOUND, f"There is no method {method_name[:_SHOWN_CHARACTERS]!r}."
+            )
+        await HttpReply(request_id, scope, receive, send).run(handler, ClientRequest(caller, method_name, params))
         return None

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from gateway.access.allowed_hosts import AllowedHosts
-from gateway.downstream.jsonrpc import failure
+from gateway.downstream.jsonrpc import error_response
 from gateway.settings import ServerSettings
 
 
@@ -23,9 +23,9 @@ class OriginGuard:
         self._hosts = AllowedHosts(settings)
         self._origins = {origin.lower().rstrip("/") for origin in settings.allowed_origins}
 
-    def refusal(self, headers: Headers) -> Response | None:
+    def check(self, headers: Headers) -> Response | None:
         """421 for a host that is not this gateway's, 403 for a foreign origin, None where all is well."""
-        refused = self.refusal_of_host(headers)
+        refused = self.check_host(headers)
         if refused is not None:
             return refused
         origin = headers.get("origin")
@@ -37,18 +37,18 @@ class OriginGuard:
             host = ""
         if origin.lower() in self._origins or "*" in self._origins or (host and self._hosts.allows(host)):
             return None
-        return failure(
+        return error_response(
             None,
             INVALID_REQUEST,
             "The Origin header names another site; add it to server.allowed_origins to let its pages in.",
             status=403,
         )
 
-    def refusal_of_host(self, headers: Headers) -> Response | None:
+    def check_host(self, headers: Headers) -> Response | None:
         """421 for a host that is not this gateway's, None where all is well."""
         if self._hosts.allows(headers.get("host", "").lower()):
             return None
-        return failure(
+        return error_response(
             None,
             INVALID_REQUEST,
             "The Host header names another host; add it to server.allowed_hosts if this gateway answers to it.",

@@ -21,13 +21,12 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from gateway.access.caller import Caller
-from gateway.downstream.client_request import ClientRequest, Result
-from gateway.downstream.jsonrpc import failure, unavailable
+from gateway.downstream.client_request import LOG_LEVELS, ClientRequest, Result, is_severe_enough
+from gateway.downstream.jsonrpc import error_response, unavailable_response
 from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.methods.tool_relay import ToolRelay
-from gateway.downstream.protocol.http_reply import HttpReply, serialized
-from gateway.downstream.protocol.log_level import LEVELS, at_least
-from gateway.downstream.serialized import Serialized
+from gateway.downstream.protocol.http_reply import HttpReply
+from gateway.downstream.serialized_result import SerializedResult
 from gateway.errors import DatabaseUnavailableError
 from gateway.json_codec import encode
 
@@ -43,9 +42,9 @@ class ModernRequests:
     Discovery, subscriptions, notifications and what is no request at all are left to the SDK.
     """
 
-    def __init__(self, methods: MethodTable, relay: ToolRelay, server_info: Mapping[str, Any]) -> None:
-        self._methods = methods
-        self._relay = relay
+    def __init__(self, method_table: MethodTable, tool_relay: ToolRelay, server_info: Mapping[str, Any]) -> None:
+        self._method_table = method_table
+        self._tool_relay = tool_relay
         self._server_info = dict(server_info)
 
     async def serve(self, caller: Caller, body: bytes, scope: Scope, receive: Receive, send: Send) -> bool:
@@ -55,25 +54,25 @@ class ModernRequests:
             return False
         try:
             message = json.loads(body)
-            request = JSONRPCRequest.model_validate(message)
+            rpc_request = JSONRPCRequest.model_validate(message)
         except (ValueError, RecursionError, ValidationError):
             return False
-        method = None if request.method in _ABSENT else self._methods.get(request.method)
-        if method is None:
+        handler = None if rpc_request.method in _ABSENT else self._method_table.get(rpc_request.method)
+        if handler is None:
             return False
-        reply = HttpReply(request.id, scope, receive, send, serialize=self._stamped, streams=True)
+        reply = HttpReply(rpc_request.id, scope, receive, send, serialize=self._serialize, may_stream=True)
         try:
-            verdict = await self._judged(caller, message, headers)
+            verdict = await self._check_headers(caller, message, headers)
         except DatabaseUnavailableError as error:
-            await unavailable(error, request.id)(scope, receive, send)
+            await unavailable_response(error, rpc_request.id)(scope, receive, send)
             return True
         if isinstance(verdict, InboundLadderRejection):
-            await failure(request.id, verdict.code, verdict.message, verdict.data)(scope, receive, send)
+            await error_response(rpc_request.id, verdict.code, verdict.message, verdict.data)(scope, receive, send)
             return True
-        await reply.run(method, _to_client_request(caller, request, verdict, reply))
+        await reply.run(handler, _from_modern(caller, rpc_request, verdict, reply))
         return True
 
-    async def _judged(
+    async def _check_headers(
         self, caller: Caller, message: Mapping[str, Any], headers: Headers
     ) -> InboundModernRoute | InboundLadderRejection:
         """Whether headers and body say the same, and all that is needed."""
@@ -84,52 +83,52 @@ class ModernRequests:
         if isinstance(verdict, InboundLadderRejection) or message["method"] != "tools/call":
             return verdict
         name, arguments = message["params"].get("name"), message["params"].get("arguments") or {}
-        tool = await self._relay.find(caller, name) if isinstance(name, str) else None
+        tool = await self._tool_relay.find(caller, name) if isinstance(name, str) else None
         if tool is None or tool.mirrored_schema is None or not isinstance(arguments, Mapping):
             return verdict
         return validate_mcp_param_headers(tool.mirrored_schema, arguments, headers) or verdict
 
-    def _stamped(self, method: str, result: Result) -> bytes:
+    def _serialize(self, method: str, result: Result) -> Mapping[str, bytes]:
         """The result with what the era asks of every result, where the upstream has not said it."""
-        value = result.value if isinstance(result, Serialized) else result
-        stamp: dict[str, Any] = {}
-        if "resultType" not in value:
-            stamp["resultType"] = "complete"
+        if not isinstance(result, SerializedResult):
+            result = SerializedResult.of(result)
+        members = dict(result.members)
+        members.setdefault("resultType", b'"complete"')
         if method in _CACHEABLE:
             # What a caller sees may change at any moment and is theirs alone.
-            stamp |= {"ttlMs": value.get("ttlMs", 0), "cacheScope": "private"}
-        meta = value.get("_meta")
+            members.setdefault("ttlMs", b"0")
+            members["cacheScope"] = b'"private"'
+        meta = result.value["_meta"] if "_meta" in members else None
         if meta is None or (isinstance(meta, dict) and meta.get(SERVER_INFO_META_KEY) is None):
-            stamp["_meta"] = {**(meta or {}), SERVER_INFO_META_KEY: self._server_info}
-        if not value or not stamp.keys().isdisjoint(value):
-            return encode({**value, **stamp})
-        text = serialized(method, result)
-        return b"%s,%s" % (encode(stamp)[:-1], text[1:]) if stamp else text
+            members["_meta"] = encode({**(meta or {}), SERVER_INFO_META_KEY: self._server_info})
+        return members
 
 
-def _to_client_request(
-    caller: Caller, request: JSONRPCRequest, verdict: InboundModernRoute, reply: HttpReply
+def _from_modern(
+    caller: Caller, rpc_request: JSONRPCRequest, verdict: InboundModernRoute, reply: HttpReply
 ) -> ClientRequest:
-    params = request.params or {}
+    params = rpc_request.params or {}
     capabilities = verdict.client_capabilities
     meta: Mapping[str, Any] = params["_meta"]
     token, level = meta.get("progressToken"), meta.get(LOG_LEVEL_META_KEY)
 
-    async def progress(done: float, total: float | None, text: str | None) -> None:
-        said = {"progressToken": token, "progress": done, "total": total, "message": text}
-        await reply.notify("notifications/progress", {key: value for key, value in said.items() if value is not None})
+    async def report_progress(progress: float, total: float | None, text: str | None) -> None:
+        reported = {"progressToken": token, "progress": progress, "total": total, "message": text}
+        await reply.notify(
+            "notifications/progress", {key: value for key, value in reported.items() if value is not None}
+        )
 
-    async def notify(method: str, about: dict[str, Any]) -> None:
-        if at_least(about.get("level"), level):
-            await reply.notify(method, about)
+    async def notify(method: str, notified: dict[str, Any]) -> None:
+        if is_severe_enough(notified.get("level"), level):
+            await reply.notify(method, notified)
 
     return ClientRequest(
         caller=caller,
-        method=request.method,
+        method=rpc_request.method,
         params=params,
         era="modern",
         capabilities=capabilities if isinstance(capabilities, Mapping) else {},
-        on_progress=progress if isinstance(token, str | int) and not isinstance(token, bool) else None,
+        on_progress=report_progress if isinstance(token, str | int) and not isinstance(token, bool) else None,
         # Log messages are for those who ask for them.
-        on_notification=notify if level in LEVELS else None,
+        on_notification=notify if level in LOG_LEVELS else None,
     )

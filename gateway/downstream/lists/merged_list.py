@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
+from cachetools import LRUCache
+
 from gateway.access.caller import Caller
 from gateway.downstream.lists.list_snapshot import NAME_FIELDS, ListKind
 from gateway.downstream.lists.upstream_lists import ServerItems, UpstreamLists
@@ -59,7 +61,7 @@ class MergedLists:
         self._kind = kind
         self._name_field = NAME_FIELDS[kind]
         self._merge = merge
-        self._by_roles: dict[tuple[int, tuple[int, ...]], MergedList] = {}
+        self._by_roles: LRUCache[tuple[int, tuple[int, ...]], MergedList] = LRUCache(_MAXIMUM_LISTS)
 
     async def get(self, caller: Caller) -> MergedList:
         """The list that callers with these roles are shown."""
@@ -75,8 +77,6 @@ class MergedLists:
             PagedList(self._kind, self._name_field, items),
             {each.name: Origin(each.server_id, each.upstream_name) for each in merged},
         )
-        if len(self._by_roles) >= _MAXIMUM_LISTS:
-            self._by_roles.clear()
         self._by_roles[roles] = made
         return made
 

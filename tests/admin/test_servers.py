@@ -59,6 +59,7 @@ async def test_a_viewer_sees_no_arguments(admin: Person, viewer: Person, tmp_pat
     [
         ({"name": ""}, "name"),
         ({"name": "a/b"}, "name"),
+        ({"name": "URL of the environment/a document"}, "name"),
         ({"command": None}, "command"),
         ({"url": "http://x"}, "url"),
         ({"transport": "pigeon"}, "transport"),
@@ -75,6 +76,25 @@ async def test_bad_input_is_told_at_its_field(
     response = await admin.post("/servers", {**_local(tmp_path), **change})
     assert (response.status_code, response.json()["field"]) == (422, field)
     assert response.json()["detail"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("new", "field"),
+    [
+        ({"transport": "http", "url": "ftp://x"}, "url"),
+        ({"transport": "http", "url": "http://x", "headers": {"no name": "x"}}, "headers"),
+        ({"transport": "http", "url": "http://169.254.169.254/mcp"}, "url"),
+        ({"transport": "http", "url": "http://x", "credential": {"kind": "bearer", "token": "a b"}}, "credential"),
+        ({"transport": "http", "url": "http://x", "certificate": {"certificate": "x", "key": "y"}}, "certificate"),
+        ({"transport": "openapi", "document": "{}"}, "document"),
+        ({"transport": "openapi", "document_url": "ftp://x"}, "document_url"),
+    ],
+)
+async def test_what_a_server_on_the_network_cannot_be_is_told_at_its_field(
+    admin: Person, new: dict[str, Any], field: str
+) -> None:
+    response = await admin.post("/servers", {"name": "certificate, OAuth, command", **new})
+    assert (response.status_code, response.json()["field"]) == (422, field)
 
 
 async def test_a_body_that_is_no_json_is_refused(admin: Person) -> None:

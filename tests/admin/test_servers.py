@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,21 @@ async def test_what_a_server_on_the_network_cannot_be_is_told_at_its_field(
 ) -> None:
     response = await admin.post("/servers", {"name": "certificate, OAuth, command", **new})
     assert (response.status_code, response.json()["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(
+    ("sent", "field"),
+    [
+        ({"url": "ftp://x"}, "url"),
+        ({"document_text": "{}"}, "document_text"),
+        ({"document_text": "{}", "name": "a/b"}, "name"),
+    ],
+)
+async def test_the_form_shows_what_cannot_be_at_its_own_field(admin: Person, sent: dict[str, str], field: str) -> None:
+    form = {"name": "Shop", "transport": "openapi", "url": "", "document_text": "", **sent}
+    page = await admin.http.post("/admin/t/default/servers/add", data=form)
+    assert page.status_code == 422
+    assert re.findall(r'<p class="error" id="([a-z_]+)-error">', page.text) == [field]
 
 
 async def test_a_body_that_is_no_json_is_refused(admin: Person) -> None:

@@ -18,7 +18,7 @@ else:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConfigEntry:
     """A top-level key of the file, or a key below it; `source` is the file and line, for messages."""
 
     source: str
@@ -49,15 +49,15 @@ class ConfigFile:
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"The settings file {path} cannot be read: {error}.") from None
 
-    def sections(self) -> Iterator[Entry]:
+    def sections(self) -> Iterator[ConfigEntry]:
         """What stands at the top, in order."""
         for name, value in self._document.items():
-            yield Entry(self._source(None, name), name, value)
+            yield ConfigEntry(self._source(None, name), name, value)
 
-    def settings(self, section: Entry) -> Iterator[Entry]:
+    def settings(self, section: ConfigEntry) -> Iterator[ConfigEntry]:
         """What stands in a section, in order."""
         for key, value in section.value.items():
-            yield Entry(self._source(section.key, key), key, value)
+            yield ConfigEntry(self._source(section.key, key), key, value)
 
     def _source(self, section: str | None, key: str) -> str:
         return f"{self._path}, line {self._line_of(section, key)}"

@@ -34,13 +34,13 @@ class Talker:
 
     id: int
     slug: str
-    notes: Path
+    log: Path
 
-    async def noted(self, beginning: str) -> str:
-        """The first line that the server has noted with this beginning, once there is one."""
+    async def wait_for_log(self, beginning: str) -> str:
+        """The first line that the server has logged with this beginning, once there is one."""
         with anyio.fail_after(10):
             while True:
-                lines = self.notes.read_text().splitlines() if self.notes.exists() else []
+                lines = self.log.read_text().splitlines() if self.log.exists() else []
                 for line in lines:
                     if line.startswith(beginning):
                         return line
@@ -71,13 +71,13 @@ def add_talker(gateway: RunningGateway, tenant_id: int, tmp_path: Path) -> AddTa
     """Adds a server and syncs it: `await add_talker("Some Name", era="modern")`."""
 
     async def add(name: str = "Talker", era: Era = "modern", **more: Any) -> Talker:
-        notes = tmp_path / f"{name}.notes"
-        arguments = ("-I", "-S", str(TALKER), era, name, str(notes))
+        log = tmp_path / f"{name}.log"
+        arguments = ("-I", "-S", str(TALKER), era, name, str(log))
         new = NewServer(name, "stdio", command=sys.executable, args=arguments, **more)
         server_id = await gateway.parts.servers.add(tenant_id, new)
         await gateway.parts.sync.run(tenant_id, server_id)
         slug = (await gateway.parts.servers.spec(tenant_id, server_id)).slug
-        return Talker(server_id, slug, notes)
+        return Talker(server_id, slug, log)
 
     return add
 

@@ -15,7 +15,7 @@ from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 from tests.downstream.conftest import TALKER
-from tests.downstream.told import TELLER
+from tests.downstream.listening import NOTIFYING_SERVER
 from tests.upstream.conftest import raw
 from tests.upstream.processes import until
 
@@ -27,8 +27,8 @@ def telling(folder: Path, era: str, **changes: Any) -> ServerSpec:
     """A server that says what it is told to."""
     listed = folder / "listed.json"
     listed.write_text(json.dumps({}))
-    arguments = ("-I", "-S", str(TELLER), era, str(listed), str(folder / "notes"))
-    return raw(args=arguments, name="Teller", **changes)
+    arguments = ("-I", "-S", str(NOTIFYING_SERVER), era, str(listed), str(folder / "notes"))
+    return raw(args=arguments, name="NotifyingServer", **changes)
 
 
 def noted(folder: Path, what: str) -> int:
@@ -82,7 +82,7 @@ async def test_a_session_that_something_is_subscribed_through_makes_no_room_for_
     async with UpstreamPool(UpstreamSettings()) as pool:
         for key in ("a", "b"):
             await pool.request(spec, "resources/subscribe", {"uri": NOTE}, session_key=key)
-        with pytest.raises(UpstreamBusyError, match="Teller is busy with 2 clients"):
+        with pytest.raises(UpstreamBusyError, match="NotifyingServer is busy with 2 clients"):
             await pool.request(spec, "tools/list", session_key="c")
         assert noted(tmp_path, "stopped") == 0
         await pool.request(spec, "resources/unsubscribe", {"uri": NOTE}, session_key="b")

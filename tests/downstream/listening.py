@@ -1,4 +1,4 @@
-"""Servers that say something unasked, and clients that hear it."""
+"""Servers that notify unasked, and clients that listen to them through the gateway."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.downstream.conftest import HANDSHAKE, Connect, Era
 from tests.support.gateway import RunningGateway
 from tests.support.waiting import until
 
-TELLER = Path(__file__).parent / "teller.py"
+NOTIFYING_SERVER = Path(__file__).parent / "notifying_server.py"
 TOOLS = "notifications/tools/list_changed"
 PROMPTS = "notifications/prompts/list_changed"
 RESOURCES = "notifications/resources/list_changed"
@@ -36,7 +36,7 @@ _METHODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
+class NotifyingServer:
     """A server that was added and synced; its lists are in a file that a test may write."""
 
     gateway: RunningGateway
@@ -44,96 +44,96 @@ class Teller:
     slug: str
     era: Era
     listed: Path
-    notes: Path
+    log: Path
 
-    def lists(self, **what: Any) -> None:
+    def set_lists(self, **what: Any) -> None:
         """From now on it lists these."""
-        held = json.loads(self.listed.read_text()) if self.listed.exists() else {}
+        listed = json.loads(self.listed.read_text()) if self.listed.exists() else {}
         beside = self.listed.with_suffix(".new")
-        beside.write_text(json.dumps({**held, **what}))
+        beside.write_text(json.dumps({**listed, **what}))
         os.replace(beside, self.listed)
 
-    def noted(self, what: str) -> list[int]:
-        """The processes that have noted it, in order."""
-        lines = [line.partition(" ") for line in self.notes.read_text().splitlines()]
-        return [int(pid) for pid, _, said in lines if said == what]
+    def log_of(self, what: str) -> list[int]:
+        """The processes that have logged it, in order."""
+        lines = [line.partition(" ") for line in self.log.read_text().splitlines()]
+        return [int(pid) for pid, _, logged in lines if logged == what]
 
-    async def notes_times(self, what: str, times: int = 1) -> None:
-        """Wait until it was noted so often."""
-        await until(lambda: len(self.noted(what)) >= times)
+    async def wait_for_log(self, what: str, times: int = 1) -> None:
+        """Wait until it was logged so often."""
+        await until(lambda: len(self.log_of(what)) >= times)
 
-    async def says(self, method: str, key: str | None = None, **params: Any) -> int:
-        """Have it say something; returns to how many it did."""
+    async def notify(self, method: str, key: str | None = None, **params: Any) -> int:
+        """Have it send a notification; returns to how many it did."""
         arguments = {"method": method, "params": params}
         headers = {"X-API-Key": key} if key is not None else {}
         call = {"name": f"{self.slug}__say", "arguments": arguments}
         answer = await self.gateway.request("tools/call", call, **headers)
         return int(answer["result"]["content"][0]["text"])
 
-    async def updates(self, uri: str, key: str | None = None) -> int:
-        return await self.says(UPDATED, key, uri=uri)
+    async def notify_updated(self, uri: str, key: str | None = None) -> int:
+        return await self.notify(UPDATED, key, uri=uri)
 
-    async def dies(self) -> None:
+    async def crash(self) -> None:
         assert (await self.gateway.call(f"{self.slug}__die"))["isError"]
 
 
-async def add_teller(
+async def add_notifying_server(
     gateway: RunningGateway,
     folder: Path,
     era: Era,
-    name: str = "Teller",
+    name: str = "Notifier",
     tuning: Tuning | None = None,
     **lists: Sequence[Any],
-) -> Teller:
+) -> NotifyingServer:
     """Add a server that lists one resource `note://{name}/a` unless told otherwise, and sync it."""
-    listed, notes = folder / f"{name}.json", folder / f"{name}.notes"
+    listed, log = folder / f"{name}.json", folder / f"{name}.log"
     slug = name.lower()
-    arguments = ("-I", "-S", str(TELLER), era, str(listed), str(notes))
+    arguments = ("-I", "-S", str(NOTIFYING_SERVER), era, str(listed), str(log))
     new = NewServer(name, "stdio", command=sys.executable, args=arguments)
     server_id = await gateway.parts.servers.add(1, new)
-    teller = Teller(gateway, server_id, slug, era, listed, notes)
-    teller.lists(**{"resources": [{"uri": f"note://{name}/a", "name": "a"}], **lists})
+    server = NotifyingServer(gateway, server_id, slug, era, listed, log)
+    server.set_lists(**{"resources": [{"uri": f"note://{name}/a", "name": "a"}], **lists})
     await gateway.parts.sync.run(1, server_id)
     if tuning is not None:
         await gateway.parts.servers.tune(1, server_id, tuning)
-    return teller
+    return server
 
 
-class Heard:
+class ReceivedNotifications:
     """What a client was told, in order: the method, and the address of an updated resource."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[str, str | None]] = []
+        self.all: list[tuple[str, str | None]] = []
 
     def add(self, method: str, uri: str | None = None) -> None:
-        self.said.append((method, uri))
+        self.all.append((method, uri))
 
     def count(self, method: str, uri: str | None = None) -> int:
-        return sum(said == method and uri in (None, about) for said, about in self.said)
+        return sum(each == method and uri in (None, updated) for each, updated in self.all)
 
     async def wait(self, method: str, uri: str | None = None, times: int = 1) -> None:
         await until(lambda: self.count(method, uri) >= times)
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class ListeningClient:
     """A client that listens in the way of its era."""
 
     client: Client
-    heard: Heard
+    received: ReceivedNotifications
 
 
 @contextlib.asynccontextmanager
-async def listening(connect: Connect, mode: str, *uris: str, key: str | None = None) -> AsyncIterator[Listening]:
+async def listening(connect: Connect, mode: str, *uris: str, key: str | None = None) -> AsyncIterator[ListeningClient]:
     """A client that hears of changed lists, and of updates of `uris`."""
-    heard = Heard()
+    received = ReceivedNotifications()
 
     async def handle(message: Any) -> None:
         if mode != HANDSHAKE:
             # It comes as an event, too.
             return
         uri = getattr(getattr(message, "params", None), "uri", None)
-        heard.add(getattr(message, "method", ""), None if uri is None else str(uri))
+        received.add(getattr(message, "method", ""), None if uri is None else str(uri))
 
     async with connect(mode, key, message_handler=handle) as client:
         if mode == HANDSHAKE:
@@ -142,7 +142,7 @@ async def listening(connect: Connect, mode: str, *uris: str, key: str | None = N
             await anyio.sleep(0.2)
             for uri in uris:
                 await subscribe(client, uri)
-            yield Listening(client, heard)
+            yield ListeningClient(client, received)
             return
         wanted: dict[str, Any] = {f"{kind}_list_changed": True for kind in ("tools", "prompts", "resources")}
         async with (
@@ -152,10 +152,10 @@ async def listening(connect: Connect, mode: str, *uris: str, key: str | None = N
 
             async def follow() -> None:
                 async for event in events:
-                    heard.add(_METHODS[type(event).__name__], getattr(event, "uri", None))
+                    received.add(_METHODS[type(event).__name__], getattr(event, "uri", None))
 
             tasks.start_soon(follow)
-            yield Listening(client, heard)
+            yield ListeningClient(client, received)
             tasks.cancel_scope.cancel()
 
 

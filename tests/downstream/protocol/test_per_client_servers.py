@@ -10,7 +10,7 @@ import pytest
 
 from gateway.catalog.tuning import Tuning
 from tests.downstream.conftest import AddTalker
-from tests.downstream.test_sessions import ACCEPT, INITIALIZE, opened
+from tests.downstream.protocol.test_client_sessions import ACCEPT, INITIALIZE, opened
 from tests.support.gateway import RunningGateway
 from tests.support.waiting import until
 from tests.upstream.processes import children
@@ -59,7 +59,7 @@ async def test_a_call_in_flight_when_its_session_ends_leaves_no_process(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: gateway.post(HANG, **headers))
         if wait_for_the_call:
-            await talker.noted("hanging ")
+            await talker.wait_for_log("hanging ")
         else:
             # The process is being started.
             await until(lambda: not children() <= before)

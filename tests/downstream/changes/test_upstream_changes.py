@@ -7,7 +7,7 @@ import pytest
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
 from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect, Era
-from tests.downstream.told import PROMPTS, TOOLS, UPDATED, listening
+from tests.downstream.listening import PROMPTS, TOOLS, UPDATED, listening
 from tests.support.gateway import RunningGateway
 from tests.support.waiting import until
 
@@ -23,14 +23,14 @@ async def test_a_change_upstream_is_synced_and_told(
     await add_talker(era=era)
     async with listening(connect, mode, key=listing_key) as client:
         await client.client.call_tool("talker__change", {})
-        await client.heard.wait(TOOLS)
+        await client.received.wait(TOOLS)
 
         # What was told first may still be the end of the talker's own arrival.
         async def listed() -> bool:
             return "talker__extra" in [tool.name for tool in (await client.client.list_tools()).tools]
 
         await until(listed)
-        await client.heard.wait(PROMPTS)
+        await client.received.wait(PROMPTS)
 
 
 @CLIENTS
@@ -47,12 +47,12 @@ async def test_only_those_are_told_whose_own_list_has_changed(
         listening(connect, mode, key=listing_key) as wide,
     ):
         await wide.client.call_tool("hidden__change", {})
-        await wide.heard.wait(TOOLS)
-        await wide.heard.wait(PROMPTS)
-        assert narrow.heard.count(TOOLS) == narrow.heard.count(PROMPTS) == 0
+        await wide.received.wait(TOOLS)
+        await wide.received.wait(PROMPTS)
+        assert narrow.received.count(TOOLS) == narrow.received.count(PROMPTS) == 0
         # What changes for both is told to both: the stream of the other was open all the time.
         await narrow.client.call_tool("seen__change", {})
-        await narrow.heard.wait(TOOLS)
+        await narrow.received.wait(TOOLS)
 
 
 @CLIENTS
@@ -64,7 +64,7 @@ async def test_a_change_of_a_rule_is_told(
     key = (await gateway.parts.keys.create(tenant_id, "narrow", ["narrow"])).key
     async with listening(connect, mode, key=key) as client:
         await set_rule(gateway.parts.database, tenant_id, role.id, "ALLOW", server_id=talker.id)
-        await client.heard.wait(TOOLS)
+        await client.received.wait(TOOLS)
 
 
 @BOTH
@@ -74,7 +74,7 @@ async def test_an_update_of_a_resource_reaches_who_subscribed(
 ) -> None:
     await add_talker(era=era)
     async with listening(connect, mode, "note://Talker/a b") as client:
-        await client.heard.wait(UPDATED, "note://Talker/a b")
+        await client.received.wait(UPDATED, "note://Talker/a b")
 
 
 async def test_a_session_that_ends_unsubscribes(
@@ -82,5 +82,5 @@ async def test_a_session_that_ends_unsubscribes(
 ) -> None:
     talker = await add_talker(era="handshake")
     async with listening(connect, HANDSHAKE, "note://Talker/a b"):
-        await talker.noted("resources/subscribe ")
-    await talker.noted("resources/unsubscribe ")
+        await talker.wait_for_log("resources/subscribe ")
+    await talker.wait_for_log("resources/unsubscribe ")

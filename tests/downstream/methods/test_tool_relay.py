@@ -114,9 +114,9 @@ async def test_a_call_that_is_given_up_is_cancelled_upstream(
     async with connect(mode) as client:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "talker__hang", {})
-            hanging = (await talker.noted("hanging ")).split()[1]
+            hanging = (await talker.wait_for_log("hanging ")).split()[1]
             tasks.cancel_scope.cancel()
-        assert await talker.noted("cancelled ") == f"cancelled {hanging}"
+        assert await talker.wait_for_log("cancelled ") == f"cancelled {hanging}"
         assert said(await client.call_tool("talker__echo", {}))["label"] == "Talker"
 
 
@@ -125,9 +125,9 @@ async def test_a_plain_post_that_is_given_up_is_cancelled_upstream(
 ) -> None:
     talker = await add_talker()
     call = asyncio.ensure_future(gateway.request("tools/call", {"name": "talker__hang"}))
-    hanging = (await talker.noted("hanging ")).split()[1]
+    hanging = (await talker.wait_for_log("hanging ")).split()[1]
     call.cancel()
-    assert await talker.noted("cancelled ") == f"cancelled {hanging}"
+    assert await talker.wait_for_log("cancelled ") == f"cancelled {hanging}"
 
 
 async def test_a_call_that_hangs_times_out_is_cancelled_and_holds_up_nobody(
@@ -136,12 +136,12 @@ async def test_a_call_that_hangs_times_out_is_cancelled_and_holds_up_nobody(
     talker = await add_talker()
     await gateway.parts.servers.tune(tenant_id, talker.id, Tuning(call_timeout_seconds=0.5))
     hanging = asyncio.ensure_future(gateway.call("talker__hang"))
-    await talker.noted("hanging ")
+    await talker.wait_for_log("hanging ")
     assert said(await gateway.call("talker__echo"))["label"] == "Talker"
     result = await hanging
     assert result["isError"]
     assert "Talker" in result["content"][0]["text"]
-    await talker.noted("cancelled ")
+    await talker.wait_for_log("cancelled ")
 
 
 async def test_a_server_that_dies_in_a_call_is_named_at_once_and_the_next_call_works(

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.settings import Settings
 from tests.downstream.conftest import AddTalker
-from tests.downstream.test_sessions import opened
+from tests.downstream.protocol.test_client_sessions import opened
 from tests.support.gateway import RunningGateway
 
 VERSION = {"Mcp-Protocol-Version": "2025-11-25"}

@@ -146,7 +146,7 @@ class TestImpatient:
         async with connect(MODERN, elicitation_callback=choose) as client:
             asked: Any = await client.session.call_tool("talker__ask", {}, allow_input_required=True)
             assert asked.result_type == "input_required"
-            await talker.noted("cancelled ")
+            await talker.wait_for_log("cancelled ")
             with pytest.raises(MCPError, match="requestState"):
                 await client.session.call_tool(
                     "talker__ask", {}, request_state=asked.request_state, allow_input_required=True
@@ -207,7 +207,7 @@ async def test_where_nobody_knows_whose_call_asks_the_refusal_says_what_to_do(
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(other.call_tool, "my_talker__hang", {})
-        await talker.noted("hanging ")
+        await talker.wait_for_log("hanging ")
         with anyio.fail_after(10):
             said = text_of(await client.call_tool("my_talker__ask", {}))
         assert "Server My Talker asked elicitation/create while calls of more than one client" in said
@@ -225,9 +225,9 @@ async def test_what_a_server_asks_about_a_call_that_was_given_up_is_not_put_to_t
     ):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "talker__hang", {})
-            await talker.noted("hanging ")
+            await talker.wait_for_log("hanging ")
             tasks.cancel_scope.cancel()
-        await talker.noted("cancelled ")
+        await talker.wait_for_log("cancelled ")
         with anyio.fail_after(10):
             assert "--session per_client" in text_of(await other.call_tool("talker__ask", {}))
             # Whoever gave it up is asked either way.

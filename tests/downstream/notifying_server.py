@@ -132,7 +132,7 @@ def handle(message: Message) -> None:
     send({"id": request_id, "result": result})
 
 
-INFO = {"name": "teller", "version": "1"}
+INFO = {"name": "notifier", "version": "1"}
 CAPABILITIES = {
     "tools": {"listChanged": True},
     "prompts": {"listChanged": True},

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components, Gateway
-from tests.downstream.mangling import mangled
+from tests.downstream.protocol.mangling import mangled
 
 BATCH = 20
 # 400 + 300 + 100 batches, and 4,000 cases by themselves: 20,000 in all.

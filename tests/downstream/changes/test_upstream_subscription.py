@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.catalog.server import NewServer
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
-from tests.downstream.told import UPDATED, listening
+from tests.downstream.listening import UPDATED, listening
 from tests.support.gateway import RunningGateway
 from tests.support.waiting import until
 
@@ -66,7 +66,7 @@ class Web:
         self.subscribed.clear()
 
     @property
-    def heard(self) -> int:
+    def listener_count(self) -> int:
         """How many listen now."""
         return len(self.bus._listeners) if self.era == "modern" else len(self.subscribed)
 
@@ -113,14 +113,14 @@ async def test_a_subscription_outlives_a_restart_of_the_server(
 
             async def told() -> bool:
                 await web.updates()
-                return client.heard.count(UPDATED, NOTE) > before
+                return client.received.count(UPDATED, NOTE) > before
 
             before = 0
             await until(told)
             await web.stop()
             await web.start()
-            await until(lambda: web.heard > 0, 30)
-            before = client.heard.count(UPDATED, NOTE)
+            await until(lambda: web.listener_count > 0, 30)
+            before = client.received.count(UPDATED, NOTE)
             await until(told)
         await gateway.parts.pool.forget(server_id)
     finally:

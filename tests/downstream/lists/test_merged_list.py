@@ -9,7 +9,7 @@ import pytest
 
 from gateway.downstream.pagination import PagedList
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect
-from tests.downstream.told import PROMPTS, Teller, add_teller
+from tests.downstream.listening import PROMPTS, NotifyingServer, add_notifying_server
 from tests.support.gateway import RunningGateway
 from tests.support.waiting import until
 
@@ -25,15 +25,15 @@ MANY = 2_300
 
 
 @pytest.fixture
-async def many(gateway: RunningGateway, tmp_path: Path) -> Teller:
+async def many(gateway: RunningGateway, tmp_path: Path) -> NotifyingServer:
     """A server that lists much of everything, and a smaller one with some of the same."""
     named = [{"name": f"p{number:04}"} for number in range(MANY)]
     found = [{"uri": f"note://{number}", "name": "n"} for number in range(MANY)]
     templates = [{"uriTemplate": f"note://{number}/{{x}}", "name": "n"} for number in range(MANY)]
-    await add_teller(
+    await add_notifying_server(
         gateway, tmp_path, "handshake", "Few", prompts=named[:3], resources=found[:3], resourceTemplates=templates[:3]
     )
-    return await add_teller(
+    return await add_notifying_server(
         gateway, tmp_path, "modern", "Many", prompts=named, resources=found, resourceTemplates=templates
     )
 
@@ -52,7 +52,7 @@ async def walked(gateway: RunningGateway, method: str, key: str) -> list[list[An
 
 @LISTS
 async def test_a_long_list_comes_in_pages_that_hold_everything_once(
-    gateway: RunningGateway, many: Teller, method: str, key: str, field: str
+    gateway: RunningGateway, many: NotifyingServer, method: str, key: str, field: str
 ) -> None:
     pages = await walked(gateway, method, key)
     assert [len(page) for page in pages] == [1_000, 1_000, 303]
@@ -64,7 +64,9 @@ async def test_a_long_list_comes_in_pages_that_hold_everything_once(
 
 
 @pytest.mark.parametrize("mode", [HANDSHAKE, MODERN])
-async def test_the_sdk_walks_all_pages(gateway: RunningGateway, many: Teller, connect: Connect, mode: str) -> None:
+async def test_the_sdk_walks_all_pages(
+    gateway: RunningGateway, many: NotifyingServer, connect: Connect, mode: str
+) -> None:
     async with connect(mode) as client:
         page = await client.list_resources()
         count = len(page.resources)
@@ -84,11 +86,11 @@ async def test_a_cursor_of_no_list_is_refused_with_what_to_do(
     assert "without it" in error["message"]
 
 
-async def test_a_cursor_leads_on_after_the_list_has_changed(gateway: RunningGateway, many: Teller) -> None:
+async def test_a_cursor_leads_on_after_the_list_has_changed(gateway: RunningGateway, many: NotifyingServer) -> None:
     first = (await gateway.request("prompts/list"))["result"]
     more = [{"name": f"p{number:04}"} for number in range(MANY)] + [{"name": "p0000a"}, {"name": "p1500a"}]
-    many.lists(prompts=more)
-    await many.says(PROMPTS)
+    many.set_lists(prompts=more)
+    await many.notify(PROMPTS)
 
     async def known() -> bool:
         page = (await gateway.request("prompts/list"))["result"]["prompts"]
@@ -99,8 +101,8 @@ async def test_a_cursor_leads_on_after_the_list_has_changed(gateway: RunningGate
     names = [prompt["name"] for prompt in second["prompts"]]
     assert names[0] > first["prompts"][-1]["name"]
     assert "many__p1500a" in names
-    many.lists(prompts=[])
-    await many.says(PROMPTS)
+    many.set_lists(prompts=[])
+    await many.notify(PROMPTS)
 
     async def refused() -> bool:
         return "error" in await gateway.request("prompts/list", {"cursor": first["nextCursor"]})
@@ -109,7 +111,7 @@ async def test_a_cursor_leads_on_after_the_list_has_changed(gateway: RunningGate
 
 
 async def test_a_list_is_written_once_for_all_who_are_shown_the_same(
-    gateway: RunningGateway, many: Teller, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, many: NotifyingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await gateway.request("resources/list")
     written = 0
@@ -130,9 +132,9 @@ async def test_a_list_is_written_once_for_all_who_are_shown_the_same(
 async def test_at_most_a_hundred_completions_are_passed_on(
     gateway: RunningGateway, tmp_path: Path, given: int, more: bool | None
 ) -> None:
-    teller = await add_teller(gateway, tmp_path, "handshake", prompts=[{"name": "a"}])
-    teller.lists(completions=given)
-    params = {"ref": {"type": "ref/prompt", "name": "teller__a"}, "argument": {"name": "x", "value": ""}}
+    server = await add_notifying_server(gateway, tmp_path, "handshake", prompts=[{"name": "a"}])
+    server.set_lists(completions=given)
+    params = {"ref": {"type": "ref/prompt", "name": "notifier__a"}, "argument": {"name": "x", "value": ""}}
     completion = (await gateway.request("completion/complete", params))["result"]["completion"]
     assert completion["values"] == [f"value {number}" for number in range(100)]
     assert completion.get("hasMore") is more
@@ -141,9 +143,9 @@ async def test_at_most_a_hundred_completions_are_passed_on(
 
 async def test_an_address_that_is_no_url_is_not_found(gateway: RunningGateway, tmp_path: Path) -> None:
     odd = [{"uri": "http://[", "name": "odd"}, {"uri": "note://\ud800", "name": "b"}, {"uri": "note://a", "name": "a"}]
-    await add_teller(gateway, tmp_path, "handshake", "First", resources=odd)
-    await add_teller(gateway, tmp_path, "modern", resources=odd)
+    await add_notifying_server(gateway, tmp_path, "handshake", "First", resources=odd)
+    await add_notifying_server(gateway, tmp_path, "modern", resources=odd)
     listed = [resource["uri"] for resource in (await gateway.request("resources/list"))["result"]["resources"]]
     assert [uri.split(":")[0] for uri in listed] == ["http", "note", "modelgate", "modelgate"]
-    for uri in ("http://[x", "ui://\x00", "ui://\ud800", "modelgate://teller/%00"):
+    for uri in ("http://[x", "ui://\x00", "ui://\ud800", "modelgate://notifier/%00"):
         assert (await gateway.request("resources/read", {"uri": uri}))["error"]["code"] in (-32602, -32601)

@@ -116,7 +116,7 @@ async def test_a_call_whose_key_is_revoked_is_told_so(
         async with anyio.create_task_group() as tasks:
 
             async def revoke() -> None:
-                await talker.noted("hanging ")
+                await talker.wait_for_log("hanging ")
                 await gateway.parts.keys.revoke(tenant_id, new.id)
 
             tasks.start_soon(revoke)

@@ -82,7 +82,7 @@ class TestImpatient:
         talker = await add_talker(era="handshake")
         async with connect(MODERN, limited_key, elicitation_callback=choose) as client:
             await ask(client)
-            await talker.noted("cancelled ")
+            await talker.wait_for_log("cancelled ")
             assert "Talker" in text_of(await client.session.call_tool("talker__echo", {}))
 
 
@@ -96,7 +96,7 @@ async def test_a_caller_holds_half_of_a_servers_calls_and_leaves_the_rest_to_oth
         with pytest.raises(MCPError, match=r"2 of your calls to server Talker wait for your answers .*; answer one"):
             await client.session.call_tool("talker__ask", {}, allow_input_required=True)
         # What could not be held does not go on upstream.
-        await talker.noted("cancelled ")
+        await talker.wait_for_log("cancelled ")
         async with connect(MODERN, listing_key, elicitation_callback=choose) as other:
             assert "blue" in text_of(await other.call_tool("talker__ask", {}))
         for asked in held:

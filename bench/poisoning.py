@@ -19,7 +19,7 @@ from typing import Any
 from gateway.catalog.naming import exposed_name, slug_of
 from gateway.catalog.scan import scan
 from gateway.catalog.scan.finding import Finding, Neighbour
-from tests.governance.corpus import BAD, HARMLESS, NEIGHBOURS
+from tests.catalog.scan.corpus import BAD, HARMLESS, NEIGHBOURS
 
 
 def held(findings: tuple[Finding, ...]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Approval of tools: what becomes of a tool that is new, has changed, or was flagged, and what admins say to that."""
+"""Approval of tools that are new, have changed, or were flagged: what admins see and say of them."""
 
 from __future__ import annotations
 
@@ -6,64 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from gateway.access.roles import refresh_visibility
 from gateway.catalog.review.difference import FieldChange, difference
+from gateway.catalog.review.review_state import BY_HAND, ON_CHANGE
 from gateway.catalog.scan.finding import Finding
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
-
-OnChange = Literal["accept", "flag", "quarantine"]
-ON_CHANGE: tuple[OnChange, ...] = ("accept", "flag", "quarantine")
-
-NEW = "It is new, and new tools of this server wait for approval."
-CHANGED = "It has changed since it was approved."
-BY_HAND = "An admin has put it here."
-SCAN = "The scan found: "
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewState:
-    """What is held against a tool: the hash approved, whether an admin approved that, and why it is quarantined."""
-
-    approved_hash: bytes | None = None
-    by_hand: bool = False
-    quarantine: str | None = None
-
-
-def judge(
-    before: ReviewState | None,
-    content_hash: bytes,
-    findings: Sequence[Finding],
-    *,
-    on_change: OnChange,
-    first: bool,
-    restored: bool,
-    quarantine_findings: bool,
-) -> ReviewState:
-    """How a tool stands with the definition that it has now.
-
-    `before` is None for a tool never seen; `first` says that the server is synced for the first time, which its admin
-    has just added; `restored` that an admin went back to this definition.
-    """
-    if before is not None and before.quarantine == BY_HAND:
-        return before
-    approved, by_hand, quarantine = (
-        (None, False, None) if before is None else (before.approved_hash, before.by_hand, None)
-    )
-    if restored:
-        approved, by_hand = content_hash, True
-    elif approved != content_hash:
-        if (before is None and first) or on_change == "accept" or (before is None and on_change == "flag"):
-            approved, by_hand = content_hash, False
-        elif on_change == "quarantine":
-            quarantine = NEW if before is None else CHANGED
-    rules = list(dict.fromkeys(finding.rule for finding in findings if finding.counts))
-    if rules and quarantine_findings and not (by_hand and approved == content_hash):
-        quarantine = f"{SCAN}{', '.join(rules)}."
-    return ReviewState(approved, by_hand, quarantine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +58,7 @@ class Approvals:
         tool is no longer the one with `content_hash`.
         """
         async with self._database.transaction() as transaction:
-            rows = await self._there(transaction, tenant_id, server_id, tool)
+            rows = await self._locked(transaction, tenant_id, server_id, tool)
             if content_hash is not None and any(row["content_hash"].hex() != content_hash for row in rows):
                 raise ConflictError(f"{tool} has changed since you looked at it; look at it again.")
             ids = [row["id"] for row in rows if _standing(row).wanted or tool is not None]
@@ -120,7 +71,7 @@ class Approvals:
     async def quarantine(self, tenant_id: int, server_id: int, tool: str) -> None:
         """Hide a tool from every client until it is approved. Raises NotFoundError."""
         async with self._database.transaction() as transaction:
-            for row in await self._there(transaction, tenant_id, server_id, tool):
+            for row in await self._locked(transaction, tenant_id, server_id, tool):
                 await transaction.execute("quarantine_tool", tenant_id, row["id"], BY_HAND)
             await refresh_visibility(transaction, tenant_id, server_id=server_id)
 
@@ -133,13 +84,16 @@ class Approvals:
         if not await self._database.execute("set_on_change", tenant_id, server_id, on_change):
             raise NotFoundError(f"There is no server {server_id} in this tenant.")
 
-    async def _there(
+    async def _locked(
         self, transaction: DatabaseConnection, tenant_id: int, server_id: int, tool: str | None
     ) -> Sequence[Row]:
+        """The tools of a server, or the one of this name, which no sync changes until the transaction ends."""
+        await transaction.fetchrow("lock_server", tenant_id, server_id)
         rows = await transaction.fetch("tool_standings", tenant_id, server_id, tool, False)
         if tool is not None and not rows:
             raise NotFoundError(f"The server has no tool {tool!r}.")
-        return rows
+        # One tool may be exposed under the name that another one has by itself.
+        return [row for row in rows if row["name"] == tool] or rows
 
     async def list(
         self, tenant_id: int, server_id: int | None = None, *, tool: str | None = None, wanted: bool = False

@@ -11,7 +11,8 @@ from typing import Any
 from gateway.access.roles import refresh_visibility
 from gateway.catalog.category import category_of
 from gateway.catalog.naming import GATEWAY_TOOLS, exposed_name
-from gateway.catalog.review.approval import OnChange, ReviewState, judge, store_findings
+from gateway.catalog.review.approval import store_findings
+from gateway.catalog.review.review_state import ReviewPolicy, ReviewState, next_review_state
 from gateway.catalog.review.versions import VersionDifference, compare_versions, write_version
 from gateway.catalog.scan import scan
 from gateway.catalog.scan.finding import Finding, Neighbour
@@ -82,7 +83,7 @@ class CatalogUpdate:
         `restores` is the version that they are taken from, which the server is pinned to from then on; without it they
         are what the server lists, which a pinned server keeps a record of and no more. Raises DatabaseError.
         """
-        standing = await self._database.fetchrow("server_standing", spec.tenant_id, spec.id)
+        standing = await self._database.fetchrow("lock_server", spec.tenant_id, spec.id)
         if standing is None:
             raise NotFoundError(f"There is no server {spec.id} in this tenant.")
         if restores is None and standing["pinned_version"] is not None:
@@ -110,7 +111,7 @@ class CatalogUpdate:
         fresh = _fresh(changes)
         findings = await self._scan(spec, fresh)
         async with self._database.transaction() as transaction:
-            standing = await transaction.fetchrow("server_standing", spec.tenant_id, spec.id)
+            standing = await transaction.fetchrow("lock_server", spec.tenant_id, spec.id)
             if standing is None:
                 raise NotFoundError(f"There is no server {spec.id} in this tenant.")
             ids = await self._store_tools(transaction, spec, changes, stored, texts)
@@ -134,9 +135,12 @@ class CatalogUpdate:
                     stored,
                     ids,
                     findings,
-                    on_change=standing["on_change"],
-                    first=standing["newest"] is None,
-                    restored=restores is not None,
+                    ReviewPolicy(
+                        on_change=standing["on_change"],
+                        first_sync=standing["never_synced"],
+                        rollback=restores is not None,
+                        quarantine_findings=self._guards.poisoning == "quarantine",
+                    ),
                 )
             if restores is not None:
                 offered = version or await transaction.fetchval("newest_applied_version", spec.tenant_id, spec.id)
@@ -182,7 +186,6 @@ class CatalogUpdate:
                 row["removed"],
                 row["text_hash"],
                 row["definition"],
-                ReviewState(row["approved_hash"], row["approved_at"] is not None, row["quarantine"]),
             )
             for row in rows
         }
@@ -214,42 +217,37 @@ class CatalogUpdate:
         stored: Mapping[str, StoredTool],
         ids: Mapping[str, int],
         findings: Mapping[str, Sequence[Finding]],
-        *,
-        on_change: OnChange,
-        first: bool,
-        restored: bool,
+        policy: ReviewPolicy,
     ) -> tuple[str, ...]:
         """Write what is held against the tools that are new or changed; returns those that are quarantined."""
+        if not fresh:
+            return ()
+        # Read now: an admin may have approved or quarantined a tool since the sync began.
+        rows = await transaction.fetch("review_states", spec.tenant_id, spec.id)
+        states = {row["id"]: ReviewState(row["approved_hash"], row["approved_by"], row["quarantine"]) for row in rows}
         judged = {
-            tool.name: judge(
-                stored[tool.name].standing if tool.name in stored else None,
+            tool.name: next_review_state(
+                states[ids[tool.name]] if tool.name in stored else None,
                 tool.content_hash,
                 findings.get(tool.name, ()),
-                on_change=on_change,
-                first=first,
-                restored=restored,
-                quarantine_findings=self._guards.poisoning == "quarantine",
+                policy,
             )
             for tool in fresh
         }
-        if judged:
-            await transaction.executemany(
-                "judge_tool",
-                [
-                    (spec.tenant_id, ids[name], standing.approved_hash, restored, standing.quarantine)
-                    for name, standing in judged.items()
-                ],
-            )
-            known = {
-                tool.name: judged[tool.name].by_hand and judged[tool.name].approved_hash == tool.content_hash
-                for tool in fresh
-            }
-            await store_findings(
-                transaction,
-                spec.tenant_id,
-                [(ids[tool.name], findings.get(tool.name, ()), known[tool.name]) for tool in fresh],
-            )
-        return tuple(name for name, standing in judged.items() if standing.quarantine is not None)
+        await transaction.executemany(
+            "set_review_state",
+            [
+                (spec.tenant_id, ids[name], state.approved_hash, state.approved_by, state.quarantine)
+                for name, state in judged.items()
+            ],
+        )
+        known = {tool.name: judged[tool.name].approver_of(tool.content_hash) == "person" for tool in fresh}
+        await store_findings(
+            transaction,
+            spec.tenant_id,
+            [(ids[tool.name], findings.get(tool.name, ()), known[tool.name]) for tool in fresh],
+        )
+        return tuple(name for name, state in judged.items() if state.quarantine is not None)
 
     def _change(self, changes: Changes, stored: Mapping[str, StoredTool]) -> VersionDifference:
         """The changes of a catalogue as those of a version."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.catalog.review.approval import ReviewState
 from gateway.catalog.tool import ToolDefinition
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTool:
-    """A tool as the catalogue holds it, its definition as JSON and how it stands with the admins.
+    """A tool as the catalogue holds it, its definition as JSON.
 
     `text_hash` is that of the texts that have vectors, None without.
     """
@@ -22,7 +21,6 @@ class StoredTool:
     removed: bool
     text_hash: bytes | None
     definition: str
-    standing: ReviewState
 
 
 @dataclass(frozen=True, slots=True)

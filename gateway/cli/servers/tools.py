@@ -6,7 +6,8 @@ import click
 
 from gateway.access.tenants import Tenant
 from gateway.app import Components
-from gateway.catalog.review.approval import ON_CHANGE, Approvals, ToolReview
+from gateway.catalog.review.approval import Approvals, ToolReview
+from gateway.catalog.review.review_state import ON_CHANGE
 from gateway.catalog.server import ServerRecord
 from gateway.cli.component_runner import run_with_components, run_with_server
 from gateway.cli.options import tenant_option

@@ -4,9 +4,15 @@ SELECT t.name, t.exposed_name, s.name AS server_name, s.slug AS server_slug
 FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 WHERE t.tenant_id = $1 AND t.server_id <> $2 AND t.removed_at IS NULL
 
--- name: judge_tool
--- What is held against a tool: $3 the hash approved, $4 whether an admin approved it just now, $5 why it is quarantined.
-UPDATE tools SET approved_hash = $3, approved_at = CASE WHEN $4 THEN now() ELSE approved_at END, quarantine = $5
+-- name: review_states
+-- What is held against the tools of a server, removed ones too.
+SELECT id, approved_hash, approved_by, quarantine FROM tools WHERE tenant_id = $1 AND server_id = $2
+
+-- name: set_review_state
+-- What is held against a tool from now on: $3 the hash approved, $4 who approved it, $5 why it is quarantined.
+UPDATE tools SET approved_hash = $3, approved_by = $4, quarantine = $5,
+       approved_at = CASE WHEN (approved_hash, approved_by) IS NOT DISTINCT FROM ($3::bytea, $4::text) THEN approved_at
+                          WHEN $4 = 'rollback' THEN now() END
 WHERE tenant_id = $1 AND id = $2
 
 -- name: delete_flags
@@ -39,8 +45,8 @@ WHERE t.tenant_id = $1 AND ($2::bigint IS NULL OR t.server_id = $2) AND t.remove
 ORDER BY t.quarantined DESC, s.name, t.name
 
 -- name: approve_tools
--- These tools are approved as they are.
-UPDATE tools SET approved_hash = content_hash, approved_at = now(), quarantine = NULL
+-- A person approves these tools as they are.
+UPDATE tools SET approved_hash = content_hash, approved_by = 'person', approved_at = now(), quarantine = NULL
 WHERE tenant_id = $1 AND id = ANY($2::bigint[])
 
 -- name: keep_approved_definitions
@@ -54,8 +60,8 @@ ON CONFLICT DO NOTHING
 UPDATE tool_flags SET dismissed_at = now() WHERE tenant_id = $1 AND tool_id = ANY($2::bigint[]) AND dismissed_at IS NULL
 
 -- name: quarantine_tool
--- Hide a tool until it is approved.
-UPDATE tools SET quarantine = $3 WHERE tenant_id = $1 AND id = $2
+-- Hide a tool until it is approved, whatever was approved before.
+UPDATE tools SET quarantine = $3, approved_by = NULL, approved_at = NULL WHERE tenant_id = $1 AND id = $2
 
 -- name: set_on_change
 -- What happens when a tool of a server is not as it was approved.

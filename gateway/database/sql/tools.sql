@@ -1,7 +1,6 @@
 -- name: stored_tools
 -- Every tool of a server, removed ones too, with the hash of the texts that are embedded in a space (null: none).
-SELECT t.id, t.name, t.exposed_name, t.content_hash, t.definition, t.removed_at IS NOT NULL AS removed, e.text_hash,
-       t.approved_hash, t.approved_at, t.quarantine
+SELECT t.id, t.name, t.exposed_name, t.content_hash, t.definition, t.removed_at IS NOT NULL AS removed, e.text_hash
 FROM tools t
 LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $3
 WHERE t.tenant_id = $1 AND t.server_id = $2

@@ -1,9 +1,9 @@
--- name: server_standing
--- What decides over what a server lists; the row stays as it is until commit.
-SELECT on_change, pinned_version,
+-- name: lock_server
+-- What decides over what a server lists; until commit nobody else changes or judges its tools.
+SELECT on_change, pinned_version, synced_at IS NULL AS never_synced,
        (SELECT max(v.version) FROM server_versions v WHERE v.tenant_id = s.tenant_id AND v.server_id = s.id) AS newest
 FROM servers s WHERE s.tenant_id = $1 AND s.id = $2
-FOR UPDATE
+FOR NO KEY UPDATE
 
 -- name: write_version
 -- What changed with a version: $8 applied, $9 the version it restores.

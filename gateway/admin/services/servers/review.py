@@ -10,8 +10,9 @@ from pydantic import Field, JsonValue
 
 from gateway.admin.components import Parts
 from gateway.admin.reading import STRICT
-from gateway.catalog.review.approval import Approvals, OnChange, ToolReview
+from gateway.catalog.review.approval import Approvals, ToolReview
 from gateway.catalog.review.difference import FieldChange, Kind
+from gateway.catalog.review.review_state import OnChange
 from gateway.catalog.scan.finding import Severity
 from gateway.errors import NotFoundError
 

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from gateway.catalog.new_server import TransportKind
-from gateway.catalog.review.approval import OnChange
+from gateway.catalog.review.review_state import OnChange
 from gateway.catalog.server import ServerRecord
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.catalog.scan import scan
 from gateway.catalog.scan.finding import Finding, Neighbour
-from tests.governance.corpus import BAD, HARMLESS, NEIGHBOURS, tagged, tool
+from tests.catalog.scan.corpus import BAD, HARMLESS, NEIGHBOURS, tagged, tool
 
 
 def found(definition: dict[str, Any], others: list[Neighbour] | None = None) -> list[Finding]:

@@ -21,7 +21,7 @@ from gateway.errors import InvalidInputError
 from gateway.settings import UpstreamSettings
 from tests.support.gateway import add_local_mcp
 
-RAW = Path(__file__).parents[1] / "upstream" / "servers" / "raw.py"
+RAW = Path(__file__).parents[2] / "upstream" / "servers" / "raw.py"
 
 
 @pytest.fixture

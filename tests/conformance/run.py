@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.conformance.served import served
+from tests.conformance.serving import serve_gateway
 
 HERE = Path(__file__).parent
 REVISIONS = ("2025-11-25", "2026-07-28")
@@ -27,7 +27,7 @@ async def run(suite: Path, revision: str, *fixture_arguments: str) -> bool:
     script = suite / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
     expected = HERE / f"expected-failures-{revision}.yaml"
     with tempfile.TemporaryDirectory() as folder:
-        async with served(Path(folder) / "data", *fixture_arguments) as url:
+        async with serve_gateway(Path(folder) / "data", *fixture_arguments) as url:
             process = await asyncio.create_subprocess_exec(
                 node,
                 script,

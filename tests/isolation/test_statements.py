@@ -172,7 +172,7 @@ async def test_no_statement_gives_a_stranger_what_another_tenant_owns(owned: Own
 def _shape(name: str, arguments: list[Any]) -> None:
     """Where a type alone does not say what a statement takes."""
     if name.startswith("search_"):
-        # Every tool is in the audience.
+        # Every tool is visible.
         arguments[1] = b"\xff" * 4
 
 

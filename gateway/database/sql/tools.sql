@@ -154,7 +154,7 @@ JOIN tools t ON t.tenant_id = $1 AND t.id = visible.tool_id
 WHERE $3 IN (t.definition -> '_meta' -> 'ui' ->> 'resourceUri', t.definition -> '_meta' ->> 'ui/resourceUri')
 ORDER BY t.server_id
 
--- name: offering_servers
+-- name: usable_servers
 -- The servers whose resources and prompts these roles may use: by the rule about the server, else by the role's default.
 -- At a profile, those that it names as a whole.
 SELECT s.id, s.name, s.slug, s.prefix, s.capabilities

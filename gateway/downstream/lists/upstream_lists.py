@@ -108,7 +108,7 @@ class UpstreamLists:
         """The servers whose prompts and resources these roles may use, oldest first."""
 
         async def read() -> tuple[ListedServer, ...]:
-            rows = await self._database.fetch("offering_servers", tenant_id, list(role_ids))
+            rows = await self._database.fetch("usable_servers", tenant_id, list(role_ids))
             return tuple(ListedServer(**row) for row in rows)
 
         return await self._listed_servers.get(tenant_id, role_ids, read)

@@ -110,6 +110,13 @@ async def test_a_notification_is_accepted_without_an_answer(gateway: RunningGate
     assert (response.status_code, response.content) == (202, b"")
 
 
+@pytest.mark.parametrize("request_id", [-1, 2**70, "☃", "\ud800", ""])
+async def test_a_request_id_comes_back_as_it_was(gateway: RunningGateway, request_id: int | str) -> None:
+    for method in ("ping", "tools/list", "no/such"):
+        response = await gateway.post({"jsonrpc": "2.0", "id": request_id, "method": method})
+        assert response.json()["id"] == request_id
+
+
 async def chunks(size: int) -> AsyncIterator[bytes]:
     for _ in range(0, size, 64 * 1024):
         yield b" " * (64 * 1024)

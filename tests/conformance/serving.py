@@ -21,7 +21,7 @@ from gateway.settings import load_settings
 ROOT = Path(__file__).parents[2]
 
 
-class Keyed:
+class WithKey:
     """Adds the key to every request, as a reverse proxy would."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
@@ -35,7 +35,7 @@ class Keyed:
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, *fixture_arguments: str) -> AsyncIterator[str]:
+async def serve_gateway(folder: Path, *fixture_arguments: str) -> AsyncIterator[str]:
     """The address of the endpoint; `folder` holds the gateway's data."""
     settings = load_settings(
         environ={"MODELGATE_DATA_DIR": str(folder), "MODELGATE_EMBEDDER_TYPE": "builtin", "MODELGATE_SERVER_PORT": "0"}
@@ -57,7 +57,7 @@ async def served(folder: Path, *fixture_arguments: str) -> AsyncIterator[str]:
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             listening.listen(256)
-            app = Keyed(Gateway(parts).application(), key)
+            app = WithKey(Gateway(parts).application(), key)
             server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             try:

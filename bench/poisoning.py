@@ -16,18 +16,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from gateway.catalog.naming import exposed_name, slug_of
-from gateway.catalog.scan import scan
-from gateway.catalog.scan.finding import Finding, Neighbour
+from gateway.catalog.naming import make_exposed_name, slugify
+from gateway.catalog.scan.finding import Finding, OtherTool
+from gateway.catalog.scan.scanner import scan_definitions
 from tests.catalog.scan.corpus import BAD, HARMLESS, NEIGHBOURS
 
 
 def held(findings: tuple[Finding, ...]) -> list[Finding]:
-    return [finding for finding in findings if finding.counts]
+    return [finding for finding in findings if finding.is_serious]
 
 
 def corpus(name: str, definitions: dict[str, dict[str, Any]]) -> None:
-    flagged = {case for case, tool in definitions.items() if held(scan([tool], NEIGHBOURS)[0])}
+    flagged = {case for case, tool in definitions.items() if held(scan_definitions([tool], NEIGHBOURS)[0])}
     print(f"{name}: {len(flagged)} of {len(definitions)} flagged ({len(flagged) / len(definitions):.1%})")
 
 
@@ -42,7 +42,7 @@ def real(path: Path, show: int) -> None:
         )
     neighbours = {
         server: [
-            Neighbour(tool["name"], exposed_name(slug_of(server), tool["name"], ()), server, slug_of(server))
+            OtherTool(tool["name"], make_exposed_name(slugify(server), tool["name"], ()), server, slugify(server))
             for tool in of_server
         ]
         for server, of_server in servers.items()
@@ -53,7 +53,7 @@ def real(path: Path, show: int) -> None:
         flagged = []
         for server, of_server in servers.items():
             others = [each for other, them in neighbours.items() if beside and other != server for each in them]
-            for tool, findings in zip(of_server, scan(of_server, others), strict=True):
+            for tool, findings in zip(of_server, scan_definitions(of_server, others), strict=True):
                 against = held(findings)
                 rules.update({finding.rule for finding in against})
                 if against:

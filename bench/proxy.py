@@ -28,7 +28,7 @@ from bench.peers.sessions import Idle, idle_sessions
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import open_components
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.catalog.category import split_words
-from gateway.catalog.text import texts_of
+from gateway.catalog.text import build_tool_texts
 from gateway.catalog.tool import ToolDefinition
 from gateway.embedding.builtin import BuiltinEmbedder
 from gateway.embedding.embedder import Vectors
@@ -128,7 +128,7 @@ def catalogue_of(tools: list[dict[str, Any]]) -> Catalogue:
     texts, plain = [], []
     for tool in tools:
         definition = ToolDefinition(tool["name"], tool["description"], tool)
-        texts.append(texts_of(tool["server"], definition))
+        texts.append(build_tool_texts(tool["server"], definition))
         parameters = " ".join(f"{name} {description}" for name, description in definition.parameters)
         plain.append(f"{tool['name']} {tool['description']} {parameters}")
     vectors = {kind: embedded([getattr(text, kind) for text in texts]) for kind in ("name", "description", "combined")}

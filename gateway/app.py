@@ -25,7 +25,7 @@ from gateway.admin.application import AdminApplication
 from gateway.admin.oauth_callback import oauth_routes
 from gateway.admin.web.site import page_routes
 from gateway.audit.recorder import AuditRecorder
-from gateway.catalog.oauth_logins import Logins
+from gateway.catalog.oauth_logins import OAuthLogins
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.auto_sync import AutoSync
 from gateway.catalog.sync.catalog_update import CatalogUpdate
@@ -67,7 +67,7 @@ class Components:
     profiles: Profiles
     caller_authenticator: CallerAuthenticator
     servers: Servers
-    logins: Logins
+    logins: OAuthLogins
     pool: UpstreamPool
     news: UpstreamNotifications
     spaces: Spaces
@@ -115,7 +115,7 @@ async def open_components(settings: Settings, *, connections: int | None = None)
                 keys, _tokens(database, notices, settings.oauth), profiles, Limiter(database)
             ),
             servers=servers,
-            logins=Logins(servers),
+            logins=OAuthLogins(servers),
             pool=pool,
             news=news,
             spaces=spaces,

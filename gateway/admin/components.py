@@ -6,7 +6,7 @@ from typing import Protocol
 
 from gateway.access.keys import ApiKeys
 from gateway.audit.recorder import AuditRecorder
-from gateway.catalog.oauth_logins import Logins
+from gateway.catalog.oauth_logins import OAuthLogins
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
 from gateway.database.pool import Database
@@ -38,7 +38,7 @@ class Parts(Protocol):
     @property
     def finder(self) -> Finder: ...
     @property
-    def logins(self) -> Logins: ...
+    def logins(self) -> OAuthLogins: ...
     @property
     def recorder(self) -> AuditRecorder: ...
     @property

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.catalog.oauth_logins import Logins
+from gateway.catalog.oauth_logins import OAuthLogins
 from gateway.errors import ModelGateError
 from gateway.upstream.pool import UpstreamPool
 
@@ -16,7 +16,7 @@ CALLBACK_PATH = "/oauth/callback"
 METADATA_PATH = "/oauth/client.json"
 
 
-def oauth_routes(logins: Logins, pool: UpstreamPool, public_url: str) -> list[Route]:
+def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: str) -> list[Route]:
     """The callback, and the gateway's client metadata document, which others read only where it is at `https`."""
 
     async def callback(request: Request) -> Response:

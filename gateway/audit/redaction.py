@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.errors import SettingsError
 from gateway.json_codec import encode
+from gateway.json_pointer import split_pointer
 from gateway.settings import AuditSettings
 
 MASK = "********"
@@ -92,8 +93,12 @@ class Redactor:
 
 def _parse_pointer(pointer: str) -> list[str]:
     """The steps of a JSON pointer (RFC 6901)."""
-    if not pointer.startswith("/") or re.search(r"~(?![01])", pointer):
+    try:
+        steps = split_pointer(pointer)
+    except ValueError:
+        steps = []
+    if not steps:
         raise SettingsError(
             f"audit.redact_pointers: {pointer!r} is not a JSON pointer; it begins with a slash, as /password does."
         )
-    return [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")]
+    return steps

@@ -20,7 +20,7 @@ _WORDS = {
 _CATEGORY_OF = {word: category for category, words in _WORDS.items() for word in words.split()}
 
 
-def category_of(server: str, name: str, description: str) -> str:
+def categorize(server: str, name: str, description: str) -> str:
     """One of CATEGORIES. `name` counts three times, the `server` twice, the first sentence of the description once."""
     scores: dict[str, int] = {}
     for text, weight in ((name, 3), (server, 2), (description.split(".")[0], 1)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway.catalog.server import NewServer, TransportKind
+from gateway.catalog.new_server import NewServer, TransportKind
 from gateway.errors import InvalidInputError
 
 # What clients call the streamable HTTP transport.
@@ -19,7 +19,7 @@ _TRANSPORTS: dict[str, TransportKind] = {
 }
 
 
-def read_client_configuration(text: str) -> tuple[list[NewServer], list[str]]:
+def parse_client_config(text: str) -> tuple[list[NewServer], list[str]]:
     """The servers of a configuration file, and a sentence for each that cannot be read, with its name and field.
 
     A file is `{"mcpServers": {name: {"command": …} or {"url": …}}}`; VS Code's `{"servers": …}` is read as well. Raises

@@ -17,14 +17,14 @@ _SLUG_LENGTH = 32
 _HASH_LENGTH = 6
 
 
-def slug_of(name: str) -> str:
+def slugify(name: str) -> str:
     """A server's name as lower-case letters, digits and single `_`: `Local MCP` gives `local_mcp`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:_SLUG_LENGTH].strip("_")
     return slug or f"server_{_digest(name)}"
 
 
-def exposed_name(slug: str, tool: str, taken: Collection[str], prefix: str | None = None) -> str:
+def make_exposed_name(slug: str, tool: str, taken: Collection[str], prefix: str | None = None) -> str:
     """The name under which a tool is offered to clients: `{slug}__{tool}`, unlike any in `taken`.
 
     A server's own `prefix` stands in place of the slug; with an empty one the tool goes by its own name.

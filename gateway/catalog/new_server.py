@@ -45,7 +45,7 @@ class NewServer:
         return ServerSecrets(self.env, self.headers, self.credential, self.certificate)
 
 
-def check(server: NewServer, policy: Policy = ORDINARY) -> None:
+def validate_new_server(server: NewServer, policy: Policy = ORDINARY) -> None:
     """Raises InvalidInputError for a server that cannot be, or may not by the gateway's `policy`."""
     if not server.name.strip() or len(server.name) > _NAME_LENGTH or not server.name.isprintable():
         raise InvalidInputError(

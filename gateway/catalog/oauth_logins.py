@@ -31,7 +31,7 @@ class _Pending:
     until: float
 
 
-class Logins:
+class OAuthLogins:
     """Sign-ins of this process, each good for ten minutes and for one answer."""
 
     def __init__(self, servers: Servers) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 from gateway.access.roles import refresh_visibility
-from gateway.catalog.naming import slug_of
-from gateway.catalog.new_server import NewServer, ServerSecrets, TransportKind, check
+from gateway.catalog.naming import slugify
+from gateway.catalog.new_server import NewServer, ServerSecrets, validate_new_server
 from gateway.catalog.oauth_grants import StoredGrant
-from gateway.catalog.tuning import Tuning, read_tuning
+from gateway.catalog.server_record import ServerRecord, read_server_record
+from gateway.catalog.tuning import Tuning, parse_tuning
 from gateway.database.connection import Row
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
@@ -21,51 +20,6 @@ from gateway.upstream.credential import ClientCertificate, Credential, kind_of
 from gateway.upstream.policy import ORDINARY, Policy
 from gateway.upstream.spec import ServerSpec
 from gateway.vault import Vault
-
-__all__ = ["NewServer", "ServerRecord", "Servers", "TransportKind"]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerRecord:
-    """A server with the state of its last sync and its last health check; without its secrets.
-
-    `credential` names the kind of what the gateway is let in with; `health` is the state of `ServerStatus`.
-    """
-
-    id: int
-    tenant_id: int
-    name: str
-    slug: str
-    description: str
-    transport: TransportKind
-    command: str | None
-    args: tuple[str, ...]
-    url: str | None
-    enabled: bool
-    tool_count: int
-    version: int | None
-    synced_at: datetime | None
-    sync_error: str | None
-    sync_failed_at: datetime | None
-    skipped_tools: tuple[Mapping[str, str], ...]
-    protocol_version: str | None
-    credential: str
-    health: str | None
-    checked_at: datetime | None
-    last_seen_at: datetime | None
-    latency_ms: float | None
-    restarts: int
-    last_error: str | None
-    tuning: Tuning
-
-    @property
-    def state(self) -> str:
-        """One or two words for a list."""
-        if not self.enabled:
-            return "disabled"
-        if self.sync_error is not None:
-            return "failing"
-        return "synced" if self.synced_at is not None else "never synced"
 
 
 class Servers:
@@ -90,7 +44,7 @@ class Servers:
 
         Raises InvalidInputError for a server that cannot be, ConflictError when the name is taken.
         """
-        check(server, self._policy)
+        validate_new_server(server, self._policy)
         slug = await self._free_slug(tenant_id, server.name)
         try:
             server_id: int = await self._database.fetchval(
@@ -119,7 +73,7 @@ class Servers:
 
     async def list(self, tenant_id: int) -> list[ServerRecord]:
         """All servers by name."""
-        return [_record(row) for row in await self._database.fetch("list_servers", tenant_id)]
+        return [read_server_record(row) for row in await self._database.fetch("list_servers", tenant_id)]
 
     async def named(self, tenant_id: int, name: str) -> ServerRecord:
         """The server with this name or slug. Raises NotFoundError and names those that are there."""
@@ -176,7 +130,7 @@ class Servers:
             await transaction.execute("bump_catalogue", tenant_id)
 
     async def _write(self, row: Row, before: NewServer, server: NewServer) -> None:
-        check(server, self._policy)
+        validate_new_server(server, self._policy)
         # Tokens are for the server, and by the client, that they were asked for.
         same = all(getattr(server, held) == getattr(before, held) for held in ("url", "document_url", "credential"))
         try:
@@ -222,7 +176,7 @@ class Servers:
     async def _read_spec(self, tenant_id: int, server_id: int) -> ServerSpec:
         row = await self._row(tenant_id, server_id)
         secrets = self._secrets(row)
-        tuning = read_tuning(row)
+        tuning = parse_tuning(row)
         return ServerSpec(
             id=row["id"],
             tenant_id=row["tenant_id"],
@@ -282,7 +236,7 @@ class Servers:
 
     async def _free_slug(self, tenant_id: int, name: str) -> str:
         taken = {server.slug for server in await self.list(tenant_id)}
-        slug = slug_of(name)
+        slug = slugify(name)
         numbered, number = slug, 2
         while numbered in taken:
             numbered, number = f"{slug}_{number}", number + 1
@@ -291,12 +245,6 @@ class Servers:
 
 def _owner(tenant_id: int, slug: str) -> str:
     return f"server {slug} of tenant {tenant_id}"
-
-
-def _record(row: Row) -> ServerRecord:
-    kept = {name: row[name] for name in ServerRecord.__dataclass_fields__ if name != "tuning"}
-    kept |= {"args": tuple(row["args"]), "skipped_tools": tuple(row["skipped_tools"])}
-    return ServerRecord(**kept, tuning=read_tuning(row))
 
 
 def _or(own: float | None, general: float) -> float:

@@ -28,7 +28,7 @@ class ToolTexts:
         return hashlib.sha256("\x00".join((self.name, self.description, self.combined)).encode()).digest()
 
 
-def texts_of(server: str, tool: ToolDefinition) -> ToolTexts:
+def build_tool_texts(server: str, tool: ToolDefinition) -> ToolTexts:
     """The texts of a tool on the server of that name."""
     name = " ".join(split_words(tool.name)) or tool.name
     described = [f"{' '.join(split_words(key)) or key}{f' ({text})' if text else ''}" for key, text in tool.parameters]

@@ -56,24 +56,24 @@ class SkippedTool:
     reason: str
 
 
-def read_listing(entries: Sequence[object]) -> tuple[list[ToolDefinition], list[SkippedTool]]:
+def parse_listing(entries: Sequence[object]) -> tuple[list[ToolDefinition], list[SkippedTool]]:
     """Judge each entry of a listing by itself: the tools that can be used, and those that cannot."""
     tools: dict[str, ToolDefinition] = {}
     skipped = []
     for position, entry in enumerate(entries, 1):
         try:
-            tool = read_tool(entry)
+            tool = parse_tool(entry)
             if tool.name in tools:
                 raise InvalidInputError("another tool of the same listing has this name")
             tools[tool.name] = tool
         except InvalidInputError as error:
             name = entry.get("name") if isinstance(entry, dict) else None
             shown = name[:_MAXIMUM_NAME_LENGTH] if isinstance(name, str) and name else f"(number {position})"
-            skipped.append(SkippedTool(storable(shown), storable(error.message)))
+            skipped.append(SkippedTool(make_storable(shown), make_storable(error.message)))
     return list(tools.values()), skipped
 
 
-def read_tool(entry: object) -> ToolDefinition:
+def parse_tool(entry: object) -> ToolDefinition:
     """One entry of tools/list. Raises InvalidInputError with the reason why it cannot be used."""
     if not isinstance(entry, dict):
         raise InvalidInputError("it is not a JSON object")
@@ -102,12 +102,12 @@ def read_tool(entry: object) -> ToolDefinition:
     return ToolDefinition(tool.name, tool.description or "", entry)
 
 
-def storable(value: Any) -> Any:
+def make_storable(value: Any) -> Any:
     """`value` (text, or JSON of any depth) without the null characters and lone surrogates that PostgreSQL refuses."""
     if isinstance(value, str):
         return value.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
     if isinstance(value, dict):
-        return {storable(key): storable(item) for key, item in value.items()}
+        return {make_storable(key): make_storable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [storable(item) for item in value]
+        return [make_storable(item) for item in value]
     return value

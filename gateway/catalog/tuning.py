@@ -32,11 +32,11 @@ class Tuning:
     @property
     def limits(self) -> dict[str, float]:
         """The limits that differ, by the name of the setting."""
-        return {name: value for name in LIMITS if (value := getattr(self, name)) is not None}
+        return {name: value for name in TUNABLE_LIMITS if (value := getattr(self, name)) is not None}
 
     def check(self) -> None:
         """Raises InvalidInputError that names what cannot be."""
-        for name in LIMITS:
+        for name in TUNABLE_LIMITS:
             value = getattr(self, name)
             least = 1 if name == "max_calls_in_flight" else 0.1
             most = _MAX_CALLS if name == "max_calls_in_flight" else _LONGEST_SECONDS
@@ -48,14 +48,14 @@ class Tuning:
                 raise InvalidInputError(f"{name} has to be from 0 to {_LONGEST_SECONDS:,.0f}, not {value}.", name)
 
 
-LIMITS = ("connect_timeout_seconds", "list_timeout_seconds", "call_timeout_seconds", "max_calls_in_flight")
+TUNABLE_LIMITS = ("connect_timeout_seconds", "list_timeout_seconds", "call_timeout_seconds", "max_calls_in_flight")
 """The limits that a server may have of its own."""
 
 
-def read_tuning(row: Row) -> Tuning:
+def parse_tuning(row: Row) -> Tuning:
     """The tuning of a server's row."""
     return Tuning(
-        **{name: row["limits"].get(name) for name in LIMITS},
+        **{name: row["limits"].get(name) for name in TUNABLE_LIMITS},
         session=row["session"],
         idle_stop_seconds=row["idle_stop_seconds"],
         sync_every_seconds=row["sync_every_seconds"],

@@ -8,7 +8,7 @@ import click
 
 from gateway.access.tenants import Tenant, tenant_by_slug
 from gateway.app import Components, open_components
-from gateway.catalog.server import ServerRecord
+from gateway.catalog.server_record import ServerRecord
 from gateway.cli.runner import POOL_SIZE, ResultT, load_command_settings, run_async
 
 

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.catalog.tuning import Tuning
 from tests.support.gateway import RunningGateway
 from tests.support.listed import add_listed, tool

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.app import open_components
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gateway.catalog.client_config import read_client_configuration
+from gateway.catalog.client_config import parse_client_config
 from gateway.errors import InvalidInputError
 
 
 def read(servers: Any, key: str = "mcpServers") -> Any:
-    return read_client_configuration(json.dumps({key: servers}))
+    return parse_client_config(json.dumps({key: servers}))
 
 
 def test_commands_and_urls_are_read() -> None:
@@ -58,4 +58,4 @@ def test_a_bad_entry_is_told_and_the_others_are_read(entry: Any, told: str) -> N
 @pytest.mark.parametrize("text", ["{", "[]", "5", "{}", '{"mcpServers": {}}', '{"mcpServers": []}', "[" * 100_000])
 def test_a_file_that_is_nothing_of_the_kind_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
-        read_client_configuration(text)
+        parse_client_config(text)

@@ -17,7 +17,7 @@ import pytest
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import open_components
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.errors import InvalidInputError, SettingsError, UpstreamUnavailableError
 from gateway.settings import GuardSettings, Settings
 from gateway.upstream.http.guarded_backend import guard

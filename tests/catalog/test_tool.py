@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.catalog.tool import read_listing, storable
+from gateway.catalog.tool import make_storable, parse_listing
 from tests.support.listed import tool
 
 
@@ -34,35 +34,35 @@ def deep(levels: int) -> dict[str, Any]:
     ],
 )
 def test_a_tool_that_cannot_be_used_is_told_and_the_others_stay(entry: Any, reason: str) -> None:
-    tools, skipped = read_listing([tool("before"), entry, tool("after")])
+    tools, skipped = parse_listing([tool("before"), entry, tool("after")])
     assert [good.name for good in tools] == ["before", "after"]
     assert [bad.reason for bad in skipped] == [reason]
 
 
 def test_a_tool_without_a_name_is_told_by_its_place() -> None:
-    _, skipped = read_listing([tool("a"), {"inputSchema": {"type": "object"}}])
+    _, skipped = parse_listing([tool("a"), {"inputSchema": {"type": "object"}}])
     assert skipped[0].name == "(number 2)"
 
 
 def test_the_second_tool_of_a_name_is_left_out() -> None:
-    tools, skipped = read_listing([tool("a", "first"), tool("a", "second")])
+    tools, skipped = parse_listing([tool("a", "first"), tool("a", "second")])
     assert [each.description for each in tools] == ["first"]
     assert skipped[0].reason == "another tool of the same listing has this name"
 
 
 def test_a_description_may_write_about_null_characters() -> None:
-    tools, skipped = read_listing([tool("a", r"ends in \u0000 or \\u0000")])
+    tools, skipped = parse_listing([tool("a", r"ends in \u0000 or \\u0000")])
     assert (len(tools), skipped) == (1, [])
 
 
 def test_the_order_of_keys_is_kept_and_does_not_change_the_hash() -> None:
-    one, _ = read_listing([{"name": "a", "inputSchema": {"type": "object"}, "description": "d"}])
-    other, _ = read_listing([{"description": "d", "inputSchema": {"type": "object"}, "name": "a"}])
+    one, _ = parse_listing([{"name": "a", "inputSchema": {"type": "object"}, "description": "d"}])
+    other, _ = parse_listing([{"description": "d", "inputSchema": {"type": "object"}, "name": "a"}])
     assert one[0].content_hash == other[0].content_hash
     assert list(one[0].raw) == ["name", "inputSchema", "description"]
 
 
 def test_storable_reaches_into_every_depth() -> None:
-    assert storable({"a\x00": ["\ud800", 1, None, {"b": "ok"}]}) == {
+    assert make_storable({"a\x00": ["\ud800", 1, None, {"b": "ok"}]}) == {
         "a\N{REPLACEMENT CHARACTER}": ["?", 1, None, {"b": "ok"}]
     }

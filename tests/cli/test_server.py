@@ -14,7 +14,7 @@ import pytest
 
 from gateway.access.tenants import create_tenant, tenant_by_slug
 from gateway.app import Components
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.cli import cli
 from gateway.cli.servers.credential_options import read_certificate
 from gateway.errors import InvalidInputError

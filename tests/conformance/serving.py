@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Gateway, open_components
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.settings import load_settings
 
 ROOT = Path(__file__).parents[2]

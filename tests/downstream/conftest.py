@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from tests.support.gateway import RunningGateway
 
 TALKER = Path(__file__).parent / "talker.py"

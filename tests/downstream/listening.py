@@ -16,7 +16,7 @@ import anyio
 from mcp import Client
 from mcp.shared.exceptions import MCPDeprecationWarning
 
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.catalog.tuning import Tuning
 from tests.downstream.conftest import HANDSHAKE, Connect, Era
 from tests.support.gateway import RunningGateway

@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.downstream.result_limit import ResultLimit, bounded_error
 from gateway.json_codec import decode, encode
 from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect, text_of

@@ -18,7 +18,7 @@ from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
 from gateway.audit.events import AuditEvent, ToolUse
 from gateway.audit.recorder import AuditRecorder
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.database.actor import Actor, acting_as
 from gateway.database.pool import Database, open_database
 from gateway.errors import AuditUnavailableError

@@ -13,7 +13,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.cli.demo.listing import DemoServer
 from tests.support.gateway import RunningGateway
 

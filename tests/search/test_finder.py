@@ -11,7 +11,7 @@ import pytest
 
 from gateway.access.caller import Caller
 from gateway.app import Components, open_components
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.search.catalog_statistics import CatalogStatistics
 from gateway.search.finder import Finder
 from gateway.search.request import SearchOutcome, SearchRequest

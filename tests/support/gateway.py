@@ -14,7 +14,7 @@ import httpx2
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components, Gateway
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.downstream.application import McpLimits
 from tests.support.serving import open_port, serving_at
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
-from gateway.catalog.server import NewServer, ServerRecord
+from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.server_sync import SyncReport
 
 SCRIPT = Path(__file__).parent / "listed_server.py"

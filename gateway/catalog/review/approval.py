@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from gateway.access.roles import refresh_visibility
-from gateway.catalog.review.difference import FieldChange, difference
-from gateway.catalog.review.review_state import BY_HAND, ON_CHANGE
+from gateway.catalog.review.definition_diff import FieldChange, diff_definitions
+from gateway.catalog.review.review_state import BY_HAND, ON_CHANGE_POLICIES
 from gateway.catalog.scan.finding import Finding
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
@@ -77,9 +77,9 @@ class Approvals:
 
     async def set_on_change(self, tenant_id: int, server_id: int, on_change: str) -> None:
         """Say what happens to tools of a server that are not as they were approved. Raises NotFoundError."""
-        if on_change not in ON_CHANGE:
+        if on_change not in ON_CHANGE_POLICIES:
             raise InvalidInputError(
-                f"on_change has to be one of {', '.join(ON_CHANGE)}, not {on_change[:60]!r}.", "on_change"
+                f"on_change has to be one of {', '.join(ON_CHANGE_POLICIES)}, not {on_change[:60]!r}.", "on_change"
             )
         if not await self._database.execute("set_on_change", tenant_id, server_id, on_change):
             raise NotFoundError(f"There is no server {server_id} in this tenant.")
@@ -121,7 +121,7 @@ async def store_findings(
 def _standing(row: Row) -> ToolReview:
     changes: tuple[FieldChange, ...] = ()
     if row["approved_definition"] is not None:
-        changes = difference(json.loads(row["approved_definition"]), json.loads(row["definition"]))
+        changes = diff_definitions(json.loads(row["approved_definition"]), json.loads(row["definition"]))
     return ToolReview(
         id=row["id"],
         server_id=row["server_id"],

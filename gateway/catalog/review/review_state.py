@@ -9,7 +9,7 @@ from typing import Literal
 from gateway.catalog.scan.finding import Finding
 
 OnChange = Literal["accept", "flag", "quarantine"]
-ON_CHANGE: tuple[OnChange, ...] = ("accept", "flag", "quarantine")
+ON_CHANGE_POLICIES: tuple[OnChange, ...] = ("accept", "flag", "quarantine")
 
 Approver = Literal["person", "policy", "rollback"]
 
@@ -67,7 +67,7 @@ def next_review_state(
     """
     state = before or ReviewState()
     approver = state.approver_of(content_hash)
-    rules = list(dict.fromkeys(finding.rule for finding in findings if finding.counts))
+    rules = list(dict.fromkeys(finding.rule for finding in findings if finding.is_serious))
     if rules and policy.quarantine_findings and approver != "person":
         # What the scan finds voids an approval by nobody in particular.
         approved_by = None if approver else state.approved_by

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.catalog.review.difference import FieldChange, difference
+from gateway.catalog.review.definition_diff import FieldChange, diff_definitions
 from gateway.catalog.tool import ToolDefinition
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
@@ -85,7 +85,7 @@ def compare_versions(
             renamed.append((name, twin))
     changed = []
     for name in after:
-        if name in before and (fields := difference(before[name], after[name])):
+        if name in before and (fields := diff_definitions(before[name], after[name])):
             changed.append(ToolChange(name, fields))
     return VersionDifference(tuple(added), tuple(removed), tuple(renamed), tuple(changed))
 
@@ -109,7 +109,7 @@ async def write_version(
         list(change.added),
         list(change.removed),
         [
-            {"name": tool.name, "breaking": tool.breaking, "fields": [field.stored() for field in tool.fields]}
+            {"name": tool.name, "breaking": tool.breaking, "fields": [field.to_json() for field in tool.fields]}
             for tool in change.changed
         ],
         [list(pair) for pair in change.renamed],
@@ -142,7 +142,7 @@ class Versions:
         raws = [(row["name"], json.loads(row["definition"])) for row in rows]
         return [ToolDefinition(name, raw.get("description") or "", raw) for name, raw in raws]
 
-    async def difference(self, tenant_id: int, server_id: int, before: int, after: int) -> VersionDifference:
+    async def diff(self, tenant_id: int, server_id: int, before: int, after: int) -> VersionDifference:
         """What leads from one version to another, in either direction. Raises NotFoundError."""
         one = {tool.name: tool.raw for tool in await self.tools(tenant_id, server_id, before)}
         other = {tool.name: tool.raw for tool in await self.tools(tenant_id, server_id, after)}

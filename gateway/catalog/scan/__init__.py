@@ -1,5 +1,1 @@
 """Looking for what a tool's definition has no business to hold: hidden text, instructions to the model, false names."""
-
-from gateway.catalog.scan.scanner import scan
-
-__all__ = ["scan"]

@@ -22,13 +22,13 @@ class Finding:
     reason: str
 
     @property
-    def counts(self) -> bool:
+    def is_serious(self) -> bool:
         """Whether it is held against the tool."""
         return self.severity != "low"
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
+class OtherTool:
     """A tool of another server in the same tenant, which a tool may try to pass for."""
 
     name: str

@@ -6,12 +6,12 @@ import re
 import unicodedata
 
 # Letters of other scripts that look like Latin ones, after Unicode's table of confusables (UTS #39).
-_FOREIGN = str.maketrans(
+_LOOKALIKES = str.maketrans(
     "аеорсухіјѕһԁԛԝьАВЕКМНОРСТХІЈЅҮԌӏαινορυχγτκΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
     "aeopcyxijshdqwbABEKMHOPCTXIJSYGlaivopuxytkABEZHIKMNOPTYX",
 )
 # And Latin ones that look like others, which languages have in their own right.
-_EXTENDED = str.maketrans("ıɡɑⅼ", "igal")
+_LATIN_LOOKALIKES = str.maketrans("ıɡɑⅼ", "igal")
 _DIGITS = str.maketrans("013457$@", "oleastsa")
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile(r"[A-Za-z]")
@@ -20,28 +20,28 @@ _INVISIBLE = re.compile(
     "\ufeff\uffa0\U000e0000-\U000e0fff]"
 )
 # Single letters with a space between each: eight of them are no list.
-_SPACED = re.compile(r"(?:(?<!\w)\w[ \u3000]){8,}")
+_SPACED_OUT = re.compile(r"(?:(?<!\w)\w[ \u3000]){8,}")
 
 
-def disguised(word: str) -> bool:
+def is_disguised(word: str) -> bool:
     """Whether a word is Latin but for letters of other scripts that look Latin."""
     if word.isascii():
         return False
-    plain = word.translate(_FOREIGN)
-    return plain != word and len(word) >= 3 and plain.isascii() and _LATIN.search(word) is not None
+    latin = word.translate(_LOOKALIKES)
+    return latin != word and len(word) >= 3 and latin.isascii() and _LATIN.search(word) is not None
 
 
-def words(text: str) -> list[str]:
+def find_words(text: str) -> list[str]:
     """The words of a text: runs of letters."""
     return _WORD.findall(text)
 
 
-def as_read(text: str) -> str:
+def normalize_text(text: str) -> str:
     """`text` as a model understands it: without what is invisible, in plain lower-case letters, on one line."""
     seen = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
     if not seen.isascii():
-        seen = _WORD.sub(lambda word: word[0].translate(_FOREIGN) if disguised(word[0]) else word[0], seen)
-    if _SPACED.search(seen):
+        seen = _WORD.sub(lambda word: word[0].translate(_LOOKALIKES) if is_disguised(word[0]) else word[0], seen)
+    if _SPACED_OUT.search(seen):
         seen = re.sub(r"(?<=\w) (?=\w(?:\W|$))", "", seen)
     return re.sub(r"\s+", " ", seen).replace("’", "'").lower()
 
@@ -49,12 +49,12 @@ def as_read(text: str) -> str:
 def skeleton(name: str) -> str:
     """What a name looks like: two names with the same skeleton are taken for one another."""
     seen = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name))
-    seen = seen.translate(_FOREIGN).translate(_EXTENDED)
+    seen = seen.translate(_LOOKALIKES).translate(_LATIN_LOOKALIKES)
     bare = unicodedata.normalize("NFKD", seen).encode("ascii", "ignore").decode()
     # A capital I passes for a small l before the case is lost.
     return re.sub(r"[^a-z]+", "", bare.replace("I", "l").lower().translate(_DIGITS)).replace("i", "l")
 
 
-def plain(name: str) -> str:
+def normalize_name(name: str) -> str:
     """A name without case and separators, nothing else changed."""
     return re.sub(r"[\W_]+", "", name).lower()

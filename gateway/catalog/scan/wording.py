@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.catalog.scan.finding import Finding, Severity
 
-_AROUND = 60
+_EXCERPT_MARGIN = 60
 
 _EARLIER = r"(?:previous|prior|preceding|earlier|former|above|foregoing|original|initial|existing|system|past)"
 _ORDERS = r"(?:instructions?|rules?|prompts?|guidelines?|directives?|orders|constraints|training|context|configuration|persona)"
@@ -25,18 +25,21 @@ _WHERE = r"(?:https?://|[\w.+-]+@[\w-]+\.\w+|\+\d[\d -]{6,})"
 
 @dataclass(frozen=True, slots=True)
 class WordingRule:
-    """A pattern over text as `as_read` gives it. `signs` are words of which one has to be there for it to match."""
+    """A pattern over text as `normalize_text` gives it.
+
+    `triggers` are words of which one has to be there for it to match.
+    """
 
     name: str
     severity: Severity
     pattern: re.Pattern[str]
-    signs: tuple[str, ...]
+    triggers: tuple[str, ...]
     reason: str
 
 
-def _rule(name: str, severity: Severity, signs: str, reason: str, *patterns: str) -> WordingRule:
+def _rule(name: str, severity: Severity, triggers: str, reason: str, *patterns: str) -> WordingRule:
     return WordingRule(
-        name, severity, re.compile("|".join(f"(?:{p})" for p in patterns)), tuple(signs.split("|")), reason
+        name, severity, re.compile("|".join(f"(?:{p})" for p in patterns)), tuple(triggers.split("|")), reason
     )
 
 
@@ -225,12 +228,15 @@ RULES = (
 )
 
 
-def worded(place: str, text: str, where: str = "") -> Iterator[Finding]:
-    """Findings in a text as `as_read` gives it; `where` says in what it was found, if not in plain sight."""
+def find_wording(place: str, text: str, context: str = "") -> Iterator[Finding]:
+    """Findings in a text as `normalize_text` gives it.
+
+    `context` is a sentence on what the text was found in, where that is not in plain sight.
+    """
     for rule in RULES:
-        if not any(sign in text for sign in rule.signs):
+        if not any(trigger in text for trigger in rule.triggers):
             continue
         match = rule.pattern.search(text)
         if match:
-            excerpt = text[max(0, match.start() - _AROUND // 2) : match.end() + _AROUND // 2]
-            yield Finding(rule.name, place, "high" if where else rule.severity, excerpt, f"{rule.reason}{where}")
+            excerpt = text[max(0, match.start() - _EXCERPT_MARGIN // 2) : match.end() + _EXCERPT_MARGIN // 2]
+            yield Finding(rule.name, place, "high" if context else rule.severity, excerpt, f"{rule.reason}{context}")

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.access.roles import refresh_visibility
-from gateway.catalog.category import category_of
-from gateway.catalog.naming import GATEWAY_TOOLS, exposed_name
+from gateway.catalog.category import categorize
+from gateway.catalog.naming import GATEWAY_TOOLS, make_exposed_name
 from gateway.catalog.review.approval import store_findings
 from gateway.catalog.review.review_state import ReviewPolicy, ReviewState, next_review_state
 from gateway.catalog.review.versions import VersionDifference, compare_versions, write_version
-from gateway.catalog.scan import scan
-from gateway.catalog.scan.finding import Finding, Neighbour
+from gateway.catalog.scan.finding import Finding, OtherTool
+from gateway.catalog.scan.scanner import scan_definitions
 from gateway.catalog.sync.changes import Changes, StoredTool, compare
 from gateway.catalog.sync.tool_vectors import VectorsByText, embed_texts, store_vectors
-from gateway.catalog.text import ToolTexts, texts_of
+from gateway.catalog.text import ToolTexts, build_tool_texts
 from gateway.catalog.tool import ToolDefinition
 from gateway.database.connection import DatabaseConnection
 from gateway.database.pool import Database
@@ -88,7 +88,7 @@ class CatalogUpdate:
             raise NotFoundError(f"There is no server {spec.id} in this tenant.")
         if restores is None and standing["pinned_version"] is not None:
             return await self._take_note(spec, tools, heard, standing["newest"], standing["pinned_version"])
-        texts = {tool.name: texts_of(spec.name, tool) for tool in tools}
+        texts = {tool.name: build_tool_texts(spec.name, tool) for tool in tools}
         space_id, notice = 0, ""
         try:
             space_id = (await self._spaces.configured_space()).id
@@ -204,9 +204,9 @@ class CatalogUpdate:
         if not fresh or self._guards.poisoning == "off":
             return {}
         rows = await self._database.fetch("other_servers_tools", spec.tenant_id, spec.id)
-        others = [Neighbour(row["name"], row["exposed_name"], row["server_name"], row["server_slug"]) for row in rows]
+        others = [OtherTool(row["name"], row["exposed_name"], row["server_name"], row["server_slug"]) for row in rows]
         # A large definition takes its time, and calls of others go on meanwhile.
-        found = await asyncio.to_thread(scan, [tool.raw for tool in fresh], others)
+        found = await asyncio.to_thread(scan_definitions, [tool.raw for tool in fresh], others)
         return dict(zip([tool.name for tool in fresh], found, strict=True))
 
     async def _judge(
@@ -298,7 +298,7 @@ class CatalogUpdate:
         taken.update(GATEWAY_TOOLS)
         ids = {}
         for tool in added:
-            name = exposed_name(spec.slug, tool.name, taken, spec.prefix)
+            name = make_exposed_name(spec.slug, tool.name, taken, spec.prefix)
             taken.add(name)
             ids[tool.name] = await transaction.fetchval(
                 "insert_tool",
@@ -335,7 +335,7 @@ def _fresh(changes: Changes) -> list[ToolDefinition]:
 
 
 def _category(spec: ServerSpec, tool: ToolDefinition) -> str:
-    return category_of(spec.name, tool.name, tool.description)
+    return categorize(spec.name, tool.name, tool.description)
 
 
 def _without_vectors(error: EmbeddingError) -> str:

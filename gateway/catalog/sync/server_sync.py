@@ -14,7 +14,7 @@ from mcp_types import METHOD_NOT_FOUND
 from gateway.catalog.review.versions import Versions
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.catalog_update import CatalogUpdate, ServerReport, UpdateResult
-from gateway.catalog.tool import SkippedTool, ToolDefinition, read_listing, storable
+from gateway.catalog.tool import SkippedTool, ToolDefinition, make_storable, parse_listing
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, ModelGateError, UpstreamReplyError
 from gateway.upstream.pool import UpstreamPool
@@ -87,7 +87,7 @@ class ServerSync:
                 reason = error.message if isinstance(error, ModelGateError) else "an internal error; see the log"
                 with contextlib.suppress(ModelGateError):
                     await self._database.execute(
-                        "record_sync_failure", tenant_id, server_id, storable(reason)[:_REASON_CHARACTERS]
+                        "record_sync_failure", tenant_id, server_id, make_storable(reason)[:_REASON_CHARACTERS]
                     )
                 raise
         on_progress(SyncProgress(spec.name, "done"))
@@ -137,16 +137,16 @@ class ServerSync:
     ) -> SyncReport:
         on_progress(SyncProgress(spec.name, "compare"))
         # A listing may be large; reading it must not hold up the calls of others.
-        tools, skipped = await asyncio.to_thread(read_listing, entries)
+        tools, skipped = await asyncio.to_thread(parse_listing, entries)
         info = self._pool.session_info(spec)
         heard = ServerReport([asdict(tool) for tool in skipped])
         if info is not None:
             heard = replace(
                 heard,
-                instructions=info.instructions and storable(info.instructions),
-                server_info=storable(info.server_info),
+                instructions=info.instructions and make_storable(info.instructions),
+                server_info=make_storable(info.server_info),
                 protocol_version=info.protocol_version,
-                capabilities=storable(info.capabilities),
+                capabilities=make_storable(info.capabilities),
             )
         return _report(spec, await self._take(spec, tools, heard, on_progress), tuple(skipped), started)
 

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.catalog.text import ToolTexts, texts_of
+from gateway.catalog.text import ToolTexts, build_tool_texts
 from gateway.catalog.tool import ToolDefinition
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
@@ -104,7 +104,7 @@ class VectorFiller:
         return filled
 
     async def _fill(self, space_id: int, tenant_id: int, rows: Sequence[Row]) -> int:
-        texts = {row["id"]: texts_of(row["server_name"], _definition(row)) for row in rows}
+        texts = {row["id"]: build_tool_texts(row["server_name"], _definition(row)) for row in rows}
         vectors = await embed_texts(self._spaces, list(texts.values()))
         async with self._database.transaction() as transaction:
             # A sync may have changed a tool while its former texts were embedded.

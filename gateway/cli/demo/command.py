@@ -10,7 +10,7 @@ import click
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.cli.demo.servers import install_demo
 from gateway.cli.http_server import open_listening_socket, serve_gateway
 from gateway.cli.runner import load_command_settings, run_async

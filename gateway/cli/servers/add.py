@@ -12,8 +12,8 @@ import click
 
 from gateway.access.tenants import Tenant
 from gateway.app import Components
-from gateway.catalog.client_config import read_client_configuration
-from gateway.catalog.server import NewServer, TransportKind
+from gateway.catalog.client_config import parse_client_config
+from gateway.catalog.new_server import NewServer, TransportKind
 from gateway.catalog.tuning import Tuning
 from gateway.cli.component_runner import run_with_components
 from gateway.cli.options import tenant_option
@@ -106,7 +106,7 @@ def add(
 @click.pass_context
 def import_servers(context: click.Context, file: Path, tenant: str) -> None:
     """Add the servers of an mcpServers JSON file, as desktop clients keep it."""
-    listed, failed = read_client_configuration(read_text(str(file)))
+    listed, failed = parse_client_config(read_text(str(file)))
     everything = len(listed) + len(failed)
     # Relative paths in such a file are meant from where it is read; the gateway may run elsewhere.
     listed = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.app import Components
-from gateway.catalog.server import ServerRecord
+from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.health_check import HealthChecks
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option

@@ -6,7 +6,7 @@ import click
 
 from gateway.access.tenants import Tenant
 from gateway.app import Components
-from gateway.catalog.server import ServerRecord
+from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_components, run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import format_time, print_table, printable

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from gateway.app import Components
-from gateway.catalog.server import NewServer, ServerRecord
+from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.tuning import Tuning
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from gateway.app import Components
-from gateway.catalog.server import ServerRecord
+from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import printable

@@ -11,7 +11,7 @@ import click
 
 from gateway.access.tenants import Tenant
 from gateway.app import Components
-from gateway.catalog.server import ServerRecord
+from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.server_sync import OnProgress, SyncProgress, SyncReport
 from gateway.cli.component_runner import run_with_components
 from gateway.cli.options import tenant_option

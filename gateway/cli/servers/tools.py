@@ -7,8 +7,8 @@ import click
 from gateway.access.tenants import Tenant
 from gateway.app import Components
 from gateway.catalog.review.approval import Approvals, ToolReview
-from gateway.catalog.review.review_state import ON_CHANGE
-from gateway.catalog.server import ServerRecord
+from gateway.catalog.review.review_state import ON_CHANGE_POLICIES
+from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_components, run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import printable
@@ -43,7 +43,7 @@ def flags(context: click.Context, server: str | None, tenant: str) -> None:
         if tool.quarantine:
             click.echo(f"    {tool.quarantine}")
         for field in tool.changes:
-            click.echo(f"    {printable(field.readable(), _LINE_CHARACTERS)}")
+            click.echo(f"    {printable(field.describe(), _LINE_CHARACTERS)}")
         for flag in tool.flags:
             if not flag["dismissed"]:
                 line = f"{flag['severity']}, {flag['rule']} at {flag['place']}: {flag['reason']} {flag['excerpt']!r}"
@@ -86,7 +86,7 @@ def quarantine(context: click.Context, server: str, tool: str, tenant: str) -> N
 
 @tools.command("on-change")
 @click.argument("server")
-@click.argument("action", type=click.Choice(ON_CHANGE))
+@click.argument("action", type=click.Choice(ON_CHANGE_POLICIES))
 @tenant_option
 @click.pass_context
 def on_change(context: click.Context, server: str, action: str, tenant: str) -> None:

@@ -6,7 +6,7 @@ import click
 
 from gateway.app import Components
 from gateway.catalog.review.versions import VersionDifference, VersionRecord, Versions
-from gateway.catalog.server import ServerRecord
+from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import format_time, print_table, printable
@@ -68,7 +68,7 @@ def diff(context: click.Context, server: str, before: int | None, after: int | N
             raise InvalidInputError(f"{server} has {len(numbers)} version; there is nothing to compare yet.")
         one = numbers[1] if before is None else before
         other = after if after is not None else numbers[0]
-        return one, other, await reader.difference(record.tenant_id, record.id, one, other)
+        return one, other, await reader.diff(record.tenant_id, record.id, one, other)
 
     one, other, change = run_with_server(context, tenant, server, work)
     if not change:
@@ -82,7 +82,7 @@ def diff(context: click.Context, server: str, before: int | None, after: int | N
     for tool in change.changed:
         click.echo(printable(f"~ {tool.name}"))
         for field in tool.fields:
-            click.echo(f"    {printable(field.readable(), _LINE_CHARACTERS)}")
+            click.echo(f"    {printable(field.describe(), _LINE_CHARACTERS)}")
     click.echo(
         f"From version {one} to {other}: {len(change.added)} added, {len(change.removed)} removed, "
         f"{len(change.changed)} changed; {'breaking' if change.breaking else 'nothing breaks'}."

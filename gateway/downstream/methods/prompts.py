@@ -8,7 +8,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from gateway.access.caller import Caller
-from gateway.catalog.naming import exposed_name
+from gateway.catalog.naming import make_exposed_name
 from gateway.catalog.server import Servers
 from gateway.downstream.client_request import ClientRequest, Result
 from gateway.downstream.lists.merged_list import MergedItem, MergedLists, Origin
@@ -56,6 +56,6 @@ def _merge_prompts(sources: Sequence[ServerItems]) -> list[MergedItem]:
     merged: dict[str, MergedItem] = {}
     for server, prompts in sources:
         for prompt in prompts:
-            name = exposed_name(server.slug, prompt["name"], merged, server.prefix)
+            name = make_exposed_name(server.slug, prompt["name"], merged, server.prefix)
             merged[name] = MergedItem(name, server.id, prompt["name"], prompt)
     return [entry for _, entry in sorted(merged.items())]

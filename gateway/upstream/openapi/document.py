@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gateway.errors import InvalidInputError
 from gateway.json_codec import Message
+from gateway.json_pointer import unescape_step
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """The largest document taken, in bytes."""
@@ -48,7 +49,7 @@ class Document:
             )
         value: Any = self.values
         for part in reference[2:].split("/"):
-            key = unquote(part).replace("~1", "/").replace("~0", "~")
+            key = unescape_step(unquote(part))
             if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
                 value = value[int(key)]
             elif isinstance(value, Mapping) and key in value:

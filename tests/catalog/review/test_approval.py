@@ -46,7 +46,7 @@ async def test_a_changed_tool_is_flagged_with_a_readable_diff_and_stays_offered(
     await server.sync()
     (standing,) = await waiting(server)
     assert standing.changed
-    assert [change.readable() for change in standing.changes] == [
+    assert [change.describe() for change in standing.changes] == [
         "~ description: Converts money → Converts weights",
         '+ inputSchema/properties/unit: {\\"type\\": \\"string\\", \\"description\\": \\"Which\\"}',
     ]

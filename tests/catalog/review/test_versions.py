@@ -11,7 +11,7 @@ import pytest
 
 from gateway.access.roles import role_by_name
 from gateway.app import Components
-from gateway.catalog.review.difference import difference
+from gateway.catalog.review.definition_diff import diff_definitions
 from gateway.catalog.review.versions import Versions
 from gateway.errors import NotFoundError
 from tests.support.gateway import RunningGateway
@@ -103,21 +103,21 @@ PROPERTIES = ("inputSchema", "properties")
     ],
 )
 def test_a_changed_field_is_named_and_judged(after: dict[str, Any], path: str, kind: str, breaking: bool) -> None:
-    (change,) = difference(BASE, after)
+    (change,) = diff_definitions(BASE, after)
     assert (change.path, change.kind, change.breaking) == (path, kind, breaking)
-    assert change.readable()
+    assert change.describe()
 
 
 def test_a_renamed_parameter_is_one_change_and_breaks() -> None:
     after = copy.deepcopy(BASE)
     after["inputSchema"]["properties"]["recipient"] = after["inputSchema"]["properties"].pop("to")
-    changes = difference(BASE, after)
+    changes = diff_definitions(BASE, after)
     renamed = next(change for change in changes if change.kind == "renamed")
     assert (renamed.before, renamed.after, renamed.breaking) == ("to", "recipient", True)
 
 
 def test_a_definition_does_not_differ_from_itself() -> None:
-    assert difference(BASE, copy.deepcopy(BASE)) == ()
+    assert diff_definitions(BASE, copy.deepcopy(BASE)) == ()
 
 
 async def names(server: ListedServer) -> dict[str, str]:
@@ -137,10 +137,10 @@ async def test_every_sync_that_changes_something_writes_a_version(parts: Compone
     assert (newest.added, newest.removed, newest.breaking, newest.offered) == (["three"], ["two"], True, True)
     assert newest.changed[0]["name"] == "one"
     assert newest.changed[0]["fields"][0]["path"] == "/description"
-    back = await Versions(parts.database).difference(server.tenant_id, server.id, 2, 1)
+    back = await Versions(parts.database).diff(server.tenant_id, server.id, 2, 1)
     assert (back.added, back.removed) == (("two",), ("three",))
     with pytest.raises(NotFoundError, match="there are 1 to 2"):
-        await Versions(parts.database).difference(server.tenant_id, server.id, 1, 9)
+        await Versions(parts.database).diff(server.tenant_id, server.id, 1, 9)
 
 
 async def test_a_renamed_tool_is_told(parts: Components, tmp_path: Path) -> None:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from gateway.catalog.scan.finding import Neighbour
+from gateway.catalog.scan.finding import OtherTool
 
 NEIGHBOURS = [
-    Neighbour("create_issue", "github__create_issue", "GitHub", "github"),
-    Neighbour("search_repositories", "github__search_repositories", "GitHub", "github"),
-    Neighbour("send_message", "slack__send_message", "Slack", "slack"),
-    Neighbour("read_file", "filesystem__read_file", "Filesystem", "filesystem"),
-    Neighbour("write_file", "filesystem__write_file", "Filesystem", "filesystem"),
-    Neighbour("send_email", "mail__send_email", "Mail", "mail"),
-    Neighbour("create_payment_link", "stripe__create_payment_link", "Stripe", "stripe"),
-    Neighbour("search", "exa__search", "Exa", "exa"),
+    OtherTool("create_issue", "github__create_issue", "GitHub", "github"),
+    OtherTool("search_repositories", "github__search_repositories", "GitHub", "github"),
+    OtherTool("send_message", "slack__send_message", "Slack", "slack"),
+    OtherTool("read_file", "filesystem__read_file", "Filesystem", "filesystem"),
+    OtherTool("write_file", "filesystem__write_file", "Filesystem", "filesystem"),
+    OtherTool("send_email", "mail__send_email", "Mail", "mail"),
+    OtherTool("create_payment_link", "stripe__create_payment_link", "Stripe", "stripe"),
+    OtherTool("search", "exa__search", "Exa", "exa"),
 ]
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
-from gateway.catalog.server import NewServer, ServerRecord
+from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.health_check import HealthChecks
 from gateway.catalog.tuning import Tuning
 from gateway.errors import InvalidInputError

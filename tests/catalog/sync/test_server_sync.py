@@ -10,7 +10,7 @@ import pytest
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components, open_components
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.errors import ConflictError, ModelGateError, UpstreamError, UpstreamReplyError
 from gateway.settings import Settings
 from tests.doubles.embedding_server import EmbeddingServer

@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 from gateway.access.caller import Limits
 from gateway.access.roles import create_role
 from gateway.app import open_components
-from gateway.catalog.server import NewServer
+from gateway.catalog.new_server import NewServer
 from gateway.catalog.tuning import Tuning
 from gateway.settings import Settings
 from gateway.upstream.credential import Bearer

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 from gateway.admin.components import Parts
 from gateway.admin.reading import STRICT
 from gateway.catalog.review.approval import Approvals, ToolReview
-from gateway.catalog.review.difference import FieldChange, Kind
+from gateway.catalog.review.definition_diff import FieldChange, FieldChangeKind
 from gateway.catalog.review.review_state import OnChange
 from gateway.catalog.scan.finding import Severity
 from gateway.errors import NotFoundError
@@ -34,7 +34,7 @@ class FieldView:
     """One field that differs: `path` is a JSON pointer, `readable` says it in a line."""
 
     path: str
-    kind: Kind
+    kind: FieldChangeKind
     before: JsonValue
     after: JsonValue
     breaking: bool
@@ -150,7 +150,7 @@ class ReviewService:
 
 def field_view(change: FieldChange) -> FieldView:
     """A field that differs, for people."""
-    return FieldView(change.path, change.kind, change.before, change.after, change.breaking, change.readable())
+    return FieldView(change.path, change.kind, change.before, change.after, change.breaking, change.describe())
 
 
 def _view(standing: ToolReview) -> StandingView:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gateway.catalog.new_server import TransportKind
 from gateway.catalog.review.review_state import OnChange
-from gateway.catalog.server import ServerRecord
+from gateway.catalog.server_record import ServerRecord
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
 

@@ -30,9 +30,9 @@ from gateway.admin.services.servers.server_input import (
     changed_server,
     check_stdio,
 )
-from gateway.catalog.client_config import read_client_configuration
+from gateway.catalog.client_config import parse_client_config
 from gateway.catalog.new_server import NewServer
-from gateway.catalog.server import ServerRecord
+from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.tuning import Tuning
 from gateway.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 
@@ -113,7 +113,7 @@ class ServerService:
         """Add the servers of an `mcpServers` document, each for itself. Raises InvalidInputError where it is none."""
         outcomes: list[Imported] = []
         try:
-            servers, wrong = read_client_configuration(text)
+            servers, wrong = parse_client_config(text)
         except InvalidInputError as error:
             raise InvalidInputError(error.message, "document") from None
         outcomes += [Imported(None, None, sentence) for sentence in wrong]

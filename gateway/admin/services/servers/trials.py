@@ -14,9 +14,9 @@ from gateway.admin.reading import STRICT
 from gateway.admin.services.servers.server_card import SkippedToolView
 from gateway.admin.services.servers.server_input import ServerChange, ServerInput, as_new_server, check_stdio
 from gateway.admin.services.servers.servers import ServerService
-from gateway.catalog.naming import slug_of
-from gateway.catalog.new_server import NewServer, check
-from gateway.catalog.tool import read_listing
+from gateway.catalog.naming import slugify
+from gateway.catalog.new_server import NewServer, validate_new_server
+from gateway.catalog.tool import parse_listing
 from gateway.errors import InvalidInputError, UpstreamError
 from gateway.upstream.policy import policy_of
 from gateway.upstream.pool import UpstreamPool
@@ -66,7 +66,7 @@ class TrialService:
         """
         server = await self._wanted(tenant_id, test)
         check_stdio(server, principal, self._parts.settings)
-        check(server, self._policy)
+        validate_new_server(server, self._policy)
         return await self._try(self._spec(tenant_id, server))
 
     async def _wanted(self, tenant_id: int, test: ServerTest) -> NewServer:
@@ -88,7 +88,7 @@ class TrialService:
                 return TriedServer(
                     False, error.message, _since(started), None, None, (), (), pool.status(spec.id).stderr
                 )
-            tools, skipped = read_listing(entries)
+            tools, skipped = parse_listing(entries)
             info = pool.session_info(spec)
             name = info.server_info.get("name") if info is not None and info.server_info else None
             return TriedServer(
@@ -108,7 +108,7 @@ class TrialService:
             id=0,
             tenant_id=tenant_id,
             name=server.name,
-            slug=slug_of(server.name),
+            slug=slugify(server.name),
             transport=server.transport,
             command=server.command,
             args=server.args,

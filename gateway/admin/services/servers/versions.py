@@ -111,7 +111,7 @@ class VersionService:
     async def compare(self, tenant_id: int, server_id: int, wanted: ComparisonFilter) -> Comparison:
         """How two versions differ. Raises NotFoundError for a server or version that is not there."""
         await self._servers.spec(tenant_id, server_id)
-        found = await self._versions.difference(tenant_id, server_id, wanted.before, wanted.after)
+        found = await self._versions.diff(tenant_id, server_id, wanted.before, wanted.after)
         return Comparison(
             wanted.before,
             wanted.after,

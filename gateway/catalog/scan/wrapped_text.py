@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from gateway.catalog.scan.finding import Finding
-from gateway.catalog.scan.letters import as_read
-from gateway.catalog.scan.wording import worded
+from gateway.catalog.scan.letters import normalize_text
+from gateway.catalog.scan.wording import find_wording
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}={0,2}")
 _HEXADECIMAL = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}[ :]?){20,}")
@@ -19,57 +19,57 @@ _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}[\w.-]{0,20}){6,}")
 _ENTITIES = re.compile(r"(?:&#x?[0-9A-Fa-f]{2,5};[ ]?){6,}")
 _ESCAPES = re.compile(r"(?:\\(?:u00|x)[0-9A-Fa-f]{2}){6,}")
 _COMMENT = re.compile(r"<!--(.*?)(?:-->|$)|^\[(?://|comment)\]: ?#? ?[(\"'](.*?)[)\"']$", re.DOTALL | re.MULTILINE)
-_UNSEEN = re.compile(
+_INVISIBLE_STYLE = re.compile(
     r"<[^>]{0,200}(?:display: ?none|font-size: ?0|visibility: ?hidden|opacity: ?0)[^>]{0,200}>", re.IGNORECASE
 )
 _ADDRESSES_MODEL = re.compile(
     r"\b(?:assistant|ai|llm|model|agent|claude|chatgpt|you (?:must|should|have)|always|never|secret\w*)\b.*\b"
     r"(?:send|fetch|read|call|include|use|run|reply|say|ignore|reveal|follow|return|tell)\b"
 )
-_LONGEST = 20_000
+_MAX_TEXT_CHARACTERS = 20_000
 
 
-def wrapped(place: str, text: str) -> Iterator[Finding]:
+def find_wrapped_text(place: str, text: str) -> Iterator[Finding]:
     """Findings in what a text holds in another form than its own."""
-    text = text[:_LONGEST]
-    for kind, hidden in _unwrapped(text):
-        found = list(worded(place, as_read(hidden), f" It is {kind}."))
+    text = text[:_MAX_TEXT_CHARACTERS]
+    for kind, hidden in _unwrap(text):
+        found = list(find_wording(place, normalize_text(hidden), f" It is {kind}."))
         yield from found
         if not found:
             excerpt = hidden[:120]
             yield Finding("wrapped text", place, "low", excerpt, f"It holds text that is {kind}.")
     for comment in _COMMENT.finditer(text):
-        inside = as_read(comment[1] or comment[2] or "")
-        found = list(worded(place, inside, " It is in a comment."))
+        inside = normalize_text(comment[1] or comment[2] or "")
+        found = list(find_wording(place, inside, " It is in a comment."))
         yield from found
         if not found and _ADDRESSES_MODEL.search(inside):
             yield Finding("wrapped text", place, "medium", inside[:120], "A comment speaks to the model.")
-    unseen = _UNSEEN.search(text)
-    if unseen:
-        yield Finding("wrapped text", place, "medium", unseen[0][:120], "It holds text that is styled not to be seen.")
+    styled = _INVISIBLE_STYLE.search(text)
+    if styled:
+        yield Finding("wrapped text", place, "medium", styled[0][:120], "It holds text that is styled not to be seen.")
 
 
-def _unwrapped(text: str) -> Iterator[tuple[str, str]]:
+def _unwrap(text: str) -> Iterator[tuple[str, str]]:
     for match in _BASE64.finditer(text):
         with_padding = match[0].rstrip("=").replace("-", "+").replace("_", "/")
         try:
             decoded = base64.b64decode(with_padding + "=" * (-len(with_padding) % 4))
         except (ValueError, binascii.Error):
             continue
-        yield from _sentence("encoded in base64", decoded)
+        yield from _as_sentence("encoded in base64", decoded)
     for match in _HEXADECIMAL.finditer(text):
         digits = re.sub(r"[^0-9A-Fa-f]", "", match[0])
-        yield from _sentence("encoded in hexadecimal", bytes.fromhex(digits[: len(digits) // 2 * 2]))
+        yield from _as_sentence("encoded in hexadecimal", bytes.fromhex(digits[: len(digits) // 2 * 2]))
     for match in _PERCENT.finditer(text):
-        yield from _sentence("encoded as in a URL", unquote(match[0]).encode())
+        yield from _as_sentence("encoded as in a URL", unquote(match[0]).encode())
     for match in _ENTITIES.finditer(text):
-        yield from _sentence("encoded as in HTML", html.unescape(match[0]).encode())
+        yield from _as_sentence("encoded as in HTML", html.unescape(match[0]).encode())
     for match in _ESCAPES.finditer(text):
         codes = re.findall(r"\\(?:u00|x)([0-9A-Fa-f]{2})", match[0])
-        yield from _sentence("written in escapes", bytes(int(code, 16) for code in codes))
+        yield from _as_sentence("written in escapes", bytes(int(code, 16) for code in codes))
 
 
-def _sentence(kind: str, decoded: bytes) -> Iterator[tuple[str, str]]:
+def _as_sentence(kind: str, decoded: bytes) -> Iterator[tuple[str, str]]:
     """What was decoded, where it is a sentence and not just any bytes."""
     try:
         text = decoded.decode()

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from gateway.catalog.scan.definition_text import DefinitionText
 from gateway.catalog.scan.finding import Finding, Severity
-from gateway.catalog.scan.letters import disguised, words
+from gateway.catalog.scan.letters import find_words, is_disguised
 
-_SHOWN_CHARACTERS = 120
+_MAX_EXCERPT_CHARACTERS = 120
 _TAG = re.compile("[\U000e0000-\U000e007f]+")
 # The flags of England, Scotland and Wales are a black flag and tags.
 _FLAG = re.compile("\U0001f3f4[\U000e0061-\U000e007a\U000e0030-\U000e0039]{2,6}\U000e007f")
@@ -25,18 +25,18 @@ _BLANK_LINES = 25
 _BLANK_COLUMNS = 120
 
 
-def hidden(passage: DefinitionText) -> Iterator[Finding]:
-    """Findings about the characters of one passage."""
-    text = passage.text
+def find_hidden_text(part: DefinitionText) -> Iterator[Finding]:
+    """Findings about the characters of one text."""
+    text = part.text
     if text.isascii() and text.isprintable():
         return
     if not text.isascii():
-        yield from _invisible(passage, _FLAG.sub("", text))
-        for word in words(text):
-            if disguised(word):
-                severity: Severity = "high" if passage.name else "medium"
-                yield _found(
-                    passage,
+        yield from _find_invisible(part, _FLAG.sub("", text))
+        for word in find_words(text):
+            if is_disguised(word):
+                severity: Severity = "high" if part.is_name else "medium"
+                yield _finding(
+                    part,
                     "disguised letters",
                     severity,
                     word,
@@ -46,26 +46,26 @@ def hidden(passage: DefinitionText) -> Iterator[Finding]:
     control = _CONTROL.search(text)
     if control:
         shown = text[control.start() :]
-        yield _found(passage, "control characters", "high", shown, "It holds characters that steer a terminal.")
+        yield _finding(part, "control characters", "high", shown, "It holds characters that steer a terminal.")
     for space in _SPACE.finditer(text):
         far = space[0].count("\n") >= _BLANK_LINES or max(map(len, space[0].split("\n"))) >= _BLANK_COLUMNS
         if far and space.end() < len(text):
             rest = text[space.end() :]
-            yield _found(passage, "text out of sight", "medium", rest, "Text follows where nobody scrolls to.")
+            yield _finding(part, "text out of sight", "medium", rest, "Text follows where nobody scrolls to.")
             break
 
 
-def _invisible(passage: DefinitionText, text: str) -> Iterator[Finding]:
+def _find_invisible(part: DefinitionText, text: str) -> Iterator[Finding]:
     tags = _TAG.search(text)
     if tags:
-        said = "".join(chr(ord(character) - 0xE0000) for character in tags[0])
-        yield _found(passage, "invisible text", "high", said, "It holds text in characters that are not displayed.")
+        decoded = "".join(chr(ord(character) - 0xE0000) for character in tags[0])
+        yield _finding(part, "invisible text", "high", decoded, "It holds text in characters that are not displayed.")
     if _SELECTOR.search(text):
-        yield _found(passage, "invisible text", "high", text, "It holds data in characters that are not displayed.")
+        yield _finding(part, "invisible text", "high", text, "It holds data in characters that are not displayed.")
     bidirectional = _BIDIRECTIONAL.search(text)
     if bidirectional:
-        yield _found(
-            passage,
+        yield _finding(
+            part,
             "reversed text",
             "high",
             text[bidirectional.start() :],
@@ -73,14 +73,14 @@ def _invisible(passage: DefinitionText, text: str) -> Iterator[Finding]:
         )
     # At the very start it is a byte order mark, and no more than untidy.
     if _ZERO_WIDTH.search(text.removeprefix("\ufeff")):
-        yield _found(passage, "invisible characters", "high", text, "It holds characters of no width.")
-    elif passage.name and _JOINER.search(text):
-        yield _found(passage, "invisible characters", "high", text, "A name holds characters of no width.")
-    elif any(_stray(text, joiner.start()) for joiner in _JOINER.finditer(text)):
-        yield _found(passage, "invisible characters", "medium", text, "It holds joiners with nothing to join.")
+        yield _finding(part, "invisible characters", "high", text, "It holds characters of no width.")
+    elif part.is_name and _JOINER.search(text):
+        yield _finding(part, "invisible characters", "high", text, "A name holds characters of no width.")
+    elif any(_joins_nothing(text, joiner.start()) for joiner in _JOINER.finditer(text)):
+        yield _finding(part, "invisible characters", "medium", text, "It holds joiners with nothing to join.")
 
 
-def _stray(text: str, position: int) -> bool:
+def _joins_nothing(text: str, position: int) -> bool:
     """Whether a joiner stands where no script and no emoji has one: between Latin letters, spaces, or nothing."""
     around = text[position - 1 : position] + text[position + 1 : position + 2]
     return len(around) < 2 or all(
@@ -88,6 +88,6 @@ def _stray(text: str, position: int) -> bool:
     )
 
 
-def _found(passage: DefinitionText, rule: str, severity: Severity, excerpt: str, reason: str) -> Finding:
-    escaped = excerpt[:_SHOWN_CHARACTERS].encode("unicode_escape").decode()
-    return Finding(rule, passage.place, severity, escaped, reason)
+def _finding(part: DefinitionText, rule: str, severity: Severity, excerpt: str, reason: str) -> Finding:
+    escaped = excerpt[:_MAX_EXCERPT_CHARACTERS].encode("unicode_escape").decode()
+    return Finding(rule, part.place, severity, escaped, reason)

@@ -1,0 +1,61 @@
+"""A server as lists show it: what it is, and how its last sync and its last health check went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.catalog.new_server import TransportKind
+from gateway.catalog.tuning import Tuning, parse_tuning
+from gateway.database.connection import Row
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRecord:
+    """A server with the state of its last sync and its last health check; without its secrets.
+
+    `credential` names the kind of what the gateway is let in with; `health` is the state of `ServerStatus`.
+    """
+
+    id: int
+    tenant_id: int
+    name: str
+    slug: str
+    description: str
+    transport: TransportKind
+    command: str | None
+    args: tuple[str, ...]
+    url: str | None
+    enabled: bool
+    tool_count: int
+    version: int | None
+    synced_at: datetime | None
+    sync_error: str | None
+    sync_failed_at: datetime | None
+    skipped_tools: tuple[Mapping[str, str], ...]
+    protocol_version: str | None
+    credential: str
+    health: str | None
+    checked_at: datetime | None
+    last_seen_at: datetime | None
+    latency_ms: float | None
+    restarts: int
+    last_error: str | None
+    tuning: Tuning
+
+    @property
+    def state(self) -> str:
+        """One or two words for a list."""
+        if not self.enabled:
+            return "disabled"
+        if self.sync_error is not None:
+            return "failing"
+        return "synced" if self.synced_at is not None else "never synced"
+
+
+def read_server_record(row: Row) -> ServerRecord:
+    """The record of a row of `list_servers`."""
+    values = {name: row[name] for name in ServerRecord.__dataclass_fields__ if name != "tuning"}
+    values |= {"args": tuple(row["args"]), "skipped_tools": tuple(row["skipped_tools"])}
+    return ServerRecord(**values, tuning=parse_tuning(row))

@@ -34,9 +34,8 @@ from gateway.catalog.text import build_tool_texts
 from gateway.catalog.tool import ToolDefinition
 from gateway.embedding.builtin import BuiltinEmbedder
 from gateway.embedding.embedder import Vectors
-from gateway.search.calibrate import Calibration, calibrate
-from gateway.search.candidate import Candidate
-from gateway.search.fuse import fuse
+from gateway.search.calibration import Calibration, calibrate
+from gateway.search.fusion import Candidate, fuse
 
 try:
     import snowballstemmer

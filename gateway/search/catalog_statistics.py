@@ -16,7 +16,7 @@ from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.embedding.spaces import Spaces, StoredSpace
 from gateway.errors import DatabaseError, EmbeddingError
-from gateway.search.calibrate import Calibration, calibrate
+from gateway.search.calibration import Calibration, calibrate
 from gateway.search.visible_tools import VisibleTools
 
 logger = logging.getLogger(__name__)

@@ -9,30 +9,30 @@ from dataclasses import dataclass, field
 class SearchRequest:
     """One search: a query, or several for a task of several steps; each is searched for itself, then merged.
 
-    `category` and `server` (a name or slug) narrow it down; `max_results` is 1 to 50. `several` says that the caller
-    gave a list of queries, be it of one, and wants to be told which found what.
+    `category` and `server` (a name or slug) narrow it down; `max_results` is 1 to 50. `is_multi_query` says that the
+    caller gave a list of queries, be it of one, and wants to be told which found what.
     """
 
     queries: tuple[str, ...]
     max_results: int
     category: str | None = None
     server: str | None = None
-    several: bool = False
+    is_multi_query: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """Why a tool was found: `score` 0…1 ranks and cuts, `similarity` is the raw cosine, None without vectors.
 
-    `queries` are the positions of the queries that found it. A tool that a query names exactly is `named`, and goes
-    before all others.
+    `query_positions` are those of the queries that found it. A tool whose name a query is, `is_named`, goes before all
+    others.
     """
 
     tool_id: int
     score: float
     similarity: float | None
-    queries: tuple[int, ...] = (0,)
-    named: bool = False
+    query_positions: tuple[int, ...] = (0,)
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from gateway.access.caller import Caller
+from gateway.search.finder import Finder
+from gateway.search.request import SearchRequest
+from gateway.search.search_explanation import StepTimer
 from tests.admin.conftest import Person
 from tests.support.gateway import RunningGateway, add_local_mcp
 
@@ -126,6 +130,24 @@ async def test_the_playground_answers_as_the_client_is_answered(
     answer = (await viewer.post("/search", {"query": query, "role_id": 1})).json()
     client = await gateway.call("tool_search", {"query": query})
     assert answer["client_json"] == client["content"][0]["text"]
+
+
+async def test_the_playground_searches_once_and_its_times_add_up(
+    gateway: RunningGateway, viewer: Person, server_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[SearchRequest] = []
+    search = Finder._search
+
+    async def counted(finder: Finder, caller: Caller, request: SearchRequest, timer: StepTimer) -> Any:
+        searches.append(request)
+        return await search(finder, caller, request, timer)
+
+    monkeypatch.setattr(Finder, "_search", counted)
+    times = (await viewer.post("/search", {"query": "what is the weather"})).json()["times"]
+    assert [request.queries for request in searches] == [("what is the weather",)]
+    steps = times["embed"] + times["sql"] + times["fuse"]
+    # What is left is writing the answer; each time is rounded.
+    assert 0 < steps <= times["total"] + 0.002
 
 
 async def test_a_tool_that_the_query_names_is_shown_as_it_is_answered(viewer: Person, server_id: int) -> None:

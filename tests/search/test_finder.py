@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ import pytest
 from gateway.access.caller import Caller
 from gateway.app import Components, open_components
 from gateway.catalog.new_server import NewServer
+from gateway.embedding.spaces import QueryVector
+from gateway.errors import EmbedderUnavailableError
 from gateway.search.catalog_statistics import CatalogStatistics
 from gateway.search.finder import Finder
 from gateway.search.request import SearchOutcome, SearchRequest
@@ -69,7 +72,7 @@ async def farm(farm_url: str, settings: Settings) -> AsyncIterator[Components]:
         yield parts
 
 
-def searching(parts: Components, settings: SearchSettings, most_ids: int) -> Components:
+def searching(parts: Components, settings: SearchSettings, most_ids: int = 4_000) -> Components:
     """The same parts with another search: by the index for roles that see more than `most_ids` tools."""
     statistics = CatalogStatistics(parts.database, parts.spaces, parts.notices, most_ids=most_ids)
     finder = Finder(parts.database, parts.spaces, statistics, settings)
@@ -167,11 +170,11 @@ async def test_several_queries_are_merged_and_each_tool_says_which_found_it(farm
     caller = await caller_with(farm)
     queries = ("feed every goat in the barn", "count every duck on the lake")
     alone = [await find(farm, query, results=50, caller=caller) for query in queries]
-    together = await farm.finder.find(caller, SearchRequest(queries, 50, several=True))
+    together = await farm.finder.find(caller, SearchRequest(queries, 50, is_multi_query=True))
     names = [{found.name for found in outcome.tools} for outcome in alone]
     assert {found.name for found in together.tools} <= names[0] | names[1]
     for found in together.tools:
-        assert found.match.queries == tuple(n for n in (0, 1) if found.name in names[n])
+        assert found.match.query_positions == tuple(n for n in (0, 1) if found.name in names[n])
     assert {"feed_goat_barn", "count_duck_lake"} <= {found.name for found in together.tools[:4]}
 
 
@@ -203,3 +206,68 @@ async def test_another_tenant_finds_nothing_of_this_one(farm: Components) -> Non
     caller = await caller_with(farm)
     outcome = await find(farm, "feed every goat in the barn", caller=replace(caller, tenant_id=4711))
     assert (outcome.total_found, outcome.tools) == (0, ())
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "cosine"])
+async def test_an_explanation_tells_of_the_outcome_that_is_found_anyway(farm: Components, mode: str) -> None:
+    caller, request = await caller_with(farm), SearchRequest(("feed every goat in the barn",), 3)
+    whole = SearchSettings(mode=mode, threshold=0.0)  # type: ignore[arg-type]
+    threshold = (await searching(farm, whole).finder.explain(caller, request, 20)).tools[10].score
+    parts = searching(farm, replace(whole, threshold=threshold))
+    explanation = await parts.finder.explain(caller, request, 20)
+    assert explanation.outcome == await parts.finder.find(caller, request)
+    shown = [(found.match.tool_id, found.match.score, "found") for found in explanation.outcome.tools]
+    assert [
+        (explained.tool_id, explained.score, explained.outcome) for explained in explanation.tools[: len(shown)]
+    ] == shown
+    rest = explanation.tools[len(shown) :]
+    assert len(rest) == 20
+    assert [explained.score for explained in rest] == sorted((explained.score for explained in rest), reverse=True)
+    assert {explained.outcome for explained in rest} == {"beyond", "cut"}
+    assert all((explained.score >= threshold) == (explained.outcome == "beyond") for explained in rest)
+    for explained in explanation.tools:
+        assert explained.candidate is not None
+        assert explained.candidate.tool_id == explained.tool_id
+        if mode == "cosine":
+            assert explained.score == explained.candidate.combined
+
+
+async def test_the_steps_of_a_search_take_the_time_that_it_takes(farm: Components) -> None:
+    caller, request = await caller_with(farm), SearchRequest(("feed every goat in the barn",), 3)
+    started = time.perf_counter()
+    times = (await farm.finder.explain(caller, request, 20)).times
+    took = (time.perf_counter() - started) * 1000
+    assert min(times.embed, times.sql, times.score) > 0
+    assert times.embed + times.sql + times.score < took
+
+
+async def test_a_tool_that_was_found_by_its_name_alone_is_explained_without_measures(farm: Components) -> None:
+    parts = searching(farm, SearchSettings(threshold=1.0))
+    explanation = await parts.finder.explain(await caller_with(farm), SearchRequest(("farm/feed_hen_lake",), 1), 5)
+    assert [explained.outcome for explained in explanation.tools] == ["found", *["cut"] * 5]
+    assert explanation.outcome.tools[0].match.is_named
+
+
+async def test_an_explanation_of_several_queries_takes_the_best_of_each_tool(farm: Components) -> None:
+    queries = ("feed every goat in the barn", "count every duck on the lake")
+    caller = await caller_with(farm)
+    alone = [await farm.finder.explain(caller, SearchRequest((query,), 1), 300) for query in queries]
+    together = await farm.finder.explain(caller, SearchRequest(queries, 1, is_multi_query=True), 300)
+    scores = [{explained.tool_id: explained.score for explained in explanation.tools} for explanation in alone]
+    assert {explained.tool_id for explained in together.tools} == scores[0].keys() | scores[1].keys()
+    for explained in together.tools:
+        assert explained.score == pytest.approx(max(each.get(explained.tool_id, 0.0) for each in scores))
+
+
+async def test_an_explanation_says_why_there_is_no_vector(farm: Components, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(text: str) -> QueryVector:
+        raise EmbedderUnavailableError("The embedder is not there", "start it")
+
+    monkeypatch.setattr(farm.spaces, "embed_query", fail)
+    explanation = await farm.finder.explain(await caller_with(farm), SearchRequest(("feed every goat",), 3), 5)
+    assert (explanation.query_vector, explanation.embedding_error) == (None, "The embedder is not there; start it.")
+    assert explanation.outcome.notice.endswith("by words alone: The embedder is not there; start it.")
+    assert explanation.tools
+    assert all(
+        explained.candidate is not None and explained.candidate.combined is None for explained in explanation.tools
+    )

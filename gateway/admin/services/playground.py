@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,13 +12,11 @@ from gateway.access.caller import Caller
 from gateway.admin.components import ClientAnswer, Parts
 from gateway.admin.reading import STRICT
 from gateway.admin.services.tools import Category
+from gateway.database.connection import Row
 from gateway.embedding.spaces import QueryVector
-from gateway.errors import EmbeddingError, NotFoundError
-from gateway.search.calibrate import Calibration
-from gateway.search.candidate import Candidate
-from gateway.search.fuse import fuse
+from gateway.errors import InvalidInputError, NotFoundError
 from gateway.search.request import SearchOutcome, SearchRequest
-from gateway.search.retrieve import Retrieved, Retriever, SearchScope
+from gateway.search.search_explanation import ExplainedTool, SearchExplanation
 
 _SHOWN_BESIDE = 30
 _HIDDEN = 10
@@ -67,7 +64,7 @@ class PlaygroundTool:
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """Milliseconds of each step: embedding the query, the SQL statement, scoring, and all as the client waits."""
+    """Milliseconds of embedding the query, of what is read of the database, of scoring, and of all with the answer."""
 
     embed: float
     sql: float
@@ -102,54 +99,41 @@ class PlaygroundService:
     def __init__(self, parts: Parts, client_answer: ClientAnswer) -> None:
         self._parts = parts
         self._client_answer = client_answer
-        self._retriever = Retriever(parts.database, parts.statistics)
 
     async def search(self, tenant_id: int, asked: PlaygroundQuery) -> PlaygroundAnswer:
-        """Search, and show every tool that was looked at. Raises NotFoundError for a role that is not there."""
+        """Search, and show every tool that was looked at.
+
+        Raises NotFoundError for a role that is not there, and for a server of which the role can find nothing.
+        """
         role_ids = await self._roles(tenant_id, asked.role_id)
-        narrowing = SearchScope(tenant_id, role_ids, asked.category)
         caller = Caller(tenant_id, 0, "playground", role_ids)
-        if asked.server is not None:
-            server_id = await self._parts.database.fetchval("server_filter", tenant_id, list(role_ids), asked.server)
-            if server_id is None:
-                raise NotFoundError(f"This role can find nothing of a server {asked.server!r}.")
-            narrowing = replace(narrowing, server_id=server_id)
-
-        clock = time.perf_counter
-        notice = ""
-        vector: QueryVector | None = None
-        started = clock()
-        try:
-            vector = await self._parts.spaces.embed_query(asked.query)
-        except EmbeddingError as error:
-            notice = error.message
-        embedded = clock()
-        retrieved = await self._retriever.retrieve(narrowing, asked.query, vector)
-        fetched = clock()
-        scores = await self._scores(tenant_id, retrieved, vector)
-        fused = clock()
-
         request = SearchRequest((asked.query,), asked.max_results, asked.category, asked.server)
-        outcome = await self._parts.finder.find(caller, request)
-        client_json = self._client_answer(request, outcome)
-        answered = clock()
+        started = time.perf_counter()
+        try:
+            explanation = await self._parts.finder.explain(caller, request, _SHOWN_BESIDE)
+        except InvalidInputError as error:
+            if error.field != "server":
+                raise
+            raise NotFoundError(f"This role can find nothing of a server {asked.server!r}.") from None
+        client_json = self._client_answer(request, explanation.outcome)
+        total = (time.perf_counter() - started) * 1000
         size = await self._parts.database.fetchrow("listing_size", tenant_id, list(role_ids))
         assert size is not None
-        candidates = dict(zip(retrieved.candidates, scores, strict=True))
-        shown = await self._shown(tenant_id, candidates, outcome)
+        times = explanation.times
         return PlaygroundAnswer(
-            tools=(*shown, *await self._hidden(tenant_id, role_ids, vector)),
+            tools=(
+                *await self._looked_at(tenant_id, explanation),
+                *await self._hidden(tenant_id, role_ids, explanation.query_vector),
+            ),
             threshold=self._parts.settings.search.threshold,
             client_json=client_json,
-            times=StepTimes(
-                _ms(embedded - started), _ms(fetched - embedded), _ms(fused - fetched), _ms(answered - fused)
-            ),
+            times=StepTimes(*(round(step, 3) for step in (times.embed, times.sql, times.score, total))),
             tokens=TokenCost(
                 len(client_json) // _CHARACTERS_PER_TOKEN,
                 size["characters"] // _CHARACTERS_PER_TOKEN,
                 size["tools"],
             ),
-            notice=notice,
+            notice=explanation.embedding_error,
         )
 
     async def _roles(self, tenant_id: int, role_id: int | None) -> tuple[int, ...]:
@@ -161,45 +145,14 @@ class PlaygroundService:
             raise NotFoundError(f"There is no role {role_id} in this tenant.")
         return (role_id,)
 
-    async def _scores(self, tenant_id: int, retrieved: Retrieved, vector: QueryVector | None) -> list[float]:
-        if vector is not None and self._parts.settings.search.mode == "cosine":
-            return [max(candidate.combined or 0.0, 0.0) for candidate in retrieved.candidates]
-        calibration = Calibration()
-        if vector is not None:
-            calibration = await self._parts.statistics.calibration(tenant_id, vector.stored)
-        tools = (await self._parts.statistics.lexical(tenant_id)).tool_count
-        return fuse(retrieved.candidates, calibration, retrieved.lexical_ceiling, tools)
-
-    async def _shown(
-        self, tenant_id: int, scores: Mapping[Candidate, float], outcome: SearchOutcome
-    ) -> list[PlaygroundTool]:
-        """The tools of the answer in its order, then the other candidates, best first."""
-        threshold = self._parts.settings.search.threshold
-        measured = {candidate.tool_id: candidate for candidate in scores}
-        shown = []
-        for position, tool in enumerate(outcome.tools, 1):
-            reason = f"Number {position} of {outcome.total_found} over the threshold {threshold:.2f}."
-            if tool.match.named:
-                reason = "The query is its name, so it goes first."
-            named = (tool.match.tool_id, tool.name, tool.exposed_name, tool.server, tool.category)
-            shown.append(_tool(named, "found", reason, tool.match.score, measured.get(tool.match.tool_id)))
-        found = {tool.match.tool_id for tool in outcome.tools}
-        rest = sorted(
-            ((candidate, score) for candidate, score in scores.items() if candidate.tool_id not in found),
-            key=lambda pair: (-pair[1], -(pair[0].combined or 0.0), pair[0].tool_id),
-        )[:_SHOWN_BESIDE]
-        rows = await self._parts.database.fetch("tools_by_id", tenant_id, [each.tool_id for each, _ in rest])
-        by_id = {row["id"]: tuple(row) for row in rows}
-        for candidate, score in rest:
-            if candidate.tool_id not in by_id:
-                continue
-            passed = score >= threshold
-            reason = f"Its score {score:.2f} is under the threshold {threshold:.2f}."
-            if passed:
-                reason = f"Over the threshold {threshold:.2f}, and after the last of the {len(found)} in the answer."
-            named = by_id[candidate.tool_id]
-            shown.append(_tool(named, "beyond" if passed else "cut", reason, score, candidate))
-        return shown
+    async def _looked_at(self, tenant_id: int, explanation: SearchExplanation) -> list[PlaygroundTool]:
+        """The tools of the answer in its order, then those that came nearest, each with the reason why."""
+        rows = await self._parts.database.fetch("tools_by_id", tenant_id, [tool.tool_id for tool in explanation.tools])
+        by_id = {row["id"]: row for row in rows}
+        reasons = _Reasons(explanation.outcome, self._parts.settings.search.threshold)
+        # A tool may be removed after it was looked at.
+        existing = [tool for tool in explanation.tools if tool.tool_id in by_id]
+        return [_playground_tool(by_id[tool.tool_id], tool, reasons.of(tool)) for tool in existing]
 
     async def _hidden(
         self, tenant_id: int, role_ids: tuple[int, ...], vector: QueryVector | None
@@ -234,20 +187,17 @@ class PlaygroundService:
         ]
 
 
-def _tool(
-    named: tuple[Any, ...], outcome: Outcome, reason: str, score: float, measured: Candidate | None
-) -> PlaygroundTool:
-    """`named` is a tool's id, name, exposed name, server name and category."""
-    tool_id, name, exposed_name, server_name, category = named
+def _playground_tool(row: Row, tool: ExplainedTool, reason: str) -> PlaygroundTool:
+    measured = tool.candidate
     return PlaygroundTool(
-        id=tool_id,
-        name=name,
-        exposed_name=exposed_name,
-        server_name=server_name,
-        category=category,
-        outcome=outcome,
+        id=tool.tool_id,
+        name=row["name"],
+        exposed_name=row["exposed_name"],
+        server_name=row["server_name"],
+        category=row["category"],
+        outcome=tool.outcome,
         reason=reason,
-        score=score,
+        score=tool.score,
         similarity=None if measured is None else measured.combined,
         name_similarity=None if measured is None else measured.name,
         description_similarity=None if measured is None else measured.description,
@@ -255,5 +205,21 @@ def _tool(
     )
 
 
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+class _Reasons:
+    """Says in a sentence why a tool is, or is not, in an answer."""
+
+    def __init__(self, outcome: SearchOutcome, threshold: float) -> None:
+        self._positions = {tool.match.tool_id: position for position, tool in enumerate(outcome.tools, 1)}
+        self._named = {tool.match.tool_id for tool in outcome.tools if tool.match.is_named}
+        self._total = outcome.total_found
+        self._threshold = f"{threshold:.2f}"
+
+    def of(self, tool: ExplainedTool) -> str:
+        if tool.tool_id in self._named:
+            return "The query is its name, so it goes first."
+        if tool.outcome == "found":
+            return f"Number {self._positions[tool.tool_id]} of {self._total} over the threshold {self._threshold}."
+        if tool.outcome == "beyond":
+            shown = len(self._positions)
+            return f"Over the threshold {self._threshold}, and after the last of the {shown} in the answer."
+        return f"Its score {tool.score:.2f} is under the threshold {self._threshold}."

@@ -19,7 +19,7 @@ def format_search_answer(request: SearchRequest, outcome: SearchOutcome, detail:
 
     What upstreams gave as JSON goes in as it stands: parsing it only to write it again would take most of the time.
     """
-    answer: dict[str, Any] = {"queries": request.queries} if request.several else {"query": request.queries[0]}
+    answer: dict[str, Any] = {"queries": request.queries} if request.is_multi_query else {"query": request.queries[0]}
     answer["total_found"] = outcome.total_found
     answer["tools"] = [_format_tool(tool, request, detail, path_names=path_names) for tool in outcome.tools]
     if not outcome.tools:
@@ -49,6 +49,6 @@ def _format_tool(tool: FoundTool, request: SearchRequest, detail: Detail, *, pat
         "category": tool.category,
         "score": round(match.score, 4),
         "similarity": None if match.similarity is None else round(match.similarity, 4),
-        **({"queries": [request.queries[position] for position in match.queries]} if request.several else {}),
+        **({"queries": [request.queries[position] for position in match.query_positions]} if request.is_multi_query else {}),
     }
     return formatted

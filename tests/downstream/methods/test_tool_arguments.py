@@ -23,7 +23,7 @@ NAMES = st.sampled_from(["query", "queries", "category", "server", "max_results"
 def test_what_is_left_out_has_its_default() -> None:
     request, detail = parse_search_arguments({"query": "x"}, 5)
     assert (request.queries, request.max_results, request.category, request.server) == (("x",), 5, None, None)
-    assert (detail, request.several) == ("full", False)
+    assert (detail, request.is_multi_query) == ("full", False)
 
 
 def test_null_is_the_same_as_left_out() -> None:
@@ -41,7 +41,7 @@ def test_the_bounds_are_within() -> None:
 
 
 def test_one_query_in_a_list_is_still_told_which_found_what() -> None:
-    assert parse_search_arguments({"queries": ["x"]}, 5)[0].several
+    assert parse_search_arguments({"queries": ["x"]}, 5)[0].is_multi_query
 
 
 def test_a_call_without_arguments_passes_none() -> None:

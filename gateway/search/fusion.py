@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from gateway.search.calibrate import COMBINED_WEIGHT, DESCRIPTION_WEIGHT, NAME_WEIGHT, Calibration
-from gateway.search.candidate import Candidate
+from gateway.search.calibration import COMBINED_WEIGHT, DESCRIPTION_WEIGHT, NAME_WEIGHT, Calibration
 
 _K1 = 1.2
 _LEXICAL_WEIGHT = 5.0
@@ -31,13 +31,30 @@ _BY_SIZE, _MANY_TOOLS, _FEW_TOOLS = 0.15, 500, 4
 _SAME_COSINE = 1e-3
 
 
-def fuse(candidates: Sequence[Candidate], calibration: Calibration, lexical_ceiling: float, tools: int) -> list[float]:
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One visible tool of one query.
+
+    `combined`, `name` and `description` are the cosines (-1…1) between the query and the vectors of those texts, None
+    where there is no such vector; `lexical` is the tool's BM25 (0 or more; 0 where no word of the query stands in it).
+    """
+
+    tool_id: int
+    combined: float | None
+    name: float | None
+    description: float | None
+    lexical: float
+
+
+def fuse(
+    candidates: Sequence[Candidate], calibration: Calibration, lexical_ceiling: float, tool_count: int
+) -> list[float]:
     """The score of each candidate, 0…1, in the order given; a higher score is a better rank.
 
     At 0.5 a tool is as likely wrong as right. `lexical_ceiling` is the largest BM25 that a tool could have for this
-    query: the sum of idf * (k1 + 1), k1 being 1.2, over its words that stand in the catalogue. `tools` is the number of
-    tools that those frequencies were counted over. Candidates without vectors are scored by their words, all of them
-    where none has a vector.
+    query: the sum of idf * (k1 + 1) over its words that stand in the catalogue. `tool_count` is the number of tools
+    that those frequencies were counted over. Candidates without vectors are scored by their words, all of them where
+    none has a vector.
     """
     if not candidates:
         return []
@@ -50,9 +67,9 @@ def fuse(candidates: Sequence[Candidate], calibration: Calibration, lexical_ceil
     evidence = (
         _BASE
         + _BY_SIMILARITY * similarities[best]
-        + _BY_WORDS * math.sqrt(candidates[best].lexical / _largest_word(tools))
+        + _BY_WORDS * math.sqrt(candidates[best].lexical / _largest_word(tool_count))
         + _BY_LEAD * _lead(candidates, ranks, best)
-        + _BY_SIZE * math.log(_MANY_TOOLS / min(max(tools, _FEW_TOOLS), _MANY_TOOLS))
+        + _BY_SIZE * math.log(_MANY_TOOLS / min(max(tool_count, _FEW_TOOLS), _MANY_TOOLS))
     )
     return [_logistic(evidence - _BY_GAP * (ranks[best] - rank)) for rank in ranks]
 
@@ -82,9 +99,9 @@ def _similarity(candidate: Candidate, calibration: Calibration, words: float) ->
     return total / weight / calibration.unit
 
 
-def _largest_word(tools: int) -> float:
+def _largest_word(tool_count: int) -> float:
     """The most that one word can add to BM25: one that stands in a single tool of so many."""
-    return (_K1 + 1) * math.log(1 + (max(tools, 1) - 0.5) / 1.5)
+    return (_K1 + 1) * math.log(1 + (max(tool_count, 1) - 0.5) / 1.5)
 
 
 def _lead(candidates: Sequence[Candidate], ranks: Sequence[float], best: int) -> float:

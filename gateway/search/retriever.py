@@ -8,15 +8,15 @@ from typing import Any
 from gateway.catalog.text import lexical_text
 from gateway.database.pool import Database
 from gateway.embedding.spaces import QueryVector
-from gateway.search.candidate import Candidate
 from gateway.search.catalog_statistics import CatalogStatistics
+from gateway.search.fusion import Candidate
 
-CANDIDATES = 60
+CANDIDATE_LIMIT = 60
 
 
 @dataclass(frozen=True, slots=True)
 class SearchScope:
-    """Whose search it is and what it is narrowed to."""
+    """Whose search it is, and to what category and server it is limited."""
 
     tenant_id: int
     role_ids: tuple[int, ...]
@@ -26,10 +26,15 @@ class SearchScope:
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """Candidates in no order; `lexical_ceiling` is the BM25 of a tool that had every word of the query, at its most."""
+    """Candidates in no order.
+
+    `lexical_ceiling` is the BM25 of a tool that had every word of the query, at its most, `tool_count` the number of
+    tools that words were counted over.
+    """
 
     candidates: tuple[Candidate, ...]
     lexical_ceiling: float
+    tool_count: int
 
 
 class Retriever:
@@ -40,16 +45,16 @@ class Retriever:
         self._statistics = statistics
 
     async def retrieve(
-        self, narrowing: SearchScope, query: str, vector: QueryVector | None, limit: int = CANDIDATES
+        self, scope: SearchScope, query: str, vector: QueryVector | None, limit: int = CANDIDATE_LIMIT
     ) -> Retrieved:
         """The `limit` nearest and the `limit` best by words among visible tools; without a vector by words alone."""
-        lexical = await self._statistics.lexical(narrowing.tenant_id)
-        visible = await self._statistics.visible_tools(narrowing.tenant_id, narrowing.role_ids)
+        lexical = await self._statistics.lexical(scope.tenant_id)
+        visible = await self._statistics.visible_tools(scope.tenant_id, scope.role_ids)
         arguments: list[Any] = [
-            narrowing.tenant_id,
+            scope.tenant_id,
             visible.bitmap,
-            narrowing.category,
-            narrowing.server_id,
+            scope.category,
+            scope.server_id,
             lexical_text(query),
             float(lexical.tool_count),
             lexical.mean_length,
@@ -58,8 +63,8 @@ class Retriever:
         if vector is None:
             rows = await self._database.fetch("search_lexical", *arguments)
         else:
-            narrowed = narrowing.category is not None or narrowing.server_id is not None
-            name = "search_narrowed" if narrowed else "search_indexed"
+            is_limited = scope.category is not None or scope.server_id is not None
+            name = "search_narrowed" if is_limited else "search_indexed"
             arguments.append(vector.vector)
             # Comparing few tools is faster than walking the index, and it is exact.
             if visible.ids is not None:
@@ -74,4 +79,5 @@ class Retriever:
                 for row in rows
             ),
             rows[0]["lexical_ceiling"] if rows else 0.0,
+            lexical.tool_count,
         )

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.search.calibrate import Calibration
-from gateway.search.candidate import Candidate
-from gateway.search.fuse import fuse
+from gateway.search.calibration import Calibration
+from gateway.search.fusion import Candidate, fuse
 
 CALIBRATION = Calibration(combined_mean=0.05, name_mean=0.04, description_mean=0.04, unit=0.09)
 TOOLS = 500

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gateway.embedding.builtin import StaticModel, load_static_model
-from gateway.search.calibrate import Calibration, calibrate
+from gateway.search.calibration import Calibration, calibrate
 
 Array = NDArray[np.float32]
 

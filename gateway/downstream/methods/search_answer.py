@@ -43,12 +43,14 @@ def _format_tool(tool: FoundTool, request: SearchRequest, detail: Detail, *, pat
     if detail == "full":
         formatted["inputSchema"] = tool.input_schema_json.encode()
     match = tool.match
-    formatted["_metadata"] = {
+    metadata: dict[str, Any] = {
         "server": tool.server,
         "tool": tool.name,
         "category": tool.category,
         "score": round(match.score, 4),
         "similarity": None if match.similarity is None else round(match.similarity, 4),
-        **({"queries": [request.queries[position] for position in match.query_positions]} if request.is_multi_query else {}),
     }
+    if request.is_multi_query:
+        metadata["queries"] = [request.queries[position] for position in match.query_positions]
+    formatted["_metadata"] = metadata
     return formatted

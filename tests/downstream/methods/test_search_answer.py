@@ -22,7 +22,7 @@ FOUND = FoundTool(
     icons_json=None,
 )
 ONE = SearchRequest(("add",), 5)
-SEVERAL = replace(ONE, queries=("sum", "add"), several=True)
+SEVERAL = replace(ONE, queries=("sum", "add"), is_multi_query=True)
 
 
 def test_what_upstreams_gave_as_json_stands_in_the_answer_as_it_was() -> None:

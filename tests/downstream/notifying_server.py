@@ -67,7 +67,7 @@ def say(method: str, params: Message) -> int:
 
 
 def result_of(method: str, params: Message) -> Message | None:
-    held = listed()
+    lists = listed()
     if method == "tools/list":
         return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ("say", "die", "id")]}
     if method == "tools/call":
@@ -78,7 +78,7 @@ def result_of(method: str, params: Message) -> Message | None:
         return {"content": [{"type": "text", "text": str(said)}]}
     if method in LISTS:
         note(method)
-        return {LISTS[method]: held.get(LISTS[method], [])}
+        return {LISTS[method]: lists.get(LISTS[method], [])}
     if method == "resources/subscribe" and ERA == "handshake":
         note(f"subscribing {params['uri']}")
         while listed().get("wait"):
@@ -93,7 +93,7 @@ def result_of(method: str, params: Message) -> Message | None:
         note(f"unsubscribed {params['uri']}")
         return {}
     if method == "completion/complete":
-        return {"completion": {"values": [f"value {number}" for number in range(held["completions"])]}}
+        return {"completion": {"values": [f"value {number}" for number in range(lists["completions"])]}}
     return {} if method == "ping" and ERA == "handshake" else None
 
 

@@ -118,7 +118,7 @@ async def test_a_refusal_of_the_person_reaches_the_server(
     assert "decline" in text_of(result)
 
 
-class TestImpatient:
+class TestShortTimeout:
     """With a gateway that gives clients one second to answer."""
 
     @pytest.fixture
@@ -153,7 +153,7 @@ class TestImpatient:
                 )
 
 
-async def test_a_held_call_answers_only_the_key_that_made_it(
+async def test_a_pending_call_answers_only_the_key_that_made_it(
     gateway: RunningGateway, add_talker: AddTalker, connect: Connect, listing_key: str
 ) -> None:
     await add_talker(era="handshake")

@@ -1,4 +1,4 @@
-"""Calls of handshake servers that are held while a modern client answers what the server asks."""
+"""Calls of handshake servers that are pending while a modern client answers what the server asks."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def limited_key(gateway: RunningGateway, tenant_id: int) -> str:
     return (await gateway.parts.keys.create(tenant_id, "limited", ["all"], limits=limits)).key
 
 
-async def test_a_held_call_counts_as_under_way_until_it_has_ended(
+async def test_a_pending_call_counts_as_under_way_until_it_has_ended(
     gateway: RunningGateway, add_talker: AddTalker, connect: Connect, limited_key: str
 ) -> None:
     await add_talker(era="handshake")
@@ -69,14 +69,14 @@ async def test_a_held_call_counts_as_under_way_until_it_has_ended(
             await client.session.call_tool("talker__echo", {})
 
 
-class TestImpatient:
+class TestShortTimeout:
     """With a gateway that gives clients one second to answer."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, mcp=replace(settings.mcp, question_seconds=1.0))
 
-    async def test_a_held_call_that_lapses_counts_no_longer(
+    async def test_a_pending_call_that_lapses_counts_no_longer(
         self, gateway: RunningGateway, add_talker: AddTalker, connect: Connect, limited_key: str
     ) -> None:
         talker = await add_talker(era="handshake")
@@ -86,20 +86,20 @@ class TestImpatient:
             assert "Talker" in text_of(await client.session.call_tool("talker__echo", {}))
 
 
-async def test_a_caller_holds_half_of_a_servers_calls_and_leaves_the_rest_to_others(
+async def test_a_caller_has_half_of_a_servers_calls_pending_and_leaves_the_rest_to_others(
     gateway: RunningGateway, add_talker: AddTalker, connect: Connect, tenant_id: int, listing_key: str
 ) -> None:
     talker = await add_talker(era="handshake")
     await gateway.parts.servers.tune(tenant_id, talker.id, Tuning(max_calls_in_flight=4, session="per_client"))
     async with connect(MODERN, elicitation_callback=choose) as client:
-        held = [await ask(client) for _ in range(2)]
+        pending = [await ask(client) for _ in range(2)]
         with pytest.raises(MCPError, match=r"2 of your calls to server Talker wait for your answers .*; answer one"):
             await client.session.call_tool("talker__ask", {}, allow_input_required=True)
-        # What could not be held does not go on upstream.
+        # What could not be kept does not go on upstream.
         await talker.wait_for_log("cancelled ")
         async with connect(MODERN, listing_key, elicitation_callback=choose) as other:
             assert "blue" in text_of(await other.call_tool("talker__ask", {}))
-        for asked in held:
+        for asked in pending:
             assert "red" in text_of(await answer(client, asked))
         assert "blue" in text_of(await client.call_tool("talker__ask", {}))
 
@@ -136,7 +136,7 @@ async def test_a_state_that_nobody_knows_starts_no_new_call_of_a_handshake_serve
             assert refused.value.error.code == -32602
 
 
-async def test_a_held_call_of_a_killed_server_says_so_when_its_client_comes_back(
+async def test_a_pending_call_of_a_killed_server_says_so_when_its_client_comes_back(
     gateway: RunningGateway, add_talker: AddTalker, connect: Connect
 ) -> None:
     await add_talker(era="handshake")

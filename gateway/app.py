@@ -22,8 +22,6 @@ from gateway.access.limits import Limiter
 from gateway.access.profiles import Profiles
 from gateway.access.tokens import AccessTokens
 from gateway.admin.application import AdminApplication
-from gateway.admin.oauth_callback import oauth_routes
-from gateway.admin.web.site import page_routes
 from gateway.audit.recorder import AuditRecorder
 from gateway.catalog.oauth_logins import OAuthLogins
 from gateway.catalog.server import Servers
@@ -144,8 +142,20 @@ class Gateway:
             mcp_limits or McpLimits(),
         )
         path_names = parts.settings.mcp.names == "path"
-        self.admin = AdminApplication(
-            parts, lambda request, outcome: format_search_answer(request, outcome, "full", path_names=path_names)
+        self._admin = AdminApplication(
+            parts.settings,
+            database=parts.database,
+            keys=parts.keys,
+            servers=parts.servers,
+            logins=parts.logins,
+            pool=parts.pool,
+            sync=parts.sync,
+            spaces=parts.spaces,
+            finder=parts.finder,
+            recorder=parts.recorder,
+            client_answer=lambda request, outcome: format_search_answer(
+                request, outcome, "full", path_names=path_names
+            ),
         )
         self._watch = AutoSync(parts.sync, parts.news)
 
@@ -156,9 +166,7 @@ class Gateway:
                 Route("/health", self._health),
                 Route("/ready", self._ready),
                 Route(METADATA_PATH + "{path:path}", ResourceMetadata(self._parts.settings).answer),
-                *oauth_routes(self._parts.logins, self._parts.pool, self._parts.settings.admin.public_url),
-                *self.admin.routes(),
-                *page_routes(self.admin, self._parts.settings),
+                *self._admin.routes(),
             ],
             middleware=[Middleware(_At, path="/mcp", below=PROFILES_PATH, app_there=self._front.endpoint)],
             lifespan=self._lifespan,
@@ -169,7 +177,7 @@ class Gateway:
         parts = self._parts
         filler = VectorFiller(parts.database, parts.spaces)
         health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
-        async with self._parts.notices.listening(), self._watch.running(), self._front.running(), self.admin.running():
+        async with self._parts.notices.listening(), self._watch.running(), self._front.running(), self._admin.running():
             tasks = [asyncio.create_task(work) for work in (filler.run(), health.run(), self._write_usage())]
             try:
                 yield

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.access.keys import ApiKeys
 from gateway.admin.accounts.account import Accounts
 from gateway.admin.accounts.authenticator import Authenticator
-from gateway.admin.accounts.membership import Memberships
-from gateway.admin.accounts.openid import OpenId
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.openid import OpenIdClient
+from gateway.admin.accounts.password import PasswordHasher
+from gateway.admin.accounts.provider_accounts import ProviderAccounts
 from gateway.admin.accounts.session import AdminSessions
-from gateway.admin.accounts.setup import Setup
+from gateway.admin.accounts.setup import FirstAdminSetup
 from gateway.admin.accounts.token import ApiTokens
-from gateway.admin.components import ClientAnswer, Parts
-from gateway.admin.guard import Guard
-from gateway.admin.openid import OpenIdRoutes
-from gateway.admin.rest import access, audit, gateway, roles, servers, session, syncs, tools
-from gateway.admin.rest.openapi import describe
+from gateway.admin.oauth_callback import oauth_routes
+from gateway.admin.openid_routes import OpenIdRoutes
+from gateway.admin.public_url import PublicUrl
+from gateway.admin.request_guard import RequestGuard
+from gateway.admin.rest.api import api_routes
 from gateway.admin.rest.router import ApiRouter
-from gateway.admin.services import Services
 from gateway.admin.services.access.admins import AdminService
 from gateway.admin.services.access.keys import KeyService
 from gateway.admin.services.access.profiles import ProfileService
@@ -35,97 +32,123 @@ from gateway.admin.services.access.tenants import TenantService
 from gateway.admin.services.audit import AuditService
 from gateway.admin.services.embedding import EmbeddingService
 from gateway.admin.services.overview import OverviewService
-from gateway.admin.services.playground import PlaygroundService
+from gateway.admin.services.playground import ClientAnswer, PlaygroundService
 from gateway.admin.services.servers.review import ReviewService
 from gateway.admin.services.servers.servers import ServerService
 from gateway.admin.services.servers.syncs import SyncService
 from gateway.admin.services.servers.trials import TrialService
 from gateway.admin.services.servers.versions import VersionService
+from gateway.admin.services.services import Services
 from gateway.admin.services.tool_map import ToolMapService
 from gateway.admin.services.tools import ToolService
 from gateway.admin.services.usage import UsageService
+from gateway.admin.session_cookie import SessionCookie
+from gateway.admin.web.assets import Assets
+from gateway.admin.web.page_router import PageRouter
+from gateway.admin.web.renderer import PageRenderer
+from gateway.admin.web.sign_in_pages import SignInPages
+from gateway.admin.web.site import site_routes
+from gateway.audit.recorder import AuditRecorder
+from gateway.catalog.oauth_logins import OAuthLogins
+from gateway.catalog.server import Servers
+from gateway.catalog.sync.server_sync import ServerSync
+from gateway.database.pool import Database
+from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
+from gateway.search.finder import Finder
+from gateway.settings import Settings
+from gateway.upstream.pool import UpstreamPool
 
 logger = logging.getLogger(__name__)
-
-OPERATIONS = (
-    *session.OPERATIONS,
-    *servers.OPERATIONS,
-    *syncs.OPERATIONS,
-    *tools.OPERATIONS,
-    *roles.OPERATIONS,
-    *access.OPERATIONS,
-    *gateway.OPERATIONS,
-    *audit.OPERATIONS,
-)
-"""Every operation of the REST API."""
 
 _SWEEP_SECONDS = 600.0
 
 
 class AdminApplication:
-    """The actions, the guard before them, and the routes of the REST API."""
+    """The REST API and the pages, the guard before them, and the services behind them."""
 
-    def __init__(self, parts: Parts, client_answer: ClientAnswer) -> None:
-        database, settings = parts.database, parts.settings.admin
-        passwords = Passwords()
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        database: Database,
+        keys: ApiKeys,
+        servers: Servers,
+        logins: OAuthLogins,
+        pool: UpstreamPool,
+        sync: ServerSync,
+        spaces: Spaces,
+        finder: Finder,
+        recorder: AuditRecorder,
+        client_answer: ClientAnswer,
+    ) -> None:
+        passwords = PasswordHasher()
         accounts = Accounts(database, passwords)
         tokens = ApiTokens(database)
-        self._sessions = AdminSessions(database, settings.session_hours * 3600, settings.session_idle_minutes * 60)
-        self.setup = Setup(database, accounts, passwords)
-        entrance = Authenticator(database, passwords, accounts, self._sessions, tokens, self.setup, parts.recorder)
-        server_actions = ServerService(parts)
-        self.actions = Services(
-            entrance=entrance,
-            admins=AdminService(accounts, tokens),
-            embedding=EmbeddingService(parts),
-            keys=KeyService(parts),
-            map=ToolMapService(parts),
-            overview=OverviewService(parts),
-            playground=PlaygroundService(parts, client_answer),
-            profiles=ProfileService(parts),
-            roles=RoleService(parts),
-            servers=server_actions,
-            syncs=SyncService(parts),
-            tenants=TenantService(parts),
-            tools=ToolService(parts),
-            usage=UsageService(parts),
-            trials=TrialService(parts, server_actions),
-            versions=VersionService(parts),
-            approvals=ReviewService(parts),
-            audit=AuditService(parts),
+        self._sessions = AdminSessions(
+            database, settings.admin.session_hours * 3600, settings.admin.session_idle_minutes * 60
         )
-        self.guard = Guard(database, entrance, parts.settings)
-        self._openid: OpenIdRoutes | None = None
-        if settings.openid_issuer:
-            openid = OpenId(database, Memberships(database, settings), settings)
-            self._openid = OpenIdRoutes(openid, entrance, self.guard)
-        self._router = ApiRouter(self.actions, self.guard, parts.recorder, parts.settings.server.max_body_bytes)
-        self._description = json.dumps(describe(OPERATIONS), ensure_ascii=False).encode()
+        setup = FirstAdminSetup(database, accounts, passwords)
+        authenticator = Authenticator(database, passwords, accounts, self._sessions, tokens, setup, recorder)
+
+        self._syncs = SyncService(servers, sync)
+        server_service = ServerService(database, servers, pool, logins, settings.admin)
+        services = Services(
+            admins=AdminService(accounts, tokens),
+            audit=AuditService(database),
+            authenticator=authenticator,
+            embedding=EmbeddingService(database, spaces),
+            keys=KeyService(keys),
+            overview=OverviewService(database, settings),
+            playground=PlaygroundService(database, finder, settings.search, client_answer),
+            profiles=ProfileService(database),
+            review=ReviewService(database, servers),
+            roles=RoleService(database),
+            servers=server_service,
+            syncs=self._syncs,
+            tenants=TenantService(database),
+            tool_map=ToolMapService(database, spaces),
+            tools=ToolService(database, spaces, servers, pool, recorder),
+            trials=TrialService(server_service, settings),
+            usage=UsageService(database),
+            versions=VersionService(database, servers, sync),
+        )
+
+        public_url = PublicUrl(settings.admin.public_url)
+        cookie = SessionCookie(public_url, settings.admin)
+        guard = RequestGuard(database, authenticator, cookie, public_url, recorder, settings.server)
+        assets = Assets()
+        renderer = PageRenderer(assets)
+        has_openid = bool(settings.admin.openid_issuer)
+        sign_in_pages = SignInPages(authenticator, setup, guard, cookie, renderer, openid=has_openid)
+        self._routes = [
+            *oauth_routes(logins, pool, public_url),
+            *api_routes(ApiRouter(services, guard, cookie, public_url, settings.server.max_body_bytes)),
+            *site_routes(PageRouter(services, guard, renderer, public_url), sign_in_pages, assets, renderer),
+        ]
+        if has_openid:
+            openid = OpenIdClient(database, ProviderAccounts(database, settings.admin), settings.admin)
+            self._routes += OpenIdRoutes(openid, authenticator, guard, cookie, public_url).routes()
 
     def routes(self) -> list[Route]:
-        """The REST API and its description, and the sign-in at a provider where there is one."""
-        elsewhere = [] if self._openid is None else self._openid.routes()
-        return [Route("/api/openapi.json", self._describe), *self._router.routes(OPERATIONS), *elsewhere]
+        """The REST API and its description, the pages, and where people come back to after signing in elsewhere."""
+        return self._routes
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Background syncs live as long as this block, and what is over is swept up meanwhile."""
-        sweeping = asyncio.create_task(self._sweep())
+        """Background syncs live as long as this block, and ended sessions are removed meanwhile."""
+        sweeping = asyncio.create_task(self._delete_expired_sessions())
         try:
             yield
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
-            await self.actions.syncs.aclose()
+            await self._syncs.aclose()
 
-    async def _sweep(self) -> None:
+    async def _delete_expired_sessions(self) -> None:
         while True:
             try:
-                await self._sessions.sweep()
+                await self._sessions.delete_expired()
             except DatabaseError as error:
                 logger.info("Ended sessions stay in the database for the moment: %s", error)
             await asyncio.sleep(_SWEEP_SECONDS)
-
-    async def _describe(self, _: Request) -> Response:
-        return Response(self._description, media_type="application/json")

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.admin.public_url import PublicUrl
 from gateway.catalog.oauth_logins import OAuthLogins
 from gateway.errors import ModelGateError
 from gateway.upstream.pool import UpstreamPool
@@ -16,7 +17,7 @@ CALLBACK_PATH = "/oauth/callback"
 METADATA_PATH = "/oauth/client.json"
 
 
-def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: str) -> list[Route]:
+def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: PublicUrl) -> list[Route]:
     """The callback, and the gateway's client metadata document, which others read only where it is at `https`."""
 
     async def callback(request: Request) -> Response:
@@ -24,22 +25,22 @@ def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: str) -> li
         state, code = query.get("state", ""), query.get("code", "")
         if not code:
             logins.give_up(state)
-            return sign_in_page("You are not signed in: the authorization server gave no code. Begin again.", 400)
+            return _sentence_page("You are not signed in: the authorization server gave no code. Begin again.", 400)
         try:
             signed_in = await logins.finish(state, code, query.get("iss"))
         except ModelGateError as error:
-            return sign_in_page(error.message, 400)
+            return _sentence_page(error.message, 400)
         await pool.forget(signed_in.server_id)
-        return sign_in_page(f"Signed in to {signed_in.name}. You can close this page.", 200)
+        return _sentence_page(f"Signed in to {signed_in.name}. You can close this page.", 200)
 
     async def metadata(request: Request) -> Response:
-        address = public_url.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
+        base = public_url.base(request)
         return JSONResponse(
             {
-                "client_id": address + METADATA_PATH,
+                "client_id": base + METADATA_PATH,
                 "client_name": "ModelGate",
-                "client_uri": address,
-                "redirect_uris": [address + CALLBACK_PATH],
+                "client_uri": base,
+                "redirect_uris": [base + CALLBACK_PATH],
                 "grant_types": ["authorization_code", "refresh_token"],
                 "response_types": ["code"],
                 "token_endpoint_auth_method": "none",
@@ -51,12 +52,12 @@ def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: str) -> li
     return [Route(CALLBACK_PATH, callback, methods=["GET"]), Route(METADATA_PATH, metadata, methods=["GET"])]
 
 
-def client_metadata_url(public_url: str) -> str:
-    """The address of the client metadata document; empty where there is none."""
-    return public_url.rstrip("/") + METADATA_PATH if public_url.startswith("https://") else ""
+def client_metadata_url(base: str) -> str:
+    """The address of the client metadata document; empty where the gateway, at `base`, has no https."""
+    return base + METADATA_PATH if base.startswith("https://") else ""
 
 
-def sign_in_page(sentence: str, status: int) -> HTMLResponse:
+def _sentence_page(sentence: str, status: int) -> HTMLResponse:
     """A page of one sentence, without anything that runs."""
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>ModelGate</title><p>{html.escape(sentence)}</p>'

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import click
 
 from gateway.admin.accounts.account import Accounts, AdminRole
-from gateway.admin.accounts.password import MINIMUM_LENGTH, Passwords
+from gateway.admin.accounts.password import MIN_LENGTH, PasswordHasher
 from gateway.cli.output import format_time, print_table, printable
 from gateway.cli.runner import ResultT, run_with_database
 from gateway.database.pool import Database
@@ -67,7 +67,7 @@ def remove(context: click.Context, name: str) -> None:
     """Remove an account with its sessions and API tokens."""
 
     async def work(accounts: Accounts) -> None:
-        await accounts.remove((await accounts.named(name)).id)
+        await accounts.remove((await accounts.get_by_name(name)).id)
 
     _run_with_accounts(context, work)
     click.echo(f"{printable(name)} is removed.")
@@ -82,7 +82,7 @@ def password(context: click.Context, name: str, password_stdin: bool) -> None:
     chosen = _password(password_stdin)
 
     async def work(accounts: Accounts) -> None:
-        await accounts.set_password((await accounts.named(name)).id, chosen)
+        await accounts.set_password((await accounts.get_by_name(name)).id, chosen)
 
     _run_with_accounts(context, work)
     click.echo(f"The password of {printable(name)} is set.")
@@ -92,13 +92,13 @@ def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     chosen: str = click.prompt(
-        f"Password, at least {MINIMUM_LENGTH} characters", hide_input=True, confirmation_prompt=True, err=True
+        f"Password, at least {MIN_LENGTH} characters", hide_input=True, confirmation_prompt=True, err=True
     )
     return chosen
 
 
 def _run_with_accounts(context: click.Context, work: Callable[[Accounts], Awaitable[ResultT]]) -> ResultT:
     async def open_and_work(database: Database) -> ResultT:
-        return await work(Accounts(database, Passwords()))
+        return await work(Accounts(database, PasswordHasher()))
 
     return run_with_database(context, open_and_work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway.admin.accounts.setup import new_setup_token
+from gateway.admin.accounts.setup import create_setup_token
 from gateway.app import Components
 from gateway.cli.http_server import open_listening_socket, serve_gateway
 from gateway.cli.runner import load_command_settings, run_async
@@ -18,7 +18,7 @@ def serve(context: click.Context) -> None:
 
     async def announce(components: Components, url: str) -> None:
         click.echo(f"ModelGate is ready at {url} (MCP: {url}/mcp). Stop it with Ctrl+C.")
-        token = await new_setup_token(components.database)
+        token = await create_setup_token(components.database)
         if token is not None:
             public_url = settings.admin.public_url.rstrip("/") or url
             click.echo(f"There is no admin yet; within an hour, make the first at {public_url}/setup?token={token}")

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from gateway.admin.accounts.account import Accounts, AdminRole
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from tests.support.gateway import RunningGateway
 
 PASSWORD = "correct horse battery"
@@ -45,7 +45,7 @@ SignInAs = Callable[..., Awaitable[Person]]
 
 @pytest.fixture
 def accounts(gateway: RunningGateway) -> Accounts:
-    return Accounts(gateway.parts.database, Passwords())
+    return Accounts(gateway.parts.database, PasswordHasher())
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from gateway.admin.accounts.account import Accounts
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from gateway.app import Components
 from tests.support.gateway import LOCAL_MCP
 
@@ -65,9 +65,9 @@ async def test_an_admin_is_made_listed_given_a_password_and_removed(admin: Run, 
     assert (await admin("password", "vic", "--password-stdin", given="yet another one\n"))[0] == 0
     row = await parts.database.fetchrow("admin_password", "vic")
     assert row is not None
-    assert (await Passwords().check(row["password_hash"], "yet another one")).right
+    assert (await PasswordHasher().verify(row["password_hash"], "yet another one")).correct
     assert (await admin("remove", "vic"))[0] == 0
-    assert [account.name for account in await Accounts(parts.database, Passwords()).list()] == ["ada"]
+    assert [account.name for account in await Accounts(parts.database, PasswordHasher()).list()] == ["ada"]
 
 
 async def test_a_bad_password_or_name_is_told_in_a_sentence(admin: Run) -> None:

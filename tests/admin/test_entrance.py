@@ -6,7 +6,7 @@ import asyncio
 
 import httpx2
 
-from gateway.admin.accounts.setup import new_setup_token
+from gateway.admin.accounts.setup import create_setup_token
 from tests.admin.conftest import PASSWORD, Person, SignInAs
 from tests.support.gateway import RunningGateway
 
@@ -105,17 +105,17 @@ async def test_a_session_that_was_not_used_for_long_has_ended(gateway: RunningGa
 
 
 async def test_the_setup_link_makes_the_first_admin_once(gateway: RunningGateway) -> None:
-    token = await new_setup_token(gateway.parts.database)
+    token = await create_setup_token(gateway.parts.database)
     body = {"token": token, "name": "first", "password": "a good password"}
     made = await gateway.http.post("/api/v1/setup", json=body)
     assert (made.status_code, made.json()["role"]) == (200, "admin")
     again = await gateway.http.post("/api/v1/setup", json={**body, "name": "second"})
     assert again.status_code == 403
-    assert await new_setup_token(gateway.parts.database) is None
+    assert await create_setup_token(gateway.parts.database) is None
 
 
 async def test_a_setup_link_with_a_bad_password_can_be_tried_again(gateway: RunningGateway) -> None:
-    token = await new_setup_token(gateway.parts.database)
+    token = await create_setup_token(gateway.parts.database)
     body = {"token": token, "name": "first", "password": "short"}
     refused = await gateway.http.post("/api/v1/setup", json=body)
     assert (refused.status_code, refused.json()["field"]) == (422, "password")
@@ -123,7 +123,7 @@ async def test_a_setup_link_with_a_bad_password_can_be_tried_again(gateway: Runn
 
 
 async def test_a_setup_link_ends_after_an_hour(gateway: RunningGateway) -> None:
-    token = await new_setup_token(gateway.parts.database)
+    token = await create_setup_token(gateway.parts.database)
     async with gateway.parts.database.connection() as connection:
         await connection._connection.execute("UPDATE admin_setup SET expires_at = now() - interval '1 second'")
     body = {"token": token, "name": "first", "password": "a good password"}

@@ -8,10 +8,13 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import create_tenant
-from gateway.admin.application import OPERATIONS
+from gateway.admin.rest.api import OPERATIONS
 from gateway.admin.rest.operation import Operation
 from tests.admin.conftest import Person, SignInAs
 from tests.support.gateway import RunningGateway, add_local_mcp
+from tests.support.waiting import until
+
+HOST = "127.0.0.1"
 
 
 def _path(operation: Operation) -> str:
@@ -28,14 +31,14 @@ async def _send(http: httpx2.AsyncClient, operation: Operation, **parameters: st
 
 async def test_nothing_is_answered_to_who_has_not_signed_in(gateway: RunningGateway) -> None:
     for operation in OPERATIONS:
-        if not operation.open:
+        if not operation.public:
             response = await _send(gateway.http, operation)
             assert response.status_code == 401, operation.name
             assert response.headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_a_viewer_changes_nothing(viewer: Person) -> None:
-    changing = [operation for operation in OPERATIONS if operation.changes]
+    changing = [operation for operation in OPERATIONS if operation.write]
     assert len(changing) > 30
     for operation in changing:
         response = await _send(viewer.http, operation)
@@ -45,7 +48,7 @@ async def test_a_viewer_changes_nothing(viewer: Person) -> None:
 async def test_no_change_is_made_with_a_session_alone(admin: Person) -> None:
     del admin.http.headers["X-CSRF-Token"]
     for operation in OPERATIONS:
-        if operation.method != "GET" and not operation.open:
+        if operation.method != "GET" and not operation.public:
             response = await _send(admin.http, operation)
             assert response.status_code == 403, operation.name
     admin.http.headers["X-CSRF-Token"] = "0" * 64
@@ -78,11 +81,11 @@ async def test_who_is_limited_to_a_tenant_gets_nothing_of_another(
     await create_tenant(gateway.parts.database, "other")
     limited = await sign_in_as("lim", "admin", ["other"])
     for operation in OPERATIONS:
-        if operation.of_tenant:
+        if operation.in_tenant:
             response = await _send(limited.http, operation, tenant="default")
             assert response.status_code == 404, operation.name
             assert "tenant" in response.json()["detail"], operation.name
-        if operation.everywhere:
+        if operation.gateway_wide:
             assert (await _send(limited.http, operation)).status_code == 403, operation.name
 
 
@@ -97,7 +100,7 @@ async def test_things_of_another_tenant_are_not_there(
         "POST": {"query": "x", "rules": [{"visibility": "ALLOW", "pattern": "*"}]},
     }
     for operation in OPERATIONS:
-        if operation.of_tenant and operation.parameters:
+        if operation.in_tenant and operation.parameters:
             body = bodies.get(operation.method, {}) if operation.body is not None else None
             response = await limited.http.request(operation.method, _path(operation), json=body)
             if operation.name == "list_tool_calls":
@@ -135,8 +138,73 @@ async def test_a_method_that_is_not_there_says_which_are(admin: Person) -> None:
 
 async def test_denials_are_in_the_trace(gateway: RunningGateway, admin: Person, viewer: Person) -> None:
     await viewer.post("/roles", {"name": "new"})
-    rows: list[tuple[str, str, str]] = []
-    while not rows:
-        page = (await admin.get("/audit/gateway", action="api.")).json()
-        rows = [(row["actor_name"], row["action"], row["outcome"]) for row in page["items"]]
-    assert rows == [("vic", "api.create_role", "denied")]
+    assert await _denied(admin, "/audit/gateway", 1) == [("vic", "api.create_role", "/api/v1/roles", HOST)]
+
+
+async def test_a_denied_change_on_a_page_is_in_the_trace_as_one_of_the_rest_api_is(
+    gateway: RunningGateway, admin: Person, viewer: Person
+) -> None:
+    here = "/admin/t/default/roles"
+    token = {"csrf_token": viewer.http.headers["X-CSRF-Token"]}
+    assert (await viewer.http.post(here, data={"name": "new", **token})).status_code == 403
+    assert await _denied(admin, "/audit/gateway", 1) == [("vic", "page.create_role", here, HOST)]
+
+
+@pytest.mark.parametrize("token", [None, "0" * 64])
+async def test_a_change_without_the_sessions_token_is_in_the_trace(admin: Person, token: str | None) -> None:
+    own = admin.http.headers.pop("X-CSRF-Token")
+    headers = {} if token is None else {"X-CSRF-Token": token}
+    assert (await admin.http.post("/api/v1/roles", json={"name": "new"}, headers=headers)).status_code == 403
+    form = {"name": "new"} if token is None else {"name": "new", "csrf_token": token}
+    assert (await admin.http.post("/admin/t/default/roles", data=form)).status_code == 403
+    admin.http.headers["X-CSRF-Token"] = own
+    assert await _denied(admin, "/audit/gateway", 2) == [
+        ("ada", "page.create_role", "/admin/t/default/roles", HOST),
+        ("ada", "api.create_role", "/api/v1/roles", HOST),
+    ]
+
+
+async def test_a_change_in_a_foreign_tenant_is_in_the_trace(
+    gateway: RunningGateway, admin: Person, sign_in_as: SignInAs
+) -> None:
+    await create_tenant(gateway.parts.database, "other")
+    limited = await sign_in_as("lim", "admin", ["other"])
+    assert (await limited.post("/roles", {"name": "new"}, tenant="default")).status_code == 404
+    assert (await limited.http.post("/admin/t/default/roles", data={"name": "new"})).status_code == 404
+    assert (await limited.http.post("/admin/tenants", data={"slug": "third"})).status_code == 403
+    assert await _denied(admin, "/audit/gateway", 3) == [
+        ("lim", "page.create_tenant", "/admin/tenants", HOST),
+        ("lim", "page.create_role", "/admin/t/default/roles", HOST),
+        ("lim", "api.create_role", "/api/v1/roles", HOST),
+    ]
+    # What is refused leads to no row in the tenant that it was about.
+    assert (await admin.get("/audit", outcome="denied")).json()["items"] == []
+
+
+async def test_a_change_that_only_its_function_refuses_is_in_the_trace_of_the_tenant(
+    gateway: RunningGateway, admin: Person, sign_in_as: SignInAs
+) -> None:
+    await create_tenant(gateway.parts.database, "other")
+    limited = await sign_in_as("lim", "admin", ["other"])
+    command = {"name": "Shell", "transport": "stdio", "command": "sh"}
+    assert (await limited.post("/servers", command)).status_code == 403
+    assert (await limited.http.post("/admin/t/other/servers/add", data=command)).status_code == 403
+    rows = await _denied(admin, "/audit", 2, tenant="other")
+    assert [row[1:3] for row in rows] == [
+        ("page.add_server", "/admin/t/other/servers/add"),
+        ("api.add_server", "/api/v1/servers"),
+    ]
+
+
+async def _denied(admin: Person, path: str, count: int, **parameters: str) -> list[tuple[str, str, str, str]]:
+    """Who was refused what, newest first; the trace is written beside the requests."""
+
+    async def rows() -> list[tuple[str, str, str, str]]:
+        page = (await admin.get(path, outcome="denied", **parameters)).json()
+        return [(row["actor_name"], row["action"], row["target"], row["address"]) for row in page["items"]]
+
+    async def enough() -> bool:
+        return len(await rows()) >= count
+
+    await until(enough)
+    return await rows()

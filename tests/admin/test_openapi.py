@@ -7,8 +7,8 @@ from typing import Any
 
 import jsonschema
 
-from gateway.admin.application import OPERATIONS
-from gateway.admin.rest.openapi import describe
+from gateway.admin.rest.api import OPERATIONS
+from gateway.admin.rest.openapi import openapi_document
 from tests.support.gateway import RunningGateway
 
 
@@ -22,11 +22,11 @@ def _references(value: Any) -> set[str]:
 async def test_it_is_served_to_everybody_and_says_no_secret(gateway: RunningGateway) -> None:
     response = await gateway.http.get("/api/openapi.json")
     assert response.json()["openapi"] == "3.1.0"
-    assert response.json() == json.loads(json.dumps(describe(OPERATIONS)))
+    assert response.json() == json.loads(json.dumps(openapi_document(OPERATIONS)))
 
 
 def test_every_operation_is_described_once_and_every_reference_leads_somewhere() -> None:
-    document = describe(OPERATIONS)
+    document = openapi_document(OPERATIONS)
     described = [item["operationId"] for path in document["paths"].values() for item in path.values()]
     assert sorted(described) == sorted({operation.name for operation in OPERATIONS})
     there = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
@@ -36,7 +36,7 @@ def test_every_operation_is_described_once_and_every_reference_leads_somewhere()
 
 
 def test_every_operation_says_what_it_does_and_who_may_do_it() -> None:
-    for path in describe(OPERATIONS)["paths"].values():
+    for path in openapi_document(OPERATIONS)["paths"].values():
         for item in path.values():
             assert item["summary"].endswith("."), item["operationId"]
             assert item["security"] or item["operationId"] in ("sign_in", "make_first_admin")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
@@ -9,10 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.admin.accounts.account import Accounts
 from gateway.admin.accounts.openid import local_path
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from gateway.app import open_components
 from gateway.errors import OpenIdError, SettingsError
 from gateway.settings import Settings
@@ -45,6 +50,10 @@ async def _sign_in(gateway: RunningGateway, path: str = "/tools") -> httpx2.Resp
     return await gateway.http.get(sent_back.headers["location"])
 
 
+def _base64(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
 def _failed(response: httpx2.Response) -> str:
     parts = urlsplit(response.headers["location"])
     assert parts.path == "/signin"
@@ -66,7 +75,7 @@ async def test_the_role_follows_the_groups_at_every_sign_in(federated: RunningGa
     await _sign_in(federated)
     session = (await federated.http.get("/api/v1/session")).json()
     assert (session["role"], session["tenants"]) == ("viewer", ["default"])
-    assert len(await Accounts(federated.parts.database, Passwords()).list()) == 1
+    assert len(await Accounts(federated.parts.database, PasswordHasher()).list()) == 1
 
 
 async def test_who_has_no_group_here_is_refused_and_their_sessions_end(
@@ -88,13 +97,98 @@ async def test_groups_may_be_told_at_the_userinfo_endpoint(federated: RunningGat
 
 @pytest.mark.parametrize(
     "change",
-    [{"aud": "other"}, {"iss": "https://evil.example"}, {"nonce": "other"}, {"exp": 1}, {"aud": [CLIENT_ID, "x"]}],
+    [
+        {"aud": "other"},
+        {"aud": [CLIENT_ID, "x"]},
+        {"aud": [CLIENT_ID, "x"], "azp": "x"},
+        {"iss": "https://evil.example"},
+        {"nonce": "other"},
+        {"nonce": None},
+        {"sub": ""},
+        {"exp": 1},
+        {"exp": float("nan")},
+        {"exp": "tomorrow"},
+        {"iat": 32_503_680_000},
+        {"nbf": 32_503_680_000},
+        {"at_hash": "of-another-access-token"},
+    ],
 )
 async def test_a_token_that_was_not_made_for_this_sign_in_is_refused(
     federated: RunningGateway, provider: Provider, change: dict[str, object]
 ) -> None:
     provider.change = change
     assert _failed(await _sign_in(federated)) == "invalid"
+
+
+async def test_clocks_may_differ_by_less_than_a_minute(federated: RunningGateway, provider: Provider) -> None:
+    now = int(time.time())
+    provider.change = {"iat": now + 30, "exp": now - 30}
+    assert (await _sign_in(federated)).headers["location"] == "/tools"
+
+
+async def test_a_token_for_several_that_names_this_client_as_its_party_is_taken(
+    federated: RunningGateway, provider: Provider
+) -> None:
+    provider.change = {"aud": [CLIENT_ID, "x"], "azp": CLIENT_ID}
+    assert (await _sign_in(federated)).headers["location"] == "/tools"
+
+
+async def test_a_token_that_anybody_could_have_signed_is_refused(federated: RunningGateway, provider: Provider) -> None:
+    public = provider.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    def with_the_public_key(claims: dict[str, object]) -> str:
+        head, body = (_base64(part) for part in ({"alg": "HS256", "kid": "k1"}, claims))
+        mac = hmac.new(public, f"{head}.{body}".encode(), "sha256").digest()
+        return f"{head}.{body}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+    for sign in (with_the_public_key, lambda claims: f"{_base64({'alg': 'none', 'kid': 'k1'})}.{_base64(claims)}."):
+        provider.sign = sign
+        assert _failed(await _sign_in(federated)) == "invalid"
+
+
+async def test_an_answer_of_another_provider_is_refused(federated: RunningGateway, provider: Provider) -> None:
+    provider.answer = {"iss": provider.url}
+    assert (await _sign_in(federated)).headers["location"] == "/tools"
+    provider.answer = {"iss": "https://evil.example"}
+    assert _failed(await _sign_in(federated)) == "invalid"
+    assert len(provider.token_requests) == 1
+
+
+async def test_a_sign_in_that_the_provider_refuses_is_told(federated: RunningGateway, provider: Provider) -> None:
+    provider.answer = {"error": "access_denied"}
+    assert _failed(await _sign_in(federated)) == "refused"
+    # A code that was made for another verifier, as one that was stolen is.
+    provider.answer = {"code": "stolen"}
+    assert _failed(await _sign_in(federated)) == "refused"
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+async def test_the_client_shows_its_secret_as_the_provider_wants_it(
+    settings: Settings, provider: Provider, method: str
+) -> None:
+    admin = replace(
+        settings.admin,
+        openid_issuer=provider.url,
+        openid_client_id=CLIENT_ID,
+        openid_client_secret="hush",
+        openid_roles=ROLES,
+    )
+    provider.metadata = {"token_endpoint_auth_methods_supported": [method]}
+    async with open_components(replace(settings, admin=admin)) as parts, running_gateway(parts) as gateway:
+        assert (await _sign_in(gateway)).headers["location"] == "/tools"
+    [(authorization, form)] = provider.token_requests
+    if method == "client_secret_basic":
+        assert authorization == f"Basic {base64.b64encode(f'{CLIENT_ID}:hush'.encode()).decode()}"
+        assert "client_secret" not in form
+    else:
+        assert authorization is None
+        assert (form["client_id"], form["client_secret"]) == (CLIENT_ID, "hush")
+
+
+async def test_a_client_without_a_secret_names_itself(federated: RunningGateway, provider: Provider) -> None:
+    await _sign_in(federated)
+    [(authorization, form)] = provider.token_requests
+    assert (authorization, form["client_id"], form["grant_type"]) == (None, CLIENT_ID, "authorization_code")
 
 
 async def test_a_token_signed_with_another_key_is_refused(federated: RunningGateway, provider: Provider) -> None:
@@ -120,7 +214,7 @@ async def test_an_answer_counts_once(federated: RunningGateway) -> None:
 
 
 async def test_an_account_of_the_gateways_own_is_not_taken_over(federated: RunningGateway) -> None:
-    accounts = Accounts(federated.parts.database, Passwords())
+    accounts = Accounts(federated.parts.database, PasswordHasher())
     await accounts.create("ida", "a good password", "viewer")
     await _sign_in(federated)
     assert {(account.name, account.role) for account in await accounts.list()} == {

@@ -8,7 +8,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
-from gateway.admin.reading import STRICT, read_form, read_json, read_query
+from gateway.admin.request_input import FORBID_EXTRA, parse_form, parse_json, parse_query
 from gateway.errors import InvalidInputError
 
 
@@ -19,28 +19,28 @@ class Thing:
     on: bool = False
     tags: tuple[str, ...] = ()
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 def test_a_body_is_judged_strictly_and_a_form_leniently() -> None:
-    assert read_json(Thing, b'{"name": "a", "count": 2}') == Thing("a", 2)
+    assert parse_json(Thing, b'{"name": "a", "count": 2}') == Thing("a", 2)
     with pytest.raises(InvalidInputError, match=r"count has to be a valid integer\."):
-        read_json(Thing, b'{"name": "a", "count": "2"}')
-    assert read_form(Thing, {"name": "a", "count": "2", "on": "on"}) == Thing("a", 2, True)
+        parse_json(Thing, b'{"name": "a", "count": "2"}')
+    assert parse_form(Thing, {"name": "a", "count": "2", "on": "on"}) == Thing("a", 2, True)
 
 
 def test_a_query_string_has_numbers_switches_and_lists() -> None:
     values = {"name": ["a"], "count": ["2"], "on": ["true"], "tags": ["x", "y"]}
-    assert read_query(Thing, values) == Thing("a", 2, True, ("x", "y"))
+    assert parse_query(Thing, values) == Thing("a", 2, True, ("x", "y"))
     for wrong in ({"count": ["2.0"]}, {"on": ["yes"]}, {"count": ["1", "2"]}, {"nonsense": ["1"]}):
         with pytest.raises(InvalidInputError) as raised:
-            read_query(Thing, {"name": ["a"], **wrong})
+            parse_query(Thing, {"name": ["a"], **wrong})
         assert raised.value.problems[0].field in wrong
 
 
 def test_every_bad_field_is_told() -> None:
     with pytest.raises(InvalidInputError) as raised:
-        read_json(Thing, b'{"name": "too long", "count": -1}')
+        parse_json(Thing, b'{"name": "too long", "count": -1}')
     assert [problem.field for problem in raised.value.problems] == ["name", "count"]
 
 
@@ -59,5 +59,5 @@ def test_every_bad_field_is_told() -> None:
 )
 def test_what_is_wrong_is_told_in_a_sentence(body: bytes, sentence: str) -> None:
     with pytest.raises(InvalidInputError) as raised:
-        read_json(Thing, body)
+        parse_json(Thing, body)
     assert raised.value.message == sentence

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.admin.accounts.account import Accounts, AdminRole
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from gateway.admin.accounts.token import ApiTokens
 from gateway.app import open_components
 from gateway.settings import Settings
@@ -72,7 +72,7 @@ async def test_no_request_breaks_the_api_or_gets_past_its_role(
 async def _token(gateway: RunningGateway, role: AdminRole | None) -> str | None:
     if role is None:
         return None
-    account = await Accounts(gateway.parts.database, Passwords()).create("fuzz", "only for this run", role)
+    account = await Accounts(gateway.parts.database, PasswordHasher()).create("fuzz", "only for this run", role)
     return (await ApiTokens(gateway.parts.database).create(account.id, "fuzz", role, None)).token
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.admin.accounts.account import Accounts
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from gateway.app import open_components
 from gateway.settings import Settings
 from tests.admin.conftest import PASSWORD, Person, SignInAs
@@ -234,7 +234,7 @@ async def test_a_command_that_runs_already_is_not_changed_without_leave(
 async def test_only_listed_commands_are_added(settings: Settings, tmp_path: Path) -> None:
     listed = replace(settings, guards=replace(settings.guards, commands=("npx",)))
     async with open_components(listed) as parts, running_gateway(parts) as gateway:
-        await Accounts(parts.database, Passwords()).create("ada", PASSWORD)
+        await Accounts(parts.database, PasswordHasher()).create("ada", PASSWORD)
         signed_in = await gateway.http.post("/api/v1/session", json={"name": "ada", "password": PASSWORD})
         headers = {"X-CSRF-Token": signed_in.json()["csrf_token"]}
         refused = await gateway.http.post("/api/v1/servers", json=_local(tmp_path), headers=headers)

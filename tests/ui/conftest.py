@@ -11,7 +11,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_p
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.admin.accounts.account import Accounts
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from tests.support.gateway import RunningGateway
 from tests.ui.chromium import ARGUMENTS, chromium
 
@@ -91,7 +91,7 @@ async def new_person(browser: Browser, gateway: RunningGateway) -> AsyncIterator
 @pytest.fixture
 async def person(new_person: NewPerson, gateway: RunningGateway) -> AsyncIterator[Person]:
     """An admin who has signed in. Afterwards the browser must not have complained, nor asked anybody else."""
-    await Accounts(gateway.parts.database, Passwords()).create(NAME, PASSWORD)
+    await Accounts(gateway.parts.database, PasswordHasher()).create(NAME, PASSWORD)
     made = await new_person()
     await made.sign_in()
     await made.page.wait_for_url("**/overview")

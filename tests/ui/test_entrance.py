@@ -8,7 +8,7 @@ import httpx2
 from playwright.async_api import expect
 
 from gateway.admin.accounts.account import Accounts
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from tests.support.gateway import RunningGateway
 from tests.ui.conftest import NAME, PASSWORD, NewPerson, Person
 
@@ -16,7 +16,7 @@ from tests.ui.conftest import NAME, PASSWORD, NewPerson, Person
 async def test_a_wrong_password_is_told_and_repeated_ones_have_to_wait(
     new_person: NewPerson, gateway: RunningGateway
 ) -> None:
-    await Accounts(gateway.parts.database, Passwords()).create(NAME, PASSWORD)
+    await Accounts(gateway.parts.database, PasswordHasher()).create(NAME, PASSWORD)
     somebody = await new_person()
     await somebody.sign_in(password="wrong")
     await expect(somebody.page.locator(".note.bad")).to_have_text("The name or the password is wrong.")
@@ -50,7 +50,7 @@ async def test_a_session_that_ended_leads_to_sign_in_and_back(person: Person) ->
 
 
 async def test_sign_in_leads_nowhere_else(new_person: NewPerson, gateway: RunningGateway) -> None:
-    await Accounts(gateway.parts.database, Passwords()).create(NAME, PASSWORD)
+    await Accounts(gateway.parts.database, PasswordHasher()).create(NAME, PASSWORD)
     for going in ("https://evil.example", "//evil.example", "/admin\\@evil.example", "/mcp"):
         somebody = await new_person()
         await somebody.page.goto(f"{gateway.url}/signin?next={going}")
@@ -81,7 +81,7 @@ async def test_a_change_without_the_token_of_the_session_or_from_another_site_is
 
 
 async def test_a_viewer_looks_and_changes_nothing(new_person: NewPerson, gateway: RunningGateway) -> None:
-    await Accounts(gateway.parts.database, Passwords()).create("eve", PASSWORD, "viewer")
+    await Accounts(gateway.parts.database, PasswordHasher()).create("eve", PASSWORD, "viewer")
     viewer = await new_person()
     await viewer.sign_in("eve")
     await viewer.page.wait_for_url("**/overview")

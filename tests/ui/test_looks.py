@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Response, expect
 
 from gateway.admin.accounts.account import Accounts
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from tests.support.gateway import RunningGateway, add_local_mcp
 from tests.support.listed import add_listed, tool
 from tests.ui.conftest import NAME, PASSWORD, NewPerson, Person
@@ -147,7 +147,7 @@ async def _look(somebody: Person, name: str, theme: str) -> list[str]:
 
 async def _furnish(gateway: RunningGateway, folder: Path) -> None:
     """Something to see on every page."""
-    await Accounts(gateway.parts.database, Passwords()).create(NAME, PASSWORD)
+    await Accounts(gateway.parts.database, PasswordHasher()).create(NAME, PASSWORD)
     await add_local_mcp(gateway.parts, folder)
     await add_listed(
         gateway.parts,

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from gateway.admin.web.chart import Column, bars
-from gateway.admin.web.formatting import ago, milliseconds, number, shown
-from gateway.admin.web.schema_form import arguments_of, parameters_of
-from gateway.admin.web.tool_result import shown_parts
+from gateway.admin.web.chart import Column, bar_chart
+from gateway.admin.web.formatting import display_text, format_milliseconds, format_number, relative_time
+from gateway.admin.web.schema_form import parse_arguments, schema_fields
+from gateway.admin.web.tool_result import result_parts
 from gateway.errors import InvalidInputError
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
@@ -29,8 +29,8 @@ SCHEMA = {
 
 
 def test_text_that_would_not_be_seen_is_shown_by_its_number() -> None:
-    assert shown("a\u202eb\u200bc\nd") == "a⟨U+202E⟩b⟨U+200B⟩c\nd"
-    assert shown("x" * 30, 10) == "x" * 10 + "… (30 characters)"
+    assert display_text("a\u202eb\u200bc\nd") == "a⟨U+202E⟩b⟨U+200B⟩c\nd"
+    assert display_text("x" * 30, 10) == "x" * 10 + "… (30 characters)"
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_text_that_would_not_be_seen_is_shown_by_its_number() -> None:
     [(1, "just now"), (30, "30 s ago"), (90, "1 min ago"), (7200, "2 h ago"), (-172_800, "in 2 d")],
 )
 def test_moments_are_told_from_now(seconds: int, words: str) -> None:
-    assert f">{words}</time>" in ago(NOW - timedelta(seconds=seconds), NOW)
+    assert f">{words}</time>" in relative_time(NOW - timedelta(seconds=seconds), NOW)
 
 
 def test_numbers_have_the_digits_that_count() -> None:
-    assert number(1_234_567) == "1\u202f234\u202f567"
-    assert [milliseconds(each) for each in (None, 0.1234, 5.25, 42.4, 2_345)] == [
+    assert format_number(1_234_567) == "1\u202f234\u202f567"
+    assert [format_milliseconds(each) for each in (None, 0.1234, 5.25, 42.4, 2_345)] == [
         "–",
         "0.12 ms",
         "5.2 ms",
@@ -53,20 +53,20 @@ def test_numbers_have_the_digits_that_count() -> None:
 
 
 def test_a_form_is_made_of_a_schema_and_arguments_of_the_form() -> None:
-    parameters = parameters_of(SCHEMA)
+    parameters = schema_fields(SCHEMA)
     assert [each.kind for each in parameters] == ["text", "integer", "number", "boolean", "choice", "json", "json"]
     sent = {"path": "", "depth": "4", "ratio": "0.5", "deep": "true", "mode": '"slow"', "tags": '["a"]', "odd": ""}
-    typed = {parameter.field: sent[parameter.name] for parameter in parameters}
+    typed = {parameter.input_name: sent[parameter.name] for parameter in parameters}
     expected = {"path": "", "depth": 4, "ratio": 0.5, "deep": True, "mode": "slow", "tags": ["a"]}
-    assert arguments_of(parameters, typed) == expected
+    assert parse_arguments(parameters, typed) == expected
     with pytest.raises(InvalidInputError) as caught:
-        arguments_of(parameters, {**typed, "argument-1": "four", "argument-5": "[", "argument-3": "yes"})
+        parse_arguments(parameters, {**typed, "argument-1": "four", "argument-5": "[", "argument-3": "yes"})
     assert [problem.field for problem in caught.value.problems] == ["argument-1", "argument-3", "argument-5"]
 
 
 @pytest.mark.parametrize("schema", [None, [], {"properties": []}, {"properties": {"a": None}, "required": 5}])
 def test_a_schema_of_any_shape_is_taken(schema: object) -> None:
-    assert arguments_of(parameters_of(schema), {}) == {}
+    assert parse_arguments(schema_fields(schema), {}) == {}
 
 
 def test_every_kind_of_result_has_its_own_look() -> None:
@@ -83,15 +83,15 @@ def test_every_kind_of_result_has_its_own_look() -> None:
         ],
         "structuredContent": [1],
     }
-    kinds = [part.kind for part in shown_parts(result)]
+    kinds = [part.kind for part in result_parts(result)]
     assert kinds == ["json", "text", "picture", "other", "sound", "link", "text", "other", "json"]
-    assert [part.kind for part in shown_parts("odd")] == ["json"]
+    assert [part.kind for part in result_parts("odd")] == ["json"]
 
 
 def test_bars_fill_the_chart_and_no_more() -> None:
     columns = [Column(NOW + timedelta(hours=n), (("search", n), ("call", 1.0)), str(n)) for n in range(24)]
-    chart = bars(columns)
-    assert chart.top == "50"
+    chart = bar_chart(columns)
+    assert chart.maximum == "50"
     assert min(bar.y for bar in chart.bars) >= 8
     assert max(bar.y + bar.height for bar in chart.bars) <= chart.bottom + 1e-6
-    assert bars([]).empty
+    assert bar_chart([]).is_empty

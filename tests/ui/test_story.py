@@ -10,7 +10,7 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from playwright.async_api import expect
 
-from gateway.admin.accounts.setup import new_setup_token
+from gateway.admin.accounts.setup import create_setup_token
 from tests.support.gateway import LOCAL_MCP, RunningGateway
 from tests.ui.conftest import NewPerson
 
@@ -20,7 +20,7 @@ async def test_five_minutes_lead_from_the_first_start_to_a_client_that_calls_a_t
 ) -> None:
     somebody = await new_person()
     page = somebody.page
-    token = await new_setup_token(gateway.parts.database)
+    token = await create_setup_token(gateway.parts.database)
     await page.goto(f"{gateway.url}/setup?token={token}")
 
     # A password that is too short is told at its field, and the name stays.
@@ -85,7 +85,7 @@ async def test_five_minutes_lead_from_the_first_start_to_a_client_that_calls_a_t
 
 async def test_a_setup_link_works_once(new_person: NewPerson, gateway: RunningGateway) -> None:
     first, second = await new_person(), await new_person()
-    token = await new_setup_token(gateway.parts.database)
+    token = await create_setup_token(gateway.parts.database)
     for somebody in (first, second):
         await somebody.page.goto(f"{gateway.url}/setup?token={token}")
         await somebody.page.fill("#password", "correct horse battery")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
@@ -41,27 +41,27 @@ class Admin:
 class Accounts:
     """Makes, reads, changes and removes accounts."""
 
-    def __init__(self, database: Database, passwords: Passwords) -> None:
+    def __init__(self, database: Database, passwords: PasswordHasher) -> None:
         self._database = database
         self._passwords = passwords
 
     async def list(self) -> list[Admin]:
         """Every account, by name."""
-        return [account(row) for row in await self._database.fetch("list_admins")]
+        return [admin_from_row(row) for row in await self._database.fetch("list_admins")]
 
     async def get(self, admin_id: int) -> Admin:
         """One account. Raises NotFoundError."""
         row = await self._database.fetchrow("admin_by_id", admin_id)
         if row is None:
             raise NotFoundError(f"There is no admin {admin_id}.")
-        return account(row)
+        return admin_from_row(row)
 
-    async def named(self, name: str) -> Admin:
+    async def get_by_name(self, name: str) -> Admin:
         """The account of that name, in whatever case. Raises NotFoundError."""
         row = await self._database.fetchrow("admin_by_name", name)
         if row is None:
             raise NotFoundError(f"There is no admin {name!r}; `modelgate admin list` shows all.")
-        return account(row)
+        return admin_from_row(row)
 
     async def create(
         self, name: str, password: str, role: AdminRole = "admin", tenants: Sequence[str] | None = None
@@ -71,10 +71,10 @@ class Accounts:
         Raises InvalidInputError for a name or password that cannot be, NotFoundError for a tenant that is not there,
         ConflictError when the name is taken.
         """
-        self.check_name(name)
-        hashed = await self._passwords.hash(password)
+        self.validate_name(name)
+        password_hash = await self._passwords.hash(password)
         async with self._database.transaction() as transaction:
-            admin_id = await insert_account(transaction, name, hashed, role, tenants)
+            admin_id = await insert_account(transaction, name, password_hash, role, tenants)
             await transaction.execute("clear_admin_setup")
         return await self.get(admin_id)
 
@@ -89,16 +89,16 @@ class Accounts:
         async with self._database.transaction() as transaction:
             await transaction.execute("lock_admins")
             if not await transaction.execute("update_admin", admin_id, role, tenants is None, version):
-                await self._missing_or_changed(admin_id)
-            await limit_account(transaction, admin_id, tenants)
-            await _keep_one(transaction)
+                await self._raise_missing_or_changed(admin_id)
+            await set_account_tenants(transaction, admin_id, tenants)
+            await _require_full_admin(transaction)
         return await self.get(admin_id)
 
     async def set_password(self, admin_id: int, password: str, keep_session: bytes | None = None) -> None:
         """A new password; every session of the account but `keep_session` (a hash) ends. Raises NotFoundError."""
-        hashed = await self._passwords.hash(password)
+        password_hash = await self._passwords.hash(password)
         async with self._database.transaction() as transaction:
-            if not await transaction.execute("set_admin_password", admin_id, hashed):
+            if not await transaction.execute("set_admin_password", admin_id, password_hash):
                 raise NotFoundError(f"There is no admin {admin_id}.")
             await transaction.execute("delete_other_admin_sessions", admin_id, keep_session)
 
@@ -108,10 +108,10 @@ class Accounts:
             await transaction.execute("lock_admins")
             if not await transaction.execute("delete_admin", admin_id):
                 raise NotFoundError(f"There is no admin {admin_id}.")
-            await _keep_one(transaction)
+            await _require_full_admin(transaction)
 
     @staticmethod
-    def check_name(name: str) -> None:
+    def validate_name(name: str) -> None:
         """Raises InvalidInputError for a name that no account may have."""
         if not name.strip() or name != name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
             raise InvalidInputError(
@@ -119,15 +119,15 @@ class Accounts:
                 "name",
             )
 
-    async def _missing_or_changed(self, admin_id: int) -> None:
+    async def _raise_missing_or_changed(self, admin_id: int) -> None:
         admin = await self.get(admin_id)
         raise ConflictError(f"{admin.name} has been changed by somebody else meanwhile; look at it again first.")
 
 
-def account(row: Row) -> Admin:
+def admin_from_row(row: Row) -> Admin:
     """The account of a row that has the columns of the statement admin_columns."""
-    kept = {name: row[name] for name in Admin.__dataclass_fields__}
-    return Admin(**{**kept, "tenant_ids": tuple(row["tenant_ids"]), "tenants": tuple(row["tenants"])})
+    columns = {name: row[name] for name in Admin.__dataclass_fields__}
+    return Admin(**{**columns, "tenant_ids": tuple(row["tenant_ids"]), "tenants": tuple(row["tenants"])})
 
 
 async def insert_account(
@@ -146,11 +146,11 @@ async def insert_account(
         )
     except ConflictError:
         raise ConflictError(f"There is an admin named {name!r} already; choose another name.") from None
-    await limit_account(transaction, admin_id, tenants)
+    await set_account_tenants(transaction, admin_id, tenants)
     return admin_id
 
 
-async def limit_account(transaction: DatabaseConnection, admin_id: int, tenants: Sequence[str] | None) -> None:
+async def set_account_tenants(transaction: DatabaseConnection, admin_id: int, tenants: Sequence[str] | None) -> None:
     """Limit an account to the tenants of these slugs, None being every; raises as `Accounts.create`."""
     await transaction.execute("delete_admin_tenants", admin_id)
     if tenants is None:
@@ -162,6 +162,6 @@ async def limit_account(transaction: DatabaseConnection, admin_id: int, tenants:
         raise NotFoundError(f"One of the tenants {', '.join(sorted(wanted))} is not there.")
 
 
-async def _keep_one(transaction: DatabaseConnection) -> None:
+async def _require_full_admin(transaction: DatabaseConnection) -> None:
     if not await transaction.fetchval("count_full_admins"):
         raise ConflictError("Nobody would be left who may change everything; make another such admin first.")

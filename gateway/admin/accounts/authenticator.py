@@ -1,4 +1,4 @@
-"""The ways in: a password, the link for the first admin, an API token, a session that stands."""
+"""How people and their scripts prove who they are: a password, the link for the first admin, a token, a session."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 
 from gateway.admin.accounts.account import Accounts, Admin
 from gateway.admin.accounts.lockout import Lockout
-from gateway.admin.accounts.password import Passwords
+from gateway.admin.accounts.password import PasswordHasher
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.accounts.session import AdminSessions
-from gateway.admin.accounts.setup import Setup
+from gateway.admin.accounts.setup import FirstAdminSetup
 from gateway.admin.accounts.token import PREFIX, ApiTokens
 from gateway.audit.events import AuditEvent
 from gateway.audit.recorder import AuditRecorder
@@ -22,7 +22,7 @@ _NAME_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class AdminSession:
+class NewSession:
     """Somebody has signed in; `session` goes into the cookie and nowhere else."""
 
     admin: Admin
@@ -30,16 +30,16 @@ class AdminSession:
 
 
 class Authenticator:
-    """Lets people and their scripts in."""
+    """Signs people in and out, and knows sessions and tokens again."""
 
     def __init__(
         self,
         database: Database,
-        passwords: Passwords,
+        passwords: PasswordHasher,
         accounts: Accounts,
         sessions: AdminSessions,
         tokens: ApiTokens,
-        setup: Setup,
+        setup: FirstAdminSetup,
         recorder: AuditRecorder,
     ) -> None:
         self._database = database
@@ -51,7 +51,7 @@ class Authenticator:
         self._recorder = recorder
         self._lockout = Lockout(database)
 
-    async def sign_in(self, name: str, password: str, address: str) -> AdminSession:
+    async def sign_in(self, name: str, password: str, address: str) -> NewSession:
         """Open a session for a name and password from a network address.
 
         Raises CredentialError, in the same words and time for an unknown name as for a wrong password, and
@@ -59,40 +59,40 @@ class Authenticator:
         """
         name = name.strip()[:_NAME_LENGTH].replace("\x00", "")
         try:
-            await self._lockout.begin(name, address)
+            await self._lockout.count_attempt(name, address)
         except LockedOutError:
-            self._trace(Actor("admin", name, address=address), "denied")
+            self._audit(Actor("admin", name, address=address), "denied")
             raise
         row = await self._database.fetchrow("admin_password", name)
-        verdict = await self._passwords.check(None if row is None else row["password_hash"], password)
-        if row is None or not verdict.right:
-            self._trace(Actor("admin", name, address=address), "denied")
+        check = await self._passwords.verify(None if row is None else row["password_hash"], password)
+        if row is None or not check.correct:
+            self._audit(Actor("admin", name, address=address), "denied")
             raise CredentialError("The name or the password is wrong.")
-        await self._lockout.succeed(name, address)
-        if verdict.new_hash is not None:
-            await self._database.execute("rehash_admin_password", row["id"], verdict.new_hash)
-        return await self.open(await self._accounts.get(row["id"]), address)
+        await self._lockout.clear(name, address)
+        if check.new_hash is not None:
+            await self._database.execute("rehash_admin_password", row["id"], check.new_hash)
+        return await self.open_session(await self._accounts.get(row["id"]), address)
 
-    async def complete_setup(self, token: str, name: str, password: str, address: str) -> AdminSession:
-        """Make the first admin and sign them in; raises as `Setup.complete`."""
-        return await self.open(await self._setup.complete(token, name, password), address)
+    async def complete_setup(self, token: str, name: str, password: str, address: str) -> NewSession:
+        """Make the first admin and sign them in; raises as `FirstAdminSetup.complete`."""
+        return await self.open_session(await self._setup.complete(token, name, password), address)
 
-    async def open(self, admin: Admin, address: str) -> AdminSession:
+    async def open_session(self, admin: Admin, address: str) -> NewSession:
         """A session for somebody who has proven who they are."""
         session = await self._sessions.open(admin, address)
-        self._trace(Actor("admin", admin.name, admin.id, (admin.role,), address), "ok")
-        return AdminSession(admin, session)
+        self._audit(Actor("admin", admin.name, admin.id, (admin.role,), address), "ok")
+        return NewSession(admin, session)
 
-    async def by_session(self, session: str | None) -> Principal:
+    async def authenticate_session(self, session: str | None) -> Principal:
         """Who a session belongs to. Raises SignInRequiredError."""
-        principal = await self._sessions.principal(session) if session else None
+        principal = await self._sessions.authenticate(session) if session else None
         if principal is None:
             raise SignInRequiredError("You are not signed in, or your session has ended; sign in again.")
         return principal
 
-    async def by_token(self, token: str) -> Principal:
+    async def authenticate_token(self, token: str) -> Principal:
         """Who an API token belongs to. Raises SignInRequiredError."""
-        principal = await self._tokens.principal(token)
+        principal = await self._tokens.authenticate(token)
         if principal is None:
             raise SignInRequiredError(
                 f"The token is unknown, expired or removed; an admin's token begins with {PREFIX} and is made under "
@@ -107,12 +107,12 @@ class Authenticator:
         """
         if principal.via != "session":
             raise ForbiddenError("A password is changed by who has signed in with it, not with a token.")
-        await self._lockout.begin(principal.admin.name, address)
+        await self._lockout.count_attempt(principal.admin.name, address)
         row = await self._database.fetchrow("admin_password", principal.admin.name)
-        verdict = await self._passwords.check(None if row is None else row["password_hash"], current)
-        if not verdict.right:
+        check = await self._passwords.verify(None if row is None else row["password_hash"], current)
+        if not check.correct:
             raise InvalidInputError("current_password is wrong.", "current_password")
-        await self._lockout.succeed(principal.admin.name, address)
+        await self._lockout.clear(principal.admin.name, address)
         try:
             await self._accounts.set_password(principal.admin.id, new, principal.session_hash)
         except InvalidInputError as error:
@@ -123,5 +123,5 @@ class Authenticator:
         if principal.session_hash is not None:
             await self._sessions.close(principal.session_hash)
 
-    def _trace(self, actor: Actor, outcome: Literal["ok", "denied"]) -> None:
+    def _audit(self, actor: Actor, outcome: Literal["ok", "denied"]) -> None:
         self._recorder.record(AuditEvent(actor, "admin.signed in", actor.name, outcome))

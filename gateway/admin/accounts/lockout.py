@@ -10,17 +10,17 @@ from gateway.errors import LockedOutError
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
-    """How many failures go without a wait, the first wait after them, and the longest, in seconds."""
+class LockoutPolicy:
+    """How many failures go without a wait, and the first and the longest wait after them, in seconds."""
 
-    failures: int
+    free_failures: int
     first_wait: float
     longest_wait: float
 
 
 # A name is what is guessed at; behind one address many people may sit.
-_OF_NAME = Allowance(5, 30, 3_600)
-_OF_ADDRESS = Allowance(20, 30, 3_600)
+_NAME_POLICY = LockoutPolicy(5, 30, 3_600)
+_ADDRESS_POLICY = LockoutPolicy(20, 30, 3_600)
 _NAME_LENGTH = 200
 
 
@@ -30,26 +30,26 @@ class Lockout:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, name: str, address: str) -> None:
+    async def count_attempt(self, name: str, address: str) -> None:
         """Count an attempt that is about to be judged. Raises LockedOutError while the name or address has to wait."""
-        for subject, allowed in ((_address(address), _OF_ADDRESS), (_name(name), _OF_NAME)):
+        for subject, policy in ((_address_key(address), _ADDRESS_POLICY), (_name_key(name), _NAME_POLICY)):
             counted = await self._database.fetchval(
-                "begin_sign_in", subject, allowed.failures, allowed.first_wait, allowed.longest_wait
+                "begin_sign_in", subject, policy.free_failures, policy.first_wait, policy.longest_wait
             )
             if counted is None:
                 wait = await self._database.fetchval("sign_in_wait", subject)
                 raise LockedOutError(max(1, math.ceil(wait or 0)))
 
-    async def succeed(self, name: str, address: str) -> None:
-        """The attempt was right: what failed before is forgotten."""
-        await self._database.execute("forget_sign_in_failures", [_name(name), _address(address)])
+    async def clear(self, name: str, address: str) -> None:
+        """Forget what failed before: an attempt was right."""
+        await self._database.execute("forget_sign_in_failures", [_name_key(name), _address_key(address)])
 
 
-def _name(name: str) -> str:
+def _name_key(name: str) -> str:
     return f"name {_storable(name.strip().lower()[:_NAME_LENGTH])}"
 
 
-def _address(address: str) -> str:
+def _address_key(address: str) -> str:
     return f"address {_storable(address[:_NAME_LENGTH])}"
 
 

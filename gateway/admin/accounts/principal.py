@@ -24,15 +24,15 @@ class Principal:
     csrf_token: str | None = None
 
     @property
-    def may_change(self) -> bool:
+    def may_write(self) -> bool:
         return self.role == "admin"
 
     def may_enter(self, tenant_id: int) -> bool:
         return self.admin.every_tenant or tenant_id in self.admin.tenant_ids
 
-    def require_change(self) -> None:
+    def require_write(self) -> None:
         """Raises ForbiddenError for a viewer."""
-        if not self.may_change:
+        if not self.may_write:
             raise ForbiddenError("This needs an admin; a viewer may look and not change.")
 
     def require_every_tenant(self) -> None:

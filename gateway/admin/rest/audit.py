@@ -16,45 +16,45 @@ _CSV = "text/csv"
 
 
 @operation("GET", "/audit")
-async def list_audit(visit: RestContext, query: AuditFilter) -> AuditPage:
+async def list_audit(context: RestContext, query: AuditFilter) -> AuditPage:
     """List what was done in the tenant, newest first: calls, searches, denials and changes."""
-    return await visit.actions.audit.list(visit.tenant.id, query)
+    return await context.services.audit.list(context.tenant.id, query)
 
 
 @operation("GET", "/audit/export", returns=str, media=(_LINES, _CSV))
-async def export_audit(visit: RestContext, query: ExportFilter) -> Response:
+async def export_audit(context: RestContext, query: ExportFilter) -> Response:
     """Export the trace of the tenant as JSON lines or CSV, oldest first."""
-    return export_response(visit.actions.audit.export(visit.tenant.id, query), query)
+    return export_response(context.services.audit.export(context.tenant.id, query), query)
 
 
-@operation("GET", "/audit/gateway", everywhere=True)
-async def list_gateway_audit(visit: RestContext, query: AuditFilter) -> AuditPage:
+@operation("GET", "/audit/gateway", gateway_wide=True)
+async def list_gateway_audit(context: RestContext, query: AuditFilter) -> AuditPage:
     """List what concerns the gateway as a whole: sign-ins, admins, tokens."""
-    return await visit.actions.audit.list(GATEWAY_TENANT, query)
+    return await context.services.audit.list(GATEWAY_TENANT, query)
 
 
-@operation("GET", "/audit/gateway/export", everywhere=True, returns=str, media=(_LINES, _CSV))
-async def export_gateway_audit(visit: RestContext, query: ExportFilter) -> Response:
+@operation("GET", "/audit/gateway/export", gateway_wide=True, returns=str, media=(_LINES, _CSV))
+async def export_gateway_audit(context: RestContext, query: ExportFilter) -> Response:
     """Export the trace of the gateway as a whole."""
-    return export_response(visit.actions.audit.export(GATEWAY_TENANT, query), query)
+    return export_response(context.services.audit.export(GATEWAY_TENANT, query), query)
 
 
 @operation("GET", "/usage")
-async def get_usage(visit: RestContext, query: UsageFilter) -> Usage:
+async def get_usage(context: RestContext, query: UsageFilter) -> Usage:
     """Show calls, searches, times, what was called most, what nobody uses, and what people miss."""
-    return await visit.actions.usage.get(visit.tenant.id, query)
+    return await context.services.usage.get(context.tenant.id, query)
 
 
 @operation("GET", "/tools/{tool_id}/calls")
-async def list_tool_calls(visit: RestContext, tool_id: int, query: CallsFilter) -> tuple[ToolCallRecord, ...]:
+async def list_tool_calls(context: RestContext, tool_id: int, query: CallsFilter) -> tuple[ToolCallRecord, ...]:
     """List the last calls of a tool."""
-    return await visit.actions.usage.calls_of_tool(visit.tenant.id, tool_id, query)
+    return await context.services.usage.calls_of_tool(context.tenant.id, tool_id, query)
 
 
 @operation("GET", "/map")
-async def get_map(visit: RestContext, query: MapFilter) -> ToolMap:
+async def get_map(context: RestContext, query: MapFilter) -> ToolMap:
     """Draw all tools as points, near ones near, and a query among them."""
-    return await visit.actions.map.get(visit.tenant.id, visit.tenant.catalogue_version, query)
+    return await context.services.tool_map.get(context.tenant.id, context.tenant.catalogue_version, query)
 
 
 def export_response(lines: AsyncIterator[str], wanted: ExportFilter) -> StreamingResponse:

@@ -13,58 +13,58 @@ from gateway.admin.services.embedding import EmbeddingView
 from gateway.admin.services.overview import Overview
 
 
-@operation("GET", "/admins", everywhere=True)
-async def list_admins(visit: RestContext) -> list[Admin]:
+@operation("GET", "/admins", gateway_wide=True)
+async def list_admins(context: RestContext) -> list[Admin]:
     """List the people who run the gateway."""
-    return await visit.actions.admins.list()
+    return await context.services.admins.list()
 
 
-@operation("POST", "/admins", everywhere=True, status=201)
-async def create_admin(visit: RestContext, body: AdminInput) -> Admin:
+@operation("POST", "/admins", gateway_wide=True, status=201)
+async def create_admin(context: RestContext, body: AdminInput) -> Admin:
     """Make an account."""
-    return await visit.actions.admins.create(body)
+    return await context.services.admins.create(body)
 
 
-@operation("GET", "/admins/{admin_id}", everywhere=True)
-async def get_admin(visit: RestContext, admin_id: int) -> Admin:
+@operation("GET", "/admins/{admin_id}", gateway_wide=True)
+async def get_admin(context: RestContext, admin_id: int) -> Admin:
     """Show an account."""
-    return await visit.actions.admins.get(admin_id)
+    return await context.services.admins.get(admin_id)
 
 
-@operation("PUT", "/admins/{admin_id}", everywhere=True)
-async def change_admin(visit: RestContext, admin_id: int, body: AdminChange) -> Admin:
+@operation("PUT", "/admins/{admin_id}", gateway_wide=True)
+async def change_admin(context: RestContext, admin_id: int, body: AdminChange) -> Admin:
     """Change what an account may do; 409 where another has changed it meanwhile."""
-    return await visit.actions.admins.change(admin_id, body)
+    return await context.services.admins.change(admin_id, body)
 
 
-@operation("DELETE", "/admins/{admin_id}", everywhere=True)
-async def remove_admin(visit: RestContext, admin_id: int) -> None:
+@operation("DELETE", "/admins/{admin_id}", gateway_wide=True)
+async def remove_admin(context: RestContext, admin_id: int) -> None:
     """Remove an account with its sessions and tokens."""
-    await visit.actions.admins.remove(admin_id, visit.principal)
+    await context.services.admins.remove(admin_id, context.principal)
 
 
-@operation("PUT", "/admins/{admin_id}/password", everywhere=True)
-async def set_admin_password(visit: RestContext, admin_id: int, body: PasswordInput) -> None:
+@operation("PUT", "/admins/{admin_id}/password", gateway_wide=True)
+async def set_admin_password(context: RestContext, admin_id: int, body: PasswordInput) -> None:
     """Set the password of an account; its sessions end."""
-    await visit.actions.admins.set_password(admin_id, body)
+    await context.services.admins.set_password(admin_id, body)
 
 
 @operation("GET", "/embedding")
-async def get_embedding(visit: RestContext) -> EmbeddingView:
+async def get_embedding(context: RestContext) -> EmbeddingView:
     """Show the embedding spaces and whether the embedder answers."""
-    return await visit.actions.embedding.get(visit.tenant.id)
+    return await context.services.embedding.get(context.tenant.id)
 
 
 @operation("GET", "/overview")
-async def get_overview(visit: RestContext) -> Overview:
+async def get_overview(context: RestContext) -> Overview:
     """Show the tenant in numbers."""
-    return await visit.actions.overview.get(visit.tenant.id)
+    return await context.services.overview.get(context.tenant.id)
 
 
-@operation("GET", "/settings", everywhere=True)
-async def get_settings(visit: RestContext) -> Mapping[str, Mapping[str, JsonValue]]:
+@operation("GET", "/settings", gateway_wide=True)
+async def get_settings(context: RestContext) -> Mapping[str, Mapping[str, JsonValue]]:
     """Show the settings in force, secrets masked."""
-    return visit.actions.overview.settings()
+    return context.services.overview.settings()
 
 
 OPERATIONS = (

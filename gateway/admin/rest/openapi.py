@@ -12,22 +12,24 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from gateway import __version__
-from gateway.admin.guard import CSRF_HEADER, TENANT_PARAMETER
-from gateway.admin.problem import MEDIA_TYPE, Problem
-from gateway.admin.reading import adapter_of
-from gateway.admin.rest.operation import EVENTS, Operation
-from gateway.admin.rest.router import PREFIX
+from gateway.admin.problem_details import MEDIA_TYPE, Problem
+from gateway.admin.request_guard import CSRF_HEADER, TENANT_PARAMETER
+from gateway.admin.request_input import type_adapter
+from gateway.admin.rest.operation import API_PREFIX, EVENT_STREAM, Operation
+from gateway.admin.session_cookie import SESSION_COOKIE
 
 _REF = "#/components/schemas/{model}"
-_Key = tuple[str, str]
+_SchemaKey = tuple[str, str]
 
 
-def describe(operations: Sequence[Operation]) -> dict[str, Any]:
+def openapi_document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The document, as JSON values."""
     schemas, definitions = _schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(PREFIX + operation.path, {})[operation.method.lower()] = _described(operation, schemas)
+        paths.setdefault(API_PREFIX + operation.path, {})[operation.method.lower()] = _operation_object(
+            operation, schemas
+        )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -41,36 +43,36 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
             "schemas": definitions,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "An admin's API token, mga_…"},
-                "session": {"type": "apiKey", "in": "cookie", "name": "modelgate_session"},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
             },
         },
     }
 
 
-def _schemas(operations: Sequence[Operation]) -> tuple[dict[_Key, Any], dict[str, Any]]:
-    wanted: list[tuple[_Key, JsonSchemaMode, TypeAdapter[Any]]] = [
-        (("problem", "problem"), "serialization", adapter_of(Problem))
+def _schemas(operations: Sequence[Operation]) -> tuple[dict[_SchemaKey, Any], dict[str, Any]]:
+    typed: list[tuple[_SchemaKey, JsonSchemaMode, TypeAdapter[Any]]] = [
+        (("problem", "problem"), "serialization", type_adapter(Problem))
     ]
     for operation in operations:
         if operation.body is not None:
-            wanted.append(((operation.name, "body"), "validation", adapter_of(operation.body)))
+            typed.append(((operation.name, "body"), "validation", type_adapter(operation.body)))
         if operation.query is not None:
-            wanted.append(((operation.name, "query"), "validation", adapter_of(operation.query)))
+            typed.append(((operation.name, "query"), "validation", type_adapter(operation.query)))
         if operation.returns is not None:
-            wanted.append(((operation.name, "returns"), "serialization", adapter_of(operation.returns)))
-    by_key, shared = TypeAdapter.json_schemas(wanted, ref_template=_REF)
+            typed.append(((operation.name, "returns"), "serialization", type_adapter(operation.returns)))
+    by_key, shared = TypeAdapter.json_schemas(typed, ref_template=_REF)
     definitions = dict(shared.get("$defs", {}))
     return {key: schema for (key, _), schema in by_key.items()}, definitions
 
 
-def _described(operation: Operation, schemas: dict[_Key, Any]) -> dict[str, Any]:
+def _operation_object(operation: Operation, schemas: dict[_SchemaKey, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
         "parameters": _parameters(operation, schemas),
         "responses": _responses(operation, schemas),
-        "security": [] if operation.open else [{"token": []}, {"session": []}],
+        "security": [] if operation.public else [{"token": []}, {"session": []}],
     }
     if operation.description:
         described["description"] = operation.description
@@ -80,7 +82,7 @@ def _described(operation: Operation, schemas: dict[_Key, Any]) -> dict[str, Any]
     return described
 
 
-def _parameters(operation: Operation, schemas: dict[_Key, Any]) -> list[dict[str, Any]]:
+def _parameters(operation: Operation, schemas: dict[_SchemaKey, Any]) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
     for name, kind in operation.parameters:
         schema = {"type": "string"} if kind is str else {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
@@ -88,14 +90,14 @@ def _parameters(operation: Operation, schemas: dict[_Key, Any]) -> list[dict[str
     if operation.query is not None:
         hints = typing.get_type_hints(operation.query, include_extras=True)
         for field in dataclasses.fields(operation.query):
-            schema = adapter_of(hints[field.name]).json_schema(ref_template=_REF)
+            schema = type_adapter(hints[field.name]).json_schema(ref_template=_REF)
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-            shown = _without_null(schema)
-            parameter = {"name": field.name, "in": "query", "required": required, "schema": shown}
-            if "description" in shown:
-                parameter["description"] = shown.pop("description")
+            field_schema = _without_null(schema)
+            parameter = {"name": field.name, "in": "query", "required": required, "schema": field_schema}
+            if "description" in field_schema:
+                parameter["description"] = field_schema.pop("description")
             parameters.append(parameter)
-    if operation.of_tenant:
+    if operation.in_tenant:
         parameters.append(
             {
                 "name": TENANT_PARAMETER,
@@ -115,22 +117,22 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **choices[0]} if len(choices) == 1 else schema
 
 
-def _event(schema: Any) -> dict[str, Any]:
+def _event_schema(schema: Any) -> dict[str, Any]:
     """A server-sent event whose data, a text, is JSON of this schema; that of the last event is an empty object."""
     content = {"anyOf": [schema, {"type": "object", "maxProperties": 0}]}
     data = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
     return {"type": "object", "properties": {"event": {"type": "string"}, "data": data}, "required": ["event", "data"]}
 
 
-def _responses(operation: Operation, schemas: dict[_Key, Any]) -> dict[str, Any]:
-    good: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
+def _responses(operation: Operation, schemas: dict[_SchemaKey, Any]) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
     if operation.returns is not None:
         schema = schemas[operation.name, "returns"]
-        good["content"] = {
-            media: {"schema": _event(schema) if media == EVENTS else schema} for media in operation.media
+        success["content"] = {
+            media: {"schema": _event_schema(schema) if media == EVENT_STREAM else schema} for media in operation.media
         }
     problem = {"content": {MEDIA_TYPE: {"schema": schemas["problem", "problem"]}}}
     statuses = [404, 409, 422, 429, 502, 503, 504] + ([413, 415] if operation.body is not None else [])
-    statuses += [401, 403] if not operation.open or operation.body is not None else []
-    told = {str(status): {"description": HTTPStatus(status).phrase, **problem} for status in sorted(statuses)}
-    return {str(operation.status): good, **told}
+    statuses += [401, 403] if not operation.public or operation.body is not None else []
+    problems = {str(status): {"description": HTTPStatus(status).phrase, **problem} for status in sorted(statuses)}
+    return {str(operation.status): success, **problems}

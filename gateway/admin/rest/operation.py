@@ -14,44 +14,43 @@ from starlette.responses import Response
 
 from gateway.access.tenants import Tenant
 from gateway.admin.accounts.principal import Principal
-from gateway.admin.guard import Guard
-from gateway.admin.services import Services
+from gateway.admin.public_url import PublicUrl
+from gateway.admin.request_guard import Admission, Requirement
+from gateway.admin.services.services import Services
+from gateway.admin.session_cookie import SessionCookie
 
-EVENTS = "text/event-stream"
+API_PREFIX = "/api/v1"
+EVENT_STREAM = "text/event-stream"
 
-_SAFE = ("GET", "HEAD")
+_SAFE_METHODS = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
 class RestContext:
-    """One request to an operation: who makes it, about which tenant, from which address, and what can be done."""
+    """One request to an operation: who was admitted, into which tenant, and what can be done."""
 
-    actions: Services
-    guard: Guard
     request: Request
-    address: str
-    given_principal: Principal | None
-    given_tenant: Tenant | None
+    services: Services
+    admission: Admission
+    cookie: SessionCookie
+    public_url: PublicUrl
 
     @property
     def principal(self) -> Principal:
-        assert self.given_principal is not None
-        return self.given_principal
+        return self.admission.principal
 
     @property
     def tenant(self) -> Tenant:
-        assert self.given_tenant is not None
-        return self.given_tenant
+        return self.admission.tenant
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`path` is below /api/v1, with `{name}` for parameters, which are whole numbers unless annotated as str.
 
-    `open`: without signing in. `changes`: needs an admin, and a CSRF token where it comes with a session.
-    `own`: concerns the account that asks; a viewer may do it, with a CSRF token.
-    `everywhere`: concerns the whole gateway, not a tenant. `parameters` are those of the path, by name and type;
-    `query` and `body` are dataclasses, `returns` what is answered with `status` as `media`.
+    `public`: without signing in. `write`: needs an admin. `own_account`: concerns the account that asks, so a viewer
+    may do it. `gateway_wide`: concerns the whole gateway, not a tenant. `parameters` are those of the path, by name
+    and type; `query` and `body` are dataclasses, `returns` what is answered with `status` as `media`.
     """
 
     method: str
@@ -61,10 +60,10 @@ class Operation:
     summary: str
     description: str
     handle: Callable[..., Awaitable[Any]]
-    open: bool
-    changes: bool
-    own: bool
-    everywhere: bool
+    public: bool
+    write: bool
+    own_account: bool
+    gateway_wide: bool
     parameters: tuple[tuple[str, Any], ...]
     query: Any
     body: Any
@@ -73,36 +72,48 @@ class Operation:
     media: tuple[str, ...]
 
     @property
-    def of_tenant(self) -> bool:
-        return not (self.open or self.own or self.everywhere)
+    def in_tenant(self) -> bool:
+        return not (self.public or self.own_account or self.gateway_wide)
+
+    @property
+    def requirement(self) -> Requirement:
+        """What it takes to be admitted."""
+        return Requirement(
+            f"api.{self.name}",
+            public=self.public,
+            write=self.write,
+            gateway_wide=self.gateway_wide,
+            in_tenant=self.in_tenant,
+        )
 
 
 def operation(
     method: str,
     path: str,
     *,
-    open: bool = False,  # noqa: A002
-    changes: bool | None = None,
-    own: bool = False,
-    everywhere: bool = False,
+    public: bool = False,
+    write: bool | None = None,
+    own_account: bool = False,
+    gateway_wide: bool = False,
     status: int | None = None,
     returns: Any = None,
     media: tuple[str, ...] = ("application/json",),
 ) -> Callable[[Callable[..., Awaitable[Any]]], Operation]:
     """Declare the decorated function as an operation.
 
-    It is given the `Visit`, then by name what of `query`, `body` and the path's parameters it takes. Its docstring's
-    first line is the summary, the rest the description. `returns` is for functions that build the response themselves.
+    It is given the RestContext, then by name what of `query`, `body` and the path's parameters it takes. Its
+    docstring's first line is the summary, the rest the description. `returns` is for functions that build the response
+    themselves.
     """
 
     def declare(handle: Callable[..., Awaitable[Any]]) -> Operation:
         hints = typing.get_type_hints(handle, include_extras=True)
-        gives = hints.pop("return")
-        if gives is Response or returns is not None:
-            gives = returns
+        result = hints.pop("return")
+        if result is Response or returns is not None:
+            result = returns
         names = re.findall(r"\{([a-z_]+)\}", path)
         summary, _, description = (inspect.getdoc(handle) or "").partition("\n")
-        gives = None if gives is type(None) else gives
+        result = None if result is type(None) else result
         return Operation(
             method=method,
             path=path,
@@ -111,15 +122,15 @@ def operation(
             summary=summary,
             description=description.strip(),
             handle=handle,
-            open=open,
-            changes=(method not in _SAFE and not open and not own) if changes is None else changes,
-            own=own,
-            everywhere=everywhere,
+            public=public,
+            write=(method not in _SAFE_METHODS and not public and not own_account) if write is None else write,
+            own_account=own_account,
+            gateway_wide=gateway_wide,
             parameters=tuple((name, hints[name]) for name in names),
             query=hints.get("query"),
             body=hints.get("body"),
-            returns=gives,
-            status=status or (200 if gives is not None else 204),
+            returns=result,
+            status=status or (200 if result is not None else 204),
             media=media,
         )
 

@@ -16,69 +16,69 @@ from gateway.admin.services.access.roles import (
 
 
 @operation("GET", "/roles")
-async def list_roles(visit: RestContext) -> list[RoleCard]:
+async def list_roles(context: RestContext) -> list[RoleCard]:
     """List the roles."""
-    return await visit.actions.roles.list(visit.tenant.id)
+    return await context.services.roles.list(context.tenant.id)
 
 
 @operation("POST", "/roles", status=201)
-async def create_role(visit: RestContext, body: RoleInput) -> RoleCard:
+async def create_role(context: RestContext, body: RoleInput) -> RoleCard:
     """Make a role without rules."""
-    return await visit.actions.roles.create(visit.tenant.id, body)
+    return await context.services.roles.create(context.tenant.id, body)
 
 
 @operation("GET", "/roles/{role_id}")
-async def get_role(visit: RestContext, role_id: int) -> RoleCard:
+async def get_role(context: RestContext, role_id: int) -> RoleCard:
     """Show a role."""
-    return await visit.actions.roles.get(visit.tenant.id, role_id)
+    return await context.services.roles.get(context.tenant.id, role_id)
 
 
 @operation("PATCH", "/roles/{role_id}")
-async def change_role(visit: RestContext, role_id: int, body: RoleChange) -> RoleCard:
+async def change_role(context: RestContext, role_id: int, body: RoleChange) -> RoleCard:
     """Change a role; 409 where another has changed it meanwhile."""
-    return await visit.actions.roles.change(visit.tenant.id, role_id, body)
+    return await context.services.roles.change(context.tenant.id, role_id, body)
 
 
 @operation("DELETE", "/roles/{role_id}")
-async def remove_role(visit: RestContext, role_id: int) -> None:
+async def remove_role(context: RestContext, role_id: int) -> None:
     """Remove a role with its rules; keys that carry it lose it."""
-    await visit.actions.roles.remove(visit.tenant.id, role_id)
+    await context.services.roles.remove(context.tenant.id, role_id)
 
 
 @operation("GET", "/roles/{role_id}/rules")
-async def list_rules(visit: RestContext, role_id: int) -> tuple[RuleCard, ...]:
+async def list_rules(context: RestContext, role_id: int) -> tuple[RuleCard, ...]:
     """List the rules of a role, the more specific first."""
-    return await visit.actions.roles.rules(visit.tenant.id, role_id)
+    return await context.services.roles.rules(context.tenant.id, role_id)
 
 
 @operation("POST", "/roles/{role_id}/rules")
-async def set_rules(visit: RestContext, role_id: int, body: RulesInput) -> tuple[RuleCard, ...]:
+async def set_rules(context: RestContext, role_id: int, body: RulesInput) -> tuple[RuleCard, ...]:
     """Set or take away several rules at once, all or none; answers with all rules of the role."""
-    return await visit.actions.roles.set_rules(visit.tenant.id, role_id, body)
+    return await context.services.roles.set_rules(context.tenant.id, role_id, body)
 
 
 @operation("PATCH", "/roles/{role_id}/rules/{rule_id}")
-async def change_rule(visit: RestContext, role_id: int, rule_id: int, body: RuleChange) -> RuleCard:
+async def change_rule(context: RestContext, role_id: int, rule_id: int, body: RuleChange) -> RuleCard:
     """Change what a rule says; 409 where another has changed it meanwhile."""
-    return await visit.actions.roles.change_rule(visit.tenant.id, role_id, rule_id, body)
+    return await context.services.roles.change_rule(context.tenant.id, role_id, rule_id, body)
 
 
 @operation("DELETE", "/roles/{role_id}/rules/{rule_id}")
-async def remove_rule(visit: RestContext, role_id: int, rule_id: int) -> None:
+async def remove_rule(context: RestContext, role_id: int, rule_id: int) -> None:
     """Remove a rule."""
-    await visit.actions.roles.remove_rule(visit.tenant.id, role_id, rule_id)
+    await context.services.roles.remove_rule(context.tenant.id, role_id, rule_id)
 
 
 @operation("GET", "/roles/{role_id}/matrix")
-async def get_role_matrix(visit: RestContext, role_id: int) -> tuple[MatrixRow, ...]:
+async def get_role_matrix(context: RestContext, role_id: int) -> tuple[MatrixRow, ...]:
     """Show what a role sees, server by server."""
-    return await visit.actions.roles.matrix(visit.tenant.id, role_id)
+    return await context.services.roles.matrix(context.tenant.id, role_id)
 
 
 @operation("GET", "/roles/{role_id}/explain/{tool_id}")
-async def explain_tool(visit: RestContext, role_id: int, tool_id: int) -> Decision:
+async def explain_tool(context: RestContext, role_id: int, tool_id: int) -> Decision:
     """Tell which rule of a role decided about a tool, and why."""
-    return await visit.actions.roles.explain(visit.tenant.id, role_id, tool_id)
+    return await context.services.roles.explain(context.tenant.id, role_id, tool_id)
 
 
 OPERATIONS = (

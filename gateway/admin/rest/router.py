@@ -1,8 +1,7 @@
-"""The routes of the REST API: each request is judged, read, done, and answered as JSON."""
+"""The routes of the REST API: each request is admitted, parsed, done, and answered as JSON."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,21 +10,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.access.tenants import Tenant
-from gateway.admin.accounts.principal import Principal
-from gateway.admin.guard import TENANT_PARAMETER, Guard, actor_of, address_of
-from gateway.admin.problem import problem_response
-from gateway.admin.reading import adapter_of, read_json, read_query
-from gateway.admin.rest.operation import Operation, RestContext
-from gateway.admin.services import Services
-from gateway.audit.events import AuditEvent
-from gateway.audit.recorder import AuditRecorder
-from gateway.database.actor import acting_as
-from gateway.errors import ForbiddenError, HttpError, ModelGateError, NotFoundError
+from gateway.admin.problem_details import problem_response
+from gateway.admin.public_url import PublicUrl
+from gateway.admin.request_guard import TENANT_HEADER, TENANT_PARAMETER, RequestGuard
+from gateway.admin.request_input import parse_json, parse_query
+from gateway.admin.rest.json_response import json_response
+from gateway.admin.rest.operation import API_PREFIX, Operation, RestContext
+from gateway.admin.services.services import Services
+from gateway.admin.session_cookie import SessionCookie
+from gateway.errors import HttpError, ModelGateError, NotFoundError
 
 logger = logging.getLogger(__name__)
-
-PREFIX = "/api/v1"
 
 _LARGEST_ID = 2**63 - 1
 
@@ -33,11 +28,19 @@ _LARGEST_ID = 2**63 - 1
 class ApiRouter:
     """Makes routes of operations."""
 
-    def __init__(self, actions: Services, guard: Guard, recorder: AuditRecorder, maximum_body_bytes: int) -> None:
-        self._actions = actions
+    def __init__(
+        self,
+        services: Services,
+        guard: RequestGuard,
+        cookie: SessionCookie,
+        public_url: PublicUrl,
+        max_body_bytes: int,
+    ) -> None:
+        self._services = services
         self._guard = guard
-        self._recorder = recorder
-        self._maximum = maximum_body_bytes
+        self._cookie = cookie
+        self._public_url = public_url
+        self._max_body_bytes = max_body_bytes
 
     def routes(self, operations: Iterable[Operation]) -> list[Route]:
         """One route for each path, and one for all paths that are not there."""
@@ -45,7 +48,7 @@ class ApiRouter:
         for operation in operations:
             by_path.setdefault(operation.path, {})[operation.method] = operation
         routes = [self._route(path, methods) for path, methods in by_path.items()]
-        return [*routes, Route("/api/{path:path}", _Told(self._nothing))]
+        return [*routes, Route("/api/{path:path}", _ProblemEndpoint(_not_found))]
 
     def _route(self, path: str, methods: Mapping[str, Operation]) -> Route:
         async def answer(request: Request) -> Response:
@@ -55,89 +58,53 @@ class ApiRouter:
                 raise HttpError(405, f"{request.method} is not possible here; there is {allowed}.", Allow=allowed)
             return await self._answer(operation, request)
 
-        return Route(PREFIX + path, _Told(answer))
-
-    async def _nothing(self, request: Request) -> Response:
-        raise NotFoundError("There is nothing at this address; /api/openapi.json describes what there is.")
+        return Route(API_PREFIX + path, _ProblemEndpoint(answer))
 
     async def _answer(self, operation: Operation, request: Request) -> Response:
-        self._guard.check_host(request)
-        self._guard.check_origin(request)
-        principal = None if operation.open else await self._let_in(operation, request)
-        tenant: Tenant | None = None
-        if operation.of_tenant and principal is not None:
-            tenant = await self._guard.tenant(request, principal)
-        arguments = _parameters(operation, request)
-        if operation.query is not None:
-            arguments["query"] = read_query(operation.query, _query(request))
-        if operation.body is not None:
-            arguments["body"] = read_json(operation.body, await self._body(request))
-        visit = RestContext(self._actions, self._guard, request, address_of(request), principal, tenant)
-        with contextlib.nullcontext() if principal is None else acting_as(actor_of(principal, visit.address)):
-            try:
-                result = await operation.handle(visit, **arguments)
-            except ForbiddenError:
-                self._trace_denial(operation, request, principal, tenant)
-                raise
+        tenant_slug = request.query_params.get(TENANT_PARAMETER) or request.headers.get(TENANT_HEADER)
+        async with self._guard.admit(request, operation.requirement, tenant_slug) as admission:
+            arguments = _path_parameters(operation, request)
+            if operation.query is not None:
+                arguments["query"] = parse_query(operation.query, _query(request))
+            if operation.body is not None:
+                arguments["body"] = parse_json(operation.body, await self._body(request))
+            context = RestContext(request, self._services, admission, self._cookie, self._public_url)
+            result = await operation.handle(context, **arguments)
         if isinstance(result, Response):
             return result
         if operation.returns is None:
             return Response(status_code=operation.status)
         return json_response(operation.returns, result, operation.status)
 
-    async def _let_in(self, operation: Operation, request: Request) -> Principal:
-        principal = await self._guard.principal(request)
-        await self._guard.check_csrf(request, principal)
-        try:
-            if operation.changes:
-                principal.require_change()
-            if operation.everywhere:
-                principal.require_every_tenant()
-        except ForbiddenError:
-            self._trace_denial(operation, request, principal, None)
-            raise
-        return principal
-
-    def _trace_denial(
-        self, operation: Operation, request: Request, principal: Principal | None, tenant: Tenant | None
-    ) -> None:
-        if principal is not None:
-            actor = actor_of(principal, address_of(request))
-            event = AuditEvent(actor, f"api.{operation.name}", request.url.path, "denied", tenant.id if tenant else 0)
-            self._recorder.record(event)
-
     async def _body(self, request: Request) -> bytes:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
             raise HttpError(415, "The body has to be JSON; send it with Content-Type: application/json.")
-        too_long = HttpError(413, f"The body is longer than the {self._maximum} bytes it may have.")
         chunks: list[bytes] = []
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
-            if size > self._maximum:
-                raise too_long
+            if size > self._max_body_bytes:
+                raise HttpError(413, f"The body is longer than the {self._max_body_bytes} bytes it may have.")
             chunks.append(chunk)
         return b"".join(chunks)
 
 
-def json_response(kind: Any, value: Any, status: int = 200) -> Response:
-    """`value`, a `kind`, as JSON. What belongs to one account is in no cache."""
-    body = adapter_of(kind).dump_json(value, by_alias=True)
-    return Response(body, status, {"Cache-Control": "no-store"}, "application/json")
+async def _not_found(request: Request) -> Response:
+    raise NotFoundError("There is nothing at this address; /api/openapi.json describes what there is.")
 
 
-def _parameters(operation: Operation, request: Request) -> dict[str, Any]:
-    read: dict[str, Any] = {}
+def _path_parameters(operation: Operation, request: Request) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
     for name, kind in operation.parameters:
         value: str = request.path_params[name]
         if kind is str:
-            read[name] = value
+            parsed[name] = value
         elif value.isascii() and value.isdigit() and len(value) <= 19 and int(value) <= _LARGEST_ID:
-            read[name] = int(value)
+            parsed[name] = int(value)
         else:
             raise NotFoundError(f"There is nothing with the number {value[:30]!r}.")
-    return read
+    return parsed
 
 
 def _query(request: Request) -> dict[str, list[str]]:
@@ -148,8 +115,8 @@ def _query(request: Request) -> dict[str, list[str]]:
     return values
 
 
-class _Told:
-    """An ASGI endpoint whose errors are told as problems."""
+class _ProblemEndpoint:
+    """An ASGI endpoint whose errors are answered as problem details."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.admin.oauth_callback import CALLBACK_PATH, client_metadata_url
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.rest.operation import RestContext, operation
 from gateway.admin.services.servers.credential_input import CredentialsInput
 from gateway.admin.services.servers.review import Approved, ChangePolicy
@@ -26,7 +26,7 @@ class ImportInput:
 
     document: Annotated[str, Field(min_length=1, max_length=1_000_000)]
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,127 +44,127 @@ class ServerLog:
 
 
 @operation("GET", "/servers")
-async def list_servers(visit: RestContext) -> list[ServerCard]:
+async def list_servers(context: RestContext) -> list[ServerCard]:
     """List the servers with their state."""
-    return await visit.actions.servers.list(visit.tenant.id)
+    return await context.services.servers.list(context.tenant.id)
 
 
 @operation("POST", "/servers", status=201)
-async def add_server(visit: RestContext, body: ServerInput) -> ServerDetail:
+async def add_server(context: RestContext, body: ServerInput) -> ServerDetail:
     """Add a server, without connecting to it."""
-    return await visit.actions.servers.add(visit.tenant.id, body, visit.principal)
+    return await context.services.servers.add(context.tenant.id, body, context.principal)
 
 
 @operation("POST", "/servers/import")
-async def import_servers(visit: RestContext, body: ImportInput) -> tuple[Imported, ...]:
+async def import_servers(context: RestContext, body: ImportInput) -> tuple[Imported, ...]:
     """Add the servers of an mcpServers document, each for itself."""
-    return await visit.actions.servers.import_json(visit.tenant.id, body.document, visit.principal)
+    return await context.services.servers.import_json(context.tenant.id, body.document, context.principal)
 
 
 @operation("POST", "/servers/test")
-async def test_server(visit: RestContext, body: ServerTest) -> TriedServer:
+async def test_server(context: RestContext, body: ServerTest) -> TriedServer:
     """Connect to a server before it is saved, and list its tools."""
-    return await visit.actions.trials.run(visit.tenant.id, body, visit.principal)
+    return await context.services.trials.run(context.tenant.id, body, context.principal)
 
 
 @operation("GET", "/servers/{server_id}")
-async def get_server(visit: RestContext, server_id: int) -> ServerDetail:
+async def get_server(context: RestContext, server_id: int) -> ServerDetail:
     """Show a server; of its secrets only the names."""
-    return await visit.actions.servers.get(visit.tenant.id, server_id, visit.principal)
+    return await context.services.servers.get(context.tenant.id, server_id, context.principal)
 
 
 @operation("PATCH", "/servers/{server_id}")
-async def change_server(visit: RestContext, server_id: int, body: ServerChange) -> ServerDetail:
+async def change_server(context: RestContext, server_id: int, body: ServerChange) -> ServerDetail:
     """Change a server; what is left out stays."""
-    return await visit.actions.servers.change(visit.tenant.id, server_id, body, visit.principal)
+    return await context.services.servers.change(context.tenant.id, server_id, body, context.principal)
 
 
 @operation("DELETE", "/servers/{server_id}")
-async def remove_server(visit: RestContext, server_id: int) -> None:
+async def remove_server(context: RestContext, server_id: int) -> None:
     """Remove a server with its tools, vectors and rules."""
-    await visit.actions.servers.remove(visit.tenant.id, server_id)
+    await context.services.servers.remove(context.tenant.id, server_id)
 
 
 @operation("PUT", "/servers/{server_id}/credentials")
-async def set_server_credentials(visit: RestContext, server_id: int, body: CredentialsInput) -> ServerDetail:
+async def set_server_credentials(context: RestContext, server_id: int, body: CredentialsInput) -> ServerDetail:
     """Set what the gateway is let in with: bearer token, name and password, OAuth, client certificate."""
-    return await visit.actions.servers.set_credentials(visit.tenant.id, server_id, body, visit.principal)
+    return await context.services.servers.set_credentials(context.tenant.id, server_id, body, context.principal)
 
 
 @operation("PUT", "/servers/{server_id}/tuning")
-async def tune_server(visit: RestContext, server_id: int, body: TuningInput) -> ServerDetail:
+async def tune_server(context: RestContext, server_id: int, body: TuningInput) -> ServerDetail:
     """Set limits, sessions, idle stop and interval of syncs."""
-    return await visit.actions.servers.tune(visit.tenant.id, server_id, body, visit.principal)
+    return await context.services.servers.tune(context.tenant.id, server_id, body, context.principal)
 
 
 @operation("POST", "/servers/{server_id}/login")
-async def begin_server_login(visit: RestContext, server_id: int) -> ServerLogin:
+async def begin_server_login(context: RestContext, server_id: int) -> ServerLogin:
     """Begin a sign-in at the authorization server of a server; open the address in a browser."""
-    base = visit.guard.base_url(visit.request)
-    url = await visit.actions.servers.begin_login(
-        visit.tenant.id, server_id, base + CALLBACK_PATH, client_metadata_url(base)
+    base = context.public_url.base(context.request)
+    url = await context.services.servers.begin_login(
+        context.tenant.id, server_id, base + CALLBACK_PATH, client_metadata_url(base)
     )
     return ServerLogin(url)
 
 
 @operation("POST", "/servers/{server_id}/enable")
-async def enable_server(visit: RestContext, server_id: int) -> ServerCard:
+async def enable_server(context: RestContext, server_id: int) -> ServerCard:
     """Switch a server on."""
-    return await visit.actions.servers.set_enabled(visit.tenant.id, server_id, True)
+    return await context.services.servers.set_enabled(context.tenant.id, server_id, True)
 
 
 @operation("POST", "/servers/{server_id}/disable")
-async def disable_server(visit: RestContext, server_id: int) -> ServerCard:
+async def disable_server(context: RestContext, server_id: int) -> ServerCard:
     """Switch a server off: none of its tools is listed, found or callable."""
-    return await visit.actions.servers.set_enabled(visit.tenant.id, server_id, False)
+    return await context.services.servers.set_enabled(context.tenant.id, server_id, False)
 
 
 @operation("POST", "/servers/{server_id}/check")
-async def check_server(visit: RestContext, server_id: int) -> ConnectionView:
+async def check_server(context: RestContext, server_id: int) -> ConnectionView:
     """Ping a server, connecting it where it is not."""
-    return await visit.actions.servers.check(visit.tenant.id, server_id)
+    return await context.services.servers.check(context.tenant.id, server_id)
 
 
-@operation("GET", "/servers/{server_id}/log", changes=True)
-async def get_server_log(visit: RestContext, server_id: int) -> ServerLog:
+@operation("GET", "/servers/{server_id}/log", write=True)
+async def get_server_log(context: RestContext, server_id: int) -> ServerLog:
     """Show the end of what a stdio server logged; it may hold secrets, so it takes an admin."""
-    return ServerLog(await visit.actions.servers.log(visit.tenant.id, server_id))
+    return ServerLog(await context.services.servers.log(context.tenant.id, server_id))
 
 
 @operation("GET", "/servers/{server_id}/versions")
-async def list_server_versions(visit: RestContext, server_id: int, query: VersionFilter) -> VersionPage:
+async def list_server_versions(context: RestContext, server_id: int, query: VersionFilter) -> VersionPage:
     """List what syncs changed at a server, newest first."""
-    return await visit.actions.versions.list(visit.tenant.id, server_id, query)
+    return await context.services.versions.list(context.tenant.id, server_id, query)
 
 
 @operation("GET", "/servers/{server_id}/versions/compare")
-async def compare_server_versions(visit: RestContext, server_id: int, query: ComparisonFilter) -> Comparison:
+async def compare_server_versions(context: RestContext, server_id: int, query: ComparisonFilter) -> Comparison:
     """Show how two versions of a server differ, field by field."""
-    return await visit.actions.versions.compare(visit.tenant.id, server_id, query)
+    return await context.services.versions.compare(context.tenant.id, server_id, query)
 
 
 @operation("POST", "/servers/{server_id}/versions/{version}/restore")
-async def restore_server_version(visit: RestContext, server_id: int, version: int) -> SyncOutcome:
+async def restore_server_version(context: RestContext, server_id: int, version: int) -> SyncOutcome:
     """Go back to a version, with its vectors and rules, and stay with it."""
-    return await visit.actions.versions.restore(visit.tenant.id, server_id, version)
+    return await context.services.versions.restore(context.tenant.id, server_id, version)
 
 
 @operation("POST", "/servers/{server_id}/unpin")
-async def unpin_server(visit: RestContext, server_id: int) -> None:
+async def unpin_server(context: RestContext, server_id: int) -> None:
     """Offer what the server lists from its next sync on."""
-    await visit.actions.versions.unpin(visit.tenant.id, server_id)
+    await context.services.versions.unpin(context.tenant.id, server_id)
 
 
 @operation("PUT", "/servers/{server_id}/policy")
-async def set_server_policy(visit: RestContext, server_id: int, body: ChangePolicy) -> None:
+async def set_server_policy(context: RestContext, server_id: int, body: ChangePolicy) -> None:
     """Say what happens when a tool of a server is not as it was approved."""
-    await visit.actions.approvals.set_policy(visit.tenant.id, server_id, body)
+    await context.services.review.set_policy(context.tenant.id, server_id, body)
 
 
 @operation("POST", "/servers/{server_id}/approve")
-async def approve_server_tools(visit: RestContext, server_id: int) -> Approved:
+async def approve_server_tools(context: RestContext, server_id: int) -> Approved:
     """Approve every tool of a server that waits, as it is now."""
-    return await visit.actions.approvals.approve_all(visit.tenant.id, server_id)
+    return await context.services.review.approve_all(context.tenant.id, server_id)
 
 
 OPERATIONS = (

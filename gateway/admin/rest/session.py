@@ -10,12 +10,12 @@ from pydantic import Field
 from starlette.responses import Response
 
 from gateway.admin.accounts.account import Admin, AdminRole
-from gateway.admin.accounts.authenticator import AdminSession
-from gateway.admin.accounts.secret import csrf_token
+from gateway.admin.accounts.authenticator import NewSession
+from gateway.admin.accounts.secret import csrf_token_of
 from gateway.admin.accounts.token import ApiToken, NewApiToken
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
+from gateway.admin.rest.json_response import json_response
 from gateway.admin.rest.operation import RestContext, operation
-from gateway.admin.rest.router import json_response
 from gateway.admin.services.access.admins import TokenInput
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -29,7 +29,7 @@ class SignIn:
     name: _Name
     password: _Password = field(repr=False)
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class FirstAdmin:
     name: _Name
     password: _Password = field(repr=False)
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class PasswordChange:
     current_password: _Password = field(repr=False)
     new_password: _Password = field(repr=False)
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,73 +71,77 @@ class SessionView:
     csrf_token: str | None
 
 
-@operation("POST", "/session", open=True, returns=SessionView)
-async def sign_in(visit: RestContext, body: SignIn) -> Response:
+@operation("POST", "/session", public=True, returns=SessionView)
+async def sign_in(context: RestContext, body: SignIn) -> Response:
     """Sign in with a password.
 
     The session comes in a cookie. After repeated failures a name, or an address, has to wait: 429 with Retry-After.
     """
-    return _let_in(visit, await visit.actions.entrance.sign_in(body.name, body.password, visit.address))
+    opened = await context.services.authenticator.sign_in(body.name, body.password, context.admission.address)
+    return _open_session(context, opened)
 
 
-@operation("GET", "/session", own=True)
-async def get_session(visit: RestContext) -> SessionView:
+@operation("GET", "/session", own_account=True)
+async def get_session(context: RestContext) -> SessionView:
     """Tell who is signed in."""
-    principal = visit.principal
-    return _view(principal.admin, principal.role, principal.via, principal.csrf_token)
+    principal = context.principal
+    return _session_view(principal.admin, principal.role, principal.via, principal.csrf_token)
 
 
-@operation("DELETE", "/session", own=True)
-async def sign_out(visit: RestContext) -> Response:
+@operation("DELETE", "/session", own_account=True)
+async def sign_out(context: RestContext) -> Response:
     """Sign out."""
-    await visit.actions.entrance.sign_out(visit.principal)
+    await context.services.authenticator.sign_out(context.principal)
     response = Response(status_code=204)
-    visit.guard.take_session(visit.request, response)
+    context.cookie.delete(context.request, response)
     return response
 
 
-@operation("POST", "/session/password", own=True)
-async def change_own_password(visit: RestContext, body: PasswordChange) -> None:
+@operation("POST", "/session/password", own_account=True)
+async def change_own_password(context: RestContext, body: PasswordChange) -> None:
     """Change one's own password; one's other sessions end."""
-    await visit.actions.entrance.change_password(
-        visit.principal, body.current_password, body.new_password, visit.address
+    await context.services.authenticator.change_password(
+        context.principal, body.current_password, body.new_password, context.admission.address
     )
 
 
-@operation("POST", "/setup", open=True, returns=SessionView)
-async def make_first_admin(visit: RestContext, body: FirstAdmin) -> Response:
+@operation("POST", "/setup", public=True, returns=SessionView)
+async def make_first_admin(context: RestContext, body: FirstAdmin) -> Response:
     """Make the first admin, with the token of the link that the gateway printed, and sign them in."""
-    return _let_in(
-        visit, await visit.actions.entrance.complete_setup(body.token, body.name, body.password, visit.address)
+    opened = await context.services.authenticator.complete_setup(
+        body.token, body.name, body.password, context.admission.address
     )
+    return _open_session(context, opened)
 
 
-@operation("GET", "/tokens", own=True)
-async def list_tokens(visit: RestContext) -> tuple[ApiToken, ...]:
+@operation("GET", "/tokens", own_account=True)
+async def list_tokens(context: RestContext) -> tuple[ApiToken, ...]:
     """List one's own API tokens."""
-    return await visit.actions.admins.tokens(visit.principal)
+    return await context.services.admins.tokens(context.principal)
 
 
-@operation("POST", "/tokens", own=True, status=201)
-async def create_token(visit: RestContext, body: TokenInput) -> NewApiToken:
+@operation("POST", "/tokens", own_account=True, status=201)
+async def create_token(context: RestContext, body: TokenInput) -> NewApiToken:
     """Make an API token; it is shown this once."""
-    return await visit.actions.admins.create_token(visit.principal, body)
+    return await context.services.admins.create_token(context.principal, body)
 
 
-@operation("DELETE", "/tokens/{token_id}", own=True)
-async def remove_token(visit: RestContext, token_id: int) -> None:
+@operation("DELETE", "/tokens/{token_id}", own_account=True)
+async def remove_token(context: RestContext, token_id: int) -> None:
     """End one of one's own API tokens at once."""
-    await visit.actions.admins.remove_token(visit.principal, token_id)
+    await context.services.admins.remove_token(context.principal, token_id)
 
 
-def _let_in(visit: RestContext, signed_in: AdminSession) -> Response:
-    view = _view(signed_in.admin, signed_in.admin.role, "session", csrf_token(signed_in.session))
+def _open_session(context: RestContext, opened: NewSession) -> Response:
+    view = _session_view(opened.admin, opened.admin.role, "session", csrf_token_of(opened.session))
     response = json_response(SessionView, view)
-    visit.guard.give_session(visit.request, response, signed_in)
+    context.cookie.set(context.request, response, opened.session)
     return response
 
 
-def _view(admin: Admin, role: AdminRole, via: Literal["session", "token"], csrf: str | None) -> SessionView:
+def _session_view(
+    admin: Admin, role: AdminRole, via: Literal["session", "token"], csrf_token: str | None
+) -> SessionView:
     return SessionView(
         admin.id,
         admin.name,
@@ -147,7 +151,7 @@ def _view(admin: Admin, role: AdminRole, via: Literal["session", "token"], csrf:
         via,
         admin.has_password,
         admin.signed_in_at,
-        csrf,
+        csrf_token,
     )
 
 

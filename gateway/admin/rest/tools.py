@@ -9,51 +9,51 @@ from gateway.admin.services.tools import ToolDetail, ToolFilter, ToolPage, ToolT
 
 
 @operation("GET", "/tools")
-async def list_tools(visit: RestContext, query: ToolFilter) -> ToolPage:
+async def list_tools(context: RestContext, query: ToolFilter) -> ToolPage:
     """List tools by text, server, category, state, or visibility for a role."""
-    return await visit.actions.tools.list(visit.tenant.id, query)
+    return await context.services.tools.list(context.tenant.id, query)
 
 
 @operation("GET", "/tools/{tool_id}")
-async def get_tool(visit: RestContext, tool_id: int) -> ToolDetail:
+async def get_tool(context: RestContext, tool_id: int) -> ToolDetail:
     """Show a tool with its schema, vectors, similar tools, and what each role sees of it."""
-    return await visit.actions.tools.get(visit.tenant.id, tool_id)
+    return await context.services.tools.get(context.tenant.id, tool_id)
 
 
 @operation("POST", "/tools/{tool_id}/call")
-async def call_tool(visit: RestContext, tool_id: int, body: ToolTrial) -> TrialResult:
+async def call_tool(context: RestContext, tool_id: int, body: ToolTrial) -> TrialResult:
     """Call a tool, past all roles."""
-    return await visit.actions.tools.call(visit.tenant.id, tool_id, body)
+    return await context.services.tools.call(context.tenant.id, tool_id, body)
 
 
-@operation("POST", "/search", changes=False)
-async def search_tools(visit: RestContext, body: PlaygroundQuery) -> PlaygroundAnswer:
+@operation("POST", "/search", write=False)
+async def search_tools(context: RestContext, body: PlaygroundQuery) -> PlaygroundAnswer:
     """Search as a role's client would, and show why each tool was found, cut or hidden."""
-    return await visit.actions.playground.search(visit.tenant.id, body)
+    return await context.services.playground.search(context.tenant.id, body)
 
 
 @operation("GET", "/standings")
-async def list_standings(visit: RestContext, query: StandingFilter) -> tuple[StandingView, ...]:
+async def list_standings(context: RestContext, query: StandingFilter) -> tuple[StandingView, ...]:
     """List tools that changed since they were approved, were flagged, or wait in quarantine."""
-    return await visit.actions.approvals.list(visit.tenant.id, query)
+    return await context.services.review.list(context.tenant.id, query)
 
 
 @operation("GET", "/tools/{tool_id}/standing")
-async def get_standing(visit: RestContext, tool_id: int) -> StandingView:
+async def get_standing(context: RestContext, tool_id: int) -> StandingView:
     """Show how a tool stands: what changed since it was approved, and what was found in it."""
-    return await visit.actions.approvals.get(visit.tenant.id, tool_id)
+    return await context.services.review.get(context.tenant.id, tool_id)
 
 
 @operation("POST", "/tools/{tool_id}/approve")
-async def approve_tool(visit: RestContext, tool_id: int, body: Approval) -> StandingView:
+async def approve_tool(context: RestContext, tool_id: int, body: Approval) -> StandingView:
     """Approve a tool as it was looked at; 409 where it is another by now."""
-    return await visit.actions.approvals.approve(visit.tenant.id, tool_id, body)
+    return await context.services.review.approve(context.tenant.id, tool_id, body)
 
 
 @operation("POST", "/tools/{tool_id}/quarantine")
-async def quarantine_tool(visit: RestContext, tool_id: int) -> StandingView:
+async def quarantine_tool(context: RestContext, tool_id: int) -> StandingView:
     """Hide a tool from every client until it is approved."""
-    return await visit.actions.approvals.quarantine(visit.tenant.id, tool_id)
+    return await context.services.review.quarantine(context.tenant.id, tool_id)
 
 
 OPERATIONS = (

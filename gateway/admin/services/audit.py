@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.audit.reader import COLUMNS, AuditQuery, AuditRecord, csv_line, read_audit_page, read_audit_records
+from gateway.database.pool import Database
 from gateway.errors import InvalidInputError
 
 GATEWAY_TENANT = 0
@@ -32,7 +32,7 @@ class AuditFilter:
     cursor: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class ExportFilter:
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ class AuditPage:
 class AuditService:
     """Reads the audit log of a tenant, or of the gateway as a whole (tenant 0)."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._database = parts.database
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def list(self, tenant_id: int, wanted: AuditFilter) -> AuditPage:
         """A page of the audit log. Raises InvalidInputError for a cursor of something else."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.admin.components import Parts
+from gateway.database.pool import Database
+from gateway.embedding.spaces import Spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,15 @@ class EmbeddingView:
 class EmbeddingService:
     """Embedding, seen from a tenant."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, database: Database, spaces: Spaces) -> None:
+        self._database = database
+        self._spaces = spaces
 
     async def get(self, tenant_id: int) -> EmbeddingView:
         """How embedding does."""
-        health = await self._parts.spaces.embedder.check_health()
-        rows = await self._parts.database.fetch("count_spaces", tenant_id)
-        counts = await self._parts.database.fetchrow("overview_counts", tenant_id)
+        health = await self._spaces.embedder.check_health()
+        rows = await self._database.fetch("count_spaces", tenant_id)
+        counts = await self._database.fetchrow("overview_counts", tenant_id)
         assert counts is not None
         spaces = tuple(SpaceCard(**row) for row in rows)
         return EmbeddingView(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from gateway.admin.components import Parts
-from gateway.settings import mask_secrets
+from gateway.database.pool import Database
+from gateway.settings import Settings, mask_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,13 @@ class Overview:
 class OverviewService:
     """Numbers and settings."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
 
     async def get(self, tenant_id: int) -> Overview:
         """The numbers of a tenant."""
-        row = await self._parts.database.fetchrow("overview_counts", tenant_id)
+        row = await self._database.fetchrow("overview_counts", tenant_id)
         assert row is not None
         return Overview(**row)
 
@@ -38,5 +39,5 @@ class OverviewService:
         """The settings in force by section and key, secrets masked."""
         return {
             section: {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-            for section, values in mask_secrets(self._parts.settings).items()
+            for section, values in mask_secrets(self._settings).items()
         }

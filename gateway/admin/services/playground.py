@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from gateway.access.caller import Caller
-from gateway.admin.components import ClientAnswer, Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.tools import Category
 from gateway.database.connection import Row
+from gateway.database.pool import Database
 from gateway.embedding.spaces import QueryVector
 from gateway.errors import InvalidInputError, NotFoundError
+from gateway.search.finder import Finder
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.search.search_explanation import ExplainedTool, SearchExplanation
+from gateway.settings import SearchSettings
 
 _SHOWN_BESIDE = 30
 _HIDDEN = 10
@@ -37,7 +39,7 @@ class PlaygroundQuery:
     server: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     max_results: Annotated[int, Field(ge=1, le=50)] = 5
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,21 @@ class PlaygroundAnswer:
     notice: str
 
 
+class ClientAnswer(Protocol):
+    """The answer of a search as the JSON text that a client gets."""
+
+    def __call__(self, request: SearchRequest, outcome: SearchOutcome) -> str: ...
+
+
 class PlaygroundService:
     """Searches on behalf of roles."""
 
-    def __init__(self, parts: Parts, client_answer: ClientAnswer) -> None:
-        self._parts = parts
+    def __init__(
+        self, database: Database, finder: Finder, settings: SearchSettings, client_answer: ClientAnswer
+    ) -> None:
+        self._database = database
+        self._finder = finder
+        self._settings = settings
         self._client_answer = client_answer
 
     async def search(self, tenant_id: int, asked: PlaygroundQuery) -> PlaygroundAnswer:
@@ -110,14 +122,14 @@ class PlaygroundService:
         request = SearchRequest((asked.query,), asked.max_results, asked.category, asked.server)
         started = time.perf_counter()
         try:
-            explanation = await self._parts.finder.explain(caller, request, _SHOWN_BESIDE)
+            explanation = await self._finder.explain(caller, request, _SHOWN_BESIDE)
         except InvalidInputError as error:
             if error.field != "server":
                 raise
             raise NotFoundError(f"This role can find nothing of a server {asked.server!r}.") from None
         client_json = self._client_answer(request, explanation.outcome)
         total = (time.perf_counter() - started) * 1000
-        size = await self._parts.database.fetchrow("listing_size", tenant_id, list(role_ids))
+        size = await self._database.fetchrow("listing_size", tenant_id, list(role_ids))
         assert size is not None
         times = explanation.times
         return PlaygroundAnswer(
@@ -125,7 +137,7 @@ class PlaygroundService:
                 *await self._looked_at(tenant_id, explanation),
                 *await self._hidden(tenant_id, role_ids, explanation.query_vector),
             ),
-            threshold=self._parts.settings.search.threshold,
+            threshold=self._settings.threshold,
             client_json=client_json,
             times=StepTimes(*(round(step, 3) for step in (times.embed, times.sql, times.score, total))),
             tokens=TokenCost(
@@ -137,7 +149,7 @@ class PlaygroundService:
         )
 
     async def _roles(self, tenant_id: int, role_id: int | None) -> tuple[int, ...]:
-        rows = await self._parts.database.fetch("list_roles", tenant_id)
+        rows = await self._database.fetch("list_roles", tenant_id)
         ids = tuple(row["id"] for row in rows)
         if role_id is None:
             return ids
@@ -147,9 +159,9 @@ class PlaygroundService:
 
     async def _looked_at(self, tenant_id: int, explanation: SearchExplanation) -> list[PlaygroundTool]:
         """The tools of the answer in its order, then those that came nearest, each with the reason why."""
-        rows = await self._parts.database.fetch("tools_by_id", tenant_id, [tool.tool_id for tool in explanation.tools])
+        rows = await self._database.fetch("tools_by_id", tenant_id, [tool.tool_id for tool in explanation.tools])
         by_id = {row["id"]: row for row in rows}
-        reasons = _Reasons(explanation.outcome, self._parts.settings.search.threshold)
+        reasons = _Reasons(explanation.outcome, self._settings.threshold)
         # A tool may be removed after it was looked at.
         existing = [tool for tool in explanation.tools if tool.tool_id in by_id]
         return [_playground_tool(by_id[tool.tool_id], tool, reasons.of(tool)) for tool in existing]
@@ -159,7 +171,7 @@ class PlaygroundService:
     ) -> list[PlaygroundTool]:
         if vector is None:
             return []
-        rows = await self._parts.database.fetch(
+        rows = await self._database.fetch(
             "hidden_tools",
             tenant_id,
             list(role_ids),

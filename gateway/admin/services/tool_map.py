@@ -10,10 +10,11 @@ import numpy as np
 from cachetools import LRUCache
 from pydantic import Field
 
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.database.connection import Row
+from gateway.database.pool import Database
 from gateway.embedding.embedder import Vectors
+from gateway.embedding.spaces import Spaces
 from gateway.errors import EmbeddingError
 
 _MOST_POINTS = 10_000
@@ -29,7 +30,7 @@ class MapFilter:
 
     query: Annotated[str, Field(min_length=1, max_length=4_000)] | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +102,15 @@ class _Drawn:
 class ToolMapService:
     """Draws maps, each once for a version of a catalogue."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, database: Database, spaces: Spaces) -> None:
+        self._database = database
+        self._spaces = spaces
         self._drawn: LRUCache[tuple[int, int, int], _Drawn] = LRUCache(_MAX_MAPS)
 
     async def get(self, tenant_id: int, catalogue_version: int, wanted: MapFilter) -> ToolMap:
         """The map of a tenant at a version of its catalogue."""
         try:
-            space = await self._parts.spaces.active_space()
+            space = await self._spaces.active_space()
         except EmbeddingError as error:
             return ToolMap((), (), None, 0.0, error.message)
         key = (tenant_id, catalogue_version, space.id)
@@ -119,14 +121,14 @@ class ToolMapService:
         if wanted.query is None or drawn.plane is None:
             return drawn.map
         try:
-            vector = (await self._parts.spaces.embed_query(wanted.query)).vector
+            vector = (await self._spaces.embed_query(wanted.query)).vector
         except EmbeddingError as error:
             return replace(drawn.map, notice=error.message)
         x, y = drawn.plane.place(vector.reshape(1, -1))[0]
         return replace(drawn.map, query=QueryPoint(round(float(x), 4), round(float(y), 4)))
 
     async def _draw(self, tenant_id: int, space_id: int) -> _Drawn:
-        rows = await self._parts.database.fetch("map_points", tenant_id, space_id, _MOST_POINTS)
+        rows = await self._database.fetch("map_points", tenant_id, space_id, _MOST_POINTS)
         if len(rows) < 2:
             points = tuple(_point(row, 0.0, 0.0) for row in rows)
             return _Drawn(None, ToolMap(points, (), None, 0.0, "There are too few tools with vectors for a map."))

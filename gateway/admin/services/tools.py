@@ -12,11 +12,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from gateway.access.roles import Visibility
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.audit.events import AuditEvent
+from gateway.audit.recorder import AuditRecorder
+from gateway.catalog.server import Servers
 from gateway.database.actor import current_actor
+from gateway.database.pool import Database
+from gateway.embedding.spaces import Spaces
 from gateway.errors import ConflictError, EmbeddingError, NotFoundError, UpstreamError, UpstreamReplyError
+from gateway.upstream.pool import UpstreamPool
 
 _SIMILAR = 8
 # Two tools this near in meaning do the same thing.
@@ -42,7 +46,7 @@ class ToolFilter:
     cursor: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class ToolTrial:
 
     arguments: Mapping[str, JsonValue] = field(default_factory=dict)
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +164,14 @@ class TrialResult:
 class ToolService:
     """Tools of a tenant."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(
+        self, database: Database, spaces: Spaces, servers: Servers, pool: UpstreamPool, recorder: AuditRecorder
+    ) -> None:
+        self._database = database
+        self._spaces = spaces
+        self._servers = servers
+        self._pool = pool
+        self._recorder = recorder
 
     async def list(self, tenant_id: int, wanted: ToolFilter) -> ToolPage:
         """A page of the tools that fit, in the order of their exposed names."""
@@ -176,7 +186,7 @@ class ToolService:
             wanted.role_id,
             wanted.visibility if wanted.role_id is not None else None,
         ]
-        async with self._parts.database.connection() as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch("browse_tools", *arguments, wanted.cursor, wanted.limit + 1)
             total = await connection.fetchval("count_browsed_tools", *arguments)
         cards = [
@@ -189,9 +199,8 @@ class ToolService:
     async def get(self, tenant_id: int, tool_id: int) -> ToolDetail:
         """One tool. Raises NotFoundError."""
         row = await self._row(tenant_id, tool_id)
-        database = self._parts.database
-        spaces = await database.fetch("tool_spaces", tenant_id, tool_id)
-        views = await database.fetch("tool_visibilities", tenant_id, tool_id)
+        spaces = await self._database.fetch("tool_spaces", tenant_id, tool_id)
+        views = await self._database.fetch("tool_visibilities", tenant_id, tool_id)
         return ToolDetail(
             **{
                 **row,
@@ -207,7 +216,7 @@ class ToolService:
         space_id, dimensions = await self._space()
         if not space_id:
             return ()
-        rows = await self._parts.database.fetch(
+        rows = await self._database.fetch(
             "similar_tools", tenant_id, tool_id, _SIMILAR, space=space_id, dimensions=dimensions
         )
         return tuple(SimilarTool(**row, likely_duplicate=row["similarity"] >= _DUPLICATE) for row in rows)
@@ -223,11 +232,11 @@ class ToolService:
             raise ConflictError(f"{row['server_name']} no longer lists {row['name']}; sync the server if it is back.")
         if not row["server_enabled"]:
             raise ConflictError(f"{row['server_name']} is switched off; switch it on to call its tools.")
-        spec = await self._parts.servers.spec(tenant_id, row["server_id"])
+        spec = await self._servers.spec(tenant_id, row["server_id"])
         params = {"name": row["name"], "arguments": dict(trial.arguments)}
         started = time.perf_counter()
         try:
-            result: Any = await self._parts.pool.request(spec, "tools/call", params)
+            result: Any = await self._pool.request(spec, "tools/call", params)
         except UpstreamReplyError as error:
             self._trace(tenant_id, row["exposed_name"], "failed", _since(started))
             return TrialResult(_since(started), error_code=error.code, error=error.message)
@@ -238,11 +247,11 @@ class ToolService:
         return TrialResult(_since(started), result)
 
     def _trace(self, tenant_id: int, name: str, outcome: Literal["ok", "failed"], milliseconds: float) -> None:
-        event = AuditEvent(current_actor(), "tool.tried", name, outcome, tenant_id, milliseconds)
-        self._parts.recorder.record(event)
+        deed = AuditEvent(current_actor(), "tool.tried", name, outcome, tenant_id, milliseconds)
+        self._recorder.record(deed)
 
     async def _row(self, tenant_id: int, tool_id: int) -> Mapping[str, Any]:
-        row = await self._parts.database.fetchrow("browsed_tool", tenant_id, tool_id)
+        row = await self._database.fetchrow("browsed_tool", tenant_id, tool_id)
         if row is None:
             raise NotFoundError(f"There is no tool {tool_id} in this tenant.")
         return dict(row)
@@ -250,7 +259,7 @@ class ToolService:
     async def _space(self) -> tuple[int, int]:
         """Number and dimensions of the space that serves; zeros while there is none."""
         try:
-            stored = await self._parts.spaces.active_space()
+            stored = await self._spaces.active_space()
         except EmbeddingError:
             return 0, 0
         return stored.id, stored.space.dimensions

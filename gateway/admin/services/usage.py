@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
+from gateway.database.pool import Database
 
 _TOP = 20
 _CHARACTERS_PER_TOKEN = 4
@@ -26,7 +26,7 @@ class UsageFilter:
 
     span: Literal["1h", "24h", "30d"] = "24h"
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class CallsFilter:
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,8 @@ class Usage:
 class UsageService:
     """Reads the audit log of calls and searches."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._database = parts.database
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def get(self, tenant_id: int, wanted: UsageFilter) -> Usage:
         """Use within a span that ends now."""

@@ -10,17 +10,17 @@ from importlib import resources
 from starlette.requests import Request
 from starlette.responses import Response
 
-PREFIX = "/admin/static"
+STATIC_PATH = "/admin/static"
 
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file, as it is sent: plain, and compressed by gzip."""
+    """One file, as it is sent: as it is, and compressed by gzip."""
 
     media_type: str
-    plain: bytes
+    content: bytes
     compressed: bytes
 
 
@@ -37,7 +37,7 @@ class Assets:
             content = file.read_bytes()
             path = f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{ending}"
             self._by_path[path] = Asset(_TYPES[dot + ending], content, gzip.compress(content, 9, mtime=0))
-            self._urls[file.name] = f"{PREFIX}/{path}"
+            self._urls[file.name] = f"{STATIC_PATH}/{path}"
 
     def url(self, name: str) -> str:
         """The address of a file of the folder. Raises KeyError for one that is not there."""
@@ -47,7 +47,7 @@ class Assets:
         """The file at an address; its content never changes, so it is kept for a year."""
         asset = self._by_path.get(request.path_params["path"])
         if asset is None:
-            return Response("There is no such file.", 404, media_type="text/plain")
+            return Response("There is no such file.", 404, media_type="text/content")
         headers = {
             "Cache-Control": "public, max-age=31536000, immutable",
             "Vary": "Accept-Encoding",
@@ -56,4 +56,4 @@ class Assets:
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["Content-Encoding"] = "gzip"
             return Response(asset.compressed, headers=headers, media_type=asset.media_type)
-        return Response(asset.plain, headers=headers, media_type=asset.media_type)
+        return Response(asset.content, headers=headers, media_type=asset.media_type)

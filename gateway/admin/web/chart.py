@@ -12,7 +12,7 @@ _LEFT, _BOTTOM, _TOP = 56, 18, 8
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A rectangle, and what is told when it is pointed at."""
+    """A rectangle, and the label that is shown when it is pointed at."""
 
     x: float
     y: float
@@ -24,14 +24,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars with the words at the axes: (position, text) each."""
+    """Bars and the labels of the axes; `ticks` are (x, text) each, `middle` and `bottom` the y of lines across."""
 
     bars: tuple[Bar, ...]
-    top: str
+    maximum: str
     middle: float
     bottom: float
     ticks: tuple[tuple[float, str], ...]
-    empty: bool
+    is_empty: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Column:
     label: str
 
 
-def bars(columns: Sequence[Column], unit: str = "") -> Chart:
+def bar_chart(columns: Sequence[Column], unit: str = "") -> Chart:
     """Columns side by side, the largest as high as the chart."""
     largest = max((sum(size for _, size in column.parts) for column in columns), default=0.0)
     top = _round_up(largest)
@@ -67,8 +67,8 @@ def bars(columns: Sequence[Column], unit: str = "") -> Chart:
         for position, column in enumerate(columns)
         if position % every == 0
     )
-    shown = f"{top:,.0f}" if top >= 10 else f"{top:g}"
-    return Chart(tuple(drawn), f"{shown}{unit}", _TOP + high / 2, HEIGHT - _BOTTOM, ticks, largest <= 0)
+    maximum = f"{top:,.0f}" if top >= 10 else f"{top:g}"
+    return Chart(tuple(drawn), f"{maximum}{unit}", _TOP + high / 2, HEIGHT - _BOTTOM, ticks, largest <= 0)
 
 
 def _round_up(value: float) -> float:

@@ -10,25 +10,25 @@ from typing import Any
 from markupsafe import Markup
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
-_LONGEST = 2_000
+_MAX_CHARACTERS = 2_000
 
 
-def shown(text: object, longest: int = _LONGEST) -> str:
+def display_text(text: object, max_characters: int = _MAX_CHARACTERS) -> str:
     """`text` cut to a length, each character that would not be seen, or would turn others around, by its number."""
-    given = str(text)
-    cut = given[:longest]
+    whole = str(text)
+    cut = whole[:max_characters]
     if not cut.isprintable():
-        cut = "".join(_visible(character) for character in cut)
-    return cut if len(given) <= longest else f"{cut}… ({number(len(given))} characters)"
+        cut = "".join(_escape_invisible(character) for character in cut)
+    return cut if len(whole) <= max_characters else f"{cut}… ({format_number(len(whole))} characters)"
 
 
-def _visible(character: str) -> str:
+def _escape_invisible(character: str) -> str:
     if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs"):
         return character
     return f"⟨U+{ord(character):04X}⟩"
 
 
-def ago(moment: datetime | None, now: datetime | None = None) -> Markup:
+def relative_time(moment: datetime | None, now: datetime | None = None) -> Markup:
     """How long ago (or in how long) as a `time` element that holds the exact moment."""
     if moment is None:
         return Markup('<span class="muted">never</span>')
@@ -47,12 +47,12 @@ def ago(moment: datetime | None, now: datetime | None = None) -> Markup:
     )
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """A whole number with thin spaces between thousands."""
     return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def milliseconds(value: float | None) -> str:
+def format_milliseconds(value: float | None) -> str:
     """A duration given in milliseconds, with three digits that count."""
     if value is None:
         return "–"
@@ -61,11 +61,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value >= 10 else f"{value:.2g} ms"
 
 
-def counted(value: int, one: str, many: str | None = None) -> str:
+def format_count(value: int, singular: str, plural: str | None = None) -> str:
     """A number with its noun: 1 tool, 2 tools."""
-    return f"{number(value)} {one if value == 1 else many or one + 's'}"
+    return f"{format_number(value)} {singular if value == 1 else plural or singular + 's'}"
 
 
-def pretty(value: Any) -> str:
+def format_json(value: Any) -> str:
     """JSON over several lines."""
     return json.dumps(value, indent=2, ensure_ascii=False)

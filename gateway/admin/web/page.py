@@ -7,31 +7,51 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from gateway.admin.web.visit import PageContext
+from gateway.admin.request_guard import Requirement
+from gateway.admin.web.page_context import PageContext
 
-Handle = Callable[[PageContext], Awaitable[Response]]
+PageHandler = Callable[[PageContext], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`path` is below the tenant's address, or below /admin where the page is about the whole gateway (`everywhere`).
+    """`path` is below the tenant's address, or below /admin where the page concerns the whole gateway
+    (`gateway_wide`) or the account that asks (`own_account`).
 
-    `changes`: only for who may change things. `own`: about the account that asks, so every account may.
+    `write`: needs an admin, not a viewer. The function's name is what a refusal goes by in the audit log.
     """
 
     method: str
     path: str
-    handle: Handle
-    everywhere: bool = False
-    changes: bool = False
-    own: bool = False
+    handle: PageHandler
+    gateway_wide: bool = False
+    write: bool = False
+    own_account: bool = False
+
+    @property
+    def in_tenant(self) -> bool:
+        return not (self.gateway_wide or self.own_account)
+
+    @property
+    def requirement(self) -> Requirement:
+        """What it takes to be admitted."""
+        return Requirement(
+            f"page.{self.handle.__name__}",
+            write=self.write,
+            gateway_wide=self.gateway_wide,
+            in_tenant=self.in_tenant,
+        )
 
 
-def get(path: str, handle: Handle, *, everywhere: bool = False, own: bool = False) -> Page:
-    """A page to look at."""
-    return Page("GET", path, handle, everywhere, own=own)
+def get(
+    path: str, handle: PageHandler, *, gateway_wide: bool = False, own_account: bool = False, write: bool = False
+) -> Page:
+    """A page to look at. `write`: it is of use to admins only."""
+    return Page("GET", path, handle, gateway_wide, write, own_account)
 
 
-def post(path: str, handle: Handle, *, everywhere: bool = False, own: bool = False, looks: bool = False) -> Page:
-    """A form's answer. `looks`: it only asks something, so a viewer may send it too."""
-    return Page("POST", path, handle, everywhere, changes=not (own or looks), own=own)
+def post(
+    path: str, handle: PageHandler, *, gateway_wide: bool = False, own_account: bool = False, read_only: bool = False
+) -> Page:
+    """The answer to a form. `read_only`: it changes nothing, so a viewer may send it too."""
+    return Page("POST", path, handle, gateway_wide, not (own_account or read_only), own_account)

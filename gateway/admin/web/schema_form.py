@@ -9,27 +9,27 @@ from typing import Any, Literal
 
 from gateway.errors import FieldProblem, InvalidInputError
 
-Kind = Literal["text", "integer", "number", "boolean", "choice", "json"]
+InputKind = Literal["text", "integer", "number", "boolean", "choice", "json"]
 
-_MOST = 200
-_CHOICES = 500
+_MAX_FIELDS = 200
+_MAX_CHOICES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaField:
-    """One parameter. `field` is the name of its form field; `choices` are JSON texts of the values it may have."""
+    """One parameter of a tool. `input_name` is that of its form field, `choices` are JSON texts of what it may be."""
 
-    field: str
+    input_name: str
     name: str
     type: str
-    kind: Kind
+    kind: InputKind
     required: bool
     description: str
     default: str
     choices: tuple[str, ...]
 
 
-def parameters_of(schema: Any) -> list[SchemaField]:
+def schema_fields(schema: Any) -> list[SchemaField]:
     """The parameters of an input schema in declared order; whatever is not understood is taken as JSON."""
     properties = schema.get("properties") if isinstance(schema, dict) else None
     if not isinstance(properties, dict):
@@ -37,41 +37,41 @@ def parameters_of(schema: Any) -> list[SchemaField]:
     required = schema.get("required")
     needed = set(required) if isinstance(required, list) and all(isinstance(each, str) for each in required) else set()
     return [
-        _parameter(f"argument-{position}", name, part if isinstance(part, dict) else {}, name in needed)
-        for position, (name, part) in enumerate(list(properties.items())[:_MOST])
+        _schema_field(f"argument-{position}", name, part if isinstance(part, dict) else {}, name in needed)
+        for position, (name, part) in enumerate(list(properties.items())[:_MAX_FIELDS])
     ]
 
 
-def arguments_of(parameters: list[SchemaField], sent: Mapping[str, str]) -> dict[str, Any]:
+def parse_arguments(fields: list[SchemaField], submitted: Mapping[str, str]) -> dict[str, Any]:
     """The arguments typed into a form; a field left empty is left out, unless it is a text that is needed.
 
     Raises InvalidInputError for values that are not of their type.
     """
     arguments: dict[str, Any] = {}
     wrong: list[FieldProblem] = []
-    for parameter in parameters:
-        typed = sent.get(parameter.field, "")
-        if not typed and not (parameter.required and parameter.kind == "text"):
+    for field in fields:
+        text = submitted.get(field.input_name, "")
+        if not text and not (field.required and field.kind == "text"):
             continue
         try:
-            arguments[parameter.name] = _value(parameter, typed)
+            arguments[field.name] = _parse(field, text)
         except (ValueError, RecursionError):
             words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
-            needed = words.get(parameter.kind, "JSON")
-            wrong.append(FieldProblem(parameter.field, f"{parameter.name[:80]} has to be {needed}."))
+            needed = words.get(field.kind, "JSON")
+            wrong.append(FieldProblem(field.input_name, f"{field.name[:80]} has to be {needed}."))
     if wrong:
         raise InvalidInputError.of_fields(wrong)
     return arguments
 
 
-def _parameter(field: str, name: str, schema: dict[str, Any], required: bool) -> SchemaField:
+def _schema_field(input_name: str, name: str, schema: dict[str, Any], required: bool) -> SchemaField:
     choices = schema.get("enum")
-    known = choices[:_CHOICES] if isinstance(choices, list) and choices else []
+    known = choices[:_MAX_CHOICES] if isinstance(choices, list) and choices else []
     description = schema.get("description")
     return SchemaField(
-        field=field,
+        input_name=input_name,
         name=name,
-        type=_type(schema),
+        type=_type_label(schema),
         kind="choice" if known else _kind(schema),
         required=required,
         description=description if isinstance(description, str) else "",
@@ -95,7 +95,7 @@ def _types(schema: dict[str, Any]) -> list[str]:
     return []
 
 
-def _kind(schema: dict[str, Any]) -> Kind:
+def _kind(schema: dict[str, Any]) -> InputKind:
     match _types(schema):
         case ["string"]:
             return "text"
@@ -109,7 +109,7 @@ def _kind(schema: dict[str, Any]) -> Kind:
             return "json"
 
 
-def _type(schema: dict[str, Any]) -> str:
+def _type_label(schema: dict[str, Any]) -> str:
     words = " or ".join(_types(schema)[:4]) or "any"
     items = schema.get("items")
     if words == "array" and isinstance(items, dict) and _types(items):
@@ -120,15 +120,15 @@ def _type(schema: dict[str, Any]) -> str:
     return f"{words} ({schema['format']})" if isinstance(schema.get("format"), str) else words
 
 
-def _value(parameter: SchemaField, typed: str) -> Any:
-    match parameter.kind:
+def _parse(field: SchemaField, text: str) -> Any:
+    match field.kind:
         case "text":
-            return typed
+            return text
         case "integer":
-            return int(typed)
+            return int(text)
         case "number":
-            return float(typed)
+            return float(text)
         case "boolean":
-            return {"true": True, "false": False}[typed] if typed in ("true", "false") else json.loads("")
+            return {"true": True, "false": False}[text] if text in ("true", "false") else json.loads("")
         case _:
-            return json.loads(typed)
+            return json.loads(text)

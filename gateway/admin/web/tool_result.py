@@ -12,7 +12,7 @@ _LARGEST_MEDIA = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ResultPart:
     """One part. `text` is what stands there: a text, an address, or the base64 of a picture or sound."""
 
     kind: Literal["text", "json", "picture", "sound", "link", "other"]
@@ -21,20 +21,20 @@ class Shown:
     media_type: str = ""
 
 
-def shown_parts(result: Any) -> list[Shown]:
+def result_parts(result: Any) -> list[ResultPart]:
     """The parts of the result of tools/call, in their order, structured content last."""
     if not isinstance(result, dict):
-        return [Shown("json", "Result", json.dumps(result, indent=2, ensure_ascii=False))]
+        return [ResultPart("json", "Result", json.dumps(result, indent=2, ensure_ascii=False))]
     content = result.get("content")
     parts = [_part(each) for each in content] if isinstance(content, list) else []
     if "structuredContent" in result:
-        parts.append(Shown("json", "Structured content", _pretty(result["structuredContent"])))
+        parts.append(ResultPart("json", "Structured content", _indented(result["structuredContent"])))
     return parts
 
 
-def _part(part: Any) -> Shown:
+def _part(part: Any) -> ResultPart:
     if not isinstance(part, dict):
-        return Shown("other", "Unknown", _pretty(part))
+        return ResultPart("other", "Unknown", _indented(part))
     kind = part.get("type")
     text = part.get("text")
     if kind == "text" and isinstance(text, str):
@@ -42,26 +42,26 @@ def _part(part: Any) -> Shown:
     data, media_type = part.get("data"), part.get("mimeType")
     if kind in ("image", "audio") and isinstance(data, str) and len(data) <= _LARGEST_MEDIA:
         if media_type in _PICTURES:
-            return Shown("picture", "Picture", data, str(media_type))
+            return ResultPart("picture", "Picture", data, str(media_type))
         if media_type in _SOUNDS:
-            return Shown("sound", "Sound", data, str(media_type))
+            return ResultPart("sound", "Sound", data, str(media_type))
     if kind == "resource_link":
-        return Shown("link", str(part.get("title") or part.get("name") or "Resource"), str(part.get("uri", "")))
+        return ResultPart("link", str(part.get("title") or part.get("name") or "Resource"), str(part.get("uri", "")))
     resource = part.get("resource")
     if kind == "resource" and isinstance(resource, dict) and isinstance(resource.get("text"), str):
         return _text(str(resource.get("uri", "Resource")), resource["text"])
-    return Shown("other", str(kind or "Unknown"), _pretty(part))
+    return ResultPart("other", str(kind or "Unknown"), _indented(part))
 
 
-def _text(label: str, text: str) -> Shown:
+def _text(label: str, text: str) -> ResultPart:
     """Text, laid out where it is JSON."""
     if text.lstrip()[:1] in ("{", "["):
         try:
-            return Shown("json", label, _pretty(json.loads(text)))
+            return ResultPart("json", label, _indented(json.loads(text)))
         except (ValueError, RecursionError):
             pass
-    return Shown("text", label, text)
+    return ResultPart("text", label, text)
 
 
-def _pretty(value: Any) -> str:
+def _indented(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)

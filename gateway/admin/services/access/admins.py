@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from gateway.admin.accounts.account import Accounts, Admin, AdminRole
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.accounts.token import ApiToken, ApiTokens, NewApiToken
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.errors import ConflictError, InvalidInputError
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -26,7 +26,7 @@ class AdminInput:
     role: AdminRole = "admin"
     tenants: tuple[_Name, ...] | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class AdminChange:
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     tenants: tuple[_Name, ...] | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class PasswordInput:
 
     password: _Password = field(repr=False)
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class TokenInput:
     role: AdminRole = "viewer"
     expires_at: AwareDatetime | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 class AdminService:
@@ -99,7 +99,7 @@ class AdminService:
 
     async def create_token(self, principal: Principal, new: TokenInput) -> NewApiToken:
         """Make a token of one's own. Raises InvalidInputError for one that could do more than who asks."""
-        if new.role == "admin" and not principal.may_change:
+        if new.role == "admin" and not principal.may_write:
             raise InvalidInputError("role has to be viewer; a viewer's token may do no more than a viewer.", "role")
         return await self._tokens.create(principal.admin.id, new.name, new.role, new.expires_at)
 

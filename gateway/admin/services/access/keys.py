@@ -9,9 +9,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from gateway.access.caller import Limits
-from gateway.access.keys import KeyRecord, NewKey
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.access.keys import ApiKeys, KeyRecord, NewKey
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.errors import InvalidInputError
 
 _Limit = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -56,7 +55,7 @@ class KeyInput:
     concurrent_calls: _Limit | None = None
     calls_per_day: _Limit | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Rotation:
 
     overlap_seconds: Annotated[int, Field(ge=0, le=7_776_000)] = 0
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,8 @@ class MadeKey:
 class KeyService:
     """Keys of a tenant. What is changed holds for the next request."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._keys = parts.keys
+    def __init__(self, keys: ApiKeys) -> None:
+        self._keys = keys
 
     async def list(self, tenant_id: int) -> list[KeyCard]:
         """Every key, newest first."""

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from gateway.access.caller import ListMode
 from gateway.access.profiles import ProfileRecord, Profiles
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
-from gateway.admin.services.access.rules import RuleActions, RuleCard, RuleChange, RulesInput
+from gateway.admin.request_input import FORBID_EXTRA
+from gateway.admin.services.access.rules import RuleCard, RuleChange, RuleService, RulesInput
+from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -39,7 +39,7 @@ class ProfileInput:
     list_mode: ListMode = "search"
     description: _Description = ""
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,15 @@ class ProfileChange:
     list_mode: ListMode | None = None
     description: _Description | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 class ProfileService:
     """Profiles of a tenant; what they select are rules."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._profiles = Profiles(parts.database)
-        self._rules = RuleActions(parts.database)
+    def __init__(self, database: Database) -> None:
+        self._profiles = Profiles(database)
+        self._rules = RuleService(database)
 
     async def list(self, tenant_id: int) -> list[ProfileCard]:
         """Every profile, by name."""
@@ -101,12 +101,12 @@ class ProfileService:
         return await self._rules.list(tenant_id, profile_id)
 
     async def set_rules(self, tenant_id: int, profile_id: int, wanted: RulesInput) -> tuple[RuleCard, ...]:
-        """Select or leave out at once; raises as `RuleActions.set`."""
+        """Select or leave out at once; raises as `RuleService.set`."""
         await self.get(tenant_id, profile_id)
         return await self._rules.set(tenant_id, profile_id, wanted)
 
     async def change_rule(self, tenant_id: int, profile_id: int, rule_id: int, change: RuleChange) -> RuleCard:
-        """Change one rule; raises as `RuleActions.change`."""
+        """Change one rule; raises as `RuleService.change`."""
         await self.get(tenant_id, profile_id)
         return await self._rules.change(tenant_id, profile_id, rule_id, change)
 

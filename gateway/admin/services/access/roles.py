@@ -17,9 +17,9 @@ from gateway.access.roles import (
     list_roles,
     update_role,
 )
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
-from gateway.admin.services.access.rules import RuleActions, RuleCard, RuleChange, RuleInput, RulesInput
+from gateway.admin.request_input import FORBID_EXTRA
+from gateway.admin.services.access.rules import RuleCard, RuleChange, RuleInput, RuleService, RulesInput
+from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 
 __all__ = [
@@ -62,7 +62,7 @@ class RoleInput:
     description: Annotated[str, Field(max_length=2_000)] = ""
     default_visibility: Visibility = "DENY"
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class RoleChange:
     description: Annotated[str, Field(max_length=2_000)] | None = None
     default_visibility: Visibility | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,9 @@ class Decision:
 class RoleService:
     """Roles of a tenant. What is changed holds for the next request of every client."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._database = parts.database
-        self._rules = RuleActions(parts.database)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._rules = RuleService(database)
 
     async def list(self, tenant_id: int) -> list[RoleCard]:
         """Every role, by name."""
@@ -151,12 +151,12 @@ class RoleService:
         return await self._rules.list(tenant_id, role_id)
 
     async def set_rules(self, tenant_id: int, role_id: int, wanted: RulesInput) -> tuple[RuleCard, ...]:
-        """Set or take away several rules at once; raises as `RuleActions.set`."""
+        """Set or take away several rules at once; raises as `RuleService.set`."""
         await self.get(tenant_id, role_id)
         return await self._rules.set(tenant_id, role_id, wanted)
 
     async def change_rule(self, tenant_id: int, role_id: int, rule_id: int, change: RuleChange) -> RuleCard:
-        """Change what a rule says; raises as `RuleActions.change`."""
+        """Change what a rule says; raises as `RuleService.change`."""
         await self.get(tenant_id, role_id)
         return await self._rules.change(tenant_id, role_id, rule_id, change)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.access.roles import Visibility, refresh_visibility
 from gateway.access.rules import Rule, RuleTarget, delete_rule, list_rules, update_rule
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.tools import Category
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
@@ -52,7 +52,7 @@ class RuleInput:
     server_id: _Id | None = None
     category: Category | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class RulesInput:
 
     rules: Annotated[tuple[RuleInput, ...], Field(min_length=1, max_length=1_000)]
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,10 @@ class RuleChange:
     version: _Version
     visibility: Visibility
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
-class RuleActions:
+class RuleService:
     """Rules of roles and profiles, both by number. The caller sees to it that the role is there."""
 
     def __init__(self, database: Database) -> None:

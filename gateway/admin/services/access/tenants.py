@@ -17,8 +17,8 @@ from gateway.access.tenants import (
     suspend_tenant,
 )
 from gateway.admin.accounts.principal import Principal
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
+from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -44,7 +44,7 @@ class TenantInput:
     slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
     name: Annotated[str, Field(max_length=200)] = ""
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class TenantChange:
     name: _Name | None = None
     suspended: bool | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,14 @@ class Confirmation:
 
     confirmation: Annotated[str, Field(max_length=200)]
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 class TenantService:
     """The tenants of the gateway."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._database = parts.database
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def list(self, principal: Principal) -> list[TenantCard]:
         """The tenants that this principal may enter, by name."""

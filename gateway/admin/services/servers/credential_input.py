@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.upstream.credential import (
     AuthorizationCode,
     Basic,
@@ -28,7 +28,7 @@ class BearerInput:
     kind: Literal["bearer"]
     token: _Text = field(repr=False)
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class BasicInput:
     username: _Text
     password: _Text = field(repr=False)
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class ClientCredentialsInput:
     issuer: _Text
     scope: _Text = ""
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class AuthorizationCodeInput:
     scope: _Text = ""
     metadata_url: _Text = ""
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 CredentialInput: TypeAlias = Annotated[
@@ -81,7 +81,7 @@ class CertificateInput:
     key: _Pem = field(default="", repr=False)
     authority: _Pem = field(default="", repr=False)
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class CredentialsInput:
     credential: CredentialInput | None
     certificate: CertificateInput | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 def as_credential(given: CredentialInput | None) -> Credential | None:

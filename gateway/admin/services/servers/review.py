@@ -8,12 +8,13 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.catalog.review.approval import Approvals, ToolReview
 from gateway.catalog.review.definition_diff import FieldChange, FieldChangeKind
 from gateway.catalog.review.review_state import OnChange
 from gateway.catalog.scan.finding import Severity
+from gateway.catalog.server import Servers
+from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 
 _Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -26,7 +27,7 @@ class StandingFilter:
     server_id: _Id | None = None
     waiting: bool = True
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Approval:
 
     content_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class ChangePolicy:
 
     on_change: OnChange
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,10 @@ class Approved:
 class ReviewService:
     """Judgements of tools; they hold for the next request of every client."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._approvals = Approvals(parts.database)
-        self._database = parts.database
-        self._servers = parts.servers
+    def __init__(self, database: Database, servers: Servers) -> None:
+        self._approvals = Approvals(database)
+        self._database = database
+        self._servers = servers
 
     async def list(self, tenant_id: int, wanted: StandingFilter) -> tuple[StandingView, ...]:
         """How tools stand, those in quarantine first."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gateway.admin.accounts.principal import Principal
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.credential_input import (
     CertificateInput,
     CredentialInput,
@@ -18,7 +18,7 @@ from gateway.admin.services.servers.credential_input import (
 )
 from gateway.catalog.new_server import NewServer, TransportKind
 from gateway.errors import ForbiddenError, InvalidInputError
-from gateway.settings import Settings
+from gateway.settings import AdminSettings
 
 _Text = Annotated[str, Field(max_length=4_000)]
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -53,7 +53,7 @@ class ServerInput:
     document: _Document | None = field(default=None, repr=False)
     document_url: _Text | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ServerChange:
     document: _Document | None = field(default=None, repr=False)
     document_url: _Text | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
     @property
     def runs_other(self) -> bool:
@@ -127,7 +127,7 @@ def changed_server(before: NewServer, change: ServerChange) -> NewServer:
     return replace(before, **given)
 
 
-def check_stdio(server: NewServer, principal: Principal, settings: Settings) -> None:
+def check_stdio(server: NewServer, principal: Principal, settings: AdminSettings) -> None:
     """Raises ForbiddenError where this principal may not have the gateway run a command.
 
     Whoever adds a command runs it with the rights of the gateway, so it takes an admin of every tenant. Which commands
@@ -135,12 +135,12 @@ def check_stdio(server: NewServer, principal: Principal, settings: Settings) -> 
     """
     if server.transport != "stdio":
         return
-    principal.require_change()
+    principal.require_write()
     if not principal.admin.every_tenant:
         raise ForbiddenError(
             "A stdio server is a command that runs on the gateway's machine; only an admin of every tenant may add one."
         )
-    if principal.via == "token" and not settings.admin.allow_stdio:
+    if principal.via == "token" and not settings.allow_stdio:
         raise ForbiddenError(
             "Stdio servers may not be added with an API token; set admin.allow_stdio to true, or add it in the browser."
         )

@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.admin.accounts.principal import Principal
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.credential_input import CredentialsInput, as_certificate, as_credential
 from gateway.admin.services.servers.server_card import (
     MASK,
@@ -32,9 +31,14 @@ from gateway.admin.services.servers.server_input import (
 )
 from gateway.catalog.client_config import parse_client_config
 from gateway.catalog.new_server import NewServer
+from gateway.catalog.oauth_logins import OAuthLogins
+from gateway.catalog.server import Servers
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.tuning import Tuning
+from gateway.database.pool import Database
 from gateway.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from gateway.settings import AdminSettings
+from gateway.upstream.pool import UpstreamPool
 
 __all__ = [
     "MASK",
@@ -81,25 +85,31 @@ class TuningInput:
     idle_stop_seconds: _Interval = 0.0
     sync_every_seconds: _Interval | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 class ServerService:
     """Servers of a tenant."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(
+        self, database: Database, servers: Servers, pool: UpstreamPool, logins: OAuthLogins, settings: AdminSettings
+    ) -> None:
+        self._database = database
+        self._servers = servers
+        self._pool = pool
+        self._logins = logins
+        self._settings = settings
 
     async def list(self, tenant_id: int) -> list[ServerCard]:
         """Every server, by name."""
-        records = await self._parts.servers.list(tenant_id)
+        records = await self._servers.list(tenant_id)
         return list(await self._cards(tenant_id, records))
 
     async def get(self, tenant_id: int, server_id: int, principal: Principal) -> ServerDetail:
         """One server. Raises NotFoundError."""
         record = await self._record(tenant_id, server_id)
-        spec = await self._parts.servers.spec(tenant_id, server_id)
-        return detail_of(record, spec, await self._card(tenant_id, record), masked=not principal.may_change)
+        spec = await self._servers.spec(tenant_id, server_id)
+        return detail_of(record, spec, await self._card(tenant_id, record), masked=not principal.may_write)
 
     async def add(self, tenant_id: int, new: ServerInput, principal: Principal) -> ServerDetail:
         """Add a server, without connecting to it.
@@ -128,28 +138,28 @@ class ServerService:
         """Change a server; its sessions end and the next use opens new ones. Raises as `add`, and NotFoundError."""
         changed = await self.changed(tenant_id, server_id, change)
         if change.runs_other:
-            check_stdio(changed, principal, self._parts.settings)
-        await self._parts.servers.update(tenant_id, server_id, changed)
-        await self._parts.pool.forget(server_id)
+            check_stdio(changed, principal, self._settings)
+        await self._servers.update(tenant_id, server_id, changed)
+        await self._pool.forget(server_id)
         return await self.get(tenant_id, server_id, principal)
 
     async def changed(self, tenant_id: int, server_id: int, change: ServerChange) -> NewServer:
         """The server as it would be after a change, stored secrets included; raises as `change`."""
-        return changed_server(await self._parts.servers.stored(tenant_id, server_id), change)
+        return changed_server(await self._servers.stored(tenant_id, server_id), change)
 
     async def set_credentials(
         self, tenant_id: int, server_id: int, given: CredentialsInput, principal: Principal
     ) -> ServerDetail:
         """What the gateway is let in with from now on. Raises NotFoundError, InvalidInputError."""
-        await self._parts.servers.set_credential(
+        await self._servers.set_credential(
             tenant_id, server_id, as_credential(given.credential), as_certificate(given.certificate)
         )
-        await self._parts.pool.forget(server_id)
+        await self._pool.forget(server_id)
         return await self.get(tenant_id, server_id, principal)
 
     async def tune(self, tenant_id: int, server_id: int, wanted: TuningInput, principal: Principal) -> ServerDetail:
         """How a server is used from now on. Raises NotFoundError, InvalidInputError."""
-        await self._parts.servers.tune(
+        await self._servers.tune(
             tenant_id,
             server_id,
             Tuning(
@@ -166,46 +176,46 @@ class ServerService:
 
     async def set_enabled(self, tenant_id: int, server_id: int, enabled: bool) -> ServerCard:
         """Switch a server on or off. Off: none of its tools is listed, found or callable. Raises NotFoundError."""
-        await self._parts.servers.set_enabled(tenant_id, server_id, enabled)
+        await self._servers.set_enabled(tenant_id, server_id, enabled)
         if not enabled:
-            await self._parts.pool.forget(server_id)
+            await self._pool.forget(server_id)
         return await self._card(tenant_id, await self._record(tenant_id, server_id))
 
     async def remove(self, tenant_id: int, server_id: int) -> None:
         """Remove a server with its tools, vectors and rules. Raises NotFoundError."""
-        await self._parts.servers.remove(tenant_id, server_id)
-        await self._parts.pool.forget(server_id)
+        await self._servers.remove(tenant_id, server_id)
+        await self._pool.forget(server_id)
 
     async def check(self, tenant_id: int, server_id: int) -> ConnectionView:
         """Ping a server, connecting it where it is not. Raises NotFoundError, ConflictError for one switched off."""
         record = await self._record(tenant_id, server_id)
         if not record.enabled:
             raise ConflictError(f"{record.name} is switched off; switch it on to check it.")
-        await self._parts.pool.check(await self._parts.servers.spec(tenant_id, server_id))
-        return connection_of(self._parts.pool.status(server_id))
+        await self._pool.check(await self._servers.spec(tenant_id, server_id))
+        return connection_of(self._pool.status(server_id))
 
     async def log(self, tenant_id: int, server_id: int) -> str:
         """The last 64 KiB that a stdio server wrote to its standard error output. Raises NotFoundError."""
         await self._record(tenant_id, server_id)
-        return self._parts.pool.status(server_id).stderr
+        return self._pool.status(server_id).stderr
 
     async def begin_login(self, tenant_id: int, server_id: int, redirect_uri: str, metadata_url: str) -> str:
         """The address at which a person signs in for the gateway, to come back to `redirect_uri`.
 
         Raises NotFoundError, InvalidInputError for a server that is not signed in to, UpstreamUnavailableError.
         """
-        return await self._parts.logins.begin(tenant_id, server_id, redirect_uri, metadata_url)
+        return await self._logins.begin(tenant_id, server_id, redirect_uri, metadata_url)
 
     async def _add(self, tenant_id: int, server: NewServer, principal: Principal) -> int:
-        check_stdio(server, principal, self._parts.settings)
-        return await self._parts.servers.add(tenant_id, server)
+        check_stdio(server, principal, self._settings)
+        return await self._servers.add(tenant_id, server)
 
     async def _cards(self, tenant_id: int, records: Sequence[ServerRecord]) -> tuple[ServerCard, ...]:
-        rows = await self._parts.database.fetch("server_standings", tenant_id)
+        rows = await self._database.fetch("server_standings", tenant_id)
         standings = {row["id"]: HealthState(row["on_change"], row["quarantined"]) for row in rows}
         # A server that was removed between the two queries is left out.
         return tuple(
-            card_of(record, self._parts.pool.status(record.id), standings[record.id])
+            card_of(record, self._pool.status(record.id), standings[record.id])
             for record in records
             if record.id in standings
         )
@@ -216,7 +226,7 @@ class ServerService:
         raise _missing(record.id)
 
     async def _record(self, tenant_id: int, server_id: int) -> ServerRecord:
-        for record in await self._parts.servers.list(tenant_id):
+        for record in await self._servers.list(tenant_id):
             if record.id == server_id:
                 return record
         raise _missing(server_id)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal
 
-from gateway.admin.components import Parts
 from gateway.admin.services.servers.server_card import SkippedToolView
-from gateway.catalog.sync.server_sync import SyncProgress, SyncReport
+from gateway.catalog.server import Servers
+from gateway.catalog.sync.server_sync import ServerSync, SyncProgress, SyncReport
 from gateway.errors import ModelGateError, NotFoundError
 from gateway.task_set import TaskSet
 
@@ -57,8 +57,9 @@ class SyncJob:
 class SyncService:
     """Starts syncs and follows them. One sync of a server at a time: who starts a second joins the first."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, servers: Servers, sync: ServerSync) -> None:
+        self._servers = servers
+        self._sync = sync
         self._jobs: dict[tuple[int, int], SyncJob] = {}
         self._tasks = TaskSet()
         self._limit = asyncio.Semaphore(_AT_ONCE)
@@ -69,7 +70,7 @@ class SyncService:
         running = self._jobs.get((tenant_id, server_id))
         if running is not None and running.state == "running":
             return running
-        spec = await self._parts.servers.spec(tenant_id, server_id)
+        spec = await self._servers.spec(tenant_id, server_id)
         # Another request may have started it while this one waited.
         running = self._jobs.get((tenant_id, server_id))
         if running is not None and running.state == "running":
@@ -81,7 +82,7 @@ class SyncService:
 
     async def start_all(self, tenant_id: int) -> list[SyncJob]:
         """Start a sync of every server that is switched on."""
-        servers = await self._parts.servers.list(tenant_id)
+        servers = await self._servers.list(tenant_id)
         return [await self.start(tenant_id, server.id) for server in servers if server.enabled]
 
     def list(self, tenant_id: int) -> list[SyncJob]:
@@ -126,7 +127,7 @@ class SyncService:
         error, outcome = "The sync was ended before it was done; start it again.", None
         try:
             async with self._limit:
-                report = await self._parts.sync.run(tenant_id, server_id, tell)
+                report = await self._sync.run(tenant_id, server_id, tell)
             outcome = outcome_of(report)
         except ModelGateError as failure:
             error = failure.message

@@ -9,8 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.admin.accounts.principal import Principal
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.server_card import SkippedToolView
 from gateway.admin.services.servers.server_input import ServerChange, ServerInput, as_new_server, check_stdio
 from gateway.admin.services.servers.servers import ServerService
@@ -18,6 +17,7 @@ from gateway.catalog.naming import slugify
 from gateway.catalog.new_server import NewServer, validate_new_server
 from gateway.catalog.tool import parse_listing
 from gateway.errors import InvalidInputError, UpstreamError
+from gateway.settings import Settings
 from gateway.upstream.policy import policy_of
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
@@ -31,7 +31,7 @@ class ServerTest:
     server_id: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
     change: ServerChange | None = None
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class TriedServer:
 class TrialService:
     """Connects to servers that are not in the catalogue."""
 
-    def __init__(self, parts: Parts, servers: ServerService) -> None:
-        self._parts = parts
+    def __init__(self, servers: ServerService, settings: Settings) -> None:
         self._servers = servers
-        self._policy = policy_of(parts.settings.guards)
+        self._settings = settings
+        self._policy = policy_of(settings.guards)
 
     async def run(self, tenant_id: int, test: ServerTest, principal: Principal) -> TriedServer:
         """Connect, list the tools, disconnect; a server that fails is no error.
@@ -65,7 +65,7 @@ class TrialService:
         Raises InvalidInputError, NotFoundError, and ForbiddenError for a command that may not be run.
         """
         server = await self._wanted(tenant_id, test)
-        check_stdio(server, principal, self._parts.settings)
+        check_stdio(server, principal, self._settings.admin)
         validate_new_server(server, self._policy)
         return await self._try(self._spec(tenant_id, server))
 
@@ -81,7 +81,7 @@ class TrialService:
 
     async def _try(self, spec: ServerSpec) -> TriedServer:
         started = time.perf_counter()
-        async with UpstreamPool(self._parts.settings.upstream) as pool:
+        async with UpstreamPool(self._settings.upstream) as pool:
             try:
                 entries = await pool.list_all(spec, "tools/list", "tools")
             except UpstreamError as error:
@@ -103,7 +103,7 @@ class TrialService:
             )
 
     def _spec(self, tenant_id: int, server: NewServer) -> ServerSpec:
-        limits = self._parts.settings.upstream
+        limits = self._settings.upstream
         return ServerSpec(
             id=0,
             tenant_id=tenant_id,

@@ -8,11 +8,13 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from gateway.admin.components import Parts
-from gateway.admin.reading import STRICT
+from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.review import FieldView, field_view
 from gateway.admin.services.servers.syncs import SyncOutcome, outcome_of
 from gateway.catalog.review.versions import VersionRecord, Versions
+from gateway.catalog.server import Servers
+from gateway.catalog.sync.server_sync import ServerSync
+from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 
 _LARGEST_VERSION = 2**31 - 1
@@ -26,7 +28,7 @@ class VersionFilter:
     cursor: _Version | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class ComparisonFilter:
     before: _Version
     after: _Version
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,10 @@ class Comparison:
 class VersionService:
     """Versions of servers."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._servers = parts.servers
-        self._sync = parts.sync
-        self._versions = Versions(parts.database)
+    def __init__(self, database: Database, servers: Servers, sync: ServerSync) -> None:
+        self._servers = servers
+        self._sync = sync
+        self._versions = Versions(database)
 
     async def list(self, tenant_id: int, server_id: int, wanted: VersionFilter) -> VersionPage:
         """A page of versions. Raises NotFoundError for a server that is not there."""

@@ -3,149 +3,148 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from starlette.responses import Response
 
 from gateway.admin.accounts.account import Admin
-from gateway.admin.problem import problem_of
-from gateway.admin.reading import read_form
+from gateway.admin.request_input import parse_form
 from gateway.admin.services.access.admins import AdminInput, PasswordInput, TokenInput
-from gateway.admin.web.export import csv_file
+from gateway.admin.web.export import csv_response
+from gateway.admin.web.lifetime import LIFETIMES, parse_expiry
 from gateway.admin.web.page import get, post
-from gateway.admin.web.pages.keys import LIFETIMES
-from gateway.admin.web.visit import HOME, PageContext, errors_of
+from gateway.admin.web.page_context import HOME_PATH, PageContext
 from gateway.errors import InvalidInputError, ModelGateError
 
-_PATH = f"{HOME}/admins"
-_ACCOUNT = f"{HOME}/account"
-_EXPORTED = ("id", "name", "role", "every_tenant", "tenants", "issuer", "has_password", "created_at", "signed_in_at")
+_ADMINS_PATH = f"{HOME_PATH}/admins"
+_ACCOUNT_PATH = f"{HOME_PATH}/account"
+_CSV_COLUMNS = ("id", "name", "role", "every_tenant", "tenants", "issuer", "has_password", "created_at", "signed_in_at")
 
 
-async def list_admins(visit: PageContext) -> Response:
+async def list_admins(context: PageContext) -> Response:
     """All accounts, and the form for another."""
-    return await _admins(visit)
+    return await _admins(context)
 
 
-async def export(visit: PageContext) -> Response:
+async def export_admins(context: PageContext) -> Response:
     """The accounts that `q` fits as CSV."""
-    return csv_file("admins", _EXPORTED, await _fitting(visit))
+    return csv_response("admins", _CSV_COLUMNS, await _matching_admins(context))
 
 
-async def create(visit: PageContext) -> Response:
+async def create_admin(context: PageContext) -> Response:
     """Make an account."""
-    sent = await visit.form()
-    tenants = await visit.chosen("tenants")
+    submitted = await context.form()
+    tenants = await context.form_list("tenants")
     try:
-        await visit.actions.admins.create(read_form(AdminInput, {**sent, "tenants": tenants or None}))
+        await context.services.admins.create(parse_form(AdminInput, {**submitted, "tenants": tenants or None}))
     except ModelGateError as error:
-        return await _admins(visit, error, sent)
-    return visit.to_address(_PATH)
+        return await _admins(context, error, submitted)
+    return context.redirect_to(_ADMINS_PATH)
 
 
-async def set_password(visit: PageContext) -> Response:
+async def set_admin_password(context: PageContext) -> Response:
     """Set the password of an account."""
-    sent = await visit.form()
+    submitted = await context.form()
     try:
-        await visit.actions.admins.set_password(visit.number("id"), read_form(PasswordInput, sent))
+        await context.services.admins.set_password(context.path_id("id"), parse_form(PasswordInput, submitted))
     except ModelGateError as error:
-        told = {f"password-{visit.number('id')}": error.message}
-        return await _admins(visit, error, {}, told)
-    return visit.to_address(_PATH)
+        errors = {f"password-{context.path_id('id')}": error.message}
+        return await _admins(context, error, errors=errors)
+    return context.redirect_to(_ADMINS_PATH)
 
 
-async def remove(visit: PageContext) -> Response:
+async def remove_admin(context: PageContext) -> Response:
     """Remove an account."""
     try:
-        await visit.actions.admins.remove(visit.number("id"), visit.principal)
+        await context.services.admins.remove(context.path_id("id"), context.principal)
     except ModelGateError as error:
-        return await _admins(visit, error, {})
-    return visit.to_address(_PATH)
+        return await _admins(context, error)
+    return context.redirect_to(_ADMINS_PATH)
 
 
-async def show_account(visit: PageContext) -> Response:
+async def show_account(context: PageContext) -> Response:
     """One's own password and tokens."""
-    return await _account(visit)
+    return await _account(context)
 
 
-async def change_password(visit: PageContext) -> Response:
+async def change_own_password(context: PageContext) -> Response:
     """A new password for oneself."""
-    sent = await visit.form()
-    current, new = sent.get("current_password", ""), sent.get("new_password", "")
+    submitted = await context.form()
+    current, new = submitted.get("current_password", ""), submitted.get("new_password", "")
     try:
-        await visit.actions.entrance.change_password(visit.principal, current, new, visit.address)
+        await context.services.authenticator.change_password(context.principal, current, new, context.admission.address)
     except InvalidInputError as error:
         if error.field == "current_password":
             error = InvalidInputError("This is not your present password.", error.field)
-        return await _account(visit, error)
-    return await _account(visit, done="The password is changed; your other sessions have ended.")
+        return await _account(context, error)
+    return await _account(context, done="The password is changed; your other sessions have ended.")
 
 
-async def create_token(visit: PageContext) -> Response:
+async def create_token(context: PageContext) -> Response:
     """Make an API token; the answer to this request is the only place where it is seen."""
-    sent = await visit.form()
-    days = int(sent["days"]) if sent.get("days", "").isdigit() and len(sent["days"]) < 5 else 0
-    ends = datetime.now(timezone.utc) + timedelta(days=days) if days else None
+    submitted = await context.form()
     try:
-        values = {"name": sent.get("name", "").strip(), "role": sent.get("role"), "expires_at": ends}
-        made = await visit.actions.admins.create_token(visit.principal, read_form(TokenInput, values))
+        values = {"name": submitted.get("name", "").strip(), "role": submitted.get("role")}
+        token = parse_form(TokenInput, {**values, "expires_at": parse_expiry(submitted)})
+        created = await context.services.admins.create_token(context.principal, token)
     except ModelGateError as error:
-        return await _account(visit, error, sent)
-    return await _account(visit, made=made)
+        return await _account(context, error, submitted)
+    return await _account(context, created=created)
 
 
-async def remove_token(visit: PageContext) -> Response:
+async def remove_token(context: PageContext) -> Response:
     """End one of one's own tokens."""
-    await visit.actions.admins.remove_token(visit.principal, visit.number("id"))
-    return visit.to_address(_ACCOUNT)
+    await context.services.admins.remove_token(context.principal, context.path_id("id"))
+    return context.redirect_to(_ACCOUNT_PATH)
 
 
-async def _fitting(visit: PageContext) -> list[Admin]:
-    wanted = visit.asked("q").lower()
-    admins = await visit.actions.admins.list()
-    return [each for each in admins if wanted in f"{each.name} {each.issuer or ''} {' '.join(each.tenants)}".lower()]
+async def _matching_admins(context: PageContext) -> list[Admin]:
+    text = context.query("q").lower()
+    admins = await context.services.admins.list()
+    return [each for each in admins if text in f"{each.name} {each.issuer or ''} {' '.join(each.tenants)}".lower()]
 
 
 async def _admins(
-    visit: PageContext,
+    context: PageContext,
     error: ModelGateError | None = None,
-    sent: Mapping[str, Any] | None = None,
-    told: Mapping[str, str] | None = None,
+    submitted: Mapping[str, Any] | None = None,
+    errors: Mapping[str, str] | None = None,
 ) -> Response:
-    return visit.page(
+    rejection = context.rejection(error)
+    return context.page(
         "admins.html",
-        200 if error is None else problem_of(error).status,
-        admins=await _fitting(visit),
-        q=visit.asked("q"),
-        tenants=await visit.actions.tenants.list(visit.principal),
-        sent=sent or {},
-        errors=told or ({} if error is None else errors_of(error)),
+        rejection.status,
+        admins=await _matching_admins(context),
+        q=context.query("q"),
+        tenants=await context.services.tenants.list(context.principal),
+        submitted=submitted or {},
+        errors=errors or rejection.errors,
     )
 
 
 async def _account(
-    visit: PageContext, error: ModelGateError | None = None, sent: Mapping[str, Any] | None = None, **more: Any
+    context: PageContext, error: ModelGateError | None = None, submitted: Mapping[str, Any] | None = None, **more: Any
 ) -> Response:
-    return visit.page(
+    rejection = context.rejection(error)
+    return context.page(
         "account.html",
-        200 if error is None else problem_of(error).status,
-        tokens=await visit.actions.admins.tokens(visit.principal),
+        rejection.status,
+        tokens=await context.services.admins.tokens(context.principal),
         lifetimes=LIFETIMES,
-        sent=sent or {},
-        errors={} if error is None else errors_of(error),
-        **{"made": None, "done": "", **more},
+        submitted=submitted or {},
+        errors=rejection.errors,
+        **{"created": None, "done": "", **more},
     )
 
 
 PAGES = (
-    get("/admins", list_admins, everywhere=True),
-    get("/admins/export", export, everywhere=True),
-    post("/admins", create, everywhere=True),
-    post("/admins/{id:int}/password", set_password, everywhere=True),
-    post("/admins/{id:int}/remove", remove, everywhere=True),
-    get("/account", show_account, own=True),
-    post("/account/password", change_password, own=True),
-    post("/account/tokens", create_token, own=True),
-    post("/account/tokens/{id:int}/remove", remove_token, own=True),
+    get("/admins", list_admins, gateway_wide=True),
+    get("/admins/export", export_admins, gateway_wide=True),
+    post("/admins", create_admin, gateway_wide=True),
+    post("/admins/{id:int}/password", set_admin_password, gateway_wide=True),
+    post("/admins/{id:int}/remove", remove_admin, gateway_wide=True),
+    get("/account", show_account, own_account=True),
+    post("/account/password", change_own_password, own_account=True),
+    post("/account/tokens", create_token, own_account=True),
+    post("/account/tokens/{id:int}/remove", remove_token, own_account=True),
 )

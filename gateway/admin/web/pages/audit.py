@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.responses import Response, StreamingResponse
 
-from gateway.admin.reading import read_form
+from gateway.admin.request_input import parse_form
 from gateway.admin.services.audit import AuditFilter, AuditPage, ExportFilter
-from gateway.admin.web.export import attachment
+from gateway.admin.web.export import attachment_headers
 from gateway.admin.web.page import get
-from gateway.admin.web.visit import PageContext, errors_of
+from gateway.admin.web.page_context import PageContext
 from gateway.errors import InvalidInputError
 
-_FIELDS = {"q": "text", "action": "action", "outcome": "outcome", "after": "cursor"}
+_FILTER_FIELDS = {"q": "text", "action": "action", "outcome": "outcome", "after": "cursor"}
 _ACTIONS = (
     ("", "everything"),
     ("tool.call", "calls of tools"),
@@ -24,27 +26,27 @@ _ACTIONS = (
 _OUTCOMES = ("ok", "denied", "unknown", "failed", "tool error", "limited", "invalid")
 
 
-async def list_audit(visit: PageContext) -> Response:
+async def list_audit(context: PageContext) -> Response:
     """A page of the audit log, newest first."""
-    asked = {name: visit.asked(name) for name in _FIELDS}
-    errors: dict[str, str] = {}
+    filters = {name: context.query(name) for name in _FILTER_FIELDS}
+    errors: Mapping[str, str] = {}
     try:
-        wanted = read_form(AuditFilter, {_FIELDS[name]: value for name, value in asked.items() if value})
-        page = await visit.actions.audit.list(visit.tenant.id, wanted)
+        query = parse_form(AuditFilter, {_FILTER_FIELDS[name]: value for name, value in filters.items() if value})
+        page = await context.services.audit.list(context.tenant.id, query)
     except InvalidInputError as error:
-        errors, page = errors_of(error), AuditPage((), None)
-    template = "audit_rows.html" if visit.by_htmx else "audit.html"
-    return visit.page(template, page=page, asked=asked, errors=errors, actions=_ACTIONS, outcomes=_OUTCOMES)
+        errors, page = context.rejection(error).errors, AuditPage((), None)
+    template = "audit_rows.html" if context.is_htmx else "audit.html"
+    return context.page(template, page=page, filters=filters, errors=errors, actions=_ACTIONS, outcomes=_OUTCOMES)
 
 
-async def export(visit: PageContext) -> Response:
+async def export_audit(context: PageContext) -> Response:
     """The whole audit log of the tenant as a file."""
-    wanted = read_form(ExportFilter, {"format": visit.asked("format", "jsonl")})
+    query = parse_form(ExportFilter, {"format": context.query("format", "jsonl")})
     return StreamingResponse(
-        visit.actions.audit.export(visit.tenant.id, wanted),
-        media_type="text/csv" if wanted.format == "csv" else "application/jsonl",
-        headers=attachment(f"audit-{visit.tenant.slug}", wanted.format),
+        context.services.audit.export(context.tenant.id, query),
+        media_type="text/csv" if query.format == "csv" else "application/jsonl",
+        headers=attachment_headers(f"audit-{context.tenant.slug}", query.format),
     )
 
 
-PAGES = (get("/audit", list_audit), get("/audit/export", export))
+PAGES = (get("/audit", list_audit), get("/audit/export", export_audit))

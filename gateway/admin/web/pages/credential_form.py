@@ -1,4 +1,4 @@
-"""What a server is to be told, read from a form: nothing, a token, a name and password, OAuth, and a certificate."""
+"""A server's credential as a form gives it: none, a token, a name and password, OAuth, and a certificate."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from gateway.errors import InvalidInputError
 
-KINDS = (
+CREDENTIAL_KINDS = (
     ("", "none"),
     ("bearer", "bearer token"),
     ("basic", "name and password"),
     ("oauth_client_credentials", "OAuth, as the gateway itself"),
     ("oauth_authorization_code", "OAuth, a person signs in"),
 )
-"""Kinds of credential, with words."""
+"""Kinds of credential, with labels."""
 
 _FIELDS = {
     "bearer": {"token": "token"},
@@ -28,23 +28,23 @@ _FIELDS = {
     "oauth_authorization_code": {"client_id": "client_id", "client_secret": "client_secret", "scope": "scope"},
 }
 
-_PEM = ("certificate", "key", "authority")
+_PEM_FIELDS = ("certificate", "key", "authority")
 
 
-def credential_of(sent: Mapping[str, str]) -> dict[str, Any] | None:
+def credential_values(submitted: Mapping[str, str]) -> dict[str, Any] | None:
     """The values of a credential, as CredentialInput takes them; None where none is chosen."""
-    kind = sent.get("credential", "")
+    kind = submitted.get("credential", "")
     if kind not in _FIELDS:
         return None
-    return {"kind": kind, **{name: sent.get(field, "").strip() for name, field in _FIELDS[kind].items()}}
+    return {"kind": kind, **{name: submitted.get(field, "").strip() for name, field in _FIELDS[kind].items()}}
 
 
-def certificate_of(sent: Mapping[str, str]) -> dict[str, str] | None:
+def certificate_values(submitted: Mapping[str, str]) -> dict[str, str] | None:
     """The values of a client certificate, as CertificateInput takes them; None where none is given.
 
     Raises InvalidInputError for a key without its certificate.
     """
-    given = {name: value for name in _PEM if (value := sent.get(name, "").strip())}
+    given = {name: value for name in _PEM_FIELDS if (value := submitted.get(name, "").strip())}
     if "key" in given and "certificate" not in given:
         raise InvalidInputError("The certificate is missing that the key belongs to; paste it, too.", "certificate")
     return given or None

@@ -1,96 +1,94 @@
-"""API keys of MCP clients: made, shown once with what each client wants to be told, and ended."""
+"""API keys of MCP clients: made, shown once with how each client is set up, and ended."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from starlette.responses import Response
 
-from gateway.admin.reading import read_form
+from gateway.admin.request_input import parse_form
 from gateway.admin.services.access.keys import KeyCard, KeyInput, MadeKey, Rotation
-from gateway.admin.web.client_config import configurations
-from gateway.admin.web.export import csv_file
+from gateway.admin.web.client_setup import client_setups
+from gateway.admin.web.export import csv_response
+from gateway.admin.web.lifetime import LIFETIMES, parse_expiry
 from gateway.admin.web.page import get, post
-from gateway.admin.web.visit import PageContext
+from gateway.admin.web.page_context import PageContext
 from gateway.errors import ModelGateError
 
-LIFETIMES = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))
-"""Days after which a key ends, with words."""
-
 _LIMITS = ("requests_per_minute", "concurrent_calls", "calls_per_day")
-_EXPORTED = (
+_CSV_COLUMNS = (
     *("id", "name", "state", "roles", "note", "created_at", "expires_at", "revoked_at", "last_used_at", "replaces"),
     *_LIMITS,
     "calls_today",
 )
 
 
-async def list_keys(visit: PageContext) -> Response:
+async def list_keys(context: PageContext) -> Response:
     """All keys, and the form for another."""
-    return visit.page("keys.html", **await _keys(visit), sent={"role": visit.asked("role")}, chosen=[])
+    values = await _page_values(context)
+    return context.page("keys.html", **values, submitted={"role": context.query("role")}, chosen=[])
 
 
-async def export(visit: PageContext) -> Response:
+async def export_keys(context: PageContext) -> Response:
     """The keys that `q` fits as CSV, without a character of any of them."""
-    keys = await visit.actions.keys.list(visit.tenant.id)
-    return csv_file(f"keys-{visit.tenant.slug}", _EXPORTED, _fitting(visit, keys))
+    keys = await context.services.keys.list(context.tenant.id)
+    return csv_response(f"keys-{context.tenant.slug}", _CSV_COLUMNS, _matching_keys(context, keys))
 
 
-async def create(visit: PageContext) -> Response:
+async def create_key(context: PageContext) -> Response:
     """Make a key; the answer to this request is the only place where it is seen."""
-    sent = await visit.form()
-    roles = await visit.chosen("roles")
+    submitted = await context.form()
+    roles = await context.form_list("roles")
     try:
-        days = int(sent["days"]) if sent.get("days", "").isdigit() and len(sent["days"]) < 5 else 0
-        values: dict[str, Any] = {"name": sent.get("name", "").strip(), "roles": roles}
-        values |= {"note": sent.get("note", "").strip()}
-        values |= {name: sent[name] for name in _LIMITS if sent.get(name, "").strip()}
-        ends = datetime.now(timezone.utc) + timedelta(days=days) if days else None
-        made = await visit.actions.keys.create(visit.tenant.id, read_form(KeyInput, {**values, "expires_at": ends}))
+        fields: dict[str, Any] = {"name": submitted.get("name", "").strip(), "roles": roles}
+        fields |= {"note": submitted.get("note", "").strip(), "expires_at": parse_expiry(submitted)}
+        fields |= {name: submitted[name] for name in _LIMITS if submitted.get(name, "").strip()}
+        created = await context.services.keys.create(context.tenant.id, parse_form(KeyInput, fields))
     except ModelGateError as error:
-        return visit.refused("keys.html", error, sent, ("roles", "expires_at"), **await _keys(visit), chosen=roles)
-    return _made(visit, made)
+        values = {**await _page_values(context), "chosen": roles}
+        return context.form_again("keys.html", error, submitted, ("roles", "expires_at"), **values)
+    return _show_created(context, created)
 
 
-async def rotate(visit: PageContext) -> Response:
+async def rotate_key(context: PageContext) -> Response:
     """Make a key that takes over from another, which goes on for a while."""
-    sent = await visit.form()
-    made = await visit.actions.keys.rotate(visit.tenant.id, visit.number("key"), read_form(Rotation, sent))
-    return _made(visit, made)
+    submitted = await context.form()
+    rotation = parse_form(Rotation, submitted)
+    created = await context.services.keys.rotate(context.tenant.id, context.path_id("key"), rotation)
+    return _show_created(context, created)
 
 
-async def revoke(visit: PageContext) -> Response:
+async def revoke_key(context: PageContext) -> Response:
     """End a key at once."""
-    await visit.actions.keys.revoke(visit.tenant.id, visit.number("key"))
-    return visit.to("/keys")
+    await context.services.keys.revoke(context.tenant.id, context.path_id("key"))
+    return context.redirect("/keys")
 
 
-def _made(visit: PageContext, made: MadeKey) -> Response:
-    address = f"{visit.guard.base_url(visit.request)}/mcp"
-    return visit.page("key_made.html", made=made, clients=configurations(address, made.key))
+def _show_created(context: PageContext, created: MadeKey) -> Response:
+    setups = client_setups(context.mcp_url, created.key)
+    return context.page("key_created.html", created=created, setups=setups)
 
 
-def _fitting(visit: PageContext, keys: list[KeyCard]) -> list[KeyCard]:
-    wanted = visit.asked("q").lower()
-    return [key for key in keys if wanted in f"{key.name} {key.hint} {' '.join(key.roles)}".lower()]
+def _matching_keys(context: PageContext, keys: list[KeyCard]) -> list[KeyCard]:
+    text = context.query("q").lower()
+    return [key for key in keys if text in f"{key.name} {key.hint} {' '.join(key.roles)}".lower()]
 
 
-async def _keys(visit: PageContext) -> dict[str, Any]:
-    keys = await visit.actions.keys.list(visit.tenant.id)
+async def _page_values(context: PageContext) -> dict[str, Any]:
+    keys = await context.services.keys.list(context.tenant.id)
     return {
-        "keys": _fitting(visit, keys),
-        "everything": len(keys),
-        "q": visit.asked("q"),
-        "roles": await visit.actions.roles.list(visit.tenant.id),
+        "keys": _matching_keys(context, keys),
+        "total": len(keys),
+        "q": context.query("q"),
+        "roles": await context.services.roles.list(context.tenant.id),
         "lifetimes": LIFETIMES,
     }
 
 
 PAGES = (
     get("/keys", list_keys),
-    get("/keys/export", export),
-    post("/keys", create),
-    post("/keys/{key:int}/rotate", rotate),
-    post("/keys/{key:int}/revoke", revoke),
+    get("/keys/export", export_keys),
+    post("/keys", create_key),
+    post("/keys/{key:int}/rotate", rotate_key),
+    post("/keys/{key:int}/revoke", revoke_key),
 )

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from gateway.admin.reading import read_form
+from gateway.admin.request_input import parse_form
 from gateway.admin.services.usage import Usage, UsageFilter
-from gateway.admin.web.chart import Column, bars
+from gateway.admin.web.chart import Column, bar_chart
 from gateway.admin.web.page import get
-from gateway.admin.web.visit import PageContext
+from gateway.admin.web.page_context import PageContext
 
 _WINDOWS = {"1h": "1 hour", "24h": "24 hours", "30d": "30 days"}
 
 
-async def show_overview(visit: PageContext) -> Response:
+async def show_overview(context: PageContext) -> Response:
     """Numbers and charts of a window of time."""
-    window = visit.asked("window") if visit.asked("window") in _WINDOWS else "24h"
-    counts = await visit.actions.overview.get(visit.tenant.id)
-    usage = await visit.actions.usage.get(visit.tenant.id, read_form(UsageFilter, {"span": window}))
-    keys = await visit.actions.keys.list(visit.tenant.id)
+    window = context.query("window") if context.query("window") in _WINDOWS else "24h"
+    counts = await context.services.overview.get(context.tenant.id)
+    usage = await context.services.usage.get(context.tenant.id, parse_form(UsageFilter, {"span": window}))
+    keys = await context.services.keys.list(context.tenant.id)
     steps = {
         "server": counts.servers > 0,
         "tools": counts.tools > 0,
         "key": counts.keys > 0,
         "client": any(key.last_used_at is not None for key in keys),
     }
-    return visit.page(
+    return context.page(
         "overview.html",
         counts=counts,
         usage=usage,
@@ -38,7 +38,7 @@ async def show_overview(visit: PageContext) -> Response:
 
 
 def _charts(usage: Usage) -> list[tuple[str, object]]:
-    counted, times = [], []
+    counts, times = [], []
     for step in usage.steps:
         when = step.starts.strftime("%d %b %H:%M")
         label = f"{when}: {step.calls} calls, {step.searches} searches, {step.call_errors} errors"
@@ -47,10 +47,10 @@ def _charts(usage: Usage) -> list[tuple[str, object]]:
             ("call", max(step.calls - step.call_errors, 0)),
             ("error", step.call_errors),
         )
-        counted.append(Column(step.starts, parts, label))
+        counts.append(Column(step.starts, parts, label))
         slow = step.p95_ms or 0.0
         times.append(Column(step.starts, (("search", slow),), f"{when}: 95% within {slow:.3g} ms"))
-    return [("Searches, calls and errors", bars(counted)), ("95% answered within", bars(times, " ms"))]
+    return [("Searches, calls and errors", bar_chart(counts)), ("95% answered within", bar_chart(times, " ms"))]
 
 
 PAGES = (get("/overview", show_overview),)

@@ -5,118 +5,119 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from gateway.admin.oauth_callback import CALLBACK_PATH, client_metadata_url
-from gateway.admin.reading import read_form
+from gateway.admin.request_input import parse_form
 from gateway.admin.services.servers.review import ChangePolicy, StandingFilter
 from gateway.admin.services.servers.versions import ComparisonFilter, VersionFilter
 from gateway.admin.web.page import get, post
-from gateway.admin.web.pages.servers import jobs
-from gateway.admin.web.visit import PageContext
+from gateway.admin.web.page_context import PageContext
+from gateway.admin.web.pages.servers import sync_jobs
 
-_VERSIONS = 20
+_MAX_VERSIONS = 20
 
 
-async def show_server(visit: PageContext) -> Response:
+async def show_server(context: PageContext) -> Response:
     """All there is to know of a server."""
-    tenant_id, server_id = visit.tenant.id, visit.number("server")
-    detail = await visit.actions.servers.get(tenant_id, server_id, visit.principal)
-    versions = await visit.actions.versions.list(tenant_id, server_id, VersionFilter(limit=_VERSIONS))
-    waiting = await visit.actions.approvals.list(tenant_id, StandingFilter(server_id=server_id))
-    return visit.page(
+    tenant_id, server_id = context.tenant.id, context.path_id("server")
+    detail = await context.services.servers.get(tenant_id, server_id, context.principal)
+    versions = await context.services.versions.list(tenant_id, server_id, VersionFilter(limit=_MAX_VERSIONS))
+    waiting = await context.services.review.list(tenant_id, StandingFilter(server_id=server_id))
+    return context.page(
         "server.html",
         waiting=waiting,
         server=detail.card,
         detail=detail,
         versions=versions.items,
-        log=await visit.actions.servers.log(tenant_id, server_id),
-        job=jobs(visit).get(server_id),
+        log=await context.services.servers.log(tenant_id, server_id),
+        job=sync_jobs(context).get(server_id),
         server_id=server_id,
     )
 
 
-async def show_log(visit: PageContext) -> Response:
+async def show_server_log(context: PageContext) -> Response:
     """The end of what a stdio server wrote to its standard error output."""
-    log = await visit.actions.servers.log(visit.tenant.id, visit.number("server"))
-    return visit.page("server_log.html", log=log)
+    log = await context.services.servers.log(context.tenant.id, context.path_id("server"))
+    return context.page("server_log.html", log=log)
 
 
-async def check(visit: PageContext) -> Response:
+async def check_server(context: PageContext) -> Response:
     """Ping the server, and show how it does."""
-    server_id = visit.number("server")
-    connection = await visit.actions.servers.check(visit.tenant.id, server_id)
-    if not visit.by_htmx:
-        return visit.to(f"/servers/{server_id}")
-    return visit.page("server_connection.html", connection=connection)
+    server_id = context.path_id("server")
+    connection = await context.services.servers.check(context.tenant.id, server_id)
+    if not context.is_htmx:
+        return context.redirect(f"/servers/{server_id}")
+    return context.page("server_connection.html", connection=connection)
 
 
-async def sign_in(visit: PageContext) -> Response:
+async def begin_server_login(context: PageContext) -> Response:
     """Where a person signs in for the gateway; a link, for a form may not lead to another site."""
-    base = visit.guard.base_url(visit.request)
-    address = await visit.actions.servers.begin_login(
-        visit.tenant.id, visit.number("server"), base + CALLBACK_PATH, client_metadata_url(base)
+    base = context.public_url.base(context.request)
+    address = await context.services.servers.begin_login(
+        context.tenant.id, context.path_id("server"), base + CALLBACK_PATH, client_metadata_url(base)
     )
-    return visit.page("server_sign_in.html", address=address)
+    return context.page("server_login.html", address=address)
 
 
-async def restore(visit: PageContext) -> Response:
+async def restore_server_version(context: PageContext) -> Response:
     """Go back to a version; the server is pinned to it."""
-    server_id = visit.number("server")
-    await visit.actions.versions.restore(visit.tenant.id, server_id, visit.number("version"))
-    return visit.to(f"/servers/{server_id}")
+    server_id = context.path_id("server")
+    await context.services.versions.restore(context.tenant.id, server_id, context.path_id("version"))
+    return context.redirect(f"/servers/{server_id}")
 
 
-async def unpin(visit: PageContext) -> Response:
+async def unpin_server(context: PageContext) -> Response:
     """Offer what the server lists again, from a sync on that is started now."""
-    server_id = visit.number("server")
-    await visit.actions.versions.unpin(visit.tenant.id, server_id)
-    await visit.actions.syncs.start(visit.tenant.id, server_id)
-    return visit.to(f"/servers/{server_id}")
+    server_id = context.path_id("server")
+    await context.services.versions.unpin(context.tenant.id, server_id)
+    await context.services.syncs.start(context.tenant.id, server_id)
+    return context.redirect(f"/servers/{server_id}")
 
 
-async def compare(visit: PageContext) -> Response:
+async def compare_server_versions(context: PageContext) -> Response:
     """How a version differs from the one that is offered."""
-    wanted = read_form(ComparisonFilter, {"before": visit.asked("before"), "after": visit.asked("after")})
-    found = await visit.actions.versions.compare(visit.tenant.id, visit.number("server"), wanted)
-    return visit.page("server_comparison.html", found=found)
+    query = parse_form(ComparisonFilter, {"before": context.query("before"), "after": context.query("after")})
+    comparison = await context.services.versions.compare(context.tenant.id, context.path_id("server"), query)
+    return context.page("server_comparison.html", comparison=comparison)
 
 
-async def approve_all(visit: PageContext) -> Response:
+async def approve_server_tools(context: PageContext) -> Response:
     """Approve every tool that waits, as it is now."""
-    server_id = visit.number("server")
-    await visit.actions.approvals.approve_all(visit.tenant.id, server_id)
-    return visit.to(f"/servers/{server_id}")
+    server_id = context.path_id("server")
+    await context.services.review.approve_all(context.tenant.id, server_id)
+    return context.redirect(f"/servers/{server_id}")
 
 
-async def set_policy(visit: PageContext) -> Response:
+async def set_server_policy(context: PageContext) -> Response:
     """What happens to tools that change from now on."""
-    server_id = visit.number("server")
-    await visit.actions.approvals.set_policy(visit.tenant.id, server_id, read_form(ChangePolicy, await visit.form()))
-    return visit.to(f"/servers/{server_id}")
+    server_id = context.path_id("server")
+    policy = parse_form(ChangePolicy, await context.form())
+    await context.services.review.set_policy(context.tenant.id, server_id, policy)
+    return context.redirect(f"/servers/{server_id}")
 
 
-async def switch(visit: PageContext) -> Response:
+async def set_server_enabled(context: PageContext) -> Response:
     """Switch a server on or off."""
-    server_id = visit.number("server")
-    enabled = (await visit.form()).get("enabled") == "true"
-    await visit.actions.servers.set_enabled(visit.tenant.id, server_id, enabled)
-    return visit.to(f"/servers/{server_id}")
+    server_id = context.path_id("server")
+    enabled = (await context.form()).get("enabled") == "true"
+    await context.services.servers.set_enabled(context.tenant.id, server_id, enabled)
+    return context.redirect(f"/servers/{server_id}")
 
 
-async def remove(visit: PageContext) -> Response:
+async def remove_server(context: PageContext) -> Response:
     """Remove a server with everything that hangs on it."""
-    await visit.actions.servers.remove(visit.tenant.id, visit.number("server"))
-    return visit.to("/servers")
+    await context.services.servers.remove(context.tenant.id, context.path_id("server"))
+    return context.redirect("/servers")
 
 
 PAGES = (
     get("/servers/{server:int}", show_server),
-    get("/servers/{server:int}/log", show_log),
-    post("/servers/{server:int}/check", check, looks=True),
-    post("/servers/{server:int}/login", sign_in),
-    get("/servers/{server:int}/compare", compare),
-    post("/servers/{server:int}/versions/{version:int}/restore", restore),
-    post("/servers/{server:int}/unpin", unpin),
-    post("/servers/{server:int}/approve", approve_all),
-    post("/servers/{server:int}/policy", set_policy),
-    post("/servers/{server:int}/switch", switch),
-    post("/servers/{server:int}/remove", remove),
+    get("/servers/{server:int}/log", show_server_log),
+    post("/servers/{server:int}/check", check_server, read_only=True),
+    post("/servers/{server:int}/login", begin_server_login),
+    get("/servers/{server:int}/compare", compare_server_versions),
+    post("/servers/{server:int}/versions/{version:int}/restore", restore_server_version),
+    post("/servers/{server:int}/unpin", unpin_server),
+    post("/servers/{server:int}/approve", approve_server_tools),
+    post("/servers/{server:int}/policy", set_server_policy),
+    post("/servers/{server:int}/switch", set_server_enabled),
+    post("/servers/{server:int}/remove", remove_server),
 )

@@ -4,158 +4,169 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import Response
 
-from gateway.admin.problem import problem_of
-from gateway.admin.reading import read_form
+from gateway.admin.request_input import parse_form
 from gateway.admin.services.servers.credential_input import CredentialsInput
 from gateway.admin.services.servers.server_card import MASK, ServerDetail
 from gateway.admin.services.servers.server_input import ServerChange, ServerInput
 from gateway.admin.services.servers.trials import ServerTest
 from gateway.admin.web.page import get, post
-from gateway.admin.web.pages.credential_form import KINDS, certificate_of, credential_of
-from gateway.admin.web.visit import PageContext, errors_of
+from gateway.admin.web.page_context import PageContext
+from gateway.admin.web.pages.credential_form import CREDENTIAL_KINDS, certificate_values, credential_values
 from gateway.errors import InvalidInputError, ModelGateError
 
-Form = Mapping[str, str]
+FormFields = Mapping[str, str]
+
+# What a form calls otherwise than the service does.
+_INPUT_NAMES = {"document": "document_text", "document_url": "url"}
+_ADD_VALUES: Mapping[str, Any] = {"imported": (), "credential_kinds": CREDENTIAL_KINDS}
 
 _RENAMED = {"document": "document_text", "document_url": "url"}
 
 
-async def show_add(visit: PageContext) -> Response:
+async def show_add_form(context: PageContext) -> Response:
     """An empty form."""
-    return visit.page("server_add.html", sent={"transport": "stdio"}, imported=(), kinds=KINDS)
+    return context.page("server_add.html", **_ADD_VALUES, submitted={"transport": "stdio"})
 
 
-async def add(visit: PageContext) -> Response:
+async def add_server(context: PageContext) -> Response:
     """Add a server, sync it at once, and show how that goes."""
-    sent = await visit.form()
+    submitted = await context.form()
     try:
-        detail = await visit.actions.servers.add(visit.tenant.id, _input(sent), visit.principal)
+        detail = await context.services.servers.add(context.tenant.id, _server_input(submitted), context.principal)
     except ModelGateError as error:
-        return visit.refused("server_add.html", error, sent, renamed=_RENAMED, imported=(), kinds=KINDS)
-    await visit.actions.syncs.start(visit.tenant.id, detail.card.id)
-    return visit.to(f"/servers/{detail.card.id}")
+        return context.form_again("server_add.html", error, submitted, input_names=_INPUT_NAMES, **_ADD_VALUES)
+    await context.services.syncs.start(context.tenant.id, detail.card.id)
+    return context.redirect(f"/servers/{detail.card.id}")
 
 
-async def paste(visit: PageContext) -> Response:
+async def import_servers(context: PageContext) -> Response:
     """Add the servers of an `mcpServers` document, and sync those that could be added."""
-    sent = await visit.form()
+    submitted = {**await context.form(), "transport": "stdio"}
+    document = submitted.get("document", "")
     try:
-        outcomes = await visit.actions.servers.import_json(visit.tenant.id, sent.get("document", ""), visit.principal)
+        outcomes = await context.services.servers.import_json(context.tenant.id, document, context.principal)
     except ModelGateError as error:
-        return visit.refused("server_add.html", error, {**sent, "transport": "stdio"}, imported=(), kinds=KINDS)
+        return context.form_again("server_add.html", error, submitted, **_ADD_VALUES)
     for outcome in outcomes:
         if outcome.id is not None:
-            await visit.actions.syncs.start(visit.tenant.id, outcome.id)
+            await context.services.syncs.start(context.tenant.id, outcome.id)
     if all(outcome.error is None for outcome in outcomes):
-        return visit.to("/servers")
-    return visit.page("server_add.html", 422, sent={**sent, "transport": "stdio"}, imported=outcomes, kinds=KINDS)
+        return context.redirect("/servers")
+    values = {**_ADD_VALUES, "submitted": submitted, "imported": outcomes}
+    return context.page("server_add.html", 422, **values)
 
 
-async def show_edit(visit: PageContext) -> Response:
+async def show_edit_form(context: PageContext) -> Response:
     """The form with what is stored; secrets by name only."""
-    visit.principal.require_change()
-    detail = await visit.actions.servers.get(visit.tenant.id, visit.number("server"), visit.principal)
-    return visit.page("server_edit.html", server=detail.card, detail=detail, sent=_stored(detail), kinds=KINDS)
+    detail = await context.services.servers.get(context.tenant.id, context.path_id("server"), context.principal)
+    return context.page("server_edit.html", **_edit_values(detail), submitted=_stored_fields(detail))
 
 
-async def edit(visit: PageContext) -> Response:
+async def change_server(context: PageContext) -> Response:
     """Save what was changed."""
-    server_id = visit.number("server")
-    detail = await visit.actions.servers.get(visit.tenant.id, server_id, visit.principal)
-    sent = await visit.form()
+    server_id = context.path_id("server")
+    detail = await context.services.servers.get(context.tenant.id, server_id, context.principal)
+    submitted = await context.form()
     try:
-        change = _change(sent, detail)
-        await visit.actions.servers.change(visit.tenant.id, server_id, change, visit.principal)
+        change = _server_change(submitted, detail)
+        await context.services.servers.change(context.tenant.id, server_id, change, context.principal)
     except ModelGateError as error:
-        return visit.refused(
-            "server_edit.html", error, sent, renamed=_RENAMED, server=detail.card, detail=detail, kinds=KINDS
-        )
-    return visit.to(f"/servers/{server_id}")
+        values = _edit_values(detail)
+        return context.form_again("server_edit.html", error, submitted, input_names=_INPUT_NAMES, **values)
+    return context.redirect(f"/servers/{server_id}")
 
 
-async def set_credential(visit: PageContext) -> Response:
+async def set_server_credentials(context: PageContext) -> Response:
     """What the gateway is let in with at a server from now on."""
-    server_id = visit.number("server")
-    detail = await visit.actions.servers.get(visit.tenant.id, server_id, visit.principal)
-    sent = await visit.form()
+    server_id = context.path_id("server")
+    detail = await context.services.servers.get(context.tenant.id, server_id, context.principal)
+    submitted = await context.form()
     try:
-        values = {"credential": credential_of(sent), "certificate": certificate_of(sent)}
-        given = read_form(CredentialsInput, values)
-        await visit.actions.servers.set_credentials(visit.tenant.id, server_id, given, visit.principal)
+        values = {"credential": credential_values(submitted), "certificate": certificate_values(submitted)}
+        credentials = parse_form(CredentialsInput, values)
+        await context.services.servers.set_credentials(context.tenant.id, server_id, credentials, context.principal)
     except ModelGateError as error:
-        kept = {**_stored(detail), **sent}
-        return visit.refused("server_edit.html", error, kept, server=detail.card, detail=detail, kinds=KINDS)
-    return visit.to(f"/servers/{server_id}")
+        fields = {**_stored_fields(detail), **submitted}
+        return context.form_again("server_edit.html", error, fields, **_edit_values(detail))
+    return context.redirect(f"/servers/{server_id}")
 
 
-async def try_new(visit: PageContext) -> Response:
+async def test_new_server(context: PageContext) -> Response:
     """Connect to what the form describes, and list its tools."""
-    sent = await visit.form()
+    submitted = await context.form()
     try:
-        test = ServerTest(server=_input(sent))
-        tried = await visit.actions.trials.run(visit.tenant.id, test, visit.principal)
+        return await _test(context, ServerTest(server=_server_input(submitted)))
     except ModelGateError as error:
-        return visit.page("server_trial.html", problem_of(error).status, tried=None, errors=errors_of(error))
-    return visit.page("server_trial.html", tried=tried)
+        return _untested(context, error)
 
 
-async def try_changed(visit: PageContext) -> Response:
+async def test_changed_server(context: PageContext) -> Response:
     """The same for a server that is there, with its stored secrets."""
-    server_id = visit.number("server")
-    detail = await visit.actions.servers.get(visit.tenant.id, server_id, visit.principal)
+    server_id = context.path_id("server")
+    detail = await context.services.servers.get(context.tenant.id, server_id, context.principal)
     try:
-        test = ServerTest(server_id=server_id, change=_change(await visit.form(), detail))
-        tried = await visit.actions.trials.run(visit.tenant.id, test, visit.principal)
+        change = _server_change(await context.form(), detail)
+        return await _test(context, ServerTest(server_id=server_id, change=change))
     except ModelGateError as error:
-        return visit.page("server_trial.html", problem_of(error).status, tried=None, errors=errors_of(error))
-    return visit.page("server_trial.html", tried=tried)
+        return _untested(context, error)
 
 
-def _input(sent: Form) -> ServerInput:
+async def _test(context: PageContext, test: ServerTest) -> Response:
+    tested = await context.services.trials.run(context.tenant.id, test, context.principal)
+    return context.page("server_trial.html", tested=tested)
+
+
+def _untested(context: PageContext, error: ModelGateError) -> Response:
+    rejection = context.rejection(error)
+    return context.page("server_trial.html", rejection.status, tested=None, errors=rejection.errors)
+
+
+def _server_input(submitted: FormFields) -> ServerInput:
     """The server that a form describes. Raises InvalidInputError."""
-    transport = sent.get("transport", "")
+    transport = submitted.get("transport", "")
     values: dict[str, object] = {
-        "name": sent.get("name", "").strip(),
+        "name": submitted.get("name", "").strip(),
         "transport": transport,
-        "description": sent.get("description", "").strip(),
+        "description": submitted.get("description", "").strip(),
     }
     if transport == "stdio":
-        command, args = _command(sent)
-        values |= {"command": command, "args": args, "env": _lines(sent, "env", "=")}
-        values["cwd"] = sent.get("cwd", "").strip() or None
+        command, args = _parse_command(submitted)
+        values |= {"command": command, "args": args, "env": _parse_lines(submitted, "env", "=")}
+        values["cwd"] = submitted.get("cwd", "").strip() or None
     elif transport == "openapi":
-        values |= _document(sent)
+        values |= _parse_document(submitted)
     else:
-        values |= {"url": sent.get("url", "").strip(), "headers": _lines(sent, "headers", ":")}
+        values |= {"url": submitted.get("url", "").strip(), "headers": _parse_lines(submitted, "headers", ":")}
     if transport != "stdio":
-        values |= {"credential": credential_of(sent), "certificate": certificate_of(sent)}
-    return read_form(ServerInput, values)
+        values |= {"credential": credential_values(submitted), "certificate": certificate_values(submitted)}
+    return parse_form(ServerInput, values)
 
 
-def _change(sent: Form, detail: ServerDetail) -> ServerChange:
+def _server_change(submitted: FormFields, detail: ServerDetail) -> ServerChange:
     values: dict[str, object] = {
-        "name": sent.get("name", "").strip(),
-        "description": sent.get("description", "").strip(),
+        "name": submitted.get("name", "").strip(),
+        "description": submitted.get("description", "").strip(),
     }
     if detail.card.transport == "stdio":
-        command, args = _command(sent)
-        values |= {"command": command, "args": args, "cwd": sent.get("cwd", "").strip()}
-        values["env"] = _kept(_lines(sent, "env", "="), detail.env_names)
+        command, args = _parse_command(submitted)
+        values |= {"command": command, "args": args, "cwd": submitted.get("cwd", "").strip()}
+        values["env"] = _unmask(_parse_lines(submitted, "env", "="), detail.env_names)
     elif detail.card.transport == "openapi":
-        values |= {name: value for name, value in _document(sent).items() if value}
+        values |= {name: value for name, value in _parse_document(submitted).items() if value}
     else:
-        values["url"] = sent.get("url", "").strip()
-        values["headers"] = _kept(_lines(sent, "headers", ":"), detail.header_names)
-    return read_form(ServerChange, values)
+        values["url"] = submitted.get("url", "").strip()
+        values["headers"] = _unmask(_parse_lines(submitted, "headers", ":"), detail.header_names)
+    return parse_form(ServerChange, values)
 
 
-def _command(sent: Form) -> tuple[str, list[str]]:
+def _parse_command(submitted: FormFields) -> tuple[str, list[str]]:
     """The words of a command line, as a shell splits them. Raises InvalidInputError."""
     try:
-        words = shlex.split(sent.get("command", ""))
+        words = shlex.split(submitted.get("command", ""))
     except ValueError:
         raise InvalidInputError("A quotation mark in the command is not closed; close it.", "command") from None
     if not words:
@@ -163,33 +174,37 @@ def _command(sent: Form) -> tuple[str, list[str]]:
     return words[0], words[1:]
 
 
-def _document(sent: Form) -> dict[str, str | None]:
+def _parse_document(submitted: FormFields) -> dict[str, str | None]:
     """An OpenAPI document, or its address, whichever was given."""
     return {
-        "document": sent.get("document_text", "").strip() or None,
-        "document_url": sent.get("url", "").strip() or None,
+        "document": submitted.get("document_text", "").strip() or None,
+        "document_url": submitted.get("url", "").strip() or None,
     }
 
 
-def _lines(sent: Form, name: str, mark: str) -> dict[str, str]:
+def _parse_lines(submitted: FormFields, name: str, separator: str) -> dict[str, str]:
     """Lines of `NAME=value` or `Name: value`. Raises InvalidInputError."""
-    found: dict[str, str] = {}
-    for position, line in enumerate(sent.get(name, "").splitlines(), 1):
+    parsed: dict[str, str] = {}
+    for position, line in enumerate(submitted.get(name, "").splitlines(), 1):
         if not line.strip():
             continue
-        key, there, value = line.partition(mark)
-        if not there or not key.strip():
-            raise InvalidInputError(f"Line {position} has to be a name, {mark} and a value.", name)
-        found[key.strip()] = value.strip()
-    return found
+        key, found_separator, value = line.partition(separator)
+        if not found_separator or not key.strip():
+            raise InvalidInputError(f"Line {position} has to be a name, {separator} and a value.", name)
+        parsed[key.strip()] = value.strip()
+    return parsed
 
 
-def _kept(given: Mapping[str, str], stored: tuple[str, ...]) -> dict[str, str | None]:
+def _unmask(given: Mapping[str, str], stored_names: tuple[str, ...]) -> dict[str, str | None]:
     """A value left as the mask that stands for the stored one keeps that."""
-    return {name: None if value == MASK and name in stored else value for name, value in given.items()}
+    return {name: None if value == MASK and name in stored_names else value for name, value in given.items()}
 
 
-def _stored(detail: ServerDetail) -> dict[str, str]:
+def _edit_values(detail: ServerDetail) -> dict[str, Any]:
+    return {"server": detail.card, "detail": detail, "credential_kinds": CREDENTIAL_KINDS}
+
+
+def _stored_fields(detail: ServerDetail) -> dict[str, str]:
     return {
         "name": detail.card.name,
         "transport": detail.card.transport,
@@ -203,12 +218,12 @@ def _stored(detail: ServerDetail) -> dict[str, str]:
 
 
 PAGES = (
-    get("/servers/add", show_add),
-    post("/servers/add", add),
-    post("/servers/paste", paste),
-    post("/servers/try", try_new),
-    get("/servers/{server:int}/edit", show_edit),
-    post("/servers/{server:int}/edit", edit),
-    post("/servers/{server:int}/credential", set_credential),
-    post("/servers/{server:int}/try", try_changed),
+    get("/servers/add", show_add_form),
+    post("/servers/add", add_server),
+    post("/servers/paste", import_servers),
+    post("/servers/try", test_new_server),
+    get("/servers/{server:int}/edit", show_edit_form, write=True),
+    post("/servers/{server:int}/edit", change_server),
+    post("/servers/{server:int}/credential", set_server_credentials),
+    post("/servers/{server:int}/try", test_changed_server),
 )

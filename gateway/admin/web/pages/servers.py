@@ -8,77 +8,77 @@ from starlette.responses import Response
 
 from gateway.admin.services.servers.servers import ServerCard
 from gateway.admin.services.servers.syncs import SyncJob
+from gateway.admin.web.fragment_stream import fragment_stream
 from gateway.admin.web.page import get, post
-from gateway.admin.web.stream import parts_response
-from gateway.admin.web.visit import PageContext
+from gateway.admin.web.page_context import PageContext
 
 
-async def list_servers(visit: PageContext) -> Response:
+async def list_servers(context: PageContext) -> Response:
     """All servers; with `q` those whose name, address or description has it."""
-    wanted = visit.asked("q").lower()
-    cards = await visit.actions.servers.list(visit.tenant.id)
-    fitting = [card for card in cards if wanted in f"{card.name} {card.slug} {card.description}".lower()]
-    return visit.page(
-        "servers_rows.html" if visit.by_htmx else "servers.html",
-        servers=fitting,
-        jobs=jobs(visit),
-        q=visit.asked("q"),
-        everything=len(cards),
+    text = context.query("q").lower()
+    cards = await context.services.servers.list(context.tenant.id)
+    matching = [card for card in cards if text in f"{card.name} {card.slug} {card.description}".lower()]
+    return context.page(
+        "servers_rows.html" if context.is_htmx else "servers.html",
+        servers=matching,
+        jobs=sync_jobs(context),
+        q=context.query("q"),
+        total=len(cards),
     )
 
 
-async def sync(visit: PageContext) -> Response:
+async def start_sync(context: PageContext) -> Response:
     """Start the sync of one server, or join the one that runs."""
-    server_id = visit.number("server")
-    job = await visit.actions.syncs.start(visit.tenant.id, server_id)
-    if not visit.by_htmx:
-        return visit.to("/servers")
-    if "panel" in visit.request.query_params:
-        return visit.page("server_sync.html", job=job, server_id=server_id)
-    cards = await visit.actions.servers.list(visit.tenant.id)
+    server_id = context.path_id("server")
+    job = await context.services.syncs.start(context.tenant.id, server_id)
+    if not context.is_htmx:
+        return context.redirect("/servers")
+    if "panel" in context.request.query_params:
+        return context.page("server_sync.html", job=job, server_id=server_id)
+    cards = await context.services.servers.list(context.tenant.id)
     card = next(card for card in cards if card.id == server_id)
-    return visit.page("servers_row.html", server=card, job=job)
+    return context.page("servers_row.html", server=card, job=job)
 
 
-async def sync_all(visit: PageContext) -> Response:
+async def start_all_syncs(context: PageContext) -> Response:
     """Start the sync of every server that is switched on."""
-    await visit.actions.syncs.start_all(visit.tenant.id)
-    return visit.to("/servers")
+    await context.services.syncs.start_all(context.tenant.id)
+    return context.redirect("/servers")
 
 
-async def follow(visit: PageContext) -> Response:
+async def follow_all_syncs(context: PageContext) -> Response:
     """Rows of servers whose syncs go on, each time something changes."""
-    return parts_response(_rows(visit))
+    return fragment_stream(_rows(context))
 
 
-async def follow_one(visit: PageContext) -> Response:
+async def follow_sync(context: PageContext) -> Response:
     """The same for the panel of one server's page."""
-    return parts_response(_panels(visit, visit.number("server")))
+    return fragment_stream(_panels(context, context.path_id("server")))
 
 
-def jobs(visit: PageContext) -> dict[int, SyncJob]:
+def sync_jobs(context: PageContext) -> dict[int, SyncJob]:
     """The latest sync of each server that was synced from here."""
-    return {job.server_id: job for job in visit.actions.syncs.list(visit.tenant.id)}
+    return {job.server_id: job for job in context.services.syncs.list(context.tenant.id)}
 
 
-async def _rows(visit: PageContext) -> AsyncIterator[str]:
+async def _rows(context: PageContext) -> AsyncIterator[str]:
     cards: dict[int, ServerCard] = {}
-    async for job in visit.actions.syncs.follow(visit.tenant.id):
+    async for job in context.services.syncs.follow(context.tenant.id):
         if job.server_id not in cards or job.state != "running":
-            cards = {card.id: card for card in await visit.actions.servers.list(visit.tenant.id)}
+            cards = {card.id: card for card in await context.services.servers.list(context.tenant.id)}
         if job.server_id in cards:
-            yield visit.part("servers_row.html", server=cards[job.server_id], job=job)
+            yield context.fragment("servers_row.html", server=cards[job.server_id], job=job)
 
 
-async def _panels(visit: PageContext, server_id: int) -> AsyncIterator[str]:
-    async for job in visit.actions.syncs.follow(visit.tenant.id, server_id):
-        yield visit.part("server_sync.html", job=job, server_id=server_id)
+async def _panels(context: PageContext, server_id: int) -> AsyncIterator[str]:
+    async for job in context.services.syncs.follow(context.tenant.id, server_id):
+        yield context.fragment("server_sync.html", job=job, server_id=server_id)
 
 
 PAGES = (
     get("/servers", list_servers),
-    get("/servers/events", follow),
-    post("/servers/sync", sync_all),
-    post("/servers/{server:int}/sync", sync),
-    get("/servers/{server:int}/events", follow_one),
+    get("/servers/events", follow_all_syncs),
+    post("/servers/sync", start_all_syncs),
+    post("/servers/{server:int}/sync", start_sync),
+    get("/servers/{server:int}/events", follow_sync),
 )

@@ -7,79 +7,83 @@ from typing import Any
 
 from starlette.responses import Response
 
-from gateway.admin.problem import problem_of
-from gateway.admin.reading import read_form
+from gateway.admin.request_input import parse_form
 from gateway.admin.services.access.tenants import Confirmation, TenantCard, TenantChange, TenantInput
-from gateway.admin.web.export import csv_file
+from gateway.admin.web.export import csv_response
 from gateway.admin.web.page import get, post
-from gateway.admin.web.visit import HOME, PageContext, errors_of
+from gateway.admin.web.page_context import HOME_PATH, PageContext
 from gateway.errors import ModelGateError
 
-_PATH = f"{HOME}/tenants"
-_EXPORTED = ("id", "slug", "name", "suspended_at", "servers", "tools", "keys")
+_TENANTS_PATH = f"{HOME_PATH}/tenants"
+_CSV_COLUMNS = ("id", "slug", "name", "suspended_at", "servers", "tools", "keys")
 
 
-async def list_tenants(visit: PageContext) -> Response:
+async def list_tenants(context: PageContext) -> Response:
     """Those that may be entered, and the form for another."""
-    return await _page(visit)
+    return await _page(context)
 
 
-async def export(visit: PageContext) -> Response:
+async def export_tenants(context: PageContext) -> Response:
     """The tenants that `q` fits as CSV."""
-    return csv_file("tenants", _EXPORTED, await _fitting(visit))
+    return csv_response("tenants", _CSV_COLUMNS, await _matching_tenants(context))
 
 
-async def create(visit: PageContext) -> Response:
+async def create_tenant(context: PageContext) -> Response:
     """Make a tenant."""
-    sent = await visit.form()
+    submitted = await context.form()
     try:
-        await visit.actions.tenants.create(read_form(TenantInput, sent), visit.principal)
+        await context.services.tenants.create(parse_form(TenantInput, submitted), context.principal)
     except ModelGateError as error:
-        return await _page(visit, error, sent)
-    return visit.to_address(_PATH)
+        return await _page(context, error, submitted)
+    return context.redirect_to(_TENANTS_PATH)
 
 
-async def change(visit: PageContext) -> Response:
+async def change_tenant(context: PageContext) -> Response:
     """Suspend a tenant, or readmit it."""
-    wanted = read_form(TenantChange, await visit.form())
-    await visit.actions.tenants.change(visit.number("id"), wanted, visit.principal)
-    return visit.to_address(_PATH)
+    change = parse_form(TenantChange, await context.form())
+    await context.services.tenants.change(context.path_id("id"), change, context.principal)
+    return context.redirect_to(_TENANTS_PATH)
 
 
-async def remove(visit: PageContext) -> Response:
+async def remove_tenant(context: PageContext) -> Response:
     """Remove a tenant with everything in it."""
-    sent = await visit.form()
+    submitted = await context.form()
     try:
-        await visit.actions.tenants.remove(visit.number("id"), read_form(Confirmation, sent))
+        await context.services.tenants.remove(context.path_id("id"), parse_form(Confirmation, submitted))
     except ModelGateError as error:
-        return await _page(visit, error, sent, at=visit.number("id"))
-    return visit.to_address(_PATH)
+        return await _page(context, error, submitted, removing=context.path_id("id"))
+    return context.redirect_to(_TENANTS_PATH)
 
 
-async def _fitting(visit: PageContext) -> list[TenantCard]:
-    wanted = visit.asked("q").lower()
-    tenants = await visit.actions.tenants.list(visit.principal)
-    return [tenant for tenant in tenants if wanted in f"{tenant.name} {tenant.slug}".lower()]
+async def _matching_tenants(context: PageContext) -> list[TenantCard]:
+    text = context.query("q").lower()
+    tenants = await context.services.tenants.list(context.principal)
+    return [tenant for tenant in tenants if text in f"{tenant.name} {tenant.slug}".lower()]
 
 
 async def _page(
-    visit: PageContext, error: ModelGateError | None = None, sent: Mapping[str, Any] | None = None, at: int = 0
+    context: PageContext,
+    error: ModelGateError | None = None,
+    submitted: Mapping[str, Any] | None = None,
+    removing: int = 0,
 ) -> Response:
-    return visit.page(
+    """`removing` is the id of the tenant whose form of removal is open, 0 for none."""
+    rejection = context.rejection(error)
+    return context.page(
         "tenants.html",
-        200 if error is None else problem_of(error).status,
-        tenants=await _fitting(visit),
-        q=visit.asked("q"),
-        sent=sent or {},
-        at=at,
-        errors={} if error is None else errors_of(error),
+        rejection.status,
+        tenants=await _matching_tenants(context),
+        q=context.query("q"),
+        submitted=submitted or {},
+        removing=removing,
+        errors=rejection.errors,
     )
 
 
 PAGES = (
-    get("/tenants", list_tenants, own=True),
-    get("/tenants/export", export, own=True),
-    post("/tenants", create, everywhere=True),
-    post("/tenants/{id:int}", change, everywhere=True),
-    post("/tenants/{id:int}/remove", remove, everywhere=True),
+    get("/tenants", list_tenants, own_account=True),
+    get("/tenants/export", export_tenants, own_account=True),
+    post("/tenants", create_tenant, gateway_wide=True),
+    post("/tenants/{id:int}", change_tenant, gateway_wide=True),
+    post("/tenants/{id:int}/remove", remove_tenant, gateway_wide=True),
 )

@@ -9,15 +9,15 @@ from typing import Any
 
 from starlette.responses import Response
 
-from gateway.admin.reading import read_form
+from gateway.admin.request_input import parse_form
 from gateway.admin.services.playground import PlaygroundQuery
 from gateway.admin.services.tool_map import MapFilter, ToolMap
-from gateway.admin.web.formatting import shown
-from gateway.admin.web.frame import packed
+from gateway.admin.web.formatting import display_text
 from gateway.admin.web.page import get
-from gateway.admin.web.visit import PageContext
+from gateway.admin.web.page_context import PageContext
+from gateway.admin.web.renderer import compressed_response
 
-_NEAREST = 3
+_MAX_NEAREST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +29,35 @@ class MappedServer:
     tools: int
 
 
-async def show_map(visit: PageContext) -> Response:
+async def show_map(context: PageContext) -> Response:
     """The page around the canvas."""
-    tools = await visit.actions.map.get(visit.tenant.id, visit.tenant.catalogue_version, MapFilter())
-    return visit.page("map.html", tools=tools, servers=_servers(tools))
+    tools = await context.services.tool_map.get(context.tenant.id, context.tenant.catalogue_version, MapFilter())
+    return context.page("tool_map.html", tools=tools, servers=_servers(tools))
 
 
-async def points(visit: PageContext) -> Response:
-    """Every point: x, y, place of its server in `servers`, number, name, and 1 where another tool does the same."""
-    tools = await visit.actions.map.get(visit.tenant.id, visit.tenant.catalogue_version, MapFilter())
+async def list_points(context: PageContext) -> Response:
+    """Every point: x, y, position of its server in `servers`, id, name, and 1 where another tool does the same."""
+    tools = await context.services.tool_map.get(context.tenant.id, context.tenant.catalogue_version, MapFilter())
     servers = _servers(tools)
-    place = {server.id: position for position, server in enumerate(servers)}
-    twins = {tool_id for pair in tools.duplicates for tool_id in (pair.one, pair.other)}
-    found = [[p.x, p.y, place[p.server_id], p.id, p.name, int(p.id in twins)] for p in tools.points]
-    return _json(visit, {"servers": [shown(server.name, 100) for server in servers], "points": found})
+    positions = {server.id: position for position, server in enumerate(servers)}
+    duplicates = {tool_id for pair in tools.duplicates for tool_id in (pair.one, pair.other)}
+    points = [[p.x, p.y, positions[p.server_id], p.id, p.name, int(p.id in duplicates)] for p in tools.points]
+    names = [display_text(server.name, 100) for server in servers]
+    return _json_response(context, {"servers": names, "points": points})
 
 
-async def query(visit: PageContext) -> Response:
+async def locate_query(context: PageContext) -> Response:
     """Where a query lies, and the tools that a search for it finds, or comes nearest to."""
-    text = visit.asked("q")
+    text = context.query("q")
     if not text:
-        return _json(visit, {})
-    wanted = read_form(MapFilter, {"query": text})
-    tools = await visit.actions.map.get(visit.tenant.id, visit.tenant.catalogue_version, wanted)
-    answer = await visit.actions.playground.search(visit.tenant.id, read_form(PlaygroundQuery, {"query": text}))
+        return _json_response(context, {})
+    query = parse_form(MapFilter, {"query": text})
+    tools = await context.services.tool_map.get(context.tenant.id, context.tenant.catalogue_version, query)
+    answer = await context.services.playground.search(context.tenant.id, parse_form(PlaygroundQuery, {"query": text}))
     found = [tool.id for tool in answer.tools if tool.outcome == "found"]
-    nearest = found or [tool.id for tool in answer.tools[:_NEAREST]]
-    at = {} if tools.query is None else {"x": tools.query.x, "y": tools.query.y}
-    return _json(visit, {**at, "nearest": nearest, "found": bool(found)})
+    nearest = found or [tool.id for tool in answer.tools[:_MAX_NEAREST]]
+    position = {} if tools.query is None else {"x": tools.query.x, "y": tools.query.y}
+    return _json_response(context, {**position, "nearest": nearest, "found": bool(found)})
 
 
 def _servers(tools: ToolMap) -> list[MappedServer]:
@@ -66,9 +67,9 @@ def _servers(tools: ToolMap) -> list[MappedServer]:
     return [MappedServer(server_id, names[server_id], count) for server_id, count in counts.most_common()]
 
 
-def _json(visit: PageContext, value: dict[str, Any]) -> Response:
+def _json_response(context: PageContext, value: dict[str, Any]) -> Response:
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    return packed(visit.request, body, "application/json", {"Cache-Control": "no-store"})
+    return compressed_response(context.request, body, "application/json", {"Cache-Control": "no-store"})
 
 
-PAGES = (get("/map", show_map), get("/map/points", points), get("/map/query", query))
+PAGES = (get("/map", show_map), get("/map/points", list_points), get("/map/query", locate_query))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import Response
 
-from gateway.admin.reading import read_form
-from gateway.admin.services.tools import Category, ToolFilter, ToolPage
+from gateway.admin.request_input import parse_form
+from gateway.admin.services.tools import ToolFilter, ToolPage
 from gateway.admin.web.page import get
-from gateway.admin.web.visit import PageContext, errors_of
+from gateway.admin.web.page_context import PageContext
+from gateway.catalog.category import CATEGORIES
 from gateway.errors import InvalidInputError
 
-CATEGORIES: tuple[str, ...] = get_args(Category)
-
-_FIELDS = {
+_FILTER_FIELDS = {
     "q": "text",
     "server": "server_id",
     "category": "category",
@@ -25,24 +25,24 @@ _FIELDS = {
 }
 
 
-async def list_tools(visit: PageContext) -> Response:
+async def list_tools(context: PageContext) -> Response:
     """The tools that fit the filter, one page of them."""
-    asked = {name: visit.asked(name) for name in _FIELDS}
-    errors: dict[str, str] = {}
+    filters = {name: context.query(name) for name in _FILTER_FIELDS}
+    errors: Mapping[str, str] = {}
     try:
-        wanted = read_form(ToolFilter, {_FIELDS[name]: value for name, value in asked.items() if value})
-        page = await visit.actions.tools.list(visit.tenant.id, wanted)
+        query = parse_form(ToolFilter, {_FILTER_FIELDS[name]: value for name, value in filters.items() if value})
+        page = await context.services.tools.list(context.tenant.id, query)
     except InvalidInputError as error:
-        errors, page = errors_of(error), ToolPage((), 0, None)
-    found: dict[str, Any] = {"page": page, "asked": asked, "errors": errors}
-    if visit.by_htmx:
-        return visit.page("tools_rows.html", **found)
-    return visit.page(
+        errors, page = context.rejection(error).errors, ToolPage((), 0, None)
+    values: dict[str, Any] = {"page": page, "filters": filters, "errors": errors}
+    if context.is_htmx:
+        return context.page("tools_rows.html", **values)
+    return context.page(
         "tools.html",
-        servers=await visit.actions.servers.list(visit.tenant.id),
-        roles=await visit.actions.roles.list(visit.tenant.id),
+        servers=await context.services.servers.list(context.tenant.id),
+        roles=await context.services.roles.list(context.tenant.id),
         categories=CATEGORIES,
-        **found,
+        **values,
     )
 
 

@@ -1,9 +1,9 @@
-// What every page does beyond plain HTML and htmx: keys, theme, copying, live progress, and telling what went wrong.
+// What every page does beyond plain HTML and htmx: keys, theme, copying, live progress, and messages of what went wrong.
 
 const page = document.documentElement;
 const toast = document.getElementById("toast");
 
-function tell(text, kind = "bad") {
+function showToast(text, kind = "bad") {
   if (!toast || !text) return null;
   const note = document.createElement("p");
   note.className = `note ${kind}`;
@@ -18,20 +18,20 @@ document.querySelector("nav [aria-current=page]")?.scrollIntoView({ block: "near
 
 // --- keys
 
-const places = { o: "overview", s: "servers", t: "tools", f: "search", m: "map", r: "roles", k: "keys", e: "embedding", a: "audit" };
-let waitingForPlace = 0;
+const sections = { o: "overview", s: "servers", t: "tools", f: "search", m: "map", r: "roles", k: "keys", e: "embedding", a: "audit" };
+let prefixPressedAt = 0;
 
-function typing(target) {
+function isTyping(target) {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Escape" && typing(event.target)) {
+  if (event.key === "Escape" && isTyping(event.target)) {
     event.target.blur();
     return;
   }
-  if (typing(event.target) || document.querySelector("dialog[open]")) return;
+  if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
   if (event.key === "/") {
     const search = document.querySelector("[data-search]") ?? document.querySelector("input[type=search]");
     if (search) {
@@ -43,10 +43,10 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     document.getElementById("keys")?.showModal();
   } else if (event.key === "g") {
-    waitingForPlace = Date.now();
-  } else if (Date.now() - waitingForPlace < 1500) {
-    waitingForPlace = 0;
-    const link = document.querySelector(`nav a[data-place="${places[event.key] ?? ""}"]`);
+    prefixPressedAt = Date.now();
+  } else if (Date.now() - prefixPressedAt < 1500) {
+    prefixPressedAt = 0;
+    const link = document.querySelector(`nav a[data-section="${sections[event.key] ?? ""}"]`);
     if (link) link.click();
   }
 });
@@ -82,7 +82,7 @@ document.addEventListener("click", async (event) => {
       range.selectNodeContents(source);
       getSelection().removeAllRanges();
       getSelection().addRange(range);
-      tell("The browser did not allow copying; the text is selected, press Ctrl+C.", "warn");
+      showToast("The browser did not allow copying; the text is selected, press Ctrl+C.", "warn");
     }
   }
 });
@@ -109,57 +109,57 @@ addEventListener("pageshow", () => {
 document.addEventListener("htmx:responseError", (event) => {
   const { xhr } = event.detail;
   const plain = (xhr.getResponseHeader("Content-Type") ?? "").startsWith("text/plain");
-  tell(plain ? xhr.responseText : `The gateway answered ${xhr.status}; load the page again.`);
+  showToast(plain ? xhr.responseText : `The gateway answered ${xhr.status}; load the page again.`);
 });
-document.addEventListener("htmx:sendError", () => tell("The gateway does not answer; check that it runs, then try again."));
-document.addEventListener("htmx:timeout", () => tell("The gateway took too long to answer; try again."));
+document.addEventListener("htmx:sendError", () => showToast("The gateway does not answer; check that it runs, then try again."));
+document.addEventListener("htmx:timeout", () => showToast("The gateway took too long to answer; try again."));
 
 // --- live progress: a stream of replacements for elements, each found by its id
 
 let stream = null;
-let lost = null;
+let lostNotice = null;
 
-function replace(html) {
+function replaceFragment(html) {
   const holder = document.createElement("template");
   holder.innerHTML = html;
   for (const element of [...holder.content.children]) {
-    const there = element.id && document.getElementById(element.id);
-    if (!there) continue;
-    const focused = there.contains(document.activeElement) ? document.activeElement.id : "";
-    there.replaceWith(element);
+    const current = element.id && document.getElementById(element.id);
+    if (!current) continue;
+    const focused = current.contains(document.activeElement) ? document.activeElement.id : "";
+    current.replaceWith(element);
     window.htmx.process(element);
     if (focused) document.getElementById(focused)?.focus();
   }
 }
 
-function follow() {
+function followProgress() {
   const live = document.querySelector("[data-live]");
   if (!live || stream) return;
   stream = new EventSource(live.dataset.live);
   stream.addEventListener("open", () => {
-    lost?.remove();
-    lost = null;
+    lostNotice?.remove();
+    lostNotice = null;
   });
-  stream.addEventListener("part", (event) => replace(event.data));
+  stream.addEventListener("fragment", (event) => replaceFragment(event.data));
   stream.addEventListener("end", () => {
     stream.close();
     stream = null;
   });
   stream.addEventListener("error", () => {
-    lost ??= tell("The connection to the gateway was lost; what you see may be out of date. Trying again…", "warn");
+    lostNotice ??= showToast("The connection to the gateway was lost; what you see may be out of date. Trying again…", "warn");
     if (stream.readyState !== EventSource.CLOSED) return;
     // The gateway refused: it restarts, or the session has ended, which a load of the page will tell.
     stream = null;
     setTimeout(async () => {
       const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => null);
-      if (answer && answer.type !== "opaqueredirect" && answer.ok) follow();
+      if (answer && answer.type !== "opaqueredirect" && answer.ok) followProgress();
       else if (answer) location.reload();
       else setTimeout(follow, 2000);
     }, 1000);
   });
 }
-document.addEventListener("htmx:afterSettle", follow);
+document.addEventListener("htmx:afterSettle", followProgress);
 addEventListener("pagehide", () => stream?.close());
-follow();
+followProgress();
 
 if (document.querySelector("canvas[data-map]")) import(document.querySelector("canvas[data-map]").dataset.script);

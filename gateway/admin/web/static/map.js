@@ -1,14 +1,14 @@
 // The map: points on a canvas, moved with the mouse or the arrow keys, named when pointed at, opened when clicked.
 
 const canvas = document.querySelector("canvas[data-map]");
-const told = document.getElementById("pointed");
-const asking = document.getElementById("map-form");
+const output = document.getElementById("pointed");
+const form = document.getElementById("map-form");
 const context = canvas.getContext("2d");
 const { points, servers } = await (await fetch(canvas.dataset.map)).json();
 const nearest = new Set();
 let query = null;
 let view = { x: 0, y: 0, zoom: 1 };
-let pointed = -1;
+let hovered = -1;
 let drawing = 0;
 
 const colours = servers.map((_, index) => `hsl(${(index * 137.5 + 210) % 360} 62% `);
@@ -27,7 +27,7 @@ for (const dot of document.querySelectorAll("[data-server]")) {
   dot.setAttribute("fill", colour(Number(dot.dataset.server)));
 }
 
-function place(x, y) {
+function toCanvas(x, y) {
   const size = Math.min(canvas.clientWidth, canvas.clientHeight * 1.6);
   return [
     canvas.clientWidth / 2 + (x - view.x) * size * 0.46 * view.zoom,
@@ -52,7 +52,7 @@ function draw() {
   const circles = new Map();
   const rings = new Path2D();
   for (const [index, point] of points.entries()) {
-    const [x, y] = place(point[0], point[1]);
+    const [x, y] = toCanvas(point[0], point[1]);
     if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
     const found = nearest.has(point[3]);
     const kind = point[2] * 2 + (found ? 1 : 0);
@@ -60,7 +60,7 @@ function draw() {
     const size = found ? radius * 1.6 : radius;
     circles.get(kind).moveTo(x + size, y);
     circles.get(kind).arc(x, y, size, 0, 7);
-    if (point[5] || index === pointed) {
+    if (point[5] || index === hovered) {
       rings.moveTo(x + radius + 2.5, y);
       rings.arc(x, y, radius + 2.5, 0, 7);
     }
@@ -75,12 +75,12 @@ function draw() {
   context.strokeStyle = style.color;
   context.stroke(rings);
   if (query && "x" in query) {
-    const [x, y] = place(query.x, query.y);
+    const [x, y] = toCanvas(query.x, query.y);
     context.strokeStyle = style.color;
     context.lineWidth = 2;
     for (const point of points) {
       if (!nearest.has(point[3])) continue;
-      const [tx, ty] = place(point[0], point[1]);
+      const [tx, ty] = toCanvas(point[0], point[1]);
       context.globalAlpha = 0.35;
       context.beginPath();
       context.moveTo(x, y);
@@ -98,64 +98,64 @@ function draw() {
   canvas.dataset.drawn = String(points.length);
 }
 
-function soon() {
+function requestDraw() {
   drawing ||= requestAnimationFrame(draw);
 }
 
-function under(event) {
+function pointUnder(event) {
   const box = canvas.getBoundingClientRect();
   const [mx, my] = [event.clientX - box.left, event.clientY - box.top];
   let best = -1;
-  let least = 14 * 14;
+  let leastDistance = 14 * 14;
   for (const [index, point] of points.entries()) {
-    const [x, y] = place(point[0], point[1]);
-    const far = (x - mx) ** 2 + (y - my) ** 2;
-    if (far < least) [best, least] = [index, far];
+    const [x, y] = toCanvas(point[0], point[1]);
+    const distance = (x - mx) ** 2 + (y - my) ** 2;
+    if (distance < leastDistance) [best, leastDistance] = [index, distance];
   }
   return best;
 }
 
-let held = null;
+let drag = null;
 canvas.addEventListener("pointerdown", (event) => {
-  held = { x: event.clientX, y: event.clientY, view: { ...view }, moved: false };
+  drag = { x: event.clientX, y: event.clientY, view: { ...view }, moved: false };
   canvas.setPointerCapture(event.pointerId);
 });
 canvas.addEventListener("pointermove", (event) => {
-  if (held) {
+  if (drag) {
     const size = Math.min(canvas.clientWidth, canvas.clientHeight * 1.6);
-    const [dx, dy] = [event.clientX - held.x, event.clientY - held.y];
-    held.moved ||= Math.abs(dx) + Math.abs(dy) > 4;
-    if (held.moved) {
-      view.x = held.view.x - dx / (size * 0.46 * view.zoom);
-      view.y = held.view.y + dy / (size * 0.29 * view.zoom);
-      soon();
+    const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
+    drag.moved ||= Math.abs(dx) + Math.abs(dy) > 4;
+    if (drag.moved) {
+      view.x = drag.view.x - dx / (size * 0.46 * view.zoom);
+      view.y = drag.view.y + dy / (size * 0.29 * view.zoom);
+      requestDraw();
     }
     return;
   }
-  const now = under(event);
-  if (now === pointed) return;
-  pointed = now;
-  const point = points[now];
-  told.textContent = point ? `${point[4]} · ${servers[point[2]]}${point[5] ? " · likely duplicate" : ""}` : "";
+  const index = pointUnder(event);
+  if (index === hovered) return;
+  hovered = index;
+  const point = points[index];
+  output.textContent = point ? `${point[4]} · ${servers[point[2]]}${point[5] ? " · likely duplicate" : ""}` : "";
   canvas.style.cursor = point ? "pointer" : "crosshair";
-  soon();
+  requestDraw();
 });
 canvas.addEventListener("pointerup", (event) => {
-  const moved = held?.moved;
-  held = null;
+  const moved = drag?.moved;
+  drag = null;
   if (moved) return;
-  const point = points[under(event)];
+  const point = points[pointUnder(event)];
   if (point) location.href = `${canvas.dataset.tools}/${point[3]}`;
 });
 canvas.addEventListener("pointerleave", () => {
-  pointed = -1;
-  told.textContent = "";
-  soon();
+  hovered = -1;
+  output.textContent = "";
+  requestDraw();
 });
 canvas.addEventListener("wheel", (event) => {
   event.preventDefault();
   view.zoom = Math.min(40, Math.max(0.8, view.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15)));
-  soon();
+  requestDraw();
 }, { passive: false });
 canvas.addEventListener("keydown", (event) => {
   const step = 0.15 / view.zoom;
@@ -168,23 +168,23 @@ canvas.addEventListener("keydown", (event) => {
   if (!moves[event.key]) return;
   event.preventDefault();
   moves[event.key]();
-  soon();
+  requestDraw();
 });
 
-asking.addEventListener("submit", async (event) => {
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const answer = await fetch(`${canvas.dataset.query}?q=${encodeURIComponent(asking.elements.q.value)}`);
+  const answer = await fetch(`${canvas.dataset.query}?q=${encodeURIComponent(form.elements.q.value)}`);
   query = answer.ok ? await answer.json() : null;
   nearest.clear();
   if (query?.nearest) for (const id of query.nearest) nearest.add(id);
   const names = points.filter((point) => nearest.has(point[3])).map((point) => point[4]);
-  told.textContent = names.length ? `${query?.found ? "Found" : "Nothing found; nearest"}: ${names.join(", ")}` : "";
-  soon();
+  output.textContent = names.length ? `${query?.found ? "Found" : "Nothing found; nearest"}: ${names.join(", ")}` : "";
+  requestDraw();
 });
 
-new ResizeObserver(soon).observe(canvas);
+new ResizeObserver(requestDraw).observe(canvas);
 document.addEventListener("themechange", () => {
   for (const dot of document.querySelectorAll("[data-server]")) dot.setAttribute("fill", colour(Number(dot.dataset.server)));
-  soon();
+  requestDraw();
 });
-soon();
+requestDraw();

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.admin.accounts.account import Admin, AdminRole, account, insert_account, limit_account
+from gateway.admin.accounts.account import Admin, AdminRole, admin_from_row, insert_account, set_account_tenants
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, SettingsError
 from gateway.settings import AdminSettings
@@ -16,7 +16,7 @@ _NAME_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class RoleClaim:
+class RoleMapping:
     """What a value of the claim gives: a role, in one tenant or (None) in every."""
 
     value: str
@@ -24,51 +24,51 @@ class RoleClaim:
     tenant: str | None
 
 
-class Memberships:
+class ProviderAccounts:
     """Makes and changes accounts as the provider's claims say."""
 
     def __init__(self, database: Database, settings: AdminSettings) -> None:
         """Raises SettingsError for an entry of admin.openid_roles that cannot be."""
         self._database = database
         self._claim = settings.openid_claim
-        self._grants = tuple(_grant(entry) for entry in settings.openid_roles)
+        self._mappings = tuple(_parse_mapping(entry) for entry in settings.openid_roles)
 
-    def missing(self, claims: Mapping[str, Any]) -> bool:
-        """Whether the claim that roles follow from is not among these."""
-        return _value(claims, self._claim) is None
+    def has_role_claim(self, claims: Mapping[str, Any]) -> bool:
+        """Whether the claim that roles follow from is among these."""
+        return _claim_value(claims, self._claim) is not None
 
-    async def admit(self, issuer: str, claims: Mapping[str, Any]) -> Admin | None:
+    async def provision(self, issuer: str, claims: Mapping[str, Any]) -> Admin | None:
         """The account of who has these claims, made or changed as they say; None where no role goes with them.
 
         Whoever is given the role admin anywhere is that, in those tenants; what a viewer may see elsewhere is left out.
         """
-        value = _value(claims, self._claim)
-        held = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
-        grants = [grant for grant in self._grants if grant.value in held]
-        role: AdminRole = "admin" if any(grant.role == "admin" for grant in grants) else "viewer"
-        tenants = [grant.tenant for grant in grants if grant.role == role]
-        limited = None if None in tenants else [tenant for tenant in tenants if tenant is not None]
+        value = _claim_value(claims, self._claim)
+        groups = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
+        granted = [mapping for mapping in self._mappings if mapping.value in groups]
+        role: AdminRole = "admin" if any(mapping.role == "admin" for mapping in granted) else "viewer"
+        tenants = [mapping.tenant for mapping in granted if mapping.role == role]
+        limited_to = None if None in tenants else [tenant for tenant in tenants if tenant is not None]
         subject = str(claims["sub"])
         async with self._database.transaction() as transaction:
             await transaction.execute("lock_admins")
             row = await transaction.fetchrow("admin_by_subject", issuer, subject)
-            if not grants:
+            if not granted:
                 if row is not None:
                     await transaction.execute("delete_other_admin_sessions", row["id"], None)
                 return None
             if row is None:
                 name = await self._free_name(issuer, claims, subject)
-                admin_id = await insert_account(transaction, name, None, role, limited, issuer, subject)
+                admin_id = await insert_account(transaction, name, None, role, limited_to, issuer, subject)
                 await transaction.execute("clear_admin_setup")
             else:
                 admin_id = row["id"]
                 before = (row["role"], row["every_tenant"], set(row["tenants"]))
-                if before != (role, limited is None, set(limited or ())):
-                    await transaction.execute("update_admin", admin_id, role, limited is None, None)
-                    await limit_account(transaction, admin_id, limited)
+                if before != (role, limited_to is None, set(limited_to or ())):
+                    await transaction.execute("update_admin", admin_id, role, limited_to is None, None)
+                    await set_account_tenants(transaction, admin_id, limited_to)
             found = await transaction.fetchrow("admin_by_id", admin_id)
         assert found is not None
-        return account(found)
+        return admin_from_row(found)
 
     async def _free_name(self, issuer: str, claims: Mapping[str, Any], subject: str) -> str:
         known = [claims.get(key) for key in ("preferred_username", "email", "name")]
@@ -82,19 +82,19 @@ class Memberships:
         raise ConflictError(f"There are too many admins named {name!r}; remove one of them.")
 
 
-def _grant(entry: str) -> RoleClaim:
+def _parse_mapping(entry: str) -> RoleMapping:
     value, separator, given = entry.rpartition("=")
-    role, at, tenant = given.strip().partition("@")
-    if not separator or not value.strip() or role not in ("admin", "viewer") or (at and not tenant):
+    role, at_sign, tenant = given.strip().partition("@")
+    if not separator or not value.strip() or role not in ("admin", "viewer") or (at_sign and not tenant):
         raise SettingsError(
             f'admin.openid_roles: {entry!r} has to be "value=role" or "value=role@tenant", the role admin or viewer.'
         )
-    return RoleClaim(value.strip(), "admin" if role == "admin" else "viewer", tenant or None)
+    return RoleMapping(value.strip(), "admin" if role == "admin" else "viewer", tenant or None)
 
 
-def _value(claims: Mapping[str, Any], name: str) -> Any:
+def _claim_value(claims: Mapping[str, Any], name: str) -> Any:
     if name in claims:
         return claims[name]
     outer, _, inner = name.partition(".")
-    held = claims.get(outer)
-    return _value(held, inner) if inner and isinstance(held, Mapping) else None
+    nested = claims.get(outer)
+    return _claim_value(nested, inner) if inner and isinstance(nested, Mapping) else None

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.errors import FieldProblem, InvalidInputError
 
-STRICT = ConfigDict(extra="forbid")
+FORBID_EXTRA = ConfigDict(extra="forbid")
 """What a dataclass that is read from outside has as its `__pydantic_config__`."""
 
 T = TypeVar("T")
@@ -26,24 +26,24 @@ _SHOWN_CHARACTERS = 60
 
 
 @cache
-def adapter_of(kind: Any) -> TypeAdapter[Any]:
+def type_adapter(kind: Any) -> TypeAdapter[Any]:
     """The validator and serialiser of a type."""
     return TypeAdapter(kind)
 
 
-def read_json(kind: type[T], body: bytes) -> T:
+def parse_json(kind: type[T], body: bytes) -> T:
     """`body` as a `kind`, judged strictly: a number in quotes is no number. Raises InvalidInputError."""
     try:
         if b"\x00" in body or b"\\u0000" in body:
             _refuse_null(json.loads(body), "")
-        return cast(T, adapter_of(cast(Any, kind)).validate_json(body, strict=True))
+        return cast(T, type_adapter(cast(Any, kind)).validate_json(body, strict=True))
     except ValidationError as error:
         raise _told(error, kind) from None
     except (ValueError, RecursionError):
         raise InvalidInputError("The body is not valid JSON.", "") from None
 
 
-def read_query(kind: type[T], values: Mapping[str, list[str]]) -> T:
+def parse_query(kind: type[T], values: Mapping[str, list[str]]) -> T:
     """A query string, each name with all its values, as the dataclass `kind`. Raises InvalidInputError."""
     hints = typing.get_type_hints(kind)
     given = {}
@@ -55,17 +55,17 @@ def read_query(kind: type[T], values: Mapping[str, list[str]]) -> T:
             raise InvalidInputError(f"{name} is given {len(said)} times; give it once.", name)
         else:
             given[name] = _typed(shape, said[0])
-    return read_json(kind, json.dumps(given).encode())
+    return parse_json(kind, json.dumps(given).encode())
 
 
-def read_form(kind: type[T], values: Mapping[str, Any]) -> T:
+def parse_form(kind: type[T], values: Mapping[str, Any]) -> T:
     """Fields of a form, or values made of them, as the dataclass `kind`, judged leniently: "5" is a number.
 
     Raises InvalidInputError.
     """
     try:
         _refuse_null(dict(values), "")
-        return cast(T, adapter_of(cast(Any, kind)).validate_python(dict(values)))
+        return cast(T, type_adapter(cast(Any, kind)).validate_python(dict(values)))
     except ValidationError as error:
         raise _told(error, kind) from None
 

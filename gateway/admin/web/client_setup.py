@@ -1,4 +1,4 @@
-"""What an MCP client has to be told to come in with a key."""
+"""What an MCP client has to be told to connect with a key."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class ClientSetup:
     """What is to be put where for one client."""
 
     id: str
     client: str
-    where: str
+    instruction: str
     text: str
 
 
-def configurations(address: str, key: str) -> tuple[Configuration, ...]:
-    """For each client that people use; `address` is that of the MCP endpoint."""
+def client_setups(mcp_url: str, key: str) -> tuple[ClientSetup, ...]:
+    """For each client that people use; `mcp_url` is the address of the MCP endpoint."""
     bearer = f"Bearer {key}"
     bridge = {
         "command": "npx",
-        "args": ["-y", "mcp-remote", address, "--header", "Authorization:${MODELGATE_AUTHORIZATION}"],
+        "args": ["-y", "mcp-remote", mcp_url, "--header", "Authorization:${MODELGATE_AUTHORIZATION}"],
         "env": {"MODELGATE_AUTHORIZATION": bearer},
     }
-    remote = {"url": address, "headers": {"Authorization": bearer}}
+    remote = {"url": mcp_url, "headers": {"Authorization": bearer}}
     vscode = {
         "inputs": [
             {"type": "promptString", "id": "modelgate-key", "description": "ModelGate API key", "password": True}
@@ -33,7 +33,7 @@ def configurations(address: str, key: str) -> tuple[Configuration, ...]:
         "servers": {
             "modelgate": {
                 "type": "http",
-                "url": address,
+                "url": mcp_url,
                 "headers": {"Authorization": "Bearer ${input:modelgate-key}"},
             }
         },
@@ -41,27 +41,27 @@ def configurations(address: str, key: str) -> tuple[Configuration, ...]:
     call = {"name": "tool_search", "arguments": {"query": "what can be done here"}}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
     return (
-        Configuration(
+        ClientSetup(
             "claude-code",
             "Claude Code",
             "Run this in a terminal",
-            f'claude mcp add --transport http modelgate {address} --header "Authorization: {bearer}"',
+            f'claude mcp add --transport http modelgate {mcp_url} --header "Authorization: {bearer}"',
         ),
-        Configuration(
+        ClientSetup(
             "claude-desktop",
             "Claude Desktop",
             "claude_desktop_config.json (Settings, Developer, Edit Config), with a bridge, for it starts commands only",
             _json({"mcpServers": {"modelgate": bridge}}),
         ),
-        Configuration("cursor", "Cursor", "~/.cursor/mcp.json", _json({"mcpServers": {"modelgate": remote}})),
-        Configuration(
+        ClientSetup("cursor", "Cursor", "~/.cursor/mcp.json", _json({"mcpServers": {"modelgate": remote}})),
+        ClientSetup(
             "vscode", "VS Code", ".vscode/mcp.json; it asks for the key once, which is the one above", _json(vscode)
         ),
-        Configuration(
+        ClientSetup(
             "curl",
             "curl",
             "Ask for a tool right now",
-            f"curl -s {address} -H 'Authorization: {bearer}' -H 'Content-Type: application/json' -d '{body}'",
+            f"curl -s {mcp_url} -H 'Authorization: {bearer}' -H 'Content-Type: application/json' -d '{body}'",
         ),
     )
 

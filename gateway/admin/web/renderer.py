@@ -1,4 +1,4 @@
-"""What stands around every page: templates, and headers that let it load nothing but the gateway's own files."""
+"""Templates made into responses, with headers that let a page load nothing but the gateway's own files."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _THEMES = ("light", "dark")
-_WORTH_PACKING = 1_000
+_MIN_COMPRESSED_BYTES = 1_000
 
 
-class Frame:
+class PageRenderer:
     """Renders templates of the folder `templates`, every value escaped."""
 
     def __init__(self, assets: Assets) -> None:
-        self.assets = assets
         self._environment = Environment(
             loader=PackageLoader("gateway.admin.web"),
             autoescape=True,
@@ -40,32 +39,34 @@ class Frame:
         )
         self._environment.globals.update(asset=assets.url)
         self._environment.filters.update(
-            shown=formatting.shown,
-            ago=formatting.ago,
-            number=formatting.number,
-            ms=formatting.milliseconds,
-            counted=formatting.counted,
-            pretty=formatting.pretty,
+            display_text=formatting.display_text,
+            relative_time=formatting.relative_time,
+            format_number=formatting.format_number,
+            format_milliseconds=formatting.format_milliseconds,
+            format_count=formatting.format_count,
+            format_json=formatting.format_json,
         )
 
     def render(self, template: str, values: Mapping[str, Any]) -> str:
         """The text of a template."""
         return self._environment.get_template(template).render(values)
 
-    def page(self, request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
-        """A page, or a part of one, as a response."""
+    def response(self, request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
+        """A page, or a fragment of one, as a response."""
         theme = request.cookies.get("modelgate_theme")
         text = self.render(template, {"theme": theme if theme in _THEMES else None, **values})
-        return packed(request, text.encode(), "text/html", _HEADERS, status)
+        return compressed_response(request, text.encode(), "text/html", _HEADERS, status)
 
 
-def packed(request: Request, body: bytes, media_type: str, headers: Mapping[str, str], status: int = 200) -> Response:
+def compressed_response(
+    request: Request, body: bytes, media_type: str, headers: Mapping[str, str], status: int = 200
+) -> Response:
     """`body`, compressed where that is worth it and the browser takes it.
 
     Pages hold a token beside what was asked for. That their length could betray it needs a foreign page that makes a
     browser ask with its session, which the cookie's SameSite keeps it from.
     """
-    told = {**headers, "Vary": "Accept-Encoding"}
-    if len(body) > _WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(gzip.compress(body, 5), status, {**told, "Content-Encoding": "gzip"}, media_type)
-    return Response(body, status, told, media_type)
+    all_headers = {**headers, "Vary": "Accept-Encoding"}
+    if len(body) > _MIN_COMPRESSED_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(gzip.compress(body, 5), status, {**all_headers, "Content-Encoding": "gzip"}, media_type)
+    return Response(body, status, all_headers, media_type)

@@ -1,0 +1,61 @@
+"""What went wrong, as a page, or as text for a part of one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.admin.problem_details import problem_of
+from gateway.admin.web.page_context import HOME_PATH, SIGN_IN_PATH
+from gateway.admin.web.renderer import PageRenderer
+from gateway.errors import HttpError, ModelGateError, SignInRequiredError
+
+logger = logging.getLogger(__name__)
+
+
+class PageEndpoint:
+    """An ASGI endpoint for any method whose errors are answered as pages."""
+
+    def __init__(self, renderer: PageRenderer, handle: Callable[[Request], Awaitable[Response]]) -> None:
+        self._renderer = renderer
+        self._handle = handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._handle(request)
+        except ModelGateError as error:
+            response = self._error_page(request, error)
+        except Exception:
+            logger.exception("A page failed: %s", request.url.path)
+            response = self._error_page(request, HttpError(500, "Something went wrong; the gateway's log says what."))
+        await response(scope, receive, send)
+
+    def _error_page(self, request: Request, error: ModelGateError) -> Response:
+        if isinstance(error, SignInRequiredError):
+            return _redirect_to_sign_in(request)
+        status = problem_of(error).status
+        headers = error.headers if isinstance(error, HttpError) else {}
+        if "hx-request" in request.headers or "text/event-stream" in request.headers.get("accept", ""):
+            return PlainTextResponse(error.message, status, {**headers, "Cache-Control": "no-store"})
+        return self._renderer.response(request, "problem.html", {"status": status, "message": error.message}, status)
+
+
+def _redirect_to_sign_in(request: Request) -> Response:
+    """To the sign-in page, and from there back to where the person is."""
+    if request.method in ("GET", "HEAD") and "hx-request" not in request.headers:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    else:
+        seen = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
+        here = seen.path + (f"?{seen.query}" if seen.query else "")
+    address = SIGN_IN_PATH + (f"?next={quote(here)}" if here.startswith(HOME_PATH) else "")
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return PlainTextResponse("Sign in again.", 401)
+    if "hx-request" in request.headers:
+        return Response(status_code=204, headers={"HX-Redirect": address})
+    return RedirectResponse(address, 303)

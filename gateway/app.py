@@ -43,7 +43,7 @@ from gateway.search.catalog_statistics import CatalogStatistics
 from gateway.search.finder import Finder
 from gateway.settings import OauthSettings, Settings
 from gateway.upstream.notifications import UpstreamNotifications
-from gateway.upstream.policy import policy_of
+from gateway.upstream.policy import policy_from_settings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.session import QUESTION_CAPABILITIES
 from gateway.vault import open_vault
@@ -102,7 +102,7 @@ async def open_components(settings: Settings, *, connections: int | None = None)
         )
         keys = ApiKeys(database, notices)
         profiles = Profiles(database, notices)
-        servers = Servers(database, vault, settings.upstream, notices, policy_of(settings.guards))
+        servers = Servers(database, vault, settings.upstream, notices, policy_from_settings(settings.guards))
         yield Components(
             settings=settings,
             database=database,

@@ -9,9 +9,15 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from gateway.errors import InvalidInputError
-from gateway.upstream.credential import ClientCertificate, Credential, check_credential, packed, unpacked
+from gateway.upstream.credential import (
+    ClientCertificate,
+    Credential,
+    check_credential,
+    credential_from_dict,
+    credential_to_dict,
+)
 from gateway.upstream.openapi.document import read_document
-from gateway.upstream.policy import ORDINARY, Policy
+from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy
 
 TransportKind = Literal["stdio", "http", "sse", "openapi"]
 
@@ -45,7 +51,7 @@ class NewServer:
         return ServerSecrets(self.env, self.headers, self.credential, self.certificate)
 
 
-def validate_new_server(server: NewServer, policy: Policy = ORDINARY) -> None:
+def validate_new_server(server: NewServer, policy: ConnectionPolicy = DEFAULT_POLICY) -> None:
     """Raises InvalidInputError for a server that cannot be, or may not by the gateway's `policy`."""
     if not server.name.strip() or len(server.name) > _NAME_LENGTH or not server.name.isprintable():
         raise InvalidInputError(
@@ -97,28 +103,28 @@ class ServerSecrets:
     credential: Credential | None = None
     certificate: ClientCertificate | None = None
 
-    def packed(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         return {
             "env": dict(self.env),
             "headers": dict(self.headers),
-            "credential": packed(self.credential),
+            "credential": credential_to_dict(self.credential),
             "certificate": None if self.certificate is None else asdict(self.certificate),
         }
 
     @classmethod
-    def unpacked(cls, values: Mapping[str, Any]) -> ServerSecrets:
-        """What `packed` made."""
+    def from_dict(cls, values: Mapping[str, Any]) -> ServerSecrets:
+        """What `to_dict` made."""
         certificate = values.get("certificate")
         return cls(
             env=values.get("env", {}),
             headers=values.get("headers", {}),
-            credential=unpacked(values.get("credential")),
+            credential=credential_from_dict(values.get("credential")),
             certificate=None if certificate is None else ClientCertificate(**certificate),
         )
 
 
-def _check_url(name: str, field: str, url: str, policy: Policy) -> None:
+def _check_url(name: str, field: str, url: str, policy: ConnectionPolicy) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidInputError(f"The URL of {name!r} has to begin with http:// or https:// and name a host.", field)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.database.connection import DatabaseConnection
 from gateway.database.pool import Database
 from gateway.errors import NotFoundError
-from gateway.upstream.oauth.grant import OAuthGrant
+from gateway.upstream.oauth_grant import OAuthGrant
 from gateway.vault import Vault
 
 
@@ -27,11 +27,11 @@ class StoredGrant:
         return await self.read(self.database)
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[HeldStoredGrant]:
+    async def lock(self) -> AsyncIterator[LockedStoredGrant]:
         """The grant in a transaction that keeps all others out, in all processes."""
         async with self.database.transaction() as transaction:
             await transaction.fetchval("lock_grant", self.server_id)
-            yield HeldStoredGrant(self, transaction)
+            yield LockedStoredGrant(self, transaction)
 
     async def read(self, statements: Database | DatabaseConnection) -> OAuthGrant | None:
         """The grant, read with `statements`."""
@@ -40,7 +40,7 @@ class StoredGrant:
             raise NotFoundError(f"There is no server {self.server_id} in this tenant.")
         if row["sealed_grant"] is None:
             return None
-        return OAuthGrant.unpacked(self.vault.open(row["sealed_grant"], self.owner))
+        return OAuthGrant.from_dict(self.vault.open(row["sealed_grant"], self.owner))
 
     @property
     def owner(self) -> str:
@@ -48,8 +48,8 @@ class StoredGrant:
         return f"grant of server {self.server_id} of tenant {self.tenant_id}"
 
 
-class HeldStoredGrant:
-    """A `HeldGrant`: on the connection of its transaction, so that renewals never wait for each other's connections."""
+class LockedStoredGrant:
+    """A `LockedGrant` on the connection of its transaction: renewals never wait for each other's connections."""
 
     def __init__(self, stored: StoredGrant, transaction: DatabaseConnection) -> None:
         self._stored = stored
@@ -62,5 +62,5 @@ class HeldStoredGrant:
     async def save(self, grant: OAuthGrant) -> None:
         """Replace the grant, with the end of the transaction."""
         stored = self._stored
-        sealed = stored.vault.seal(grant.packed(), stored.owner)
+        sealed = stored.vault.seal(grant.to_dict(), stored.owner)
         await self._transaction.execute("save_sealed_grant", stored.tenant_id, stored.server_id, sealed)

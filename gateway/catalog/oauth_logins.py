@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.catalog.server import Servers
 from gateway.errors import InvalidInputError
 from gateway.upstream.credential import AuthorizationCode
-from gateway.upstream.oauth.login import Login, begin_login, finish_login
+from gateway.upstream.oauth.login import OAuthLogin, begin_login, finish_login
 
 _PATIENCE_SECONDS = 600.0
 _MAX_PENDING = 1_000
@@ -27,7 +27,7 @@ class LoginResult:
 class _Pending:
     tenant_id: int
     server_id: int
-    login: Login
+    login: OAuthLogin
     until: float
 
 
@@ -77,8 +77,8 @@ class OAuthLogins:
         spec = await self._servers.spec(pending.tenant_id, pending.server_id)
         if spec.grants is None:
             raise InvalidInputError(f"Server {spec.name} is no longer set up for signing in.")
-        async with spec.grants.held() as held:
-            await held.save(grant)
+        async with spec.grants.lock() as locked:
+            await locked.save(grant)
         return LoginResult(pending.tenant_id, pending.server_id, spec.name)
 
     def give_up(self, state: str) -> None:

@@ -16,8 +16,8 @@ from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, NotFoundError
 from gateway.settings import UpstreamSettings
-from gateway.upstream.credential import ClientCertificate, Credential, kind_of
-from gateway.upstream.policy import ORDINARY, Policy
+from gateway.upstream.credential import ClientCertificate, Credential, credential_kind
+from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy
 from gateway.upstream.spec import ServerSpec
 from gateway.vault import Vault
 
@@ -31,7 +31,7 @@ class Servers:
         vault: Vault,
         limits: UpstreamSettings,
         notices: Notices | None = None,
-        policy: Policy = ORDINARY,
+        policy: ConnectionPolicy = DEFAULT_POLICY,
     ) -> None:
         self._database = database
         self._specs: NotifiedCache[int, ServerSpec] = NotifiedCache(notices)
@@ -58,10 +58,10 @@ class Servers:
                 list(server.args),
                 server.cwd,
                 server.url,
-                self._vault.seal(server.secrets.packed(), _owner(tenant_id, slug)),
+                self._vault.seal(server.secrets.to_dict(), _owner(tenant_id, slug)),
                 {},
                 server.prefix,
-                "none" if server.credential is None else kind_of(server.credential),
+                "none" if server.credential is None else credential_kind(server.credential),
                 server.document,
                 server.document_url,
             )
@@ -145,8 +145,8 @@ class Servers:
                     list(server.args),
                     server.cwd,
                     server.url,
-                    self._vault.seal(server.secrets.packed(), _owner(row["tenant_id"], row["slug"])),
-                    "none" if server.credential is None else kind_of(server.credential),
+                    self._vault.seal(server.secrets.to_dict(), _owner(row["tenant_id"], row["slug"])),
+                    "none" if server.credential is None else credential_kind(server.credential),
                     server.document,
                     server.document_url,
                     same,
@@ -207,7 +207,7 @@ class Servers:
     def _secrets(self, row: Row) -> ServerSecrets:
         if row["sealed_secrets"] is None:
             return ServerSecrets()
-        return ServerSecrets.unpacked(self._vault.open(row["sealed_secrets"], _owner(row["tenant_id"], row["slug"])))
+        return ServerSecrets.from_dict(self._vault.open(row["sealed_secrets"], _owner(row["tenant_id"], row["slug"])))
 
     async def _row(self, tenant_id: int, server_id: int) -> Row:
         row = await self._database.fetchrow("server_by_id", tenant_id, server_id)

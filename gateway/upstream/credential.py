@@ -56,7 +56,7 @@ class AuthorizationCode:
 
 Credential: TypeAlias = Bearer | Basic | ClientCredentials | AuthorizationCode
 
-KINDS: Mapping[str, type[Bearer] | type[Basic] | type[ClientCredentials] | type[AuthorizationCode]] = {
+CREDENTIAL_TYPES: Mapping[str, type[Bearer] | type[Basic] | type[ClientCredentials] | type[AuthorizationCode]] = {
     "bearer": Bearer,
     "basic": Basic,
     "oauth_client_credentials": ClientCredentials,
@@ -74,25 +74,25 @@ class ClientCertificate:
     authority: str = field(default="", repr=False)
 
 
-def kind_of(credential: Credential) -> str:
+def credential_kind(credential: Credential) -> str:
     """The name of a credential's kind."""
-    return next(kind for kind, held in KINDS.items() if held is type(credential))
+    return next(kind for kind, type_ in CREDENTIAL_TYPES.items() if type_ is type(credential))
 
 
-def packed(credential: Credential | None) -> dict[str, Any] | None:
+def credential_to_dict(credential: Credential | None) -> dict[str, Any] | None:
     """A credential as plain values, to be sealed."""
-    return None if credential is None else {"kind": kind_of(credential), **asdict(credential)}
+    return None if credential is None else {"kind": credential_kind(credential), **asdict(credential)}
 
 
-def unpacked(values: Mapping[str, Any] | None) -> Credential | None:
-    """What `packed` made."""
+def credential_from_dict(values: Mapping[str, Any] | None) -> Credential | None:
+    """What `credential_to_dict` made."""
     if not values:
         return None
     rest = {name: value for name, value in values.items() if name != "kind"}
-    return KINDS[values["kind"]](**rest)
+    return CREDENTIAL_TYPES[values["kind"]](**rest)
 
 
-def headers_of(credential: Credential | None) -> dict[str, str]:
+def authorization_headers(credential: Credential | None) -> dict[str, str]:
     """The headers that say a credential which never changes."""
     if isinstance(credential, Bearer):
         return {"Authorization": f"Bearer {credential.token}"}
@@ -104,7 +104,7 @@ def headers_of(credential: Credential | None) -> dict[str, str]:
 
 def check_credential(credential: Credential | None, certificate: ClientCertificate | None) -> None:
     """Raises InvalidInputError for values that could never be sent."""
-    if isinstance(credential, Bearer) and not _sendable(credential.token):
+    if isinstance(credential, Bearer) and not _is_sendable(credential.token):
         raise InvalidInputError(
             "The bearer token is empty, or holds a space or a character outside of ASCII.", "credential"
         )
@@ -120,10 +120,10 @@ def check_credential(credential: Credential | None, certificate: ClientCertifica
                 "OAuth client credentials need the URL of the issuer that they are for.", "credential"
             )
     if certificate is not None:
-        tls_context(certificate)
+        build_tls_context(certificate)
 
 
-def tls_context(certificate: ClientCertificate | None) -> ssl.SSLContext | None:
+def build_tls_context(certificate: ClientCertificate | None) -> ssl.SSLContext | None:
     """The TLS settings with a client certificate, None where there is none. Raises InvalidInputError."""
     if certificate is None:
         return None
@@ -132,7 +132,7 @@ def tls_context(certificate: ClientCertificate | None) -> ssl.SSLContext | None:
         if certificate.authority:
             context.load_verify_locations(cadata=certificate.authority)
         if certificate.certificate:
-            _load(context, certificate)
+            _load_chain(context, certificate)
     except (ssl.SSLError, ValueError):
         raise InvalidInputError(
             "The client certificate cannot be used; give certificate and unencrypted key that belong together, in PEM.",
@@ -141,7 +141,7 @@ def tls_context(certificate: ClientCertificate | None) -> ssl.SSLContext | None:
     return context
 
 
-def _load(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
+def _load_chain(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
     # The ssl module reads certificates from files only; this one is readable by its owner alone, for an instant.
     descriptor, name = tempfile.mkstemp(prefix="modelgate-", suffix=".pem")
     try:
@@ -152,5 +152,5 @@ def _load(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
         Path(name).unlink()
 
 
-def _sendable(token: str) -> bool:
+def _is_sendable(token: str) -> bool:
     return bool(token) and token.isascii() and token.isprintable() and " " not in token

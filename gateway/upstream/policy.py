@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from gateway.errors import SettingsError, UpstreamUnavailableError
 from gateway.settings import GuardSettings
 
-Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
-Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+IpAddress: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+IpNetwork: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 # Where clouds hand out credentials to whoever asks from inside: AWS and most others by link-local addresses, which are
 # closed as such; AWS over IPv6, Alibaba, Oracle and Azure by these.
@@ -29,7 +29,7 @@ _LOADER_VARIABLES = {"PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"}
 
 
 @dataclass(frozen=True)
-class Policy:
+class ConnectionPolicy:
     """`commands` are names, looked up in PATH, or absolute paths; empty: any. For the rest see GuardSettings.
 
     Link-local, multicast and unspecified addresses, and those of cloud metadata services, are closed in any case.
@@ -38,7 +38,7 @@ class Policy:
     commands: tuple[str, ...] = ()
     https_only: bool = False
     private_addresses: Literal["allow", "loopback", "deny"] = "allow"
-    allowed_networks: tuple[Network, ...] = ()
+    allowed_networks: tuple[IpNetwork, ...] = ()
 
     def command_refusal(self, command: str, env: Mapping[str, str]) -> str | None:
         """Why `command` may not be started with the variables `env`; None where it may."""
@@ -64,14 +64,14 @@ class Policy:
             return "its URL is not https://, which guards.https_only asks for"
         if host in _METADATA_NAMES:
             return f"{host} is where clouds hand out credentials"
-        address = _literal(host)
+        address = _parse_address(host)
         if address is None and (host == "localhost" or host.endswith(".localhost")):
             address = ipaddress.IPv4Address("127.0.0.1")
         return None if address is None else self.address_refusal(address)
 
-    def address_refusal(self, address: Address) -> str | None:
+    def address_refusal(self, address: IpAddress) -> str | None:
         """Why `address` may not be connected to; None where it may."""
-        address = _unwrapped(address)
+        address = _unwrap_ipv4(address)
         if address in _METADATA or address.is_link_local:
             return f"{address} is an address at which clouds hand out credentials, or reaches this network segment only"
         if address.is_unspecified or address.is_multicast or address == ipaddress.IPv4Address("255.255.255.255"):
@@ -86,13 +86,13 @@ class Policy:
             return f"{address} is in a private network, which guards.private_addresses closes"
         return None
 
-    async def addresses(self, server: str, host: str, port: int) -> list[str]:
+    async def resolve(self, server: str, host: str, port: int) -> list[str]:
         """The addresses of `host`, each checked: connect to one of these, not to the name, which may change.
 
         Raises UpstreamUnavailableError in the name of `server` where one of them is closed, and OSError where there is
         none.
         """
-        literal = _literal(host)
+        literal = _parse_address(host)
         if literal is not None:
             found = [literal]
         else:
@@ -108,7 +108,7 @@ class Policy:
         return [str(address) for address in found]
 
 
-def policy_of(settings: GuardSettings) -> Policy:
+def policy_from_settings(settings: GuardSettings) -> ConnectionPolicy:
     """The policy of the settings. Raises SettingsError for a network or a command that is none."""
     networks = []
     for text in settings.allowed_networks:
@@ -121,14 +121,14 @@ def policy_of(settings: GuardSettings) -> Policy:
     for command in settings.commands:
         if os.sep in command and not os.path.isabs(command):
             raise SettingsError(f"guards.commands: {command!r} has to be a name, or a path that begins with a slash.")
-    return Policy(settings.commands, settings.https_only, settings.private_addresses, tuple(networks))
+    return ConnectionPolicy(settings.commands, settings.https_only, settings.private_addresses, tuple(networks))
 
 
-ORDINARY = Policy()
+DEFAULT_POLICY = ConnectionPolicy()
 """What is in force where nothing is set."""
 
 
-def _literal(host: str) -> Address | None:
+def _parse_address(host: str) -> IpAddress | None:
     try:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
@@ -140,7 +140,7 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _unwrapped(address: Address) -> Address:
+def _unwrap_ipv4(address: IpAddress) -> IpAddress:
     """The IPv4 address that an IPv6 address leads to, where it does."""
     if isinstance(address, ipaddress.IPv4Address):
         return address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +23,6 @@ from gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from gateway.upstream import clock
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.server_breaker import ServerBreaker
 from gateway.upstream.session import UpstreamSession
@@ -86,7 +86,7 @@ class Server:
         server is sent once more.
         Raises UpstreamBusyError where no slot comes free in time, and every UpstreamError.
         """
-        deadline = clock.now() + seconds
+        deadline = asyncio.get_running_loop().time() + seconds
         key = session_key if self.spec.session == "per_client" else None
 
         def overdue(sent_at: float, given: float) -> bool:
@@ -107,11 +107,11 @@ class Server:
                     except RequestNotSentError:
                         result = await self._try(act, key, deadline, overdue)
                 except UpstreamReplyError:
-                    self._replied_at = clock.now()
+                    self._replied_at = asyncio.get_running_loop().time()
                     raise
                 finally:
                     self._calls -= 1
-                self._replied_at = clock.now()
+                self._replied_at = asyncio.get_running_loop().time()
                 return result
         finally:
             if probing:
@@ -123,7 +123,7 @@ class Server:
         A server that does one thing at a time answers no ping while it works, so silence counts against it only where
         no call was under way; that of a call then tells whether it is dead. Raises UpstreamError.
         """
-        deadline = clock.now() + seconds
+        deadline = asyncio.get_running_loop().time() + seconds
 
         async def measure(session: UpstreamSession, left: float) -> None:
             self._latency_ms = await session.ping(timeout=left)
@@ -173,7 +173,7 @@ class Server:
         link = self._links.take(key)
         try:
             session = await self._session(link, deadline)
-            sent_at = clock.now()
+            sent_at = asyncio.get_running_loop().time()
             left = max(0.0, deadline - sent_at)
             try:
                 result = await act(session, left)

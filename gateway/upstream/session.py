@@ -22,7 +22,6 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.json_codec import Message
-from gateway.upstream import clock
 from gateway.upstream.rpc.call import NO_HOOKS, Answering, Call, CallHooks
 from gateway.upstream.rpc.list_pages import list_pages
 from gateway.upstream.rpc.listen_stream import LISTEN, Interest, listen
@@ -103,7 +102,7 @@ class UpstreamSession:
         self._transport: Transport | None = None
         self._ending = anyio.Event()
         self._retired = False
-        self._last_used = clock.now()
+        self._last_used = time.monotonic()
         self.connected = False
         """Whether the session was opened; it stays so when it ends."""
         self.error: UpstreamError | None = None
@@ -215,7 +214,7 @@ class UpstreamSession:
             wrapped, headers = envelope.wrap(method, params, capabilities)
             return await self._peer.request(method, wrapped, headers, timeout=limit, ceiling=ceiling, hooks=hooks)
         finally:
-            self._last_used = clock.now()
+            self._last_used = time.monotonic()
             if self._retired:
                 self.retire()
 
@@ -256,7 +255,7 @@ class UpstreamSession:
                     tasks.start_soon(listen, self._peer, self.info, self._envelope)
                     self.connected = True
                     # However long it took to connect: whoever waits for that has yet to use it.
-                    self._last_used = clock.now()
+                    self._last_used = time.monotonic()
                     self._on_state(True)
                     task_status.started()
                     await self._until_ending()
@@ -304,7 +303,7 @@ class UpstreamSession:
     async def _until_ending(self) -> None:
         idle = self._idle_seconds
         while idle and not self._ending.is_set():
-            left = self._last_used + idle - clock.now()
+            left = self._last_used + idle - time.monotonic()
             if left <= 0 and self._peer.calls_in_flight == 0 and not self._interest:
                 return
             # Whatever keeps it from being unused is a use when it ends.

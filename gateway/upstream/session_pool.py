@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import anyio
 
 from gateway.errors import UpstreamBusyError, UpstreamUnavailableError
-from gateway.upstream import clock
 from gateway.upstream.session_slot import SessionSlot
 from gateway.upstream.transports.child_process import MAX_STDERR_BYTES
 
@@ -66,7 +66,7 @@ class SessionPool:
         """Whoever took the link is done with it."""
         link.users -= 1
         if key is not None:
-            link.last_used = clock.now()
+            link.last_used = time.monotonic()
             self._look_at(key)
 
     def retire(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +11,6 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from gateway.errors import UpstreamError, UpstreamUnavailableError
-from gateway.upstream import clock
 from gateway.upstream.server_breaker import ServerBreaker
 from gateway.upstream.session import UpstreamSession
 
@@ -58,8 +58,8 @@ class SessionSlot:
         """How many sessions have been opened."""
         self.users = 0
         """How many callers use the link now."""
-        self.last_used = clock.now()
-        """When the last of them was done, by the clock of the event loop."""
+        self.last_used = time.monotonic()
+        """When the last of them was done, by `time.monotonic`."""
         self.failing = False
         """Whether the last call had no answer."""
 

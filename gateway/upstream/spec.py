@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from gateway.upstream.credential import ClientCertificate, Credential
-from gateway.upstream.oauth.grant import GrantStore
-from gateway.upstream.policy import ORDINARY, Policy
+from gateway.upstream.oauth_grant import GrantStore
+from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -53,4 +53,4 @@ class ServerSpec:
     session: Literal["shared", "per_client"] = "shared"
     idle_stop_seconds: float = 0.0
     prefix: str | None = None
-    policy: Policy = field(default=ORDINARY, repr=False)
+    policy: ConnectionPolicy = field(default=DEFAULT_POLICY, repr=False)

@@ -20,13 +20,13 @@ from gateway.app import open_components
 from gateway.catalog.new_server import NewServer
 from gateway.errors import InvalidInputError, SettingsError, UpstreamUnavailableError
 from gateway.settings import GuardSettings, Settings
-from gateway.upstream.http.guarded_backend import guard
-from gateway.upstream.policy import ORDINARY, Policy, policy_of
+from gateway.upstream.http.guarded_backend import guard_connections
+from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy, policy_from_settings
 from tests.support.gateway import LOCAL_MCP
 from tests.support.listed import SCRIPT
 
-CLOSED = Policy(private_addresses="deny")
-LOOPBACK = Policy(private_addresses="loopback")
+CLOSED = ConnectionPolicy(private_addresses="deny")
+LOOPBACK = ConnectionPolicy(private_addresses="loopback")
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ LOOPBACK = Policy(private_addresses="loopback")
     ],
 )
 def test_addresses_of_metadata_and_of_nobody_are_closed_whatever_is_set(address: str) -> None:
-    everything = Policy(allowed_networks=(ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")))
-    for policy in (ORDINARY, LOOPBACK, CLOSED, everything):
+    everything = ConnectionPolicy(allowed_networks=(ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")))
+    for policy in (DEFAULT_POLICY, LOOPBACK, CLOSED, everything):
         assert policy.address_refusal(ipaddress.ip_address(address))
 
 
@@ -69,16 +69,16 @@ def test_addresses_of_metadata_and_of_nobody_are_closed_whatever_is_set(address:
 def test_private_addresses_are_open_as_the_settings_say(
     address: str, ordinary: bool, loopback: bool, deny: bool
 ) -> None:
-    for policy, opened in ((ORDINARY, ordinary), (LOOPBACK, loopback), (CLOSED, deny)):
+    for policy, opened in ((DEFAULT_POLICY, ordinary), (LOOPBACK, loopback), (CLOSED, deny)):
         assert (policy.address_refusal(ipaddress.ip_address(address)) is None) is opened
 
 
 def test_a_network_that_is_allowed_is_open_in_a_closed_gateway() -> None:
-    policy = policy_of(GuardSettings(private_addresses="deny", allowed_networks=("10.1.0.0/16",)))
+    policy = policy_from_settings(GuardSettings(private_addresses="deny", allowed_networks=("10.1.0.0/16",)))
     assert policy.address_refusal(ipaddress.ip_address("10.1.2.3")) is None
     assert policy.address_refusal(ipaddress.ip_address("10.2.2.3"))
     with pytest.raises(SettingsError, match="no address or network"):
-        policy_of(GuardSettings(allowed_networks=("10.1.0.0/33",)))
+        policy_from_settings(GuardSettings(allowed_networks=("10.1.0.0/33",)))
 
 
 @pytest.mark.parametrize(
@@ -96,17 +96,17 @@ def test_a_network_that_is_allowed_is_open_in_a_closed_gateway() -> None:
     ],
 )
 def test_urls_that_lead_to_metadata_or_nowhere_are_refused_in_every_spelling(url: str) -> None:
-    assert ORDINARY.url_refusal(url)
+    assert DEFAULT_POLICY.url_refusal(url)
 
 
 def test_only_https_is_taken_where_that_is_set() -> None:
-    policy = Policy(https_only=True)
+    policy = ConnectionPolicy(https_only=True)
     assert policy.url_refusal("http://example.com/mcp")
     assert policy.url_refusal("https://example.com/mcp") is None
 
 
 def test_a_command_is_started_only_as_the_list_names_it() -> None:
-    policy = policy_of(GuardSettings(commands=("npx", "/opt/tools/server")))
+    policy = policy_from_settings(GuardSettings(commands=("npx", "/opt/tools/server")))
     assert policy.command_refusal("npx", {}) is None
     assert policy.command_refusal("/opt/tools/server", {}) is None
     assert policy.command_refusal("server", {})
@@ -114,7 +114,7 @@ def test_a_command_is_started_only_as_the_list_names_it() -> None:
     assert policy.command_refusal("./npx", {})
     assert policy.command_refusal("npx", {"PATH": "/tmp"})
     assert policy.command_refusal("npx", {"LD_PRELOAD": "/tmp/x.so"})
-    assert ORDINARY.command_refusal("anything", {"PATH": "/tmp"}) is None
+    assert DEFAULT_POLICY.command_refusal("anything", {"PATH": "/tmp"}) is None
 
 
 async def test_servers_outside_of_the_guards_cannot_be_added(settings: Settings) -> None:
@@ -200,7 +200,7 @@ def leading(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
 async def test_a_name_that_leads_to_a_closed_address_is_not_connected(monkeypatch: pytest.MonkeyPatch) -> None:
     leading(monkeypatch, "169.254.169.254")
     async with httpx2.AsyncClient(trust_env=False) as client:
-        guard(client, ORDINARY, "Docs")
+        guard_connections(client, DEFAULT_POLICY, "Docs")
         with pytest.raises(UpstreamUnavailableError, match=r"docs\.example leads to a closed address"):
             await client.get("https://docs.example/mcp")
 
@@ -209,7 +209,7 @@ async def test_the_address_that_was_checked_is_the_one_connected_to(monkeypatch:
     async with listening(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") as (port, asked):
         names = leading(monkeypatch, "127.0.0.1", "169.254.169.254")
         async with httpx2.AsyncClient(trust_env=False) as client:
-            guard(client, ORDINARY, "Docs")
+            guard_connections(client, DEFAULT_POLICY, "Docs")
             assert (await client.get(f"http://docs.example:{port}/mcp")).text == "hi"
         assert names == ["docs.example"]
         assert b"host: docs.example" in asked[0].lower()
@@ -218,7 +218,7 @@ async def test_the_address_that_was_checked_is_the_one_connected_to(monkeypatch:
 async def test_a_redirect_is_checked_as_any_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest\r\nContent-Length: 0\r\n\r\n"
     async with listening(answer) as (port, _), httpx2.AsyncClient(trust_env=False, follow_redirects=True) as client:
-        guard(client, ORDINARY, "Docs")
+        guard_connections(client, DEFAULT_POLICY, "Docs")
         with pytest.raises(UpstreamUnavailableError, match="hand out credentials"):
             await client.get(f"http://127.0.0.1:{port}/mcp")
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.errors import InvalidInputError, UpstreamUnavailableError
-from gateway.upstream.credential import ClientCertificate, tls_context
+from gateway.upstream.credential import ClientCertificate, build_tls_context
 from gateway.upstream.pool import UpstreamPool
 from tests.upstream.conftest import web
 from tests.upstream.servers.odd import Odd
@@ -99,5 +99,5 @@ async def test_the_certificate_lets_the_gateway_in(tmp_path: Path, pool: Upstrea
 def test_a_certificate_and_a_key_that_do_not_belong_together_are_refused() -> None:
     one, other = pem(*made("one")), pem(*made("other"))
     with pytest.raises(InvalidInputError, match="that belong together"):
-        tls_context(ClientCertificate(one.certificate, other.key))
+        build_tls_context(ClientCertificate(one.certificate, other.key))
     assert one.key not in repr(ClientCertificate(one.certificate, one.key))

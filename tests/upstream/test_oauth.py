@@ -12,8 +12,8 @@ import pytest
 
 from gateway.errors import InvalidInputError, UpstreamError, UpstreamUnavailableError
 from gateway.upstream.credential import AuthorizationCode, ClientCredentials, Credential
-from gateway.upstream.oauth.grant import OAuthClient, OAuthGrant
 from gateway.upstream.oauth.login import begin_login, finish_login
+from gateway.upstream.oauth_grant import OAuthClient, OAuthGrant
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 from tests.doubles.oauth_server import OAuthServer
@@ -28,7 +28,7 @@ class Kept:
 
     grant: OAuthGrant | None = None
     saves: int = 0
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    mutex: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def load(self) -> OAuthGrant | None:
         return self.grant
@@ -38,8 +38,8 @@ class Kept:
         self.saves += 1
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[Kept]:
-        async with self.lock:
+    async def lock(self) -> AsyncIterator[Kept]:
+        async with self.mutex:
             yield self
 
 
@@ -165,7 +165,7 @@ async def test_a_restart_goes_on_with_the_refresh_token_at_the_right_address(
 ) -> None:
     grant = await signed_in(oauth, AuthorizationCode())
     oauth.access_tokens.clear()
-    kept = Kept(OAuthGrant.unpacked(replace(grant, expires_at=0.0).packed()))
+    kept = Kept(OAuthGrant.from_dict(replace(grant, expires_at=0.0).to_dict()))
     assert await call(pool, spec(oauth, AuthorizationCode(), kept)) == "for your eyes only"
     assert kept.grant is not None
     assert kept.grant.refresh_token != grant.refresh_token

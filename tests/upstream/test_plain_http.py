@@ -12,14 +12,14 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.lowlevel import checkpoint
 
-from gateway.upstream.http.plain_http import PlainTransport, suits
-from gateway.upstream.policy import ORDINARY
+from gateway.upstream.http.plain_http import PlainHttpTransport, supports_url
+from gateway.upstream.policy import DEFAULT_POLICY
 from tests.upstream.processes import until
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(transport=PlainTransport(1.0, 0.3, 4, ORDINARY, "Test")) as opened:
+    async with httpx2.AsyncClient(transport=PlainHttpTransport(1.0, 0.3, 4, DEFAULT_POLICY, "Test")) as opened:
         yield opened
 
 
@@ -162,9 +162,9 @@ async def test_nothing_that_wants_tls_is_sent_in_the_clear(client: httpx2.AsyncC
 def test_only_plain_addresses_without_a_proxy_suit(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    assert suits(httpx2.URL("http://a.example/mcp"))
-    assert not suits(httpx2.URL("https://a.example/mcp"))
+    assert supports_url(httpx2.URL("http://a.example/mcp"))
+    assert not supports_url(httpx2.URL("https://a.example/mcp"))
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
     monkeypatch.setenv("no_proxy", "b.example")
-    assert not suits(httpx2.URL("http://a.example/mcp"))
-    assert suits(httpx2.URL("http://b.example/mcp"))
+    assert not supports_url(httpx2.URL("http://a.example/mcp"))
+    assert supports_url(httpx2.URL("http://b.example/mcp"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,6 @@ from gateway.downstream.lists.list_snapshot import (
     digest_items,
 )
 from gateway.errors import NotFoundError, UpstreamError, UpstreamReplyError
-from gateway.upstream import clock
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 
@@ -206,14 +206,14 @@ class UpstreamLists:
     def _is_fresh(self, cached: _CachedList, spec: ServerSpec) -> bool:
         if cached.spec is not spec and cached.spec != spec:
             return False
-        if cached.fresh_until > clock.now():
+        if cached.fresh_until > time.monotonic():
             return True
         # A server that is stopped while nobody uses it is not started to see whether it would list something else.
         stops = spec.transport == "stdio" and spec.idle_stop_seconds > 0
         return cached.confirmed and stops and self._pool.status(spec.id).state == "idle"
 
     def _invalidate(self, key: ListKey) -> None:
-        self._lists[key] = replace(self._lists[key], fresh_until=clock.now(), confirmed=False)
+        self._lists[key] = replace(self._lists[key], fresh_until=time.monotonic(), confirmed=False)
 
     async def _fetch(self, key: ListKey, spec: ServerSpec) -> None:
         kind = key[1]
@@ -236,7 +236,7 @@ class UpstreamLists:
                 del self._fetches[key]
 
     def _store(self, key: ListKey, spec: ServerSpec, items: Items, fresh_seconds: float, *, confirmed: bool) -> None:
-        now = clock.now()
+        now = time.monotonic()
         before = self._lists.get(key)
         digest = digest_items(items)
         if before is not None and before.digest == digest:

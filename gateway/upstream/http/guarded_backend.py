@@ -8,7 +8,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
-from gateway.upstream.policy import Policy
+from gateway.upstream.policy import ConnectionPolicy
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -17,7 +17,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     TLS goes on against the name of the host. Every connection is checked, so also those of redirects.
     """
 
-    def __init__(self, policy: Policy, server: str) -> None:
+    def __init__(self, policy: ConnectionPolicy, server: str) -> None:
         self._policy = policy
         self._server = server
         self._inner = httpcore2.AnyIOBackend()
@@ -31,7 +31,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         try:
-            addresses = await self._policy.addresses(self._server, host, port)
+            addresses = await self._policy.resolve(self._server, host, port)
         except OSError as error:
             raise httpcore2.ConnectError(str(error)) from error
         failure: Exception = httpcore2.ConnectError(f"{host} has no address")
@@ -46,7 +46,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         await self._inner.sleep(seconds)
 
 
-def guard(client: httpx2.AsyncClient, policy: Policy, server: str) -> None:
+def guard_connections(client: httpx2.AsyncClient, policy: ConnectionPolicy, server: str) -> None:
     """Have `client` connect as `policy` says; failures are told in the name of `server`.
 
     Through a proxy that the environment names, the gateway connects to the proxy, and the proxy to the server: then it

@@ -16,10 +16,9 @@ from gateway.errors import (
     UpstreamProtocolError,
     UpstreamUnavailableError,
 )
-from gateway.upstream.credential import AuthorizationCode, ClientCredentials, headers_of, tls_context
-from gateway.upstream.http.guarded_backend import guard
-from gateway.upstream.http.plain_http import PlainTransport, suits
-from gateway.upstream.oauth.token_auth import OAuth
+from gateway.upstream.credential import authorization_headers, build_tls_context
+from gateway.upstream.http.guarded_backend import guard_connections
+from gateway.upstream.http.plain_http import PlainHttpTransport, supports_url
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import message_too_large
 
@@ -28,27 +27,29 @@ _WRITE_SECONDS = 30.0
 # Below the five seconds after which common servers close an idle connection: a request sent at that instant is lost.
 _KEEPALIVE_SECONDS = 4.0
 
-EVENT_STREAM = "text/event-stream"
-JSON = "application/json"
+EVENT_STREAM_TYPE = "text/event-stream"
+JSON_TYPE = "application/json"
 
 
 class ServerHttpClient:
     """The HTTP client of one server. Redirects are followed within its origin only, for which its headers are meant."""
 
-    def __init__(self, spec: ServerSpec, max_message_bytes: int) -> None:
-        """Raises UpstreamUnavailableError for an address or headers that cannot be used."""
+    def __init__(self, spec: ServerSpec, max_message_bytes: int, auth: httpx2.Auth | None) -> None:
+        """`auth` signs requests whose credential has to be fetched first.
+
+        Raises UpstreamUnavailableError for an address or headers that cannot be used."""
         self._name = spec.name
         self._max_message_bytes = max_message_bytes
         self._connect_timeout = spec.connect_timeout
         try:
             self._url = httpx2.URL(spec.url or "")
-            plain = PlainTransport(spec.connect_timeout, _KEEPALIVE_SECONDS, spec.max_calls, spec.policy, spec.name)
+            plain = PlainHttpTransport(spec.connect_timeout, _KEEPALIVE_SECONDS, spec.max_calls, spec.policy, spec.name)
             self._client = httpx2.AsyncClient(
-                headers={**spec.headers, **headers_of(spec.credential)},
-                auth=_oauth(spec),
-                verify=tls_context(spec.certificate) or True,
+                headers={**spec.headers, **authorization_headers(spec.credential)},
+                auth=auth,
+                verify=build_tls_context(spec.certificate) or True,
                 # For this host alone: an authorization server may need TLS, or the proxy of the environment.
-                mounts={f"http://{self._url.netloc.decode()}": plain} if suits(self._url) else None,
+                mounts={f"http://{self._url.netloc.decode()}": plain} if supports_url(self._url) else None,
                 timeout=httpx2.Timeout(None, connect=spec.connect_timeout, write=_WRITE_SECONDS),
                 limits=httpx2.Limits(
                     max_connections=None, max_keepalive_connections=spec.max_calls, keepalive_expiry=_KEEPALIVE_SECONDS
@@ -59,11 +60,11 @@ class ServerHttpClient:
             raise UpstreamUnavailableError(
                 spec.name, f"Server {spec.name} has an address or headers that cannot be used; correct them."
             ) from None
-        guard(self._client, spec.policy, spec.name)
+        guard_connections(self._client, spec.policy, spec.name)
         # Who signs in goes through the client, and whatever is not plain HTTP.
         signs_in = self._client.auth is not None or self._url.userinfo
-        self._plain = plain if suits(self._url) and not signs_in else None
-        self._own_headers = dict(self._client.headers)
+        self._plain = plain if supports_url(self._url) and not signs_in else None
+        self._default_headers = dict(self._client.headers)
         if self._url.scheme not in ("http", "https") or not self._url.host:
             raise UpstreamUnavailableError(
                 spec.name, f"Server {spec.name} has an address that is not http:// or https://; correct it."
@@ -75,7 +76,7 @@ class ServerHttpClient:
             )
 
     @property
-    def shown(self) -> str:
+    def display_url(self) -> str:
         """The address without what may be secret in it."""
         return str(self._url.copy_with(userinfo=b"", query=None, fragment=None))
 
@@ -83,7 +84,7 @@ class ServerHttpClient:
         with anyio.CancelScope(shield=True):
             await self._client.aclose()
 
-    def joined(self, reference: str) -> httpx2.URL | None:
+    def resolve_url(self, reference: str) -> httpx2.URL | None:
         """`reference` as an address of this origin; None where it leads elsewhere."""
         try:
             url = self._url.join(reference)
@@ -101,15 +102,15 @@ class ServerHttpClient:
         body is read inside the context; UpstreamProtocolError where what it sends is not HTTP.
         """
         try:
-            response = await self._followed(method, headers, body, url)
+            response = await self._send_following_redirects(method, headers, body, url)
             try:
                 yield response
             finally:
                 await response.aclose()
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, UnicodeError) as error:
-            raise self._translated(error) from None
+            raise self._upstream_error(error) from None
 
-    async def body(self, response: httpx2.Response) -> bytes:
+    async def read_body(self, response: httpx2.Response) -> bytes:
         """The whole body. Raises UpstreamProtocolError above the limit for one message."""
         pieces: list[bytes] = []
         size = 0
@@ -120,35 +121,35 @@ class ServerHttpClient:
             pieces.append(piece)
         return b"".join(pieces)
 
-    def events(self, response: httpx2.Response) -> httpx2.EventSource:
+    def read_events(self, response: httpx2.Response) -> httpx2.EventSource:
         """The body as server-sent events, each at most one message in size.
 
         Raises UpstreamProtocolError for a body of another kind, and as it is read, within `request`, for a larger one.
         """
-        if response.headers.get("content-type", "").partition(";")[0].strip().lower() != EVENT_STREAM:
-            raise self.not_mcp("sent a broken event stream")
+        if response.headers.get("content-type", "").partition(";")[0].strip().lower() != EVENT_STREAM_TYPE:
+            raise self.not_mcp_error("sent a broken event stream")
         return httpx2.EventSource(response, max_event_size=self._max_message_bytes)
 
-    def refused(self, status: int) -> UpstreamHttpError:
+    def status_error(self, status: int) -> UpstreamHttpError:
         """What an HTTP error status without a message means."""
         if status in (401, 403):
-            said = f"refused the gateway's credentials (HTTP {status}); correct them"
+            reason = f"refused the gateway's credentials (HTTP {status}); correct them"
         elif status == 404:
-            said = "has nothing at its address (HTTP 404); correct the address"
+            reason = "has nothing at its address (HTTP 404); correct the address"
         else:
-            said = f"answered with HTTP status {status}; look into its own log"
-        return UpstreamHttpError(self._name, f"Server {self._name} {said}.", status)
+            reason = f"answered with HTTP status {status}; look into its own log"
+        return UpstreamHttpError(self._name, f"Server {self._name} {reason}.", status)
 
-    def not_mcp(self, what: str) -> UpstreamProtocolError:
+    def not_mcp_error(self, what: str) -> UpstreamProtocolError:
         return UpstreamProtocolError(self._name, f"Server {self._name} {what}, which is not MCP; check its address.")
 
-    async def _followed(
+    async def _send_following_redirects(
         self, method: str, headers: Mapping[str, str], body: bytes | None, url: httpx2.URL | None
     ) -> httpx2.Response:
         if self._plain is not None:
             # The client's own way to the same transport costs more than the rest of a call.
-            said = {**self._own_headers, **headers}
-            request = httpx2.Request(method, url or self._url, headers=said, content=body)
+            merged = {**self._default_headers, **headers}
+            request = httpx2.Request(method, url or self._url, headers=merged, content=body)
             response = await self._plain.handle_async_request(request)
             # As the client does, for an event stream asks for it.
             response.request = request
@@ -175,11 +176,11 @@ class ServerHttpClient:
                 )
             request = following
         raise UpstreamUnavailableError(
-            self._name, f"Server {self._name} redirects in a circle at {self.shown}; correct its address."
+            self._name, f"Server {self._name} redirects in a circle at {self.display_url}; correct its address."
         )
 
-    def _translated(self, error: Exception) -> UpstreamError:
-        name, where = self._name, self.shown
+    def _upstream_error(self, error: Exception) -> UpstreamError:
+        name, where = self._name, self.display_url
         if isinstance(error, httpx2.ConnectTimeout):
             return UpstreamUnavailableError(
                 name,
@@ -194,20 +195,13 @@ class ServerHttpClient:
                 f"Server {name} cannot be reached at {where}{trust}; check that it runs and that the address is right.",
             )
         if isinstance(error, httpx2.SSEError):
-            # `events` has seen to the other thing that the parser refuses, another content type.
+            # `read_events` has seen to the other thing that the parser refuses, another content type.
             return message_too_large(name, self._max_message_bytes)
         if isinstance(error, (httpx2.RemoteProtocolError, httpx2.NetworkError, httpx2.TimeoutException)):
             return UpstreamUnavailableError(
                 name, f"Server {name} broke off the connection before it had answered; try again."
             )
-        return self.not_mcp("sent an answer that cannot be read")
-
-
-def _oauth(spec: ServerSpec) -> OAuth | None:
-    credential = spec.credential
-    if spec.grants is None or not isinstance(credential, (ClientCredentials, AuthorizationCode)):
-        return None
-    return OAuth(spec.name, spec.url or "", credential, spec.grants, spec.policy)
+        return self.not_mcp_error("sent an answer that cannot be read")
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

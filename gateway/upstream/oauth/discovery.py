@@ -25,14 +25,14 @@ from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
 
 from gateway.errors import UpstreamUnavailableError
-from gateway.upstream.http.guarded_backend import guard
-from gateway.upstream.policy import Policy
+from gateway.upstream.http.guarded_backend import guard_connections
+from gateway.upstream.policy import ConnectionPolicy
 
 _REQUEST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
+class AuthorizationServer:
     """The authorization server of an MCP server, the resource to name to it, and the scopes to ask for."""
 
     metadata: OAuthMetadata
@@ -44,7 +44,7 @@ class Authority:
         return str(self.metadata.issuer)
 
 
-class OAuthWeb:
+class OAuthHttpClient:
     """Requests to the authorization server of one server, and what it publishes.
 
     The server names the addresses; they have to be `https`, or on the server's own host: a token is not sent in the
@@ -61,7 +61,7 @@ class OAuthWeb:
         if request.url.scheme != "https" and request.url.host != urlsplit(self._url).hostname:
             raise UpstreamUnavailableError(
                 self._server,
-                f"Server {self._server} names an authorization server without https, {_shown(request.url)}; "
+                f"Server {self._server} names an authorization server without https, {_display_url(request.url)}; "
                 "tokens are not sent there.",
             )
         try:
@@ -69,38 +69,38 @@ class OAuthWeb:
         except httpx2.HTTPError:
             raise UpstreamUnavailableError(
                 self._server,
-                f"The authorization server of {self._server} does not answer at {_shown(request.url)}; "
+                f"The authorization server of {self._server} does not answer at {_display_url(request.url)}; "
                 "check that it runs.",
             ) from None
 
-    async def challenge(self) -> httpx2.Response:
+    async def request_challenge(self) -> httpx2.Response:
         """How the server answers somebody without credentials."""
         return await self.send(httpx2.Request("POST", self._url, headers={"Accept": "application/json"}, json={}))
 
-    async def discover(self, challenge: httpx2.Response | None, issuer: str = "") -> Authority:
+    async def discover(self, challenge: httpx2.Response | None, issuer: str = "") -> AuthorizationServer:
         """The authorization server, as the specification of 2025-11-25 and later says (RFC 9728, RFC 8414).
 
         With `issuer`, only that one will do. Raises UpstreamUnavailableError where none is found.
         """
         try:
-            resource, authorization_server = await self._protected_resource(challenge, issuer)
-            metadata = await self._metadata(authorization_server)
+            resource, authorization_server = await self._fetch_protected_resource(challenge, issuer)
+            metadata = await self._fetch_metadata(authorization_server)
         except OAuthFlowError as error:
-            raise self._not_found(str(error)) from None
+            raise self._unusable(str(error)) from None
         if metadata is None:
-            raise self._not_found("it publishes no metadata")
+            raise self._unusable("it publishes no metadata")
         if issuer and not issuers_match(str(metadata.issuer), issuer):
-            raise self._not_found(f"it is {metadata.issuer}, and the credentials are for {issuer}")
+            raise self._unusable(f"it is {metadata.issuer}, and the credentials are for {issuer}")
         own = resource_url_from_server_url(self._url)
         named = str(resource.resource) if resource is not None else own
         asked = extract_scope_from_www_auth(challenge) if challenge is not None else None
-        return Authority(
+        return AuthorizationServer(
             metadata=metadata,
             resource=named if check_resource_allowed(own, named) else own,
             scope=get_client_metadata_scopes(asked, resource, metadata, ["authorization_code", "refresh_token"]) or "",
         )
 
-    async def _protected_resource(
+    async def _fetch_protected_resource(
         self, challenge: httpx2.Response | None, issuer: str
     ) -> tuple[ProtectedResourceMetadata | None, str | None]:
         named = extract_resource_metadata_from_www_auth(challenge) if challenge is not None else None
@@ -117,7 +117,7 @@ class OAuthWeb:
             return found, next((server for server in advertised if issuers_match(server, issuer)), advertised[0])
         return None, None
 
-    async def _metadata(self, authorization_server: str | None) -> OAuthMetadata | None:
+    async def _fetch_metadata(self, authorization_server: str | None) -> OAuthMetadata | None:
         for url in build_oauth_authorization_server_metadata_discovery_urls(authorization_server, self._url):
             go_on, metadata = await handle_auth_metadata_response(await self.send(create_oauth_metadata_request(url)))
             if metadata is not None:
@@ -128,22 +128,22 @@ class OAuthWeb:
                 return None
         return None
 
-    def _not_found(self, why: str) -> UpstreamUnavailableError:
+    def _unusable(self, why: str) -> UpstreamUnavailableError:
         return UpstreamUnavailableError(
             self._server, f"The authorization server of {self._server} cannot be used: {why}; check its address."
         )
 
 
 @asynccontextmanager
-async def oauth_web(server: str, url: str, policy: Policy) -> AsyncIterator[OAuthWeb]:
+async def open_oauth_client(server: str, url: str, policy: ConnectionPolicy) -> AsyncIterator[OAuthHttpClient]:
     """A client for the authorization server of the MCP server called `server` at `url`, open while the context is.
 
     It connects where `policy` lets it.
     """
     async with httpx2.AsyncClient(timeout=_REQUEST_SECONDS, follow_redirects=False) as client:
-        guard(client, policy, server)
-        yield OAuthWeb(server, url, client)
+        guard_connections(client, policy, server)
+        yield OAuthHttpClient(server, url, client)
 
 
-def _shown(url: httpx2.URL) -> str:
+def _display_url(url: httpx2.URL) -> str:
     return str(url.copy_with(userinfo=b"", query=None, fragment=None))

@@ -21,9 +21,10 @@ from pydantic import AnyUrl
 
 from gateway.errors import InvalidInputError, UpstreamUnavailableError
 from gateway.upstream.credential import AuthorizationCode
-from gateway.upstream.oauth.discovery import Authority, OAuthWeb, oauth_web
-from gateway.upstream.oauth.grant import OAuthClient, OAuthGrant, granted
-from gateway.upstream.policy import ORDINARY, Policy
+from gateway.upstream.oauth.discovery import AuthorizationServer, OAuthHttpClient, open_oauth_client
+from gateway.upstream.oauth.token_response import parse_token_response
+from gateway.upstream.oauth_grant import OAuthClient, OAuthGrant
+from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy
 
 _CLIENT_NAME = "ModelGate"
 _METHODS: tuple[Literal["none", "client_secret_basic", "client_secret_post"], ...] = (
@@ -34,7 +35,7 @@ _METHODS: tuple[Literal["none", "client_secret_basic", "client_secret_post"], ..
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class OAuthLogin:
     """A person is on their way to `url`, and comes back to the redirect URI with a code and with `state`."""
 
     server: str
@@ -45,7 +46,7 @@ class Login:
     client: OAuthClient
     metadata: OAuthMetadata = field(repr=False)
     scope: str = ""
-    policy: Policy = field(default=ORDINARY, repr=False)
+    policy: ConnectionPolicy = field(default=DEFAULT_POLICY, repr=False)
 
 
 async def begin_login(
@@ -54,20 +55,20 @@ async def begin_login(
     credential: AuthorizationCode,
     redirect_uri: str,
     known: OAuthGrant | None,
-    policy: Policy = ORDINARY,
-) -> Login:
+    policy: ConnectionPolicy = DEFAULT_POLICY,
+) -> OAuthLogin:
     """Find the authorization server, introduce the gateway to it, and say where the person has to go.
 
     `known` is the grant there was, whose registration is used again. Raises UpstreamUnavailableError.
     """
-    async with oauth_web(server, server_url, policy) as web:
-        authority = await web.discover(await web.challenge())
+    async with open_oauth_client(server, server_url, policy) as http:
+        authority = await http.discover(await http.request_challenge())
         methods = authority.metadata.code_challenge_methods_supported
         if methods is not None and "S256" not in methods:
             raise UpstreamUnavailableError(
                 server, f"The authorization server of {server} does not support PKCE with S256; it cannot be used."
             )
-        client = await _client(server, web, authority, credential, redirect_uri, known)
+        client = await _client(server, http, authority, credential, redirect_uri, known)
     proof = PKCEParameters.generate()
     state = secrets.token_urlsafe(32)
     scope = credential.scope or authority.scope
@@ -85,7 +86,7 @@ async def begin_login(
         if "offline_access" in scope.split():
             query["prompt"] = "consent"
     endpoint = str(authority.metadata.authorization_endpoint)
-    return Login(
+    return OAuthLogin(
         server=server,
         server_url=server_url,
         url=f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}",
@@ -98,7 +99,7 @@ async def begin_login(
     )
 
 
-async def finish_login(login: Login, code: str, state: str, issuer: str | None = None) -> OAuthGrant:
+async def finish_login(login: OAuthLogin, code: str, state: str, issuer: str | None = None) -> OAuthGrant:
     """Turn the code that the person brought back into a grant; `issuer` is the `iss` of RFC 9207.
 
     Raises InvalidInputError for an answer that is not to this login, GrantRefusedError where the code is not taken.
@@ -115,15 +116,15 @@ async def finish_login(login: Login, code: str, state: str, issuer: str | None =
         "redirect_uri": login.client.redirect_uri,
         "code_verifier": login.verifier,
     }
-    async with oauth_web(login.server, login.server_url, login.policy) as web:
-        response = await web.send(login.client.request(form))
-    return granted(login.server, login.client, response, login.scope)
+    async with open_oauth_client(login.server, login.server_url, login.policy) as http:
+        response = await http.send(login.client.token_request(form))
+    return parse_token_response(login.server, login.client, response, login.scope)
 
 
 async def _client(
     server: str,
-    web: OAuthWeb,
-    authority: Authority,
+    http: OAuthHttpClient,
+    authority: AuthorizationServer,
     credential: AuthorizationCode,
     redirect_uri: str,
     known: OAuthGrant | None,
@@ -151,11 +152,15 @@ async def _client(
         before = known.client
         if issuers_match(before.issuer, authority.issuer) and before.client_id != credential.metadata_url:
             return client(before.client_id, before.client_secret, before.method)
-    return await _registered(server, web, authority, redirect_uri, client)
+    return await _registered(server, http, authority, redirect_uri, client)
 
 
 async def _registered(
-    server: str, web: OAuthWeb, authority: Authority, redirect_uri: str, client: Callable[[str, str, str], OAuthClient]
+    server: str,
+    http: OAuthHttpClient,
+    authority: AuthorizationServer,
+    redirect_uri: str,
+    client: Callable[[str, str, str], OAuthClient],
 ) -> OAuthClient:
     """Register the gateway (RFC 7591)."""
     if authority.metadata.registration_endpoint is None:
@@ -175,7 +180,7 @@ async def _registered(
     )
     request = create_client_registration_request(authority.metadata, wanted, authority.issuer)
     try:
-        registered = await handle_registration_response(await web.send(request))
+        registered = await handle_registration_response(await http.send(request))
     except OAuthRegistrationError:
         raise UpstreamUnavailableError(
             server,

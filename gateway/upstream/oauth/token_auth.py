@@ -9,12 +9,14 @@ import httpx2
 
 from gateway.errors import GrantRefusedError, UpstreamHttpError
 from gateway.upstream.credential import AuthorizationCode, ClientCredentials
-from gateway.upstream.oauth.discovery import OAuthWeb, oauth_web
-from gateway.upstream.oauth.grant import GrantStore, HeldGrant, OAuthClient, OAuthGrant, granted
-from gateway.upstream.policy import ORDINARY, Policy
+from gateway.upstream.oauth.discovery import OAuthHttpClient, open_oauth_client
+from gateway.upstream.oauth.token_response import parse_token_response
+from gateway.upstream.oauth_grant import GrantStore, LockedGrant, OAuthClient, OAuthGrant
+from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy
+from gateway.upstream.spec import ServerSpec
 
 
-class OAuth(httpx2.Auth):
+class OAuthTokenAuth(httpx2.Auth):
     """Authorizes requests; many at the same time share one token, and one renewal of it."""
 
     def __init__(
@@ -23,7 +25,7 @@ class OAuth(httpx2.Auth):
         url: str,
         credential: ClientCredentials | AuthorizationCode,
         store: GrantStore,
-        policy: Policy = ORDINARY,
+        policy: ConnectionPolicy = DEFAULT_POLICY,
     ) -> None:
         self._server = server
         self._url = url
@@ -41,48 +43,50 @@ class OAuth(httpx2.Auth):
         grant = self._grant
         if grant is None:
             grant = self._grant = await self._store.load()
-        if grant is not None and not grant.fresh:
-            grant = await self._renewed(grant, None)
+        if grant is not None and not grant.is_fresh:
+            grant = await self._renew(grant, None)
         if grant is not None:
             request.headers["Authorization"] = f"Bearer {grant.access_token}"
         response = yield request
         if response.status_code == 401:
-            grant = await self._renewed(grant, response)
+            grant = await self._renew(grant, response)
             request.headers["Authorization"] = f"Bearer {grant.access_token}"
             yield request
 
-    async def _renewed(self, stale: OAuthGrant | None, challenge: httpx2.Response | None) -> OAuthGrant:
+    async def _renew(self, stale: OAuthGrant | None, challenge: httpx2.Response | None) -> OAuthGrant:
         """A grant other than `stale`, which was refused or is over."""
         # A renewal that is cut short may have used up the refresh token; its requests all end by themselves.
         with anyio.CancelScope(shield=True):
-            async with self._renewing, self._store.held() as held:
-                renewed = await self._renew(held, stale, challenge)
+            async with self._renewing, self._store.lock() as locked:
+                renewed = await self._renew_locked(locked, stale, challenge)
         return renewed
 
-    async def _renew(self, held: HeldGrant, stale: OAuthGrant | None, challenge: httpx2.Response | None) -> OAuthGrant:
-        stored = await held.load()
-        if stored is not None and (stale is None or stored.access_token != stale.access_token) and stored.fresh:
+    async def _renew_locked(
+        self, locked: LockedGrant, stale: OAuthGrant | None, challenge: httpx2.Response | None
+    ) -> OAuthGrant:
+        stored = await locked.load()
+        if stored is not None and (stale is None or stored.access_token != stale.access_token) and stored.is_fresh:
             self._grant = stored
             return stored
-        async with oauth_web(self._server, self._url, self._policy) as web:
-            grant = await self._refreshed(stored, web) or await self._asked_for(challenge, web)
-        await held.save(grant)
+        async with open_oauth_client(self._server, self._url, self._policy) as http:
+            grant = await self._refresh(stored, http) or await self._request_grant(challenge, http)
+        await locked.save(grant)
         self._grant = grant
         return grant
 
-    async def _refreshed(self, grant: OAuthGrant | None, web: OAuthWeb) -> OAuthGrant | None:
+    async def _refresh(self, grant: OAuthGrant | None, http: OAuthHttpClient) -> OAuthGrant | None:
         if grant is None or grant.refresh_token is None:
             return None
         form = {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}
-        response = await web.send(grant.client.request(form))
+        response = await http.send(grant.client.token_request(form))
         try:
-            return granted(self._server, grant.client, response, grant.scope, grant)
+            return parse_token_response(self._server, grant.client, response, grant.scope, grant)
         except GrantRefusedError:
             if response.status_code >= 500 or response.status_code == 429:
                 raise
             return None
 
-    async def _asked_for(self, challenge: httpx2.Response | None, web: OAuthWeb) -> OAuthGrant:
+    async def _request_grant(self, challenge: httpx2.Response | None, http: OAuthHttpClient) -> OAuthGrant:
         credential = self._credential
         if isinstance(credential, AuthorizationCode):
             self._grant = None
@@ -92,7 +96,7 @@ class OAuth(httpx2.Auth):
                 "or on its page of the admin.",
                 401,
             )
-        authority = await web.discover(challenge, credential.issuer)
+        authority = await http.discover(challenge, credential.issuer)
         methods = authority.metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
         client = OAuthClient(
             issuer=authority.issuer,
@@ -104,4 +108,12 @@ class OAuth(httpx2.Auth):
         )
         scope = credential.scope or authority.scope
         form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
-        return granted(self._server, client, await web.send(client.request(form)), scope)
+        return parse_token_response(self._server, client, await http.send(client.token_request(form)), scope)
+
+
+def oauth_token_auth(spec: ServerSpec) -> OAuthTokenAuth | None:
+    """What authorizes requests to the server of `spec`, None where its credential is not of OAuth."""
+    credential = spec.credential
+    if spec.grants is None or not isinstance(credential, (ClientCredentials, AuthorizationCode)):
+        return None
+    return OAuthTokenAuth(spec.name, spec.url or "", credential, spec.grants, spec.policy)

@@ -17,6 +17,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from gateway.errors import InvalidInputError, UpstreamError, UpstreamHttpError, UpstreamUnavailableError
 from gateway.json_codec import Message
 from gateway.upstream.http.server_client import ServerHttpClient
+from gateway.upstream.oauth.token_auth import oauth_token_auth
 from gateway.upstream.openapi.answer import failed, result_of
 from gateway.upstream.openapi.api_key import Key, key_of
 from gateway.upstream.openapi.document import MAX_DOCUMENT_BYTES, Document, read_document
@@ -43,7 +44,7 @@ class OpenApiTransport:
         self._tools: dict[str, OpenApiOperation] = {}
         self._base: httpx2.URL | None = None
         self._key: Key | None = None
-        self._endpoint: ServerHttpClient | None = None
+        self._http: ServerHttpClient | None = None
 
     async def wait_ready(self) -> None:
         """Read the document. Raises UpstreamError where it cannot be had or used."""
@@ -72,8 +73,8 @@ class OpenApiTransport:
             scope.cancel()
 
     async def close(self) -> None:
-        if self._endpoint is not None:
-            await self._endpoint.close()
+        if self._http is not None:
+            await self._http.close()
 
     async def _exchange(self, message: Message, scope: anyio.CancelScope) -> None:
         request_id: int = message["id"]
@@ -125,8 +126,8 @@ class OpenApiTransport:
             return failed(error.message)
         except RecursionError:
             return failed("The arguments are nested too deeply to be sent; flatten them.")
-        endpoint, base = self._endpoint, self._base
-        if endpoint is None or base is None:
+        http, base = self._http, self._base
+        if http is None or base is None:
             raise UpstreamUnavailableError(self._name, f"Server {self._name} is not connected yet.")
         if self._key is not None:
             request = self._key.on(request)
@@ -136,8 +137,8 @@ class OpenApiTransport:
             length = len(request.target)
             return failed(f"The arguments are too long: they make an address of {length:,} characters; shorten them.")
         try:
-            async with endpoint.request(request.method, request.headers, request.body, url) as response:
-                body = await endpoint.body(response)
+            async with http.request(request.method, request.headers, request.body, url) as response:
+                body = await http.read_body(response)
         except UpstreamHttpError as error:
             if not 300 <= error.status < 400:
                 raise
@@ -167,11 +168,11 @@ class OpenApiTransport:
             raise UpstreamUnavailableError(
                 self._name, f"The OpenAPI document of {self._name} cannot be made into tools; correct it."
             ) from None
-        if (base, key) != (self._base, self._key) or self._endpoint is None:
+        if (base, key) != (self._base, self._key) or self._http is None:
             await self.close()
             credential = self._spec.credential if key is None else None
             spec = replace(self._spec, url=str(base), credential=credential)
-            self._endpoint = ServerHttpClient(spec, self._max_message_bytes)
+            self._http = ServerHttpClient(spec, self._max_message_bytes, oauth_token_auth(spec))
         self._document, self._tools, self._base, self._key = document, tools, base, key
 
     async def _fetched(self) -> bytes:
@@ -179,14 +180,15 @@ class OpenApiTransport:
         trusted = self._spec.url is None or _origin(httpx2.URL(self._spec.url)) == _origin(where)
         # Secrets are for the API; a document that lies elsewhere is read without them.
         spec = self._spec if trusted else replace(self._spec, headers={}, credential=None, certificate=None)
-        endpoint = ServerHttpClient(replace(spec, url=str(where)), MAX_DOCUMENT_BYTES)
+        spec = replace(spec, url=str(where))
+        http = ServerHttpClient(spec, MAX_DOCUMENT_BYTES, oauth_token_auth(spec))
         try:
-            async with endpoint.request("GET", {"accept": "application/json, application/yaml, */*;q=0.5"}) as response:
+            async with http.request("GET", {"accept": "application/json, application/yaml, */*;q=0.5"}) as response:
                 if response.status_code != 200:
-                    raise endpoint.refused(response.status_code)
-                return await endpoint.body(response)
+                    raise http.status_error(response.status_code)
+                return await http.read_body(response)
         finally:
-            await endpoint.close()
+            await http.close()
 
     def _address(self, document: Document) -> httpx2.URL:
         """Where the API is: what was set by hand, else the first server that the document names."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.upstream import clock
+import time
 
 _LINGER_SECONDS = 60.0
 _MAXIMUM = 1_000
@@ -22,7 +22,7 @@ class CancelledCalls:
         self._forget_old()
         if len(self._calls) >= _MAXIMUM:
             del self._calls[next(iter(self._calls))]
-        self._calls[request_id] = (clock.now() + _LINGER_SECONDS, owner)
+        self._calls[request_id] = (time.monotonic() + _LINGER_SECONDS, owner)
 
     def remove(self, request_id: int) -> None:
         """The server is done with the call."""
@@ -34,7 +34,7 @@ class CancelledCalls:
         return all(whose == owner for _, whose in self._calls.values())
 
     def _forget_old(self) -> None:
-        now = clock.now()
+        now = time.monotonic()
         while self._calls:
             oldest = next(iter(self._calls))
             if self._calls[oldest][0] > now:

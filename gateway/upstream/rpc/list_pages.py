@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError
 from gateway.json_codec import Message
-from gateway.upstream import clock
 
 _MAX_PAGES = 1_000
 _MAX_ITEMS = 100_000
@@ -25,12 +25,12 @@ async def list_pages(server: str, request: PageRequest, method: str, key: str, s
     Raises UpstreamProtocolError for a page without a list under `key`, for a cursor that comes twice, and for lists
     that do not end within 1,000 pages or 100,000 items; UpstreamTimeoutError; and what `request` raises.
     """
-    deadline = clock.now() + seconds
+    deadline = time.monotonic() + seconds
     items: list[Any] = []
     seen: set[str] = set()
     params: Message = {}
     for _ in range(_MAX_PAGES):
-        left = deadline - clock.now()
+        left = deadline - time.monotonic()
         if left <= 0:
             raise UpstreamTimeoutError(
                 server, f"Server {server} did not finish {method} within {seconds:.3g} s; try again later."

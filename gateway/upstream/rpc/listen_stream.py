@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,6 @@ import anyio
 from gateway.backoff import Backoff
 from gateway.errors import UpstreamError, UpstreamReplyError
 from gateway.json_codec import Message
-from gateway.upstream import clock
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import ProtocolEra
@@ -62,7 +62,7 @@ async def listen(peer: Peer, info: SessionInfo, envelope: ProtocolEra) -> None:
     wanted = _wanted(info)
     failures = 1
     while wanted and info.era == "modern":
-        begun = clock.now()
+        begun = time.monotonic()
         params, headers = envelope.wrap(LISTEN, {"notifications": wanted}, None)
         try:
             await peer.request(LISTEN, params, headers, timeout=math.inf, background=True)
@@ -71,7 +71,7 @@ async def listen(peer: Peer, info: SessionInfo, envelope: ProtocolEra) -> None:
             return
         except UpstreamError as error:
             logger.debug("subscription lost: %s", error)
-        steady = clock.now() - begun > _STEADY_SECONDS
+        steady = time.monotonic() - begun > _STEADY_SECONDS
         failures = 1 if steady else failures + 1
         await anyio.sleep(_RETRY.delay(failures))
 

@@ -22,7 +22,6 @@ from gateway.errors import (
     UpstreamTimeoutError,
 )
 from gateway.json_codec import Message
-from gateway.upstream import clock
 from gateway.upstream.rpc.call import NO_HOOKS, Call, CallHooks
 from gateway.upstream.rpc.cancelled_calls import CancelledCalls
 from gateway.upstream.transport import Transport
@@ -114,7 +113,7 @@ class Peer:
         self._calls[call.id] = call
         sent = cut = False
         try:
-            begun = clock.now()
+            begun = asyncio.get_running_loop().time()
             deadline = begun + (timeout if first_timeout is None else min(first_timeout, timeout))
             with anyio.CancelScope(deadline=deadline):
                 try:
@@ -162,7 +161,7 @@ class Peer:
             finally:
                 if overdue is not None:
                     overdue.cancel()
-            now = clock.now()
+            now = loop.time()
             if call.active and now < ceiling:
                 deadline = now + timeout
             elif now >= until:
@@ -176,7 +175,7 @@ class Peer:
         if not call.events:
             call.progressed = False
             return
-        with anyio.CancelScope(deadline=clock.now() + timeout) as hearing:
+        with anyio.CancelScope(deadline=asyncio.get_running_loop().time() + timeout) as hearing:
             await call.deliver_events()
         if hearing.cancelled_caught:
             # A caller that takes nothing in must not keep the call from its end.

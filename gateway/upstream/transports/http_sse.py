@@ -12,7 +12,8 @@ from anyio.abc import TaskGroup
 
 from gateway.errors import RequestNotSentError, UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
-from gateway.upstream.http.server_client import EVENT_STREAM, JSON, ServerHttpClient
+from gateway.upstream.http.server_client import EVENT_STREAM_TYPE, JSON_TYPE, ServerHttpClient
+from gateway.upstream.oauth.token_auth import oauth_token_auth
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import MessageSink, Transport, unreadable_answer
 
@@ -22,9 +23,9 @@ logger = logging.getLogger(__name__)
 class HttpSseTransport:
     """A `Transport` to an HTTP+SSE endpoint."""
 
-    def __init__(self, spec: ServerSpec, endpoint: ServerHttpClient, sink: MessageSink, tasks: TaskGroup) -> None:
+    def __init__(self, spec: ServerSpec, http: ServerHttpClient, sink: MessageSink, tasks: TaskGroup) -> None:
         self._name = spec.name
-        self._endpoint = endpoint
+        self._http = http
         self._sink = sink
         self._tasks = tasks
         self._settled = anyio.Event()
@@ -66,14 +67,14 @@ class HttpSseTransport:
             self._name, f"Server {self._name} closed its event stream; try again."
         )
         try:
-            async with self._endpoint.request("GET", {"accept": EVENT_STREAM}) as response:
+            async with self._http.request("GET", {"accept": EVENT_STREAM_TYPE}) as response:
                 if response.status_code != 200:
-                    raise self._endpoint.refused(response.status_code)
-                async for event in self._endpoint.events(response):
+                    raise self._http.status_error(response.status_code)
+                async for event in self._http.read_events(response):
                     if event.event == "endpoint":
-                        self._messages = self._endpoint.joined(event.data)
+                        self._messages = self._http.resolve_url(event.data)
                         if self._messages is None:
-                            raise self._endpoint.not_mcp("wants messages sent to another host")
+                            raise self._http.not_mcp_error("wants messages sent to another host")
                         self._settled.set()
                     elif event.event == "message" and event.data:
                         self._hand_on(event.data)
@@ -81,7 +82,7 @@ class HttpSseTransport:
             error = failure
         except Exception:
             logger.exception("the event stream of server %s cannot be read", self._name)
-            error = self._endpoint.not_mcp("sent an event stream that cannot be read")
+            error = self._http.not_mcp_error("sent an event stream that cannot be read")
         self._error = error
         self._settled.set()
         self._sink.connection_closed(error)
@@ -105,22 +106,22 @@ class HttpSseTransport:
             self._sink.request_failed(message["id"], unreadable_answer(self._name, message["method"]))
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
-        async with self._endpoint.request("POST", {"content-type": JSON, **headers}, body, self._messages) as response:
+        async with self._http.request("POST", {"content-type": JSON_TYPE, **headers}, body, self._messages) as response:
             if response.status_code >= 300:
-                raise self._endpoint.refused(response.status_code)
+                raise self._http.status_error(response.status_code)
 
 
 @asynccontextmanager
 async def open_http_sse(spec: ServerSpec, sink: MessageSink, max_message_bytes: int) -> AsyncIterator[Transport]:
     """A transport to the endpoint of `spec`. Raises UpstreamUnavailableError where the address cannot be used."""
-    endpoint = ServerHttpClient(spec, max_message_bytes)
+    http = ServerHttpClient(spec, max_message_bytes, oauth_token_auth(spec))
     try:
         async with anyio.create_task_group() as tasks:
-            transport = HttpSseTransport(spec, endpoint, sink, tasks)
+            transport = HttpSseTransport(spec, http, sink, tasks)
             tasks.start_soon(transport.read)
             try:
                 yield transport
             finally:
                 tasks.cancel_scope.cancel()
     finally:
-        await endpoint.close()
+        await http.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,8 +16,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from gateway.backoff import Backoff
 from gateway.errors import RequestNotSentError, UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
-from gateway.upstream import clock
-from gateway.upstream.http.server_client import EVENT_STREAM, JSON, ServerHttpClient
+from gateway.upstream.http.server_client import EVENT_STREAM_TYPE, JSON_TYPE, ServerHttpClient
+from gateway.upstream.oauth.token_auth import oauth_token_auth
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import MessageSink, Transport, unreadable_answer
 
@@ -34,9 +35,9 @@ _TAIL_SECONDS = 0.5
 class StreamableHttpTransport:
     """A `Transport` to a streamable HTTP endpoint."""
 
-    def __init__(self, spec: ServerSpec, endpoint: ServerHttpClient, sink: MessageSink, tasks: TaskGroup) -> None:
+    def __init__(self, spec: ServerSpec, http: ServerHttpClient, sink: MessageSink, tasks: TaskGroup) -> None:
         self._name = spec.name
-        self._endpoint = endpoint
+        self._http = http
         self._sink = sink
         self._tasks = tasks
         self._version: str | None = None
@@ -66,9 +67,9 @@ class StreamableHttpTransport:
             self._requests[message["id"]] = scope
             self._tasks.start_soon(self._request, message, body, headers, scope)
             return
-        async with self._endpoint.request("POST", self._headers(headers), body) as response:
+        async with self._http.request("POST", self._headers(headers), body) as response:
             if response.status_code >= 400:
-                raise self._endpoint.refused(response.status_code)
+                raise self._http.status_error(response.status_code)
 
     async def cancel(self, request_id: int, reason: str) -> None:
         """Close the request's stream, which is the whole cancellation in the modern era."""
@@ -88,14 +89,14 @@ class StreamableHttpTransport:
             return
         with anyio.move_on_after(_GOODBYE_SECONDS):
             try:
-                async with self._endpoint.request("DELETE", self._headers({})):
+                async with self._http.request("DELETE", self._headers({})):
                     pass
             except UpstreamError:
                 # A server that is gone has no session to end.
                 return
 
     def _headers(self, extra: Mapping[str, str]) -> dict[str, str]:
-        headers = {"accept": f"{JSON}, {EVENT_STREAM}", "content-type": JSON}
+        headers = {"accept": f"{JSON_TYPE}, {EVENT_STREAM_TYPE}", "content-type": JSON_TYPE}
         if self._session_id is not None:
             headers[_SESSION_ID] = self._session_id
         if self._version is not None:
@@ -131,23 +132,23 @@ class StreamableHttpTransport:
         self, request_id: int, method: str, body: bytes, headers: Mapping[str, str]
     ) -> httpx2.ServerSentEvent | None:
         """Post a request and take its reply. Returns the last event of a stream that ended without the reply."""
-        async with self._endpoint.request("POST", self._headers(headers), body) as response:
+        async with self._http.request("POST", self._headers(headers), body) as response:
             if response.status_code >= 300:
                 await self._handle_error_status(request_id, response)
                 return None
             if method == "initialize":
                 self._session_id = response.headers.get(_SESSION_ID)
             kind = _content_type(response)
-            if kind == EVENT_STREAM:
+            if kind == EVENT_STREAM_TYPE:
                 return await self._read_events(request_id, response)
-            if kind != JSON:
-                said = await self._endpoint.body(response)
+            if kind != JSON_TYPE:
+                said = await self._http.read_body(response)
                 if not said:
-                    raise self._endpoint.not_mcp("took a request without answering it")
+                    raise self._http.not_mcp_error("took a request without answering it")
                 self._non_mcp_output = said[:80].decode("utf-8", errors="replace")
-                raise self._endpoint.not_mcp(f"answered with {kind or 'no content type'}")
-            self._hand_on(await self._endpoint.body(response), request_id)
-            self._sink.request_failed(request_id, self._endpoint.not_mcp("answered another request than it was sent"))
+                raise self._http.not_mcp_error(f"answered with {kind or 'no content type'}")
+            self._hand_on(await self._http.read_body(response), request_id)
+            self._sink.request_failed(request_id, self._http.not_mcp_error("answered another request than it was sent"))
             return None
 
     async def _handle_error_status(self, request_id: int, response: httpx2.Response) -> None:
@@ -157,28 +158,28 @@ class StreamableHttpTransport:
             self._sink.request_failed(request_id, RequestNotSentError(self._name, text))
             self._sink.connection_closed(UpstreamUnavailableError(self._name, text))
             return
-        if _content_type(response) == JSON:
+        if _content_type(response) == JSON_TYPE:
             try:
-                message = decode(await self._endpoint.body(response))
+                message = decode(await self._http.read_body(response))
             except ValueError:
                 message = None
             if isinstance(message, dict) and isinstance(message.get("error"), dict) and message.get("jsonrpc") == "2.0":
                 self._sink.message_received({**message, "id": request_id}, request_id)
                 return
-        raise self._endpoint.refused(response.status_code)
+        raise self._http.status_error(response.status_code)
 
     async def _read_events(self, request_id: int, response: httpx2.Response) -> httpx2.ServerSentEvent | None:
         last: httpx2.ServerSentEvent | None = None
         answered = False
         try:
             with anyio.CancelScope() as reading:
-                async for event in self._endpoint.events(response):
+                async for event in self._http.read_events(response):
                     if event.id:
                         last = event
                     if event.event == "message" and event.data and self._hand_on(event.data, request_id):
                         answered = True
                         # Read to the end of the stream, if it comes soon: the connection can then be used again.
-                        reading.deadline = clock.now() + _TAIL_SECONDS
+                        reading.deadline = asyncio.get_running_loop().time() + _TAIL_SECONDS
         except (httpx2.NetworkError, httpx2.RemoteProtocolError):
             if last is None and not answered:
                 raise
@@ -192,16 +193,16 @@ class StreamableHttpTransport:
             message = None
         if not self._sink.message_received(message, request_id):
             self._non_mcp_output = str(data[:80])
-            raise self._endpoint.not_mcp("sent a message that cannot be read")
+            raise self._http.not_mcp_error("sent a message that cannot be read")
         return isinstance(message, dict) and "method" not in message and request_id is not None
 
     async def _resume(self, request_id: int, last: httpx2.ServerSentEvent) -> None:
         """Ask for the rest of a stream that broke off, as servers that close streams between events expect."""
         for _ in range(_MAX_RESUMPTIONS):
             await anyio.sleep(_RESUME_SECONDS if last.retry is None else last.retry / 1000)
-            headers = self._headers({"accept": EVENT_STREAM, _LAST_EVENT_ID: last.id})
-            async with self._endpoint.request("GET", headers) as response:
-                if response.status_code != 200 or _content_type(response) != EVENT_STREAM:
+            headers = self._headers({"accept": EVENT_STREAM_TYPE, _LAST_EVENT_ID: last.id})
+            async with self._http.request("GET", headers) as response:
+                if response.status_code != 200 or _content_type(response) != EVENT_STREAM_TYPE:
                     return
                 further = await self._read_events(request_id, response)
                 if further is None:
@@ -215,8 +216,8 @@ class StreamableHttpTransport:
         while True:
             retry: int | None = None
             try:
-                headers = self._headers({"accept": EVENT_STREAM, **({_LAST_EVENT_ID: last_id} if last_id else {})})
-                async with self._endpoint.request("GET", headers) as response:
+                headers = self._headers({"accept": EVENT_STREAM_TYPE, **({_LAST_EVENT_ID: last_id} if last_id else {})})
+                async with self._http.request("GET", headers) as response:
                     if response.status_code == 404:
                         self._sink.connection_closed(
                             UpstreamUnavailableError(
@@ -224,10 +225,10 @@ class StreamableHttpTransport:
                             )
                         )
                         return
-                    if response.status_code != 200 or _content_type(response) != EVENT_STREAM:
+                    if response.status_code != 200 or _content_type(response) != EVENT_STREAM_TYPE:
                         return
                     failures = 1
-                    async for event in self._endpoint.events(response):
+                    async for event in self._http.read_events(response):
                         last_id = event.id or last_id
                         retry = event.retry if event.retry is not None else retry
                         if event.event == "message" and event.data:
@@ -246,10 +247,10 @@ async def open_streamable_http(spec: ServerSpec, sink: MessageSink, max_message_
 
     Raises UpstreamUnavailableError where the address cannot be used.
     """
-    endpoint = ServerHttpClient(spec, max_message_bytes)
+    http = ServerHttpClient(spec, max_message_bytes, oauth_token_auth(spec))
     try:
         async with anyio.create_task_group() as tasks:
-            transport = StreamableHttpTransport(spec, endpoint, sink, tasks)
+            transport = StreamableHttpTransport(spec, http, sink, tasks)
             try:
                 yield transport
             finally:
@@ -257,7 +258,7 @@ async def open_streamable_http(spec: ServerSpec, sink: MessageSink, max_message_
                     await transport.end_session()
                 tasks.cancel_scope.cancel()
     finally:
-        await endpoint.close()
+        await http.close()
 
 
 def _content_type(response: httpx2.Response) -> str:

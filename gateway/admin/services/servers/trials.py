@@ -18,7 +18,7 @@ from gateway.catalog.new_server import NewServer, validate_new_server
 from gateway.catalog.tool import parse_listing
 from gateway.errors import InvalidInputError, UpstreamError
 from gateway.settings import Settings
-from gateway.upstream.policy import policy_of
+from gateway.upstream.policy import policy_from_settings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 
@@ -57,7 +57,7 @@ class TrialService:
     def __init__(self, servers: ServerService, settings: Settings) -> None:
         self._servers = servers
         self._settings = settings
-        self._policy = policy_of(settings.guards)
+        self._policy = policy_from_settings(settings.guards)
 
     async def run(self, tenant_id: int, test: ServerTest, principal: Principal) -> TriedServer:
         """Connect, list the tools, disconnect; a server that fails is no error.

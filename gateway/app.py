@@ -45,7 +45,7 @@ from gateway.settings import OauthSettings, Settings
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.policy import policy_from_settings
 from gateway.upstream.pool import UpstreamPool
-from gateway.upstream.session import QUESTION_CAPABILITIES
+from gateway.upstream.session import CLIENT_CAPABILITIES
 from gateway.vault import open_vault
 
 logger = logging.getLogger(__name__)
@@ -94,10 +94,10 @@ async def open_components(settings: Settings, *, connections: int | None = None)
         pool = await stack.enter_async_context(
             UpstreamPool(
                 settings.upstream,
-                on_list_changed=news.list_changed,
-                on_notification=news.noticed,
-                on_session=news.session_changed,
-                capabilities=QUESTION_CAPABILITIES,
+                on_list_changed=news.notify_list_changed,
+                on_notification=news.notify,
+                on_session=news.notify_session,
+                capabilities=CLIENT_CAPABILITIES,
             )
         )
         keys = ApiKeys(database, notices)

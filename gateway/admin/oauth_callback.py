@@ -30,7 +30,7 @@ def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: PublicUrl)
             signed_in = await logins.finish(state, code, query.get("iss"))
         except ModelGateError as error:
             return _sentence_page(error.message, 400)
-        await pool.forget(signed_in.server_id)
+        await pool.close_server(signed_in.server_id)
         return _sentence_page(f"Signed in to {signed_in.name}. You can close this page.", 200)
 
     async def metadata(request: Request) -> Response:

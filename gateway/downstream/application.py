@@ -90,7 +90,7 @@ class McpApplication:
             resources,
             Completion(prompts, resources, servers, forwarder, limit),
         )
-        sessions = ClientSessions(pool.release, settings.server.max_sessions_per_caller)
+        sessions = ClientSessions(pool.close_sessions, settings.server.max_sessions_per_caller)
         self._change_notifier = ListChangeNotifier(
             tool_list, self._upstream_lists, notices, notifications, limits.max_streams_per_caller
         )

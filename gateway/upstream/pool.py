@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any
@@ -16,29 +16,28 @@ from typing_extensions import Self
 from gateway.errors import UpstreamError
 from gateway.json_codec import Message
 from gateway.settings import UpstreamSettings
-from gateway.upstream.rpc.call import Answering, CallHooks, Hearing, Progress
+from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.negotiation import SessionInfo
-from gateway.upstream.server import Server
+from gateway.upstream.server import UpstreamServer
 from gateway.upstream.server_breaker import ServerBreaker
 from gateway.upstream.session import UpstreamSession
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
 from gateway.upstream.transports.process_reaper import ProcessReaper
 
-ListChanged = Callable[[ServerSpec, str], None]
-"""Told the server and the method, as in `notifications/tools/list_changed`; must return at once."""
+OnListChanged = Callable[[ServerSpec, str], None]
+"""Called with the server and the method, as in `notifications/tools/list_changed`; must return at once."""
 
-Noticed = Callable[[ServerSpec, "str | None", str, Message], None]
-"""Told the server, the session key, method and params of any other notification; must return at once."""
+OnNotification = Callable[[ServerSpec, "str | None", str, Message], None]
+"""Called with the server, the session key, method and params of any other notification; must return at once."""
 
-SessionChanged = Callable[[ServerSpec, "str | None", object, bool], None]
-"""Told the server, the session key, the session, and whether it was opened or has ended; must return at once."""
+OnSession = Callable[[ServerSpec, "str | None", object, bool], None]
+"""Called with the server, the session key, the session, and whether it was opened or has ended; must return at once."""
 
-Questioned = Callable[[ServerSpec, "str | None", str, Message], Awaitable[Message]]
+OnServerRequest = Callable[[ServerSpec, "str | None", str, Message], Awaitable[Message]]
 """Asked with the server, the session key, method and params; returns the result, or raises MCPError to refuse."""
 
-OWN_SESSION_IDLE_SECONDS = 1800.0
-"""When an unused session that belongs to one client ends, where the spec says nothing."""
+_CLIENT_SESSION_IDLE_SECONDS = 1800.0
 
 
 class UpstreamPool:
@@ -51,22 +50,28 @@ class UpstreamPool:
         self,
         settings: UpstreamSettings,
         *,
-        on_list_changed: ListChanged | None = None,
-        on_notification: Noticed | None = None,
-        on_session: SessionChanged | None = None,
-        on_question: Questioned | None = None,
+        on_list_changed: OnListChanged | None = None,
+        on_notification: OnNotification | None = None,
+        on_session: OnSession | None = None,
+        on_server_request: OnServerRequest | None = None,
         capabilities: Message | None = None,
+        max_client_processes: int = 64,
+        max_client_sessions: int = 1_000,
     ) -> None:
-        """`on_question` answers what servers ask outside a call that answers for itself. `capabilities` are offered to
-        every server; without them, those of questions where `on_question` is given.
+        """`on_server_request` answers what servers ask outside a call that answers for itself. `capabilities` are
+        offered to every server; without them, `CLIENT_CAPABILITIES` where `on_server_request` is given. At most
+        `max_client_processes` clients have a process of a stdio server for themselves, and at most
+        `max_client_sessions` a session of their own with any other server.
         """
         self._settings = settings
+        self._max_client_processes = max_client_processes
+        self._max_client_sessions = max_client_sessions
         self._on_list_changed = on_list_changed
         self._on_notification = on_notification
         self._on_session = on_session
-        self._on_question = on_question
+        self._on_server_request = on_server_request
         self._capabilities = capabilities
-        self._servers: dict[int, Server] = {}
+        self._servers: dict[int, UpstreamServer] = {}
         self._reaper = ProcessReaper()
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
@@ -84,56 +89,22 @@ class UpstreamPool:
             self._tasks.cancel_scope.cancel()
         await self._stack.aclose()
 
-    async def request(
-        self,
-        spec: ServerSpec,
-        method: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        session_key: str | None = None,
-        timeout: float | None = None,
-        on_progress: Progress | None = None,
-        on_notification: Hearing | None = None,
-        on_question: Answering | None = None,
-        capabilities: Message | None = None,
-    ) -> Message:
+    async def request(self, spec: ServerSpec, request: UpstreamRequest) -> Message:
         """Send a request to the server of `spec` and return its result untouched.
 
-        `session_key` says whose request it is, and chooses the session where `spec.session` is "per_client". `timeout`,
-        in seconds and by default `spec.call_timeout`, covers waiting for a call slot, connecting and the call, and
-        starts anew with progress, until the call has taken `max_call_seconds` of the settings or, where that is more,
-        `timeout`. The hooks are those of `CallHooks`; `capabilities` replace the pool's for this request where the era
-        allows it.
+        Progress puts off its timeout until the call has taken `max_call_seconds` of the settings or, where that is
+        more, its timeout.
         Raises UpstreamReplyError, UpstreamTimeoutError, UpstreamUnavailableError, UpstreamBusyError,
         UpstreamProtocolError.
         """
-        hooks = CallHooks(on_progress, on_notification, on_question, session_key)
-        seconds = spec.call_timeout if timeout is None else timeout
-        ceiling = max(self._settings.max_call_seconds, seconds)
-
-        async def send(session: UpstreamSession, left: float) -> Message:
-            return await session.request(
-                method,
-                params,
-                timeout=seconds,
-                first_timeout=left,
-                ceiling=ceiling,
-                hooks=hooks,
-                capabilities=capabilities,
-            )
-
-        return await self._server(spec).use(send, session_key, seconds, spec.call_timeout)
+        return await self._server(spec).request(request)
 
     async def list_all(self, spec: ServerSpec, method: str, key: str) -> list[Any]:
         """Every item under `key` of a list method, from all pages, within `spec.list_timeout`; raises as `request`.
 
         The items are as the server gave them: normally dictionaries, and each for the caller to judge.
         """
-
-        async def gather(session: UpstreamSession, left: float) -> list[Any]:
-            return await session.list_all(method, key, timeout=left)
-
-        return await self._server(spec).use(gather, None, spec.list_timeout, spec.list_timeout)
+        return await self._server(spec).list_all(method, key)
 
     async def check(self, spec: ServerSpec) -> ServerStatus:
         """Ping the server, connecting it where it is not, and return how it does. A failure is told by the status.
@@ -155,44 +126,46 @@ class UpstreamPool:
         server = self._servers.get(server_id)
         return server.status() if server is not None else ServerStatus()
 
-    async def forget(self, server_id: int) -> None:
+    async def close_server(self, server_id: int) -> None:
         """End all sessions with the server, and forget how it did."""
         server = self._servers.pop(server_id, None)
         if server is not None:
             await server.close()
 
-    async def release(self, session_key: str) -> None:
+    async def close_sessions(self, session_key: str) -> None:
         """End the sessions that were opened for `session_key` alone; calls in flight fail."""
         async with anyio.create_task_group() as tasks:
             for server in self._servers.values():
-                tasks.start_soon(server.release, session_key)
+                tasks.start_soon(server.close_session, session_key)
 
-    def _server(self, spec: ServerSpec) -> Server:
+    def _server(self, spec: ServerSpec) -> UpstreamServer:
         server = self._servers.get(spec.id)
         if server is not None and (server.spec is spec or server.spec == spec):
             return server
         if server is not None:
-            server.retire()
+            server.drain()
         if self._tasks is None:
             raise RuntimeError("the pool is used before it is entered")
         breaker = ServerBreaker(spec.name, self._settings.failures_before_pause, self._settings.pause_seconds)
-        server = self._servers[spec.id] = Server(spec, self._tasks, breaker, self._session)
+        max_clients = self._max_client_processes if spec.transport == "stdio" else self._max_client_sessions
+        server = UpstreamServer(spec, self._tasks, breaker, self._create_session, max_clients)
+        self._servers[spec.id] = server
         return server
 
-    def _session(self, spec: ServerSpec, session_key: str | None, probe: bool) -> UpstreamSession:
-        def heard(method: str, params: Message) -> None:
+    def _create_session(self, spec: ServerSpec, session_key: str | None, probe: bool) -> UpstreamSession:
+        def handle_notification(method: str, params: Message) -> None:
             if method.endswith("/list_changed"):
                 if self._on_list_changed is not None:
                     self._on_list_changed(spec, method)
             elif self._on_notification is not None:
                 self._on_notification(spec, session_key, method, params)
 
-        async def asked(method: str, params: Message) -> Message:
-            if self._on_question is None:
+        async def handle_request(method: str, params: Message) -> Message:
+            if self._on_server_request is None:
                 raise MCPError(METHOD_NOT_FOUND, f"This gateway cannot answer {method} here.")
-            return await self._on_question(spec, session_key, method, params)
+            return await self._on_server_request(spec, session_key, method, params)
 
-        def changed(opened: bool) -> None:
+        def handle_state(opened: bool) -> None:
             if self._on_session is not None:
                 self._on_session(spec, session_key, session, opened)
 
@@ -200,12 +173,13 @@ class UpstreamPool:
             spec,
             self._reaper,
             idle_seconds=_idle_seconds(spec, session_key),
-            on_state=changed,
-            on_notification=heard,
-            on_question=asked if self._on_question is not None else None,
+            on_state_change=handle_state,
+            on_notification=handle_notification,
+            on_server_request=handle_request if self._on_server_request is not None else None,
             capabilities=self._capabilities,
             probe=probe,
             max_message_bytes=self._settings.max_message_bytes,
+            max_call_seconds=self._settings.max_call_seconds,
         )
         return session
 
@@ -213,5 +187,5 @@ class UpstreamPool:
 def _idle_seconds(spec: ServerSpec, session_key: str | None) -> float:
     """When an unused session ends, 0 for never; those of single clients, who come and go, always do."""
     if session_key is not None:
-        return spec.idle_stop_seconds or OWN_SESSION_IDLE_SECONDS
+        return spec.idle_stop_seconds or _CLIENT_SESSION_IDLE_SECONDS
     return spec.idle_stop_seconds if spec.transport == "stdio" else 0.0

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,6 +23,8 @@ from gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
+from gateway.json_codec import Message
+from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.server_breaker import ServerBreaker
 from gateway.upstream.session import UpstreamSession
@@ -33,34 +35,36 @@ from gateway.upstream.status import ServerStatus
 
 T = TypeVar("T")
 
-Make = Callable[[ServerSpec, "str | None", bool], UpstreamSession]
+SessionFactory = Callable[[ServerSpec, "str | None", bool], UpstreamSession]
 """Builds the session for a spec and session key; the last argument says whether to probe for the modern era."""
 
-Overdue = Callable[[float, float], bool]
-"""Whether a timeout says that the server is ill: told when the request was sent and how many seconds it was given."""
-
-MOST_PROCESSES = 64
-"""How many clients may have a process of a stdio server for themselves."""
-
-MOST_SESSIONS = 1_000
-"""How many clients may have a session of their own with a server that is reached over HTTP."""
+_TimeoutIsFailure = Callable[[float, float], bool]
+"""Whether a timeout says that the server is ill: given when the request was sent and how many seconds it had."""
 
 _FAIR_SHARE = 0.5
 # What is sent with no time left does its work for nobody.
-_KEPT_FOR_WORK = 0.1
+_RESERVED_SHARE = 0.1
 
 
-class Server:
-    """The sessions with the server of one spec. A changed spec is another `Server`."""
+class UpstreamServer:
+    """The sessions with the server of one spec. A changed spec is another `UpstreamServer`."""
 
-    def __init__(self, spec: ServerSpec, tasks: TaskGroup, breaker: ServerBreaker, make: Make) -> None:
+    def __init__(
+        self,
+        spec: ServerSpec,
+        tasks: TaskGroup,
+        breaker: ServerBreaker,
+        create_session: SessionFactory,
+        max_clients: int,
+    ) -> None:
+        """At most `max_clients` have a session of their own, where `spec` gives them one."""
         self.spec = spec
         self._tasks = tasks
         self._breaker = breaker
-        self._make = make
-        self._links = SessionPool(spec.name, MOST_PROCESSES if spec.transport == "stdio" else MOST_SESSIONS, self._link)
-        self._slots = anyio.Semaphore(spec.max_calls)
-        self._calls = 0
+        self._create_session = create_session
+        self._sessions = SessionPool(spec.name, max_clients, self._create_slot)
+        self._call_slots = anyio.Semaphore(spec.max_calls)
+        self._calls_in_flight = 0
         self._replied_at = -math.inf
         self._info: SessionInfo | None = None
         self._last_seen: float | None = None
@@ -72,45 +76,63 @@ class Server:
         """What the server said of itself when it was last connected."""
         return self._info
 
-    async def use(
+    async def request(self, request: UpstreamRequest) -> Message:
+        """Send a request and return its result untouched. Raises every UpstreamError."""
+
+        async def send(session: UpstreamSession, left: float) -> Message:
+            return await session.request(request, first_timeout=left)
+
+        call_timeout = self.spec.call_timeout
+        seconds = call_timeout if request.timeout is None else request.timeout
+        return await self._run(send, request.session_key, seconds, call_timeout)
+
+    async def list_all(self, method: str, key: str) -> list[Any]:
+        """Every item under `key` of a list method, within the list timeout of the spec. Raises every UpstreamError."""
+
+        async def collect(session: UpstreamSession, left: float) -> list[Any]:
+            return await session.list_all(method, key, timeout=left)
+
+        return await self._run(collect, None, self.spec.list_timeout, self.spec.list_timeout)
+
+    async def _run(
         self,
         act: Callable[[UpstreamSession, float], Awaitable[T]],
         session_key: str | None,
         seconds: float,
-        patience: float,
+        usual_seconds: float,
     ) -> T:
         """Run `act(session, seconds left)` with a session, a call slot, and `seconds` in all.
 
-        A timeout counts against the server only where it had most of its `patience`, in seconds, and answered nobody
-        else meanwhile: a hasty caller or a slow tool says nothing about a server. What was certainly not taken by the
-        server is sent once more.
+        A timeout counts against the server only where it had most of `usual_seconds` and answered nobody else
+        meanwhile: a hasty caller or a slow tool says nothing about a server. What was certainly not taken by the server
+        is sent once more.
         Raises UpstreamBusyError where no slot comes free in time, and every UpstreamError.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         key = session_key if self.spec.session == "per_client" else None
 
-        def overdue(sent_at: float, given: float) -> bool:
-            return given >= patience * _FAIR_SHARE and self._replied_at < sent_at
+        def timeout_is_failure(sent_at: float, given: float) -> bool:
+            return given >= usual_seconds * _FAIR_SHARE and self._replied_at < sent_at
 
         probing = self._breaker.admit()
         if math.isinf(seconds):
             # What listens for ever is no call: it must neither keep a slot from calls nor be the try they all wait for.
             if probing:
                 self._breaker.end_probe()
-            return await self._try(act, key, deadline, overdue)
+            return await self._try(act, key, deadline, timeout_is_failure)
         try:
-            async with self._slot(deadline - seconds * _KEPT_FOR_WORK):
-                self._calls += 1
+            async with self._call_slot(deadline - seconds * _RESERVED_SHARE):
+                self._calls_in_flight += 1
                 try:
                     try:
-                        result = await self._try(act, key, deadline, overdue)
+                        result = await self._try(act, key, deadline, timeout_is_failure)
                     except RequestNotSentError:
-                        result = await self._try(act, key, deadline, overdue)
+                        result = await self._try(act, key, deadline, timeout_is_failure)
                 except UpstreamReplyError:
                     self._replied_at = asyncio.get_running_loop().time()
                     raise
                 finally:
-                    self._calls -= 1
+                    self._calls_in_flight -= 1
                 self._replied_at = asyncio.get_running_loop().time()
                 return result
         finally:
@@ -128,15 +150,15 @@ class Server:
         async def measure(session: UpstreamSession, left: float) -> None:
             self._latency_ms = await session.ping(timeout=left)
 
-        def overdue(sent_at: float, given: float) -> bool:
-            return not self._calls and self._replied_at < sent_at
+        def timeout_is_failure(sent_at: float, given: float) -> bool:
+            return not self._calls_in_flight and self._replied_at < sent_at
 
         probing = self._breaker.admit()
         try:
             try:
-                await self._try(measure, None, deadline, overdue)
+                await self._try(measure, None, deadline, timeout_is_failure)
             except RequestNotSentError:
-                await self._try(measure, None, deadline, overdue)
+                await self._try(measure, None, deadline, timeout_is_failure)
         finally:
             if probing:
                 self._breaker.end_probe()
@@ -146,64 +168,64 @@ class Server:
             state=self._state(),
             last_seen=None if self._last_seen is None else datetime.fromtimestamp(self._last_seen, timezone.utc),
             latency_ms=self._latency_ms,
-            restarts=self._links.restarts,
+            restarts=self._sessions.restarts,
             last_error=self._last_error,
-            stderr=self._links.stderr,
+            stderr=self._sessions.stderr,
         )
 
-    def retire(self) -> None:
+    def drain(self) -> None:
         """Let calls in flight finish, then end all sessions."""
-        self._links.retire()
+        self._sessions.drain()
 
     async def close(self) -> None:
         """End all sessions now."""
-        await self._links.close()
+        await self._sessions.close()
 
-    async def release(self, session_key: str) -> None:
+    async def close_session(self, session_key: str) -> None:
         """End the session that belongs to `session_key` alone."""
-        await self._links.release(session_key)
+        await self._sessions.close_session(session_key)
 
     async def _try(
         self,
         act: Callable[[UpstreamSession, float], Awaitable[T]],
         key: str | None,
         deadline: float,
-        overdue: Overdue,
+        timeout_is_failure: _TimeoutIsFailure,
     ) -> T:
-        link = self._links.take(key)
+        slot = self._sessions.acquire(key)
         try:
-            session = await self._session(link, deadline)
+            session = await self._get_session(slot, deadline)
             sent_at = asyncio.get_running_loop().time()
             left = max(0.0, deadline - sent_at)
             try:
                 result = await act(session, left)
             except UpstreamReplyError:
-                self._answered(link)
+                self._record_success(slot)
                 raise
             except (RequestNotSentError, UpstreamDeadlineError):
                 raise
             except UpstreamTimeoutError as error:
-                if overdue(sent_at, left):
-                    self._failed(error, link)
+                if timeout_is_failure(sent_at, left):
+                    self._record_failure(error, slot)
                 raise
             except (UpstreamUnavailableError, UpstreamProtocolError) as error:
                 # A session that has ended was counted when it ended, whatever number of calls it took along.
                 if session.usable:
-                    self._failed(error, link)
-                    session.retire()
+                    self._record_failure(error, slot)
+                    session.drain()
                 self._last_error = error.message
                 raise
-            self._answered(link)
+            self._record_success(slot)
             return result
         finally:
-            self._links.give_back(key, link)
+            self._sessions.release(key, slot)
 
-    async def _session(self, link: SessionSlot, deadline: float) -> UpstreamSession:
-        if link.connected and link.current is not None:
-            return link.current
+    async def _get_session(self, slot: SessionSlot, deadline: float) -> UpstreamSession:
+        if slot.connected and slot.current is not None:
+            return slot.current
         with anyio.CancelScope(deadline=deadline):
             try:
-                session = await link.session()
+                session = await slot.get_session()
             except UpstreamError as error:
                 self._last_error = error.message
                 raise
@@ -215,18 +237,22 @@ class Server:
             self.spec.name, f"Server {self.spec.name} was not connected in the time for the call; try again."
         )
 
-    def _link(self, key: str | None, on_quiet: Callable[[], None]) -> SessionSlot:
+    def _create_slot(self, key: str | None, on_empty: Callable[[], None]) -> SessionSlot:
         return SessionSlot(
-            self.spec.name, self._tasks, self._breaker, lambda probe: self._make(self.spec, key, probe), on_quiet
+            self.spec.name,
+            self._tasks,
+            self._breaker,
+            lambda probe: self._create_session(self.spec, key, probe),
+            on_empty,
         )
 
     @asynccontextmanager
-    async def _slot(self, deadline: float) -> AsyncIterator[None]:
+    async def _call_slot(self, deadline: float) -> AsyncIterator[None]:
         try:
-            self._slots.acquire_nowait()
+            self._call_slots.acquire_nowait()
         except anyio.WouldBlock:
             with anyio.CancelScope(deadline=deadline) as waiting:
-                await self._slots.acquire()
+                await self._call_slots.acquire()
             if waiting.cancelled_caught:
                 raise UpstreamBusyError(
                     self.spec.name,
@@ -236,30 +262,30 @@ class Server:
         try:
             yield
         finally:
-            self._slots.release()
+            self._call_slots.release()
 
-    def _answered(self, link: SessionSlot) -> None:
-        link.failing = False
+    def _record_success(self, slot: SessionSlot) -> None:
+        slot.failing = False
         self._breaker.record_success()
         self._last_seen = time.time()
         self._last_error = None
 
-    def _failed(self, error: UpstreamError, link: SessionSlot) -> None:
+    def _record_failure(self, error: UpstreamError, slot: SessionSlot) -> None:
         self._last_error = error.message
-        link.failing = True
+        slot.failing = True
         self._breaker.record_failure(error)
         if self._breaker.is_open:
             # Whatever ails it may be gone with a new connection or process; what still answers keeps its own.
-            for each in self._links:
+            for each in self._sessions:
                 if each.failing:
                     each.failing = False
-                    each.renew()
+                    each.recycle()
 
     def _state(self) -> Literal["idle", "connecting", "connected", "failing", "left_alone"]:
         if self._breaker.is_open:
             return "left_alone"
-        if any(link.connecting for link in self._links):
+        if any(slot.connecting for slot in self._sessions):
             return "connecting"
         if self._last_error is not None:
             return "failing"
-        return "connected" if any(link.connected for link in self._links) else "idle"
+        return "connected" if any(slot.connected for slot in self._sessions) else "idle"

@@ -1,4 +1,4 @@
-"""The links of one server: one that all callers share, or one for each client."""
+"""The sessions of one server: one that all callers share, or one for each client."""
 
 from __future__ import annotations
 
@@ -11,107 +11,107 @@ from gateway.errors import UpstreamBusyError, UpstreamUnavailableError
 from gateway.upstream.session_slot import SessionSlot
 from gateway.upstream.transports.child_process import MAX_STDERR_BYTES
 
-OpenLink = Callable[["str | None", Callable[[], None]], SessionSlot]
-"""Builds the link of a session key; the callable is to be called whenever a session or an attempt has ended."""
+SlotFactory = Callable[["str | None", Callable[[], None]], SessionSlot]
+"""Builds the slot of a session key; the callable is to be called whenever a session or an attempt has ended."""
 
 
 class SessionPool:
-    """Links by session key. Those of single clients are dropped once their session has ended and nobody uses it."""
+    """Slots by session key. Those of single clients are dropped once their session has ended and nobody uses it."""
 
-    def __init__(self, server: str, most: int, open_link: OpenLink) -> None:
-        """At most `most` clients have a link of their own: a further one takes the place of the longest idle,
-        where there is one that is not in use.
+    def __init__(self, server: str, max_clients: int, create_slot: SlotFactory) -> None:
+        """At most `max_clients` have a slot of their own: a further one takes the place of the longest idle, where
+        there is one that is not in use.
         """
         self._server = server
-        self._most = most
-        self._open = open_link
-        self._links: dict[str | None, SessionSlot] = {}
+        self._max_clients = max_clients
+        self._create_slot = create_slot
+        self._slots: dict[str | None, SessionSlot] = {}
         self._closed = False
         self._past_restarts = 0
         self._past_stderr = ""
 
     def __iter__(self) -> Iterator[SessionSlot]:
-        return iter(list(self._links.values()))
+        return iter(list(self._slots.values()))
 
     def __len__(self) -> int:
-        return len(self._links)
+        return len(self._slots)
 
     @property
     def restarts(self) -> int:
-        """Connections after the first of each link."""
-        return self._past_restarts + sum(max(0, link.connections - 1) for link in self)
+        """Connections after the first of each slot."""
+        return self._past_restarts + sum(max(0, slot.connections - 1) for slot in self)
 
     @property
     def stderr(self) -> str:
-        """The end of what the servers wrote to their standard error output; of links that are gone, the last error."""
-        said = "".join(link.current.stderr for link in self if link.current is not None)
-        return (said or self._past_stderr)[-MAX_STDERR_BYTES:]
+        """The end of what the servers wrote to their standard error output; of slots that are gone, the last error."""
+        written = "".join(slot.current.stderr for slot in self if slot.current is not None)
+        return (written or self._past_stderr)[-MAX_STDERR_BYTES:]
 
-    def take(self, key: str | None) -> SessionSlot:
-        """The link of `key`, to be given back. Raises UpstreamBusyError where all places are taken by calls in flight
-        and subscriptions, UpstreamUnavailableError after the end.
+    def acquire(self, key: str | None) -> SessionSlot:
+        """The slot of `key`, to be released. Raises UpstreamBusyError where all places are taken by calls in flight and
+        subscriptions, UpstreamUnavailableError after the end.
         """
         if self._closed:
             raise UpstreamUnavailableError(self._server, f"Server {self._server} was changed or removed; try again.")
-        link = self._links.get(key)
-        if link is None:
+        slot = self._slots.get(key)
+        if slot is None:
             if key is not None:
                 self._make_room()
-            link = self._open(key, lambda: self._look_at(key))
-            self._links[key] = link
-        link.users += 1
-        return link
+            slot = self._create_slot(key, lambda: self._drop_if_unused(key))
+            self._slots[key] = slot
+        slot.users += 1
+        return slot
 
-    def give_back(self, key: str | None, link: SessionSlot) -> None:
-        """Whoever took the link is done with it."""
-        link.users -= 1
+    def release(self, key: str | None, slot: SessionSlot) -> None:
+        """Whoever acquired the slot is done with it."""
+        slot.users -= 1
         if key is not None:
-            link.last_used = time.monotonic()
-            self._look_at(key)
+            slot.last_used = time.monotonic()
+            self._drop_if_unused(key)
 
-    def retire(self) -> None:
+    def drain(self) -> None:
         """Let calls in flight finish, then end all sessions."""
         self._closed = True
-        for link in self:
-            link.retire()
+        for slot in self:
+            slot.drain()
 
     async def close(self) -> None:
         """End all sessions now."""
         self._closed = True
         async with anyio.create_task_group() as tasks:
-            for link in self:
-                tasks.start_soon(link.close)
+            for slot in self:
+                tasks.start_soon(slot.close)
 
-    async def release(self, key: str) -> None:
+    async def close_session(self, key: str) -> None:
         """End the session of `key`."""
-        link = self._links.get(key)
-        if link is not None:
-            self._drop(key, link)
-            await link.close()
+        slot = self._slots.get(key)
+        if slot is not None:
+            self._drop(key, slot)
+            await slot.close()
 
     def _make_room(self) -> None:
-        own = [(key, link) for key, link in self._links.items() if key is not None]
-        if len(own) < self._most:
+        of_clients = [(key, slot) for key, slot in self._slots.items() if key is not None]
+        if len(of_clients) < self._max_clients:
             return
-        unused = [(key, link) for key, link in own if not link.used]
+        unused = [(key, slot) for key, slot in of_clients if not slot.in_use]
         if not unused:
             raise UpstreamBusyError(
                 self._server,
-                f"Server {self._server} is busy with {self._most} clients, each in a session of its own, as many as it "
-                "may have; try again later.",
+                f"Server {self._server} is busy with {self._max_clients} clients, each in a session of its own, as "
+                "many as it may have; try again later.",
             )
-        key, link = min(unused, key=lambda pair: pair[1].last_used)
-        self._drop(key, link)
-        link.retire()
+        key, slot = min(unused, key=lambda pair: pair[1].last_used)
+        self._drop(key, slot)
+        slot.drain()
 
-    def _look_at(self, key: str | None) -> None:
-        """Drop the link of a single client that has nothing to it any more."""
-        link = self._links.get(key)
-        if key is not None and link is not None and not link.users and link.quiet:
-            self._drop(key, link)
+    def _drop_if_unused(self, key: str | None) -> None:
+        """Drop the slot of a single client that has nothing to it any more."""
+        slot = self._slots.get(key)
+        if key is not None and slot is not None and not slot.users and slot.is_empty:
+            self._drop(key, slot)
 
-    def _drop(self, key: str, link: SessionSlot) -> None:
-        del self._links[key]
-        self._past_restarts += max(0, link.connections - 1)
-        if link.current is not None and link.current.error is not None:
-            self._past_stderr = link.current.stderr
+    def _drop(self, key: str, slot: SessionSlot) -> None:
+        del self._slots[key]
+        self._past_restarts += max(0, slot.connections - 1)
+        if slot.current is not None and slot.current.error is not None:
+            self._past_stderr = slot.current.stderr

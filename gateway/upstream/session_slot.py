@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class _Opening:
+class _ConnectAttempt:
     """One attempt to connect, which all callers wait for."""
 
     done: anyio.Event = field(default_factory=anyio.Event)
@@ -35,29 +35,29 @@ class SessionSlot:
         server: str,
         tasks: TaskGroup,
         breaker: ServerBreaker,
-        make: Callable[[bool], UpstreamSession],
-        on_quiet: Callable[[], None],
+        create_session: Callable[[bool], UpstreamSession],
+        on_empty: Callable[[], None],
     ) -> None:
-        """`make` builds a session that is not open yet; it is told whether to probe for the modern era. `on_quiet` is
-        called whenever no session is open or opening any more.
+        """`create_session` builds a session that is not open yet; it is told whether to probe for the modern era.
+        `on_empty` is called whenever no session is open or opening any more.
         """
         self._server = server
         self._tasks = tasks
         self._breaker = breaker
-        self._make = make
-        self._on_quiet = on_quiet
+        self._create_session = create_session
+        self._on_empty = on_empty
         self._probe = True
-        self._opening: _Opening | None = None
-        self._retired = False
-        self._running = 0
-        self._quiet = anyio.Event()
-        self._quiet.set()
+        self._attempt: _ConnectAttempt | None = None
+        self._closing = False
+        self._session_count = 0
+        self._ended = anyio.Event()
+        self._ended.set()
         self.current: UpstreamSession | None = None
         """The session opened last, which may have ended."""
         self.connections = 0
         """How many sessions have been opened."""
         self.users = 0
-        """How many callers use the link now."""
+        """How many callers use the slot now."""
         self.last_used = time.monotonic()
         """When the last of them was done, by `time.monotonic`."""
         self.failing = False
@@ -65,94 +65,94 @@ class SessionSlot:
 
     @property
     def connecting(self) -> bool:
-        return self._opening is not None
+        return self._attempt is not None
 
     @property
     def connected(self) -> bool:
         return self.current is not None and self.current.usable
 
     @property
-    def used(self) -> bool:
+    def in_use(self) -> bool:
         """Whether a caller is at it now, or something is subscribed through its session."""
-        return self.users > 0 or (self.connected and self.current is not None and self.current.subscribed)
+        return self.users > 0 or (self.connected and self.current is not None and self.current.has_subscriptions)
 
     @property
-    def quiet(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no session is open, opening or on its way to the end."""
-        return self._opening is None and self._running == 0
+        return self._attempt is None and self._session_count == 0
 
-    async def session(self) -> UpstreamSession:
+    async def get_session(self) -> UpstreamSession:
         """A session that takes requests, opened where there is none; callers at the same time share one attempt.
 
         Raises UpstreamError where it cannot be opened.
         """
         if self.current is not None and self.current.usable:
             return self.current
-        if self._opening is None:
-            self._opening = _Opening()
-            self._tasks.start_soon(self._open, self._opening)
-        opening = self._opening
-        await opening.done.wait()
-        if opening.session is not None:
-            return opening.session
-        raise (opening.error or self._removed()).with_traceback(None)
+        if self._attempt is None:
+            self._attempt = _ConnectAttempt()
+            self._tasks.start_soon(self._connect, self._attempt)
+        attempt = self._attempt
+        await attempt.done.wait()
+        if attempt.session is not None:
+            return attempt.session
+        raise (attempt.error or self._removed_error()).with_traceback(None)
 
-    def retire(self) -> None:
+    def drain(self) -> None:
         """End the session once its calls are done, and open no other."""
-        self._retired = True
-        self.renew()
+        self._closing = True
+        self.recycle()
 
-    def renew(self) -> None:
+    def recycle(self) -> None:
         """End the session once its calls are done; the next caller gets a new one."""
         if self.current is not None:
-            self.current.retire()
+            self.current.drain()
 
     async def close(self) -> None:
         """End the session now, and return when it has ended with its process."""
-        self._retired = True
-        if self._opening is not None:
-            self._opening.scope.cancel()
-            await self._opening.done.wait()
+        self._closing = True
+        if self._attempt is not None:
+            self._attempt.scope.cancel()
+            await self._attempt.done.wait()
         if self.current is not None:
             self.current.close()
-        await self._quiet.wait()
+        await self._ended.wait()
 
-    async def _open(self, opening: _Opening) -> None:
+    async def _connect(self, attempt: _ConnectAttempt) -> None:
         try:
-            with opening.scope:
+            with attempt.scope:
                 await self._breaker.wait_to_reconnect()
-                if self._retired:
-                    raise self._removed()
-                opening.session = await self._started()
+                if self._closing:
+                    raise self._removed_error()
+                attempt.session = await self._start_session()
         except UpstreamError as error:
             self._probe = True
-            opening.error = error
+            attempt.error = error
             self._breaker.record_failure(error)
         finally:
-            self._opening = None
-            opening.done.set()
-            self._told_if_quiet()
+            self._attempt = None
+            attempt.done.set()
+            self._notify_if_empty()
 
-    async def _started(self) -> UpstreamSession:
-        session = self._make(self._probe)
+    async def _start_session(self) -> UpstreamSession:
+        session = self._create_session(self._probe)
         try:
             await self._tasks.start(self._run, session)
         except UpstreamError:
             if not session.ended_in_probe:
                 raise
-            session = self._make(False)
+            session = self._create_session(False)
             await self._tasks.start(self._run, session)
         self._probe = session.info.era == "modern"
         self.connections += 1
-        if self._retired:
+        if self._closing:
             session.close()
         return session
 
     async def _run(self, session: UpstreamSession, *, task_status: TaskStatus[None]) -> None:
         self.current = session
-        self._running += 1
-        if self._running == 1:
-            self._quiet = anyio.Event()
+        self._session_count += 1
+        if self._session_count == 1:
+            self._ended = anyio.Event()
         try:
             await session.run(task_status=task_status)
         except UpstreamError:
@@ -165,16 +165,16 @@ class SessionSlot:
             if not session.connected:
                 raise session.error from None
         finally:
-            self._running -= 1
-            if self._running == 0:
-                self._quiet.set()
-            self._told_if_quiet()
+            self._session_count -= 1
+            if self._session_count == 0:
+                self._ended.set()
+            self._notify_if_empty()
         if session.error is not None:
             self._breaker.record_failure(session.error)
 
-    def _told_if_quiet(self) -> None:
-        if self.quiet:
-            self._on_quiet()
+    def _notify_if_empty(self) -> None:
+        if self.is_empty:
+            self._on_empty()
 
-    def _removed(self) -> UpstreamUnavailableError:
+    def _removed_error(self) -> UpstreamUnavailableError:
         return UpstreamUnavailableError(self._server, f"Server {self._server} was changed or removed; try again.")

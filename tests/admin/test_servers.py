@@ -257,7 +257,7 @@ async def test_versions_are_compared_gone_back_to_and_let_go(
     server_id = (await admin.post("/servers", body)).json()["card"]["id"]
     await gateway.parts.sync.run(1, server_id)
     script.write_text(original.replace("def calculator(", "def abacus("), encoding="utf-8")
-    await gateway.parts.pool.forget(server_id)
+    await gateway.parts.pool.close_server(server_id)
     await gateway.parts.sync.run(1, server_id)
 
     versions = (await admin.get(f"/servers/{server_id}/versions")).json()["items"]

@@ -11,6 +11,7 @@ import uvloop
 
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import UpstreamRequest
 from tests.upstream.conftest import sdk, serving, web
 from tests.upstream.servers.sdk import build
 
@@ -21,6 +22,8 @@ def test_servers_are_called_on_every_event_loop(run: Callable[[Coroutine[Any, An
         call = {"name": "add", "arguments": {"a": 1, "b": 2}}
         async with serving(build().streamable_http_app()) as url, UpstreamPool(UpstreamSettings()) as pool:
             for spec in (web(f"{url}/mcp"), sdk(id=2)):
-                assert (await pool.request(spec, "tools/call", call))["structuredContent"] == {"result": 3}
+                assert (await pool.request(spec, UpstreamRequest("tools/call", call)))["structuredContent"] == {
+                    "result": 3
+                }
 
     run(main())

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from gateway.errors import InvalidInputError, UpstreamUnavailableError
 from gateway.upstream.credential import ClientCertificate, build_tls_context
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import UpstreamRequest
 from tests.upstream.conftest import web
 from tests.upstream.servers.odd import Odd
 
@@ -87,13 +88,13 @@ async def test_the_certificate_lets_the_gateway_in(tmp_path: Path, pool: Upstrea
     client, trusted = pem(*made("gateway", authority)), pem(*authority)
     async with guarded(tmp_path, pem(*made("localhost", authority)), trusted) as url:
         shown = ClientCertificate(client.certificate, client.key, trusted.certificate)
-        result = await pool.request(web(url, certificate=shown), "tools/call", {"name": "x"})
+        result = await pool.request(web(url, certificate=shown), UpstreamRequest("tools/call", {"name": "x"}))
         assert result["content"] == []
         bare = ClientCertificate(authority=trusted.certificate)
         with pytest.raises(UpstreamUnavailableError):
-            await pool.request(web(url, id=2, certificate=bare), "tools/call", {"name": "x"})
+            await pool.request(web(url, id=2, certificate=bare), UpstreamRequest("tools/call", {"name": "x"}))
         with pytest.raises(UpstreamUnavailableError, match="certificate is not trusted"):
-            await pool.request(web(url, id=3), "tools/call", {"name": "x"})
+            await pool.request(web(url, id=3), UpstreamRequest("tools/call", {"name": "x"}))
 
 
 def test_a_certificate_and_a_key_that_do_not_belong_together_are_refused() -> None:

@@ -15,6 +15,7 @@ from gateway.upstream.credential import AuthorizationCode, ClientCredentials, Cr
 from gateway.upstream.oauth.login import begin_login, finish_login
 from gateway.upstream.oauth_grant import OAuthClient, OAuthGrant
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 from tests.doubles.oauth_server import OAuthServer
 from tests.upstream.conftest import serving, web
@@ -70,7 +71,7 @@ async def signed_in(oauth: OAuthServer, credential: AuthorizationCode, known: OA
 
 
 async def call(pool: UpstreamPool, server: ServerSpec) -> str:
-    result = await pool.request(server, "tools/call", {"name": "secret", "arguments": {}})
+    result = await pool.request(server, UpstreamRequest("tools/call", {"name": "secret", "arguments": {}}))
     return str(result["content"][0]["text"])
 
 

@@ -18,6 +18,7 @@ from gateway.upstream.credential import Bearer
 from gateway.upstream.openapi.document import read_document
 from gateway.upstream.openapi.operation import tools_of
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 from tests.doubles.http_api import DOCUMENT, HttpApi
 from tests.upstream.conftest import raw, serving
@@ -40,7 +41,7 @@ def pets(base: str, **changes: Any) -> ServerSpec:
 
 
 async def call(pool: UpstreamPool, spec: ServerSpec, tool: str, /, **arguments: Any) -> dict[str, Any]:
-    return await pool.request(spec, "tools/call", {"name": tool, "arguments": arguments})
+    return await pool.request(spec, UpstreamRequest("tools/call", {"name": tool, "arguments": arguments}))
 
 
 def tools() -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from gateway.errors import UpstreamBusyError, UpstreamTimeoutError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import CallHooks, UpstreamRequest
 from tests.upstream.conftest import raw
 from tests.upstream.processes import gone
 from tests.upstream.test_pool import call
@@ -133,9 +134,11 @@ async def test_a_caller_that_takes_no_progress_does_not_keep_its_slot(pool: Upst
     with anyio.fail_after(3):
         result = await pool.request(
             spec,
-            "tools/call",
-            {"name": "progress", "arguments": {"steps": 2, "pause": 0.01}},
-            on_progress=hear,
+            UpstreamRequest(
+                "tools/call",
+                {"name": "progress", "arguments": {"steps": 2, "pause": 0.01}},
+                hooks=CallHooks(on_progress=hear),
+            ),
         )
     assert json.loads(result["content"][0]["text"]) == "done"
     assert await call(pool, spec, "log") == "done"

@@ -20,6 +20,7 @@ from gateway.errors import (
 from gateway.json_codec import Message
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 from tests.upstream.conftest import raw, serving, web
 from tests.upstream.processes import alive, gone, until
@@ -29,7 +30,7 @@ from tests.upstream.servers.odd import Odd
 async def call(pool: UpstreamPool, spec: ServerSpec, name: str, **options: Any) -> Any:
     """What the bare server says to the call of tool `name`."""
     arguments = options.pop("arguments", {})
-    result = await pool.request(spec, "tools/call", {"name": name, "arguments": arguments}, **options)
+    result = await pool.request(spec, UpstreamRequest("tools/call", {"name": name, "arguments": arguments}, **options))
     return json.loads(result["content"][0]["text"])
 
 
@@ -111,7 +112,7 @@ async def test_sessions_of_a_per_client_server_are_apart(pool: UpstreamPool) -> 
     second = (await call(pool, spec, "pids", session_key="b"))[0]
     assert first != second
     assert (await call(pool, spec, "pids", session_key="a"))[0] == first
-    await pool.release("a")
+    await pool.close_sessions("a")
     assert not alive(first)
     assert alive(second)
 
@@ -119,13 +120,13 @@ async def test_sessions_of_a_per_client_server_are_apart(pool: UpstreamPool) -> 
 async def test_a_shared_server_does_not_mind_session_keys(pool: UpstreamPool) -> None:
     first = (await call(pool, raw(), "pids", session_key="a"))[0]
     assert (await call(pool, raw(), "pids", session_key="b"))[0] == first
-    await pool.release("a")
+    await pool.close_sessions("a")
     assert alive(first)
 
 
 async def test_a_forgotten_server_has_ended(pool: UpstreamPool) -> None:
     pids = await call(pool, raw(), "pids")
-    await pool.forget(1)
+    await pool.close_server(1)
     assert not alive(pids[0])
     assert pool.status(1).state == "idle"
 
@@ -140,7 +141,7 @@ async def test_a_server_that_is_still_connecting_can_be_forgotten(pool: Upstream
         tasks.start_soon(connect)
         await anyio.wait_all_tasks_blocked()
         assert pool.status(1).state == "connecting"
-        await pool.forget(1)
+        await pool.close_server(1)
 
 
 async def test_calls_over_the_limit_wait_and_then_are_told_that_the_server_is_busy(pool: UpstreamPool) -> None:
@@ -227,13 +228,13 @@ async def test_a_server_left_alone_recovers(pool: UpstreamPool) -> None:
         spec = web(f"http://127.0.0.1:{listening.getsockname()[1]}/handshake")
         for _ in range(5):
             with pytest.raises(UpstreamUnavailableError):
-                await pool.request(spec, "tools/call", {"name": "x"})
+                await pool.request(spec, UpstreamRequest("tools/call", {"name": "x"}))
         assert pool.status(1).state == "left_alone"
         async with serving(Odd().app, listening):
             with anyio.fail_after(5):
                 while True:
                     try:
-                        await pool.request(spec, "tools/call", {"name": "x"})
+                        await pool.request(spec, UpstreamRequest("tools/call", {"name": "x"}))
                         break
                     except UpstreamUnavailableError:
                         await anyio.sleep(0.02)
@@ -265,25 +266,25 @@ async def test_a_session_that_the_server_has_forgotten_is_opened_again_unnoticed
     odd = Odd()
     async with serving(odd.app) as root:
         spec = web(f"{root}/handshake")
-        await pool.request(spec, "tools/call", {"name": "x"})
+        await pool.request(spec, UpstreamRequest("tools/call", {"name": "x"}))
         odd.forgetful = True
-        result = await pool.request(spec, "tools/call", {"name": "x"})
+        result = await pool.request(spec, UpstreamRequest("tools/call", {"name": "x"}))
         assert result["headers"]["mcp-session-id"] == "session-2"
-        await pool.forget(1)
+        await pool.close_server(1)
 
 
 async def test_an_http_server_that_is_gone_is_connected_again_when_it_is_back(pool: UpstreamPool) -> None:
     async with serving(Odd().app) as root:
         spec = web(f"{root}/handshake")
-        await pool.request(spec, "tools/call", {"name": "x"})
+        await pool.request(spec, UpstreamRequest("tools/call", {"name": "x"}))
     with pytest.raises(UpstreamUnavailableError, match="Web Server"):
-        await pool.request(spec, "tools/call", {"name": "x"})
+        await pool.request(spec, UpstreamRequest("tools/call", {"name": "x"}))
     assert pool.status(1).state == "failing"
     with socket.create_server(("127.0.0.1", int(root.rpartition(":")[2]))) as listening:
         async with serving(Odd().app, listening):
-            await pool.request(spec, "tools/call", {"name": "x"})
+            await pool.request(spec, UpstreamRequest("tools/call", {"name": "x"}))
             assert pool.status(1).state == "connected"
-            await pool.forget(1)
+            await pool.close_server(1)
 
 
 async def test_an_idle_stdio_server_is_stopped_and_started_on_demand(pool: UpstreamPool) -> None:
@@ -335,7 +336,7 @@ async def test_list_changes_and_questions_reach_the_hooks_of_the_pool(no_child_i
         UpstreamSettings(),
         on_list_changed=lambda spec, method: changed.append((spec.id, method)),
         on_notification=lambda spec, key, method, params: noticed.append((spec.id, key, method, params)),
-        on_question=on_question,
+        on_server_request=on_question,
     ) as pool:
         await call(pool, spec, "change", session_key="a")
         await call(pool, spec, "log", session_key="a")

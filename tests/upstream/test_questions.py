@@ -12,7 +12,7 @@ import pytest
 
 from gateway.errors import UpstreamTimeoutError
 from gateway.json_codec import Message
-from gateway.upstream.rpc.call import CallHooks
+from gateway.upstream.request import CallHooks, UpstreamRequest
 from gateway.upstream.session import UpstreamSession
 from tests.upstream.conftest import Connect, raw
 
@@ -22,13 +22,22 @@ HANG = {"name": "hang"}
 OFFERED: Message = {"elicitation": {"form": {}}}
 
 
-def caller(owner: str | None, name: str | None = None) -> CallHooks:
-    """The hooks of a caller who answers with a name."""
+Caller = tuple[str | None, CallHooks]
+"""The session key of a caller, and the hooks of its requests."""
 
-    async def on_question(method: str, params: Message) -> Message:
-        return {"action": "accept", "content": {"name": name or owner}}
 
-    return CallHooks(on_question=on_question, owner=owner)
+def caller(session_key: str | None, name: str | None = None) -> Caller:
+    """A caller who answers with a name."""
+
+    async def answer(method: str, params: Message) -> Message:
+        return {"action": "accept", "content": {"name": name or session_key}}
+
+    return session_key, CallHooks(on_server_request=answer)
+
+
+def silent_caller(session_key: str | None) -> Caller:
+    """A caller who answers nothing."""
+    return session_key, CallHooks()
 
 
 @pytest.fixture
@@ -39,19 +48,21 @@ async def session(connect: Connect) -> AsyncIterator[UpstreamSession]:
 
 
 @asynccontextmanager
-async def under_way(session: UpstreamSession, method: str, params: Message | None, hooks: CallHooks) -> Any:
+async def under_way(session: UpstreamSession, method: str, params: Message | None, caller: Caller) -> Any:
     """While the request is in flight."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: session.request(method, params, hooks=hooks))
+        tasks.start_soon(
+            lambda: session.request(UpstreamRequest(method, params, session_key=caller[0], hooks=caller[1]))
+        )
         await anyio.wait_all_tasks_blocked()
         yield
         tasks.cancel_scope.cancel()
 
 
-async def asked(session: UpstreamSession, hooks: CallHooks) -> Any:
-    """The answer that a server has on its question in a call of `hooks`."""
+async def asked(session: UpstreamSession, caller: Caller) -> Any:
+    """The answer that a server has on its question in a call of `caller`."""
     with anyio.fail_after(5):
-        result = await session.request("tools/call", ASK, hooks=hooks)
+        result = await session.request(UpstreamRequest("tools/call", ASK, session_key=caller[0], hooks=caller[1]))
     return json.loads(result["content"][0]["text"])
 
 
@@ -59,7 +70,7 @@ async def asked(session: UpstreamSession, hooks: CallHooks) -> Any:
 async def test_what_the_gateway_asks_for_itself_keeps_no_question_from_the_only_caller(
     session: UpstreamSession, method: str
 ) -> None:
-    async with under_way(session, method, None, CallHooks()):
+    async with under_way(session, method, None, silent_caller(None)):
         answer = await asked(session, caller("a"))
     assert answer["result"]["content"] == {"name": "a"}
 
@@ -68,23 +79,23 @@ async def test_what_the_gateway_gave_up_for_itself_keeps_no_question_from_the_on
     session: UpstreamSession,
 ) -> None:
     with pytest.raises(UpstreamTimeoutError):
-        await session.request("prompts/list", timeout=0.1)
+        await session.request(UpstreamRequest("prompts/list", timeout=0.1))
     assert (await asked(session, caller("a")))["result"]["content"] == {"name": "a"}
 
 
 async def test_a_caller_with_several_calls_is_asked_in_the_latest(session: UpstreamSession) -> None:
     async with (
         under_way(session, "tools/call", HANG, caller("a", "the first")),
-        under_way(session, "resources/subscribe", {"uri": "note://a"}, CallHooks(owner="a")),
+        under_way(session, "resources/subscribe", {"uri": "note://a"}, silent_caller("a")),
     ):
         answer = await asked(session, caller("a", "the latest"))
     assert answer["result"]["content"] == {"name": "the latest"}
 
 
-@pytest.mark.parametrize("other", [caller("b"), caller(None), CallHooks()], ids=["another", "nobody's", "an admin's"])
-async def test_no_caller_is_asked_what_may_be_of_the_call_of_another(
-    session: UpstreamSession, other: CallHooks
-) -> None:
+@pytest.mark.parametrize(
+    "other", [caller("b"), caller(None), silent_caller(None)], ids=["another", "nobody's", "an admin's"]
+)
+async def test_no_caller_is_asked_what_may_be_of_the_call_of_another(session: UpstreamSession, other: Caller) -> None:
     async with under_way(session, "tools/call", HANG, other):
         answer = await asked(session, caller("a"))
     assert answer["error"]["code"] == -32601
@@ -92,8 +103,9 @@ async def test_no_caller_is_asked_what_may_be_of_the_call_of_another(
 
 
 async def test_no_caller_is_asked_what_may_be_of_a_call_that_another_gave_up(session: UpstreamSession) -> None:
+    key, hooks = caller("b")
     with pytest.raises(UpstreamTimeoutError):
-        await session.request("tools/call", HANG, timeout=0.1, hooks=caller("b"))
+        await session.request(UpstreamRequest("tools/call", HANG, session_key=key, timeout=0.1, hooks=hooks))
     assert "error" in await asked(session, caller("a"))
 
 
@@ -107,13 +119,15 @@ async def test_a_question_of_a_call_that_has_ended_is_refused(connect: Connect) 
 
     # While it waits for an answer, this server lets every request pass.
     async with connect(raw(), capabilities=OFFERED) as session, anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: session.request("tools/call", ASK, hooks=CallHooks(on_question=on_question)))
+        tasks.start_soon(
+            lambda: session.request(UpstreamRequest("tools/call", ASK, hooks=CallHooks(on_server_request=on_question)))
+        )
         await begun.wait()
         tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True), anyio.fail_after(5):
             while True:
                 try:
-                    await session.request("tools/call", {"name": "echo"}, timeout=0.2)
+                    await session.request(UpstreamRequest("tools/call", {"name": "echo"}, timeout=0.2))
                     break
                 except UpstreamTimeoutError:
                     continue
@@ -125,12 +139,11 @@ async def test_what_is_asked_beyond_the_limit_is_refused_at_once(connect: Connec
         return {}
 
     arguments = {"method": METHOD, "times": 200, "answers": 200 - 64}
+    call = {"name": "ask_much", "arguments": arguments}
     async with connect(raw(), capabilities=OFFERED) as session:
         with anyio.fail_after(5):
             result = await session.request(
-                "tools/call",
-                {"name": "ask_much", "arguments": arguments},
-                hooks=CallHooks(on_question=on_question),
+                UpstreamRequest("tools/call", call, hooks=CallHooks(on_server_request=on_question))
             )
     answers = json.loads(result["content"][0]["text"])
     assert [answer["id"] for answer in answers] == [f"question-{number}" for number in range(64, 200)]

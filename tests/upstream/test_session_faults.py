@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from gateway.errors import RequestNotSentError, UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
+from gateway.upstream.request import UpstreamRequest
 from tests.upstream.conftest import Connect, raw
 from tests.upstream.processes import gone, memory, until
 
@@ -56,7 +57,7 @@ async def test_a_server_that_babbles_is_given_up_before_the_timeout(connect: Con
 
 async def test_a_line_of_chatter_between_messages_does_no_harm(connect: Connect) -> None:
     async with connect(raw()) as session:
-        result = await session.request("tools/call", {"name": "chatter"})
+        result = await session.request(UpstreamRequest("tools/call", {"name": "chatter"}))
     assert result["isError"] is False
 
 
@@ -69,9 +70,9 @@ async def test_a_server_killed_in_the_middle_of_a_call_is_reported_at_once(conne
 
         tasks.start_soon(kill)
         with anyio.fail_after(2), pytest.raises(UpstreamUnavailableError, match="Raw Server was ended by signal 9"):
-            await session.request("tools/call", {"name": "hang"})
+            await session.request(UpstreamRequest("tools/call", {"name": "hang"}))
         with pytest.raises(RequestNotSentError):
-            await session.request("tools/call", {"name": "echo"})
+            await session.request(UpstreamRequest("tools/call", {"name": "echo"}))
     await gone(*pids)
 
 
@@ -80,7 +81,7 @@ async def test_a_server_that_dies_of_a_call_fails_every_call_in_flight(connect: 
 
     async def hang() -> None:
         with pytest.raises(UpstreamUnavailableError) as caught:
-            await session.request("tools/call", {"name": "hang"})
+            await session.request(UpstreamRequest("tools/call", {"name": "hang"}))
         failures.append(caught.value)
 
     async with connect(raw()) as session, anyio.create_task_group() as tasks:
@@ -88,22 +89,22 @@ async def test_a_server_that_dies_of_a_call_fails_every_call_in_flight(connect: 
             tasks.start_soon(hang)
         await anyio.wait_all_tasks_blocked()
         with pytest.raises(UpstreamUnavailableError, match="exited with code 3"):
-            await session.request("tools/call", {"name": "die"})
+            await session.request(UpstreamRequest("tools/call", {"name": "die"}))
     assert len(failures) == 5
 
 
 async def test_a_reply_that_is_not_utf8_is_an_error_of_that_call_alone(connect: Connect) -> None:
     async with connect(raw()) as session:
         with anyio.fail_after(5), pytest.raises(UpstreamProtocolError, match="not MCP"):
-            await session.request("tools/call", {"name": "invalid_utf8"})
-        assert await session.request("tools/call", {"name": "echo"})
+            await session.request(UpstreamRequest("tools/call", {"name": "invalid_utf8"}))
+        assert await session.request(UpstreamRequest("tools/call", {"name": "echo"}))
 
 
 async def test_a_result_that_is_not_an_object_is_an_error_of_that_call_alone(connect: Connect) -> None:
     async with connect(raw()) as session:
         with pytest.raises(UpstreamProtocolError):
-            await session.request("tools/call", {"name": "not_an_object"})
-        assert await session.request("tools/call", {"name": "echo"})
+            await session.request(UpstreamRequest("tools/call", {"name": "not_an_object"}))
+        assert await session.request(UpstreamRequest("tools/call", {"name": "echo"}))
 
 
 @pytest.mark.parametrize("mode", ["endless", "circle"])
@@ -121,7 +122,9 @@ async def test_a_malformed_listing_is_an_error_and_not_an_empty_list(connect: Co
 
 async def test_a_large_result_arrives_whole(connect: Connect) -> None:
     async with connect(raw()) as session:
-        result = await session.request("tools/call", {"name": "big", "arguments": {"bytes": 5 * MEBIBYTE}})
+        result = await session.request(
+            UpstreamRequest("tools/call", {"name": "big", "arguments": {"bytes": 5 * MEBIBYTE}})
+        )
     assert len(json.loads(result["content"][0]["text"])) == 5 * MEBIBYTE
 
 
@@ -129,7 +132,7 @@ async def test_output_without_end_closes_the_session_in_flat_memory(connect: Con
     async with connect(raw(), max_message_bytes=4 * MEBIBYTE) as session:
         before = memory()
         with pytest.raises(UpstreamProtocolError, match="a message of over 4,194,304 bytes"):
-            await session.request("tools/call", {"name": "huge", "arguments": {"mebibytes": 100}})
+            await session.request(UpstreamRequest("tools/call", {"name": "huge", "arguments": {"mebibytes": 100}}))
         assert memory() - before < 32 * MEBIBYTE
 
 
@@ -142,14 +145,14 @@ async def test_a_flood_of_notifications_does_not_fill_memory(connect: Connect) -
 
     async with connect(raw(), on_notification=on_notification) as session:
         before = memory()
-        await session.request("tools/call", {"name": "flood", "arguments": {"thousands": 200}})
+        await session.request(UpstreamRequest("tools/call", {"name": "flood", "arguments": {"thousands": 200}}))
         assert memory() - before < 32 * MEBIBYTE
     assert heard == 200_000
 
 
 async def test_the_end_of_the_standard_error_output_is_kept(connect: Connect) -> None:
     async with connect(raw()) as session:
-        await session.request("tools/call", {"name": "grumble", "arguments": {"bytes": 300_000}})
+        await session.request(UpstreamRequest("tools/call", {"name": "grumble", "arguments": {"bytes": 300_000}}))
         await until(lambda: session.stderr.endswith("THE END\n"))
         assert len(session.stderr) == 64 * 1024
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
 from gateway.json_codec import Message
-from gateway.upstream.rpc.call import CallHooks
+from gateway.upstream.request import CallHooks, UpstreamRequest
 from tests.upstream.conftest import Connect, serving, web
 from tests.upstream.processes import until
 from tests.upstream.servers.odd import Odd
@@ -60,8 +60,10 @@ async def test_a_server_made_with_the_sdk_is_called_in_both_eras(
         assert session.info.era == era
         assert session.info.instructions == "Ask for colours."
         tools = await session.list_all("tools/list", "tools")
-        result = await session.request("tools/call", {"name": "add", "arguments": {"a": 20, "b": 22}})
-        await session.request("tools/call", {"name": "steps"}, hooks=CallHooks(on_progress=on_progress))
+        result = await session.request(UpstreamRequest("tools/call", {"name": "add", "arguments": {"a": 20, "b": 22}}))
+        await session.request(
+            UpstreamRequest("tools/call", {"name": "steps"}, hooks=CallHooks(on_progress=on_progress))
+        )
         assert 0 < await session.ping(timeout=5) < 5000
     assert [tool["name"] for tool in tools] == ["add", "much", "steps", "colour", "wait"]
     assert result["structuredContent"] == {"result": 42}
@@ -71,8 +73,10 @@ async def test_a_server_made_with_the_sdk_is_called_in_both_eras(
 async def test_a_server_over_http_and_sse_is_called(connect: Connect, sse_url: str) -> None:
     async with connect(web(sse_url, transport="sse")) as session:
         assert session.info.era == "handshake"
-        result = await session.request("tools/call", {"name": "add", "arguments": {"a": 20, "b": 22}})
-        large = await session.request("tools/call", {"name": "much", "arguments": {"size": 3 * MEBIBYTE}})
+        result = await session.request(UpstreamRequest("tools/call", {"name": "add", "arguments": {"a": 20, "b": 22}}))
+        large = await session.request(
+            UpstreamRequest("tools/call", {"name": "much", "arguments": {"size": 3 * MEBIBYTE}})
+        )
     assert result["structuredContent"] == {"result": 42}
     assert len(large["content"][0]["text"]) == 3 * MEBIBYTE
 
@@ -88,15 +92,17 @@ async def test_a_question_of_the_handshake_era_reaches_the_call(
 
     spec = web(sse_url if transport == "sse" else sdk_url, transport=transport)
     async with connect(spec, probe=False, capabilities={"elicitation": {"form": {}}}) as session:
-        hooks = CallHooks(on_question=on_question)
-        result = await session.request("tools/call", {"name": "colour"}, hooks=hooks)
+        hooks = CallHooks(on_server_request=on_question)
+        result = await session.request(UpstreamRequest("tools/call", {"name": "colour"}, hooks=hooks))
     assert result["content"][0]["text"] == "red"
 
 
 @pytest.mark.parametrize("probe", [True, False])
 async def test_a_result_of_several_mebibytes_arrives_whole(connect: Connect, sdk_url: str, probe: bool) -> None:
     async with connect(web(sdk_url), probe=probe) as session:
-        result = await session.request("tools/call", {"name": "much", "arguments": {"size": 5 * MEBIBYTE}})
+        result = await session.request(
+            UpstreamRequest("tools/call", {"name": "much", "arguments": {"size": 5 * MEBIBYTE}})
+        )
     assert len(result["content"][0]["text"]) == 5 * MEBIBYTE
 
 
@@ -106,14 +112,14 @@ async def test_a_result_over_the_limit_is_an_error_of_that_call_alone(
 ) -> None:
     async with connect(web(f"{odd_url}/{path}"), max_message_bytes=MEBIBYTE) as session:
         with pytest.raises(UpstreamProtocolError, match="a message of over 1,048,576 bytes"):
-            await session.request("tools/call", {"name": "x", "size": 2 * MEBIBYTE})
-        assert await session.request("tools/call", {"name": "x", "size": 1})
+            await session.request(UpstreamRequest("tools/call", {"name": "x", "size": 2 * MEBIBYTE}))
+        assert await session.request(UpstreamRequest("tools/call", {"name": "x", "size": 1}))
 
 
 async def test_a_cancelled_caller_closes_the_stream(connect: Connect, odd: Odd, odd_url: str) -> None:
     async with connect(web(f"{odd_url}/stuck")) as session:
         with pytest.raises(UpstreamTimeoutError):
-            await session.request("tools/call", {"name": "x"}, timeout=0.3)
+            await session.request(UpstreamRequest("tools/call", {"name": "x"}, timeout=0.3))
         with anyio.fail_after(5):
             await odd.closed_streams.wait()
         await until(lambda: any(seen.get("method") == "notifications/cancelled" for _, _, seen in odd.seen))
@@ -121,7 +127,7 @@ async def test_a_cancelled_caller_closes_the_stream(connect: Connect, odd: Odd, 
 
 async def test_headers_of_the_spec_and_of_the_protocol_are_sent(connect: Connect, odd: Odd, odd_url: str) -> None:
     async with connect(web(f"{odd_url}/handshake", headers={"Authorization": "Bearer upstream"})) as session:
-        result = await session.request("tools/call", {"name": "x"})
+        result = await session.request(UpstreamRequest("tools/call", {"name": "x"}))
     sent = result["headers"]
     assert sent["authorization"] == "Bearer upstream"
     assert sent["mcp-session-id"] == "session-1"
@@ -135,7 +141,7 @@ async def test_arguments_are_repeated_in_headers_where_the_schema_wants_it(
 ) -> None:
     async with connect(web(f"{odd_url}/mirror")) as session:
         call = {"name": "deploy", "arguments": {"region": "zürich"}}
-        sent = (await session.request("tools/call", call))["headers"]
+        sent = (await session.request(UpstreamRequest("tools/call", call)))["headers"]
     assert sent["mcp-method"] == "tools/call"
     assert sent["mcp-name"] == "deploy"
     assert sent["mcp-param-region"] == "=?base64?esO8cmljaA==?="
@@ -149,12 +155,12 @@ async def test_arguments_are_repeated_in_headers_where_the_schema_wants_it(
 
 async def test_a_stream_that_breaks_off_is_resumed(connect: Connect, odd_url: str) -> None:
     async with connect(web(f"{odd_url}/resume")) as session:
-        assert await session.request("tools/call", {"name": "x"}) == {"resumed": True}
+        assert await session.request(UpstreamRequest("tools/call", {"name": "x"})) == {"resumed": True}
 
 
 async def test_a_redirect_within_the_origin_is_followed(connect: Connect, odd_url: str) -> None:
     async with connect(web(f"{odd_url}/moved")) as session:
-        assert await session.request("tools/call", {"name": "x"})
+        assert await session.request(UpstreamRequest("tools/call", {"name": "x"}))
 
 
 async def test_a_redirect_elsewhere_is_not_followed_and_named_without_secrets(connect: Connect, odd_url: str) -> None:
@@ -187,13 +193,13 @@ async def test_a_web_page_is_not_mcp(connect: Connect, odd_url: str) -> None:
 async def test_a_reply_that_is_not_one_is_an_error_at_once(connect: Connect, odd_url: str, path: str) -> None:
     async with connect(web(f"{odd_url}/{path}")) as session:
         with anyio.fail_after(5), pytest.raises(UpstreamProtocolError, match="not MCP"):
-            await session.request("tools/call", {"name": "x"})
+            await session.request(UpstreamRequest("tools/call", {"name": "x"}))
 
 
 async def test_a_stream_without_a_reply_is_an_error_at_once(connect: Connect, odd_url: str) -> None:
     async with connect(web(f"{odd_url}/cut")) as session:
         with anyio.fail_after(5), pytest.raises(UpstreamUnavailableError, match="ended its reply"):
-            await session.request("tools/call", {"name": "x"})
+            await session.request(UpstreamRequest("tools/call", {"name": "x"}))
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError
 from gateway.json_codec import Message
-from gateway.upstream.rpc.call import CallHooks
+from gateway.upstream.request import CallHooks, UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 from tests.upstream.conftest import Connect, raw, serving, web
 from tests.upstream.processes import until
@@ -43,9 +43,9 @@ async def test_arguments_that_are_nested_too_deeply_are_refused_to_their_caller_
 ) -> None:
     async with connect(spec) as session:
         with pytest.raises(UpstreamReplyError, match="nested too deeply") as caught:
-            await session.request("tools/call", {"name": "echo", "arguments": deep(50_000)})
+            await session.request(UpstreamRequest("tools/call", {"name": "echo", "arguments": deep(50_000)}))
         assert caught.value.code == -32602
-        assert await session.request("tools/call", {"name": "echo", "arguments": {}})
+        assert await session.request(UpstreamRequest("tools/call", {"name": "echo", "arguments": {}}))
 
 
 async def test_an_answer_of_a_person_that_cannot_be_sent_is_an_error_for_the_server(connect: Connect) -> None:
@@ -55,7 +55,9 @@ async def test_an_answer_of_a_person_that_cannot_be_sent_is_an_error_for_the_ser
     async with connect(raw(), capabilities={"elicitation": {}}) as session:
         call = {"name": "ask", "arguments": {"method": "elicitation/create"}}
         with anyio.fail_after(5):
-            result = await session.request("tools/call", call, hooks=CallHooks(on_question=on_question))
+            result = await session.request(
+                UpstreamRequest("tools/call", call, hooks=CallHooks(on_server_request=on_question))
+            )
     assert "could not answer elicitation/create" in result["content"][0]["text"]
 
 
@@ -64,7 +66,7 @@ async def test_an_event_stream_in_a_charset_that_is_none_is_an_error_of_that_cal
     answers: list[Message] = []
 
     async def other() -> None:
-        answers.append(await session.request("tools/call", {"name": "wait"}))
+        answers.append(await session.request(UpstreamRequest("tools/call", {"name": "wait"})))
 
     async with (
         serving(odd.app) as root,
@@ -74,7 +76,7 @@ async def test_an_event_stream_in_a_charset_that_is_none_is_an_error_of_that_cal
         tasks.start_soon(other)
         await odd.waited_for.wait()
         with anyio.fail_after(5), pytest.raises(UpstreamProtocolError, match="Web Server"):
-            await session.request("tools/call", {"name": "odd"})
+            await session.request(UpstreamRequest("tools/call", {"name": "odd"}))
         odd.may_answer.set()
         await until(lambda: len(answers) == 1)
     assert answers[0]["content"] == []

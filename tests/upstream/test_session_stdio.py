@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 
 from gateway.errors import UpstreamReplyError, UpstreamTimeoutError
 from gateway.json_codec import Message
-from gateway.upstream.rpc.call import CallHooks
+from gateway.upstream.request import CallHooks, UpstreamRequest
 from gateway.upstream.session import UpstreamSession
 from tests.upstream.conftest import Connect, raw, sdk
 
@@ -24,7 +24,7 @@ def told(result: Message) -> Any:
 
 async def _one_is_cancelled(session: UpstreamSession) -> None:
     with anyio.fail_after(5):
-        while len(told(await session.request("tools/call", {"name": "cancelled"}))) != 1:
+        while len(told(await session.request(UpstreamRequest("tools/call", {"name": "cancelled"})))) != 1:
             await checkpoint()
 
 
@@ -48,7 +48,9 @@ async def test_a_server_made_with_the_sdk_is_called_in_both_eras(connect: Connec
     for probe, era in ((True, "modern"), (False, "handshake")):
         async with connect(sdk(), probe=probe) as session:
             assert session.info.era == era
-            result = await session.request("tools/call", {"name": "add", "arguments": {"a": 20, "b": 22}})
+            result = await session.request(
+                UpstreamRequest("tools/call", {"name": "add", "arguments": {"a": 20, "b": 22}})
+            )
             assert result["structuredContent"] == {"result": 42}
 
 
@@ -67,7 +69,9 @@ async def test_every_page_of_a_listing_comes_raw_and_in_order(connect: Connect) 
 
 async def test_a_result_is_returned_with_the_fields_that_no_schema_knows(connect: Connect) -> None:
     async with connect(raw()) as session:
-        result = await session.request("tools/call", {"name": "echo", "arguments": {"text": "grüße 😀 \ud800"}})
+        result = await session.request(
+            UpstreamRequest("tools/call", {"name": "echo", "arguments": {"text": "grüße 😀 \ud800"}})
+        )
     assert result["x-unknown"] == {"deep": [1, None, 2.5]}
     assert result["_meta"] == {"vendor/key": "kept"}
     assert told(result)["arguments"] == {"text": "grüße 😀 \ud800"}
@@ -81,9 +85,9 @@ async def test_meta_of_the_caller_goes_on_without_what_belongs_to_its_own_hop(co
         "io.modelcontextprotocol/clientCapabilities": {"sampling": {}},
     }
     async with connect(raw()) as session:
-        handshake = told(await session.request("tools/call", {"name": "echo", "_meta": meta}))["_meta"]
+        handshake = told(await session.request(UpstreamRequest("tools/call", {"name": "echo", "_meta": meta})))["_meta"]
     async with connect(raw("modern")) as session:
-        modern = told(await session.request("tools/call", {"name": "echo", "_meta": meta}))["_meta"]
+        modern = told(await session.request(UpstreamRequest("tools/call", {"name": "echo", "_meta": meta})))["_meta"]
     assert handshake == {"traceparent": "00-1-2-01"}
     assert modern["traceparent"] == "00-1-2-01"
     assert modern["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
@@ -94,7 +98,9 @@ async def test_meta_of_the_caller_goes_on_without_what_belongs_to_its_own_hop(co
 
 async def test_capabilities_of_one_request_reach_a_modern_server(connect: Connect) -> None:
     async with connect(raw("modern")) as session:
-        result = await session.request("tools/call", {"name": "echo"}, capabilities={"elicitation": {"form": {}}})
+        result = await session.request(
+            UpstreamRequest("tools/call", {"name": "echo"}, capabilities={"elicitation": {"form": {}}})
+        )
     assert told(result)["_meta"]["io.modelcontextprotocol/clientCapabilities"] == {"elicitation": {"form": {}}}
 
 
@@ -107,7 +113,9 @@ async def test_progress_is_told_in_order_before_the_result(connect: Connect) -> 
     async with connect(raw()) as session:
         arguments = {"steps": 3, "pause": 0}
         result = await session.request(
-            "tools/call", {"name": "progress", "arguments": arguments}, hooks=CallHooks(on_progress=on_progress)
+            UpstreamRequest(
+                "tools/call", {"name": "progress", "arguments": arguments}, hooks=CallHooks(on_progress=on_progress)
+            )
         )
         heard.append(told(result))
     assert heard == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3"), "done"]
@@ -120,34 +128,34 @@ async def test_progress_puts_off_the_timeout(connect: Connect) -> None:
     async with connect(raw()) as session:
         call = {"name": "progress", "arguments": {"steps": 5, "pause": 0.25}}
         hooks = CallHooks(on_progress=on_progress)
-        assert told(await session.request("tools/call", call, timeout=0.8, hooks=hooks)) == "done"
+        assert told(await session.request(UpstreamRequest("tools/call", call, timeout=0.8, hooks=hooks))) == "done"
 
 
 async def test_a_server_that_does_not_answer_times_out_and_is_told_of_the_cancellation(connect: Connect) -> None:
     async with connect(raw()) as session:
         with pytest.raises(UpstreamTimeoutError, match=r"Raw Server did not answer tools/call within 0\.2 s"):
-            await session.request("tools/call", {"name": "hang"}, timeout=0.2)
+            await session.request(UpstreamRequest("tools/call", {"name": "hang"}, timeout=0.2))
         await _one_is_cancelled(session)
 
 
 async def test_a_cancelled_caller_cancels_the_call_upstream(connect: Connect) -> None:
     async with connect(raw()) as session:
         with anyio.move_on_after(0.2):
-            await session.request("tools/call", {"name": "hang"})
+            await session.request(UpstreamRequest("tools/call", {"name": "hang"}))
         await _one_is_cancelled(session)
 
 
 async def test_an_error_reply_keeps_code_message_and_data(connect: Connect) -> None:
     async with connect(raw()) as session:
         with pytest.raises(UpstreamReplyError) as caught:
-            await session.request("tools/call", {"name": "refuse"})
+            await session.request(UpstreamRequest("tools/call", {"name": "refuse"}))
     assert (caught.value.code, caught.value.message, caught.value.data) == (-32050, "not today", {"retry": 7})
     assert caught.value.server == "Raw Server"
 
 
 async def test_input_required_is_returned_raw(connect: Connect) -> None:
     async with connect(raw("modern")) as session:
-        result = await session.request("tools/call", {"name": "input_required"})
+        result = await session.request(UpstreamRequest("tools/call", {"name": "input_required"}))
     assert result["resultType"] == "input_required"
     assert result["requestState"] == "s"
 
@@ -161,7 +169,8 @@ async def test_a_question_is_answered_by_the_call_it_belongs_to(connect: Connect
 
     async with connect(raw(), capabilities={"elicitation": {}}) as session:
         call = {"name": "ask", "arguments": {"method": "elicitation/create", "params": {"message": "Which?"}}}
-        result = await session.request("tools/call", call, hooks=CallHooks(on_question=on_question))
+        hooks = CallHooks(on_server_request=on_question)
+        result = await session.request(UpstreamRequest("tools/call", call, hooks=hooks))
     assert asked == [("elicitation/create", {"message": "Which?"})]
     assert told(result)["result"] == {"action": "accept", "content": {"colour": "red"}}
 
@@ -173,7 +182,9 @@ async def test_a_person_may_take_longer_over_a_question_than_the_timeout(connect
 
     async with connect(raw()) as session:
         call = {"name": "ask", "arguments": {"method": "elicitation/create"}}
-        result = await session.request("tools/call", call, timeout=0.3, hooks=CallHooks(on_question=on_question))
+        result = await session.request(
+            UpstreamRequest("tools/call", call, timeout=0.3, hooks=CallHooks(on_server_request=on_question))
+        )
     assert told(result)["result"] == {"action": "decline"}
 
 
@@ -181,7 +192,7 @@ async def test_a_question_nobody_answers_is_refused_at_once(connect: Connect) ->
     async with connect(raw()) as session:
         for method in ("elicitation/create", "sampling/createMessage", "roots/list"):
             call = {"name": "ask", "arguments": {"method": method}}
-            answer = told(await session.request("tools/call", call))
+            answer = told(await session.request(UpstreamRequest("tools/call", call)))
             assert answer["error"]["code"] == -32601
             assert method in answer["error"]["message"]
 
@@ -190,9 +201,9 @@ async def test_a_refusal_keeps_its_code(connect: Connect) -> None:
     async def on_question(method: str, params: Message) -> Message:
         raise MCPError(-32042, "ask elsewhere", {"url": "x"})
 
-    async with connect(raw(), on_question=on_question) as session:
+    async with connect(raw(), on_server_request=on_question) as session:
         call = {"name": "ask", "arguments": {"method": "elicitation/create"}}
-        answer = told(await session.request("tools/call", call))
+        answer = told(await session.request(UpstreamRequest("tools/call", call)))
     assert answer["error"] == {"code": -32042, "message": "ask elsewhere", "data": {"url": "x"}}
 
 
@@ -202,14 +213,16 @@ async def test_capabilities_are_offered_only_where_somebody_answers(connect: Con
 
     async with connect(raw()) as session:
         assert session.info.capabilities["experimental"]["client"] == {}
-    async with connect(raw(), on_question=on_question) as session:
+    async with connect(raw(), on_server_request=on_question) as session:
         offered = session.info.capabilities["experimental"]["client"]
     assert offered == {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
 
 
 async def test_a_ping_of_the_server_is_answered(connect: Connect) -> None:
     async with connect(raw()) as session:
-        answer = told(await session.request("tools/call", {"name": "ask", "arguments": {"method": "ping"}}))
+        answer = told(
+            await session.request(UpstreamRequest("tools/call", {"name": "ask", "arguments": {"method": "ping"}}))
+        )
     assert answer["result"] == {}
 
 
@@ -224,7 +237,7 @@ async def test_a_changed_list_is_heard_in_both_eras(connect: Connect, mode: str)
     async with connect(raw(mode), on_notification=on_notification) as session:
         with anyio.fail_after(5):
             while not heard.is_set():
-                await session.request("tools/call", {"name": "change"})
+                await session.request(UpstreamRequest("tools/call", {"name": "change"}))
                 await checkpoint()
 
 
@@ -235,7 +248,9 @@ async def test_a_log_message_during_a_call_goes_to_that_call(connect: Connect) -
         heard.append((method, params["data"]))
 
     async with connect(raw()) as session:
-        await session.request("tools/call", {"name": "log"}, hooks=CallHooks(on_notification=on_notification))
+        await session.request(
+            UpstreamRequest("tools/call", {"name": "log"}, hooks=CallHooks(on_notification=on_notification))
+        )
     assert heard == [("notifications/message", "hello")]
 
 
@@ -244,7 +259,7 @@ async def test_calls_from_many_tasks_get_their_own_results(connect: Connect) -> 
 
     async def one(number: int) -> None:
         call = {"name": "echo", "arguments": {"number": number}}
-        results[number] = told(await session.request("tools/call", call))["arguments"]["number"]
+        results[number] = told(await session.request(UpstreamRequest("tools/call", call)))["arguments"]["number"]
 
     async with connect(raw()) as session, anyio.create_task_group() as tasks:
         for number in range(100):
@@ -257,7 +272,7 @@ async def test_only_the_usual_environment_and_the_spec_reach_a_child(
 ) -> None:
     monkeypatch.setenv("GATEWAY_SECRET", "hidden")
     async with connect(raw(env={"TOKEN": "given"})) as session:
-        environment = told(await session.request("tools/call", {"name": "environment"}))
+        environment = told(await session.request(UpstreamRequest("tools/call", {"name": "environment"})))
     assert environment["TOKEN"] == "given"
     assert "GATEWAY_SECRET" not in environment
     assert "PATH" in environment

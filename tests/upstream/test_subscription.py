@@ -13,6 +13,7 @@ import pytest
 from gateway.errors import UpstreamBusyError, UpstreamError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import CallHooks, UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 from tests.downstream.conftest import TALKER
 from tests.downstream.listening import NOTIFYING_SERVER
@@ -44,12 +45,12 @@ async def test_the_pool_tells_of_sessions_that_open_and_end(no_child_is_left: No
 
     spec = telling(tmp_path, era, session="per_client")
     async with UpstreamPool(UpstreamSettings(), on_session=on_session) as pool:
-        await pool.request(spec, "tools/list", session_key="me")
+        await pool.request(spec, UpstreamRequest("tools/list", session_key="me"))
         with pytest.raises(UpstreamError):
-            await pool.request(spec, "tools/call", {"name": "die"}, session_key="me")
+            await pool.request(spec, UpstreamRequest("tools/call", {"name": "die"}, session_key="me"))
         await until(lambda: len(told) == 2)
-        await pool.request(spec, "tools/list", session_key="me")
-        await pool.release("me")
+        await pool.request(spec, UpstreamRequest("tools/list", session_key="me"))
+        await pool.close_sessions("me")
         await until(lambda: len(told) == 4)
     assert [(server, key, opened) for server, key, _, opened in told] == [
         (1, "me", True),
@@ -65,28 +66,27 @@ async def test_the_pool_tells_of_sessions_that_open_and_end(no_child_is_left: No
 async def test_a_server_is_unused_once_nothing_of_it_is_subscribed(no_child_is_left: None, tmp_path: Path) -> None:
     spec = telling(tmp_path, "handshake", idle_stop_seconds=0.2)
     async with UpstreamPool(UpstreamSettings()) as pool:
-        await pool.request(spec, "resources/subscribe", {"uri": NOTE})
-        await pool.request(spec, "resources/subscribe", {"uri": NOTE})
+        await pool.request(spec, UpstreamRequest("resources/subscribe", {"uri": NOTE}))
+        await pool.request(spec, UpstreamRequest("resources/subscribe", {"uri": NOTE}))
         await anyio.sleep(0.6)
         assert noted(tmp_path, "stopped") == 0
-        await pool.request(spec, "resources/unsubscribe", {"uri": NOTE})
+        await pool.request(spec, UpstreamRequest("resources/unsubscribe", {"uri": NOTE}))
         await until(lambda: noted(tmp_path, "stopped") == 1)
         assert noted(tmp_path, "started") == 1
 
 
 async def test_a_session_that_something_is_subscribed_through_makes_no_room_for_another_client(
-    no_child_is_left: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    no_child_is_left: None, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("gateway.upstream.server.MOST_PROCESSES", 2)
     spec = telling(tmp_path, "handshake", session="per_client")
-    async with UpstreamPool(UpstreamSettings()) as pool:
+    async with UpstreamPool(UpstreamSettings(), max_client_processes=2) as pool:
         for key in ("a", "b"):
-            await pool.request(spec, "resources/subscribe", {"uri": NOTE}, session_key=key)
+            await pool.request(spec, UpstreamRequest("resources/subscribe", {"uri": NOTE}, session_key=key))
         with pytest.raises(UpstreamBusyError, match="NotifyingServer is busy with 2 clients"):
-            await pool.request(spec, "tools/list", session_key="c")
+            await pool.request(spec, UpstreamRequest("tools/list", session_key="c"))
         assert noted(tmp_path, "stopped") == 0
-        await pool.request(spec, "resources/unsubscribe", {"uri": NOTE}, session_key="b")
-        await pool.request(spec, "tools/list", session_key="c")
+        await pool.request(spec, UpstreamRequest("resources/unsubscribe", {"uri": NOTE}, session_key="b"))
+        await pool.request(spec, UpstreamRequest("tools/list", session_key="c"))
         await until(lambda: noted(tmp_path, "stopped") == 1)
         assert noted(tmp_path, "started") == 3
 
@@ -97,7 +97,7 @@ async def test_a_server_is_unused_once_nobody_listens_to_it(no_child_is_left: No
     async with UpstreamPool(UpstreamSettings()) as pool, anyio.create_task_group() as tasks:
 
         async def hear() -> None:
-            await pool.request(spec, "subscriptions/listen", params, timeout=math.inf)
+            await pool.request(spec, UpstreamRequest("subscriptions/listen", params, timeout=math.inf))
 
         tasks.start_soon(hear)
         await until(lambda: (tmp_path / "notes").exists() and noted(tmp_path, f"subscribed {NOTE}") == 1)
@@ -126,11 +126,13 @@ async def test_what_is_logged_in_a_call_belongs_to_it_while_somebody_listens(
     async with UpstreamPool(UpstreamSettings(), on_notification=noticed) as pool, anyio.create_task_group() as tasks:
 
         async def hear() -> None:
-            await pool.request(spec, "subscriptions/listen", params, timeout=math.inf)
+            await pool.request(spec, UpstreamRequest("subscriptions/listen", params, timeout=math.inf))
 
         tasks.start_soon(hear)
         with anyio.fail_after(10):
             await acknowledged.wait()
-        await pool.request(spec, "tools/call", {"name": "log"}, on_notification=on_notification)
+        await pool.request(
+            spec, UpstreamRequest("tools/call", {"name": "log"}, hooks=CallHooks(on_notification=on_notification))
+        )
         tasks.cancel_scope.cancel()
     assert logged == ["debug", "error"]

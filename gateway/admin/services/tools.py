@@ -21,6 +21,7 @@ from gateway.database.pool import Database
 from gateway.embedding.spaces import Spaces
 from gateway.errors import ConflictError, EmbeddingError, NotFoundError, UpstreamError, UpstreamReplyError
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import UpstreamRequest
 
 _SIMILAR = 8
 # Two tools this near in meaning do the same thing.
@@ -236,7 +237,7 @@ class ToolService:
         params = {"name": row["name"], "arguments": dict(trial.arguments)}
         started = time.perf_counter()
         try:
-            result: Any = await self._pool.request(spec, "tools/call", params)
+            result: Any = await self._pool.request(spec, UpstreamRequest("tools/call", params))
         except UpstreamReplyError as error:
             self._trace(tenant_id, row["exposed_name"], "failed", _since(started))
             return TrialResult(_since(started), error_code=error.code, error=error.message)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from gateway.errors import UpstreamUnavailableError
 from gateway.json_codec import Message
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import SUBSCRIPTIONS_LISTEN, UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 
 logger = logging.getLogger(__name__)
@@ -35,11 +36,8 @@ class UpdateStream:
         Raises ModelGateError where it ends instead.
         """
         params = {"notifications": {"resourceSubscriptions": sorted(self.uris)}}
-        self._task = asyncio.create_task(
-            self._pool.request(
-                self._spec, "subscriptions/listen", params, session_key=self._client_key, timeout=math.inf
-            )
-        )
+        request = UpstreamRequest(SUBSCRIPTIONS_LISTEN, params, session_key=self._client_key, timeout=math.inf)
+        self._task = asyncio.create_task(self._pool.request(self._spec, request))
         acknowledged = asyncio.create_task(self._acknowledged.wait())
         try:
             await asyncio.wait(

@@ -14,6 +14,7 @@ from gateway.downstream.changes.subscription_registry import SessionKey
 from gateway.downstream.changes.update_stream import UpdateStream
 from gateway.errors import ModelGateError, NotFoundError, UpstreamReplyError
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 
 logger = logging.getLogger(__name__)
@@ -268,4 +269,5 @@ class UpstreamSubscription:
         return info is not None and info.era == "modern"
 
     async def _send(self, spec: ServerSpec, method: str, uri: str) -> None:
-        await self._pool.request(spec, method, {"uri": uri}, session_key=self._session_key.client_key)
+        request = UpstreamRequest(method, {"uri": uri}, session_key=self._session_key.client_key)
+        await self._pool.request(spec, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from mcp.shared.exceptions import MCPError
@@ -16,6 +17,7 @@ from gateway.downstream.result_limit import bounded_error
 from gateway.errors import UpstreamReplyError
 from gateway.json_codec import check_sendable
 from gateway.upstream.pool import UpstreamPool
+from gateway.upstream.request import CallHooks, UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 
 _MAXIMUM_INPUT_ROUNDS = 32
@@ -55,23 +57,22 @@ class UpstreamForwarder:
             if request.era == "modern":
                 return await self._forward_for_modern(request, spec, method, params, call_context)
             async with call_context():
-                return await self._forward_with_input(request, spec, method, params)
+                return await self._forward_with_input(request, spec, self._upstream_request(request, method, params))
         except UpstreamReplyError as error:
             raise bounded_error(error.code, error.message, error.data) from None
 
-    async def _forward_with_input(
-        self, request: ClientRequest, spec: ServerSpec, method: str, params: Mapping[str, Any]
-    ) -> Any:
+    async def _forward_with_input(self, request: ClientRequest, spec: ServerSpec, upstream: UpstreamRequest) -> Any:
         """What a modern server asks in its result is put to a client that is asked in the middle of its call."""
-        result = await self._request(request, spec, method, params)
+        result = await self._pool.request(spec, upstream)
         for _ in range(_MAXIMUM_INPUT_ROUNDS):
             if result.get("resultType") != "input_required":
                 return result
             if request.ask_client is None:
                 raise unsupported_error("anything in a single request; call in a session")
-            params = {key: value for key, value in params.items() if key not in _RETRY_PARAMS}
+            params = {key: value for key, value in (upstream.params or {}).items() if key not in _RETRY_PARAMS}
             params |= await self._client_requests.answer_input_requests(request, result)
-            result = await self._request(request, spec, method, params)
+            upstream = replace(upstream, params=params)
+            result = await self._pool.request(spec, upstream)
         raise MCPError(
             code=INTERNAL_ERROR, message=f"Server {spec.name} asked {_MAXIMUM_INPUT_ROUNDS} times and is not done."
         )
@@ -87,24 +88,21 @@ class UpstreamForwarder:
         askable = any(name in request.capabilities for name in CAPABILITY_OF_METHOD.values())
         if not askable and not self._pending_calls.is_resumed_by(request):
             async with call_context():
-                return await self._request(request, spec, method, params)
+                return await self._pool.request(spec, self._upstream_request(request, method, params))
 
         async def start(call: PendingCall) -> dict[str, Any]:
             async with call_context():
-                return await self._request(request, spec, method, params, call)
+                return await self._pool.request(spec, self._upstream_request(request, method, params, call))
 
         return await self._pending_calls.run(
             request, spec, f"{method}:{params.get('name') or params.get('uri')}", start
         )
 
-    async def _request(
-        self,
-        request: ClientRequest,
-        spec: ServerSpec,
-        method: str,
-        params: Mapping[str, Any],
-        call: PendingCall | None = None,
-    ) -> dict[str, Any]:
+    def _upstream_request(
+        self, request: ClientRequest, method: str, params: Mapping[str, Any], call: PendingCall | None = None
+    ) -> UpstreamRequest:
+        """What the server is asked for `request`; the hooks reach whoever waits for `call`, where it is pending."""
+
         async def report_progress(done: float, total: float | None, message: str | None) -> None:
             waiting = call.waiting_request if call is not None else request
             if waiting is not None and waiting.on_progress is not None:
@@ -120,13 +118,14 @@ class UpstreamForwarder:
                 return await self._pending_calls.ask(call, question, about)
             return await self._client_requests.send(request, question, about)
 
-        return await self._pool.request(
-            spec,
+        return UpstreamRequest(
             method,
             params,
             session_key=request.upstream_session_key,
-            on_progress=report_progress if request.on_progress is not None else None,
-            on_notification=notify if request.on_notification is not None else None,
-            on_question=ask,
+            hooks=CallHooks(
+                on_progress=report_progress if request.on_progress is not None else None,
+                on_notification=notify if request.on_notification is not None else None,
+                on_server_request=ask,
+            ),
             capabilities=dict(request.capabilities),
         )

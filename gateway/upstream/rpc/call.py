@@ -1,48 +1,19 @@
-"""A request that waits for its reply, and what its caller wants to hear meanwhile."""
+"""A request that waits for its reply, and what has arrived for its caller meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import anyio
 
 from gateway.errors import UpstreamError
 from gateway.json_codec import Message
-
-Progress: TypeAlias = Callable[[float, "float | None", "str | None"], Awaitable[None]]
-"""Told `(progress, total, message)` of a call."""
-
-Hearing: TypeAlias = Callable[[str, Message], Awaitable[None]]
-"""Told `(method, params)` of a notification."""
-
-Answering: TypeAlias = Callable[[str, Message], Awaitable[Message]]
-"""Asked `(method, params)` by a server; returns the result, or raises MCPError or ModelGateError to refuse."""
+from gateway.upstream.request import NO_HOOKS, UpstreamRequest
 
 _MAX_EVENTS = 256
 _MAX_EVENTS_CHARACTERS = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class CallHooks:
-    """What the caller of one request takes part in while it waits.
-
-    The first two run in the caller's own task, in the order of arrival and before the reply is returned; a caller that
-    is slower than the server misses the oldest of more than 256 waiting events, or of more than 4 Mi characters.
-    `owner` says whose call it is, None for nobody's.
-    """
-
-    on_progress: Progress | None = None
-    on_notification: Hearing | None = None
-    on_question: Answering | None = None
-    owner: str | None = None
-
-
-NO_HOOKS = CallHooks()
-
 _ACTING = ("tools/call", "prompts/get", "resources/read", "completion/complete")
 
 
@@ -51,16 +22,14 @@ class Call:
     """A request in flight."""
 
     id: int
-    method: str
-    hooks: CallHooks = NO_HOOKS
-    background: bool = False
+    request: UpstreamRequest
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     reply: Message | None = None
     error: UpstreamError | None = None
     events: deque[tuple[str, Message, int]] = field(default_factory=deque)
     characters: int = 0
     progressed: bool = False
-    questions: set[anyio.CancelScope] = field(default_factory=set)
+    server_requests: set[anyio.CancelScope] = field(default_factory=set)
 
     @property
     def settled(self) -> bool:
@@ -71,12 +40,15 @@ class Call:
         """Whether what the server says unaddressed may be about the call: neither about what is listened to, nor about
         what the gateway asks for itself, such as lists and signs of life.
         """
-        return not self.background and (self.hooks != NO_HOOKS or self.method in _ACTING)
+        request = self.request
+        if request.is_listening:
+            return False
+        return request.method in _ACTING or request.session_key is not None or request.hooks != NO_HOOKS
 
     @property
     def active(self) -> bool:
         """Whether the server has shown since the last delivery that it works on the call, or waits for an answer."""
-        return self.progressed or bool(self.questions)
+        return self.progressed or bool(self.server_requests)
 
     def complete(self, reply: Message) -> None:
         if not self.settled:
@@ -99,9 +71,9 @@ class Call:
                 self.characters -= self.events.popleft()[2]
             self.changed.set()
 
-    def end_server_request(self, question: anyio.CancelScope) -> None:
-        """`question` of the server is settled; the server works on."""
-        self.questions.discard(question)
+    def end_server_request(self, scope: anyio.CancelScope) -> None:
+        """A question of the server is settled; the server works on."""
+        self.server_requests.discard(scope)
         self.progressed = True
         self.changed.set()
 
@@ -112,10 +84,10 @@ class Call:
             method, params, length = self.events.popleft()
             self.characters -= length
             if method == "notifications/progress":
-                if self.hooks.on_progress is not None:
-                    await self.hooks.on_progress(*_progress(params))
-            elif self.hooks.on_notification is not None:
-                await self.hooks.on_notification(method, params)
+                if self.request.hooks.on_progress is not None:
+                    await self.request.hooks.on_progress(*_progress(params))
+            elif self.request.hooks.on_notification is not None:
+                await self.request.hooks.on_notification(method, params)
 
     def discard_events(self) -> None:
         """Let go of what waits for the caller."""

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError
 from gateway.json_codec import Message
+from gateway.upstream.request import UpstreamRequest
 
 _MAX_PAGES = 1_000
 _MAX_ITEMS = 100_000
 
 
-class PageRequest(Protocol):
-    """Sends one request, with a timeout in seconds."""
-
-    def __call__(self, method: str, params: Message, *, timeout: float) -> Awaitable[Message]: ...
+SendRequest: TypeAlias = Callable[[UpstreamRequest], Awaitable[Message]]
 
 
-async def list_pages(server: str, request: PageRequest, method: str, key: str, seconds: float) -> list[Any]:
+async def list_pages(server: str, send: SendRequest, method: str, key: str, seconds: float) -> list[Any]:
     """The items under `key` of all pages of `method`, in the server's order, within `seconds`.
 
     Raises UpstreamProtocolError for a page without a list under `key`, for a cursor that comes twice, and for lists
-    that do not end within 1,000 pages or 100,000 items; UpstreamTimeoutError; and what `request` raises.
+    that do not end within 1,000 pages or 100,000 items; UpstreamTimeoutError; and what `send` raises.
     """
     deadline = time.monotonic() + seconds
     items: list[Any] = []
@@ -35,7 +33,7 @@ async def list_pages(server: str, request: PageRequest, method: str, key: str, s
             raise UpstreamTimeoutError(
                 server, f"Server {server} did not finish {method} within {seconds:.3g} s; try again later."
             )
-        page = await request(method, params, timeout=left)
+        page = await send(UpstreamRequest(method, params, timeout=left))
         part = page.get(key)
         if not isinstance(part, list):
             raise UpstreamProtocolError(

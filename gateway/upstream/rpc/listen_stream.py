@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import anyio
 
 from gateway.backoff import Backoff
 from gateway.errors import UpstreamError, UpstreamReplyError
 from gateway.json_codec import Message
+from gateway.upstream.request import SUBSCRIPTIONS_LISTEN, UpstreamRequest
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import ProtocolEra
@@ -23,10 +23,8 @@ logger = logging.getLogger(__name__)
 _RETRY = Backoff(first_seconds=1.0, longest_seconds=60.0)
 _STEADY_SECONDS = 10.0
 
-LISTEN = "subscriptions/listen"
 
-
-class Interest:
+class ActiveSubscriptions:
     """What is subscribed through one session: while there is anything, the server is not unused."""
 
     def __init__(self) -> None:
@@ -37,35 +35,35 @@ class Interest:
         return self._streams > 0 or bool(self._resources)
 
     @contextmanager
-    def during(self, method: str, params: Mapping[str, Any] | None) -> Iterator[None]:
+    def track(self, request: UpstreamRequest) -> Iterator[None]:
         """Follow a request: a stream is listened to until it ends, a resource until it is unsubscribed."""
-        uri = (params or {}).get("uri")
-        if method == LISTEN:
+        uri = (request.params or {}).get("uri")
+        if request.is_listening:
             self._streams += 1
-        elif method == "resources/unsubscribe":
+        elif request.method == "resources/unsubscribe":
             self._resources.discard(uri)
         try:
             yield
         finally:
-            if method == LISTEN:
+            if request.is_listening:
                 self._streams -= 1
-        if method == "resources/subscribe":
+        if request.method == "resources/subscribe":
             self._resources.add(uri)
 
 
-async def listen(peer: Peer, info: SessionInfo, envelope: ProtocolEra) -> None:
+async def listen(peer: Peer, info: SessionInfo, era: ProtocolEra) -> None:
     """Subscribe to the lists that a server of the modern era says may change.
 
     A modern server speaks only when it is listened to. A subscription that ends is followed by another; a server that
     refuses is not asked again. The notifications go the way of all others.
     """
-    wanted = _wanted(info)
+    wanted = _changing_lists(info)
     failures = 1
     while wanted and info.era == "modern":
         begun = time.monotonic()
-        params, headers = envelope.wrap(LISTEN, {"notifications": wanted}, None)
+        request = UpstreamRequest(SUBSCRIPTIONS_LISTEN, {"notifications": wanted}, timeout=math.inf)
         try:
-            await peer.request(LISTEN, params, headers, timeout=math.inf, background=True)
+            await peer.request(era.prepare(request))
         except UpstreamReplyError as error:
             logger.debug("no subscription: %s", error)
             return
@@ -76,7 +74,7 @@ async def listen(peer: Peer, info: SessionInfo, envelope: ProtocolEra) -> None:
         await anyio.sleep(_RETRY.delay(failures))
 
 
-def _wanted(info: SessionInfo) -> Message:
+def _changing_lists(info: SessionInfo) -> Message:
     lists = {"tools": "toolsListChanged", "prompts": "promptsListChanged", "resources": "resourcesListChanged"}
     return {
         flag: True

@@ -23,6 +23,7 @@ from mcp_types.version import (
 
 from gateway.errors import UpstreamError, UpstreamHttpError, UpstreamProtocolError, UpstreamReplyError
 from gateway.json_codec import Message
+from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import CLIENT_INFO
 
@@ -55,7 +56,7 @@ async def negotiate(server: str, peer: Peer, capabilities: Message, *, probe: bo
             try:
                 result = await _discover(peer, capabilities, version, seconds * _PROBE_SHARE)
             except UpstreamReplyError as error:
-                supported = _supported(error)
+                supported = _supported_versions(error)
                 if _only_unknown_modern(supported):
                     raise _no_common_version(server, supported) from None
             except UpstreamError as error:
@@ -65,7 +66,7 @@ async def negotiate(server: str, peer: Peer, capabilities: Message, *, probe: bo
                 agreed = _modern_info(result)
                 if agreed is not None:
                     return agreed
-            better = _mutual(supported)
+            better = _newest_common_version(supported)
             if better is not None and better != version:
                 version = better
                 continue
@@ -73,7 +74,7 @@ async def negotiate(server: str, peer: Peer, capabilities: Message, *, probe: bo
             return await _initialize(server, peer, capabilities, seconds)
         except UpstreamReplyError as error:
             # A probe that timed out may still have settled the modern era on the server's side.
-            version = _mutual(_supported(error))
+            version = _newest_common_version(_supported_versions(error))
             if version is None:
                 raise _handshake_refused(server, error) from None
     raise _no_common_version(server, None)
@@ -86,12 +87,14 @@ async def _discover(peer: Peer, capabilities: Message, version: str, seconds: fl
         CLIENT_CAPABILITIES_META_KEY: capabilities,
     }
     headers = {MCP_PROTOCOL_VERSION_HEADER: version, MCP_METHOD_HEADER: "server/discover"}
-    return await peer.request("server/discover", {"_meta": meta}, headers, timeout=seconds, cancellable=False)
+    return await peer.request(
+        UpstreamRequest("server/discover", {"_meta": meta}, timeout=seconds, headers=headers, cancellable=False)
+    )
 
 
 def _modern_info(result: Message) -> SessionInfo | None:
     """What a discover result says, or None where it names no version that both know."""
-    version = _mutual(result.get("supportedVersions"))
+    version = _newest_common_version(result.get("supportedVersions"))
     capabilities = result.get("capabilities")
     if version is None or not isinstance(capabilities, dict):
         return None
@@ -106,7 +109,7 @@ async def _initialize(server: str, peer: Peer, capabilities: Message, seconds: f
         "capabilities": capabilities,
         "clientInfo": CLIENT_INFO,
     }
-    result = await peer.request("initialize", params, {}, timeout=seconds, cancellable=False)
+    result = await peer.request(UpstreamRequest("initialize", params, timeout=seconds, cancellable=False))
     version = result.get("protocolVersion")
     if version not in HANDSHAKE_PROTOCOL_VERSIONS:
         raise _no_common_version(server, version)
@@ -125,14 +128,14 @@ def _instructions(result: Message) -> str | None:
     return text if isinstance(text, str) and text else None
 
 
-def _supported(error: UpstreamReplyError) -> object:
+def _supported_versions(error: UpstreamReplyError) -> object:
     """The versions that an UnsupportedProtocolVersion error names."""
     if error.code != UNSUPPORTED_PROTOCOL_VERSION or not isinstance(error.data, dict):
         return None
     return error.data.get("supported")
 
 
-def _mutual(supported: object) -> str | None:
+def _newest_common_version(supported: object) -> str | None:
     """The newest modern version that is also in `supported`."""
     if not isinstance(supported, list):
         return None
@@ -140,7 +143,7 @@ def _mutual(supported: object) -> str | None:
 
 
 def _only_unknown_modern(supported: object) -> bool:
-    if not isinstance(supported, list) or _mutual(supported) is not None:
+    if not isinstance(supported, list) or _newest_common_version(supported) is not None:
         return False
     return not any(version in HANDSHAKE_PROTOCOL_VERSIONS for version in supported)
 

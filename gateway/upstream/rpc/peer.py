@@ -22,7 +22,8 @@ from gateway.errors import (
     UpstreamTimeoutError,
 )
 from gateway.json_codec import Message
-from gateway.upstream.rpc.call import NO_HOOKS, Call, CallHooks
+from gateway.upstream.request import UpstreamRequest
+from gateway.upstream.rpc.call import Call
 from gateway.upstream.rpc.cancelled_calls import CancelledCalls
 from gateway.upstream.transport import Transport
 
@@ -32,7 +33,7 @@ _CANCEL_SECONDS = 5.0
 # Ids count calls of one session; Python refuses to read numbers of thousands of digits.
 _ID_DIGITS = 18
 
-Asked = Callable[[Message, "Call | None"], None]
+OnServerRequest = Callable[[Message, "Call | None"], None]
 """Takes a question of the server, and the call it belongs to where that is known."""
 
 
@@ -48,13 +49,21 @@ class Peer:
         server: str,
         *,
         exclusive: bool,
+        call_timeout: float,
+        max_call_seconds: float,
         on_notification: Callable[[str, Message], None],
-        on_request: Asked,
+        on_request: OnServerRequest,
         on_closed: Callable[[UpstreamError], None],
     ) -> None:
-        """`exclusive` says that all calls come from one caller, so that it may hear whatever the server says."""
+        """`exclusive` says that all calls come from one caller, so that it may hear whatever the server says.
+
+        `call_timeout` is that of requests that name none; no call takes more than `max_call_seconds`, or its timeout
+        where that is more.
+        """
         self._server = server
         self._exclusive = exclusive
+        self._call_timeout = call_timeout
+        self._max_call_seconds = max_call_seconds
         self._on_notification = on_notification
         self._on_request = on_request
         self._on_closed = on_closed
@@ -72,52 +81,38 @@ class Peer:
 
     @property
     def calls_in_flight(self) -> int:
-        return sum(not call.background for call in self._calls.values())
+        return sum(not call.request.is_listening for call in self._calls.values())
 
     @property
     def has_attributable_call(self) -> bool:
         """Whether there is a call in flight that a question of the server may be about."""
         return any(call.attributable for call in self._calls.values())
 
-    async def request(
-        self,
-        method: str,
-        params: Message | None,
-        headers: Mapping[str, str],
-        *,
-        timeout: float,
-        first_timeout: float | None = None,
-        ceiling: float = math.inf,
-        hooks: CallHooks = NO_HOOKS,
-        background: bool = False,
-        cancellable: bool = True,
-    ) -> Message:
+    async def request(self, request: UpstreamRequest, *, first_timeout: float | None = None) -> Message:
         """Send a request and return the result as the server gave it.
 
-        `timeout` is in seconds and starts anew with each progress notification, and when the person who is asked a
-        question has answered it; `first_timeout` holds until then where it is shorter, `ceiling` for all of it. A
-        `background` request is no call: nothing the server says belongs to it.
+        The timeout starts anew with each progress notification, and when the person who is asked a question has
+        answered it; `first_timeout`, in seconds, holds until then where it is shorter.
         Raises UpstreamReplyError for an error reply, UpstreamTimeoutError, UpstreamUnavailableError where the
         connection ends first (RequestNotSentError where it had ended before), UpstreamProtocolError for a reply without
         result.
         """
         self._last_id += 1
-        call = Call(self._last_id, method, hooks, background)
-        message: Message = {"jsonrpc": "2.0", "id": call.id, "method": method}
-        if hooks.on_progress is not None:
-            params = dict(params or {})
-            params["_meta"] = {**params.get("_meta", {}), "progressToken": call.id}
-        if params is not None:
-            message["params"] = params
+        call = Call(self._last_id, request)
+        method = request.method
+        timeout = self._call_timeout if request.timeout is None else request.timeout
+        message = _to_message(call)
         transport = self._open_transport()
+        loop = asyncio.get_running_loop()
         self._calls[call.id] = call
         sent = cut = False
         try:
-            begun = asyncio.get_running_loop().time()
+            begun = loop.time()
             deadline = begun + (timeout if first_timeout is None else min(first_timeout, timeout))
+            ceiling = max(self._max_call_seconds, timeout)
             with anyio.CancelScope(deadline=deadline):
                 try:
-                    await transport.send(message, headers)
+                    await transport.send(message, request.headers)
                 except TooDeepError:
                     raise UpstreamReplyError(
                         self._server,
@@ -126,7 +121,7 @@ class Peer:
                     ) from None
                 sent = True
             if sent:
-                cut = await self._settled(call, deadline, timeout, begun + ceiling)
+                cut = await self._wait_settled(call, deadline, timeout, begun + ceiling)
             if call.error is not None:
                 raise call.error.with_traceback(None)
             if call.reply is None:
@@ -143,12 +138,12 @@ class Peer:
             return call.reply
         finally:
             del self._calls[call.id]
-            for question in call.questions:
-                question.cancel()
-            if sent and cancellable and not call.settled:
+            for scope in call.server_requests:
+                scope.cancel()
+            if sent and request.cancellable and not call.settled:
                 self._give_up(call)
 
-    async def _settled(self, call: Call, deadline: float, timeout: float, ceiling: float) -> bool:
+    async def _wait_settled(self, call: Call, deadline: float, timeout: float, ceiling: float) -> bool:
         """Wait until `call` is settled or overdue, running its hooks meanwhile. Returns whether it was cut short at
         `ceiling`, by the clock of the event loop.
         """
@@ -268,7 +263,7 @@ class Peer:
                 call.add_event(method, params)
             return
         call = self._owning_call(related_id)
-        if call is not None and call.hooks.on_notification is not None and method == "notifications/message":
+        if call is not None and call.request.hooks.on_notification is not None and method == "notifications/message":
             call.add_event(method, params)
             return
         self._on_notification(method, params)
@@ -282,17 +277,17 @@ class Peer:
         calls = [call for call in self._calls.values() if call.attributable]
         if not calls:
             return None
-        owner = calls[-1].hooks.owner
+        owner = calls[-1].request.session_key
         if not self._exclusive:
-            of_one = len(calls) == 1 or (owner is not None and all(call.hooks.owner == owner for call in calls))
+            of_one = len(calls) == 1 or (owner is not None and all(call.request.session_key == owner for call in calls))
             if not of_one or not self._cancelled.all_owned_by(owner):
                 return None
-        return next((call for call in reversed(calls) if call.hooks.on_question is not None), calls[-1])
+        return next((call for call in reversed(calls) if call.request.hooks.on_server_request is not None), calls[-1])
 
     def _give_up(self, call: Call) -> None:
         if self._ended is None and self._tasks is not None:
             if call.attributable:
-                self._cancelled.add(call.id, call.hooks.owner)
+                self._cancelled.add(call.id, call.request.session_key)
             self._tasks.start_soon(self._cancel, call.id)
 
     async def _cancel(self, request_id: int) -> None:
@@ -301,3 +296,16 @@ class Peer:
                 await self._open_transport().cancel(request_id, "nobody waits for the reply any more")
             except UpstreamError as error:
                 logger.debug("cancellation not sent: %s", error)
+
+
+def _to_message(call: Call) -> Message:
+    """The request of `call` as a JSON-RPC message, with a progress token where its caller wants to hear of progress."""
+    request = call.request
+    message: Message = {"jsonrpc": "2.0", "id": call.id, "method": request.method}
+    params = request.params
+    if request.hooks.on_progress is not None:
+        params = dict(params or {})
+        params["_meta"] = {**params.get("_meta", {}), "progressToken": call.id}
+    if params is not None:
+        message["params"] = params
+    return message

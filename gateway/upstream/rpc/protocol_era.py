@@ -1,8 +1,9 @@
-"""What a protocol era asks to be put around a request: `_meta` keys and HTTP headers."""
+"""What a protocol era asks to be put into a request: `_meta` keys and HTTP headers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mcp.shared.inbound import (
@@ -24,6 +25,7 @@ from mcp_types import (
 
 from gateway import __version__
 from gateway.json_codec import Message
+from gateway.upstream.request import UpstreamRequest
 
 CLIENT_INFO: Message = {"name": "modelgate", "version": __version__}
 """How the gateway introduces itself to servers."""
@@ -37,23 +39,19 @@ class HandshakeEra:
     def __init__(self, version: str) -> None:
         self.headers: Mapping[str, str] = {MCP_PROTOCOL_VERSION_HEADER: version}
 
-    def wrap(
-        self, method: str, params: Mapping[str, Any] | None, capabilities: Message | None
-    ) -> tuple[Message | None, Mapping[str, str]]:
-        """The params to send and the headers to send with them. `_meta` loses what belongs to the caller's own hop."""
-        if params is None:
-            return None, self.headers
-        if "_meta" not in params:
-            return dict(params), self.headers
-        meta = _own_meta(params)
-        meta.pop(LOG_LEVEL_META_KEY, None)
-        wrapped = {**params, "_meta": meta}
-        if not meta:
-            del wrapped["_meta"]
-        return wrapped, self.headers
+    def prepare(self, request: UpstreamRequest) -> UpstreamRequest:
+        """The request as it is sent, with its headers. `_meta` loses what belongs to the caller's own hop."""
+        params = None if request.params is None else dict(request.params)
+        if params is not None and "_meta" in params:
+            meta = _end_to_end_meta(params)
+            meta.pop(LOG_LEVEL_META_KEY, None)
+            params["_meta"] = meta
+            if not meta:
+                del params["_meta"]
+        return replace(request, params=params, headers=self.headers)
 
-    def learn(self, tools: Iterable[object]) -> None:
-        """Nothing in a tool's schema changes the envelope."""
+    def register_tools(self, tools: Iterable[object]) -> None:
+        """Nothing in a tool's schema changes how it is called."""
 
 
 class ModernEra:
@@ -62,47 +60,46 @@ class ModernEra:
     def __init__(self, version: str, capabilities: Message) -> None:
         self._version = version
         self._capabilities = capabilities
-        self._mirrored: dict[str, dict[tuple[str, ...], str]] = {}
+        self._header_params: dict[str, dict[tuple[str, ...], str]] = {}
 
-    def wrap(
-        self, method: str, params: Mapping[str, Any] | None, capabilities: Message | None
-    ) -> tuple[Message, Mapping[str, str]]:
-        """As in `HandshakeEnvelope`; `capabilities` replace those of the connection for this request."""
-        wrapped = dict(params or {})
-        wrapped["_meta"] = {
-            **_own_meta(wrapped),
+    def prepare(self, request: UpstreamRequest) -> UpstreamRequest:
+        """As in `HandshakeEra`; the capabilities of the request replace those of the connection."""
+        method, capabilities = request.method, request.capabilities
+        params = dict(request.params or {})
+        params["_meta"] = {
+            **_end_to_end_meta(params),
             PROTOCOL_VERSION_META_KEY: self._version,
             CLIENT_INFO_META_KEY: CLIENT_INFO,
             CLIENT_CAPABILITIES_META_KEY: self._capabilities if capabilities is None else capabilities,
         }
         headers = {MCP_PROTOCOL_VERSION_HEADER: self._version, MCP_METHOD_HEADER: method}
         key = NAME_BEARING_METHODS.get(method)
-        name = wrapped.get(key) if key is not None else None
+        name = params.get(key) if key is not None else None
         if isinstance(name, str):
             headers[MCP_NAME_HEADER] = encode_header_value(name)
-            mirrored = self._mirrored.get(name) if method == "tools/call" else None
-            arguments = wrapped.get("arguments")
-            if mirrored and isinstance(arguments, dict):
-                headers.update(mcp_param_headers(mirrored, arguments))
-        return wrapped, headers
+            header_params = self._header_params.get(name) if method == "tools/call" else None
+            arguments = params.get("arguments")
+            if header_params and isinstance(arguments, dict):
+                headers.update(mcp_param_headers(header_params, arguments))
+        return replace(request, params=params, headers=headers)
 
-    def learn(self, tools: Iterable[object]) -> None:
+    def register_tools(self, tools: Iterable[object]) -> None:
         """Keep which arguments of `tools`, given as listed, are to be repeated in headers."""
         for tool in tools:
             if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
                 continue
             schema = tool.get("inputSchema")
-            mirrored = x_mcp_header_map(schema) if find_invalid_x_mcp_header(schema) is None else {}
-            if mirrored:
-                self._mirrored[tool["name"]] = mirrored
+            header_params = x_mcp_header_map(schema) if find_invalid_x_mcp_header(schema) is None else {}
+            if header_params:
+                self._header_params[tool["name"]] = header_params
             else:
-                self._mirrored.pop(tool["name"], None)
+                self._header_params.pop(tool["name"], None)
 
 
 ProtocolEra = HandshakeEra | ModernEra
 
 
-def _own_meta(params: Mapping[str, Any]) -> Message:
+def _end_to_end_meta(params: Mapping[str, Any]) -> Message:
     """`_meta` without the keys that each hop says for itself."""
     meta = params.get("_meta")
     return {key: value for key, value in meta.items() if key not in _HOP_KEYS} if isinstance(meta, dict) else {}

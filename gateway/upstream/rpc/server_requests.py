@@ -13,7 +13,8 @@ from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
 
 from gateway.errors import ModelGateError, TooDeepError, UpstreamError
 from gateway.json_codec import Message
-from gateway.upstream.rpc.call import Answering, Call
+from gateway.upstream.request import ServerRequestHandler
+from gateway.upstream.rpc.call import Call
 from gateway.upstream.rpc.peer import Peer
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ _REFUSAL_SECONDS = 5.0
 class ServerRequests:
     """Answers a server's questions through the call they belong to, else through `handler`, else refuses them."""
 
-    def __init__(self, server: str, peer: Peer, tasks: TaskGroup, handler: Answering | None) -> None:
+    def __init__(self, server: str, peer: Peer, tasks: TaskGroup, handler: ServerRequestHandler | None) -> None:
         self._server = server
         self._peer = peer
         self._tasks = tasks
@@ -36,7 +37,7 @@ class ServerRequests:
         self._refusals: deque[tuple[object, Message]] = deque()
         self._refusing = False
 
-    def ask(self, message: Message, call: Call | None) -> None:
+    def handle(self, message: Message, call: Call | None) -> None:
         """Take a question; beyond 64 open ones it is refused, so that a server cannot fill memory by asking."""
         if not isinstance(message["id"], str | int):
             logger.warning("server %s asks under an id that is none: %s dropped", self._server, message["method"])
@@ -47,12 +48,14 @@ class ServerRequests:
         if len(self._open) >= _MAX_OPEN:
             logger.warning("server %s asks too much at once: %s refused", self._server, message["method"])
             text = f"This gateway takes {_MAX_OPEN} questions of server {self._server} at once; ask again later."
-            self._refuse(message, {"result": {}} if message["method"] == "ping" else _refusal(INTERNAL_ERROR, text))
+            self._refuse(
+                message, {"result": {}} if message["method"] == "ping" else _error_response(INTERNAL_ERROR, text)
+            )
             return
         scope = anyio.CancelScope()
         self._open[message["id"]] = scope
         if call is not None:
-            call.questions.add(scope)
+            call.server_requests.add(scope)
         self._tasks.start_soon(self._answer, message, call, scope)
 
     def cancel(self, request_id: object) -> None:
@@ -65,7 +68,7 @@ class ServerRequests:
         settled = False
         try:
             with scope:
-                outcome = await self._outcome(message["method"], message["params"], call)
+                outcome = await self._response_body(message["method"], message["params"], call)
                 settled = True
                 await self._send(message["id"], message["method"], outcome)
         finally:
@@ -76,7 +79,7 @@ class ServerRequests:
                 call.end_server_request(scope)
         if wanted and not settled:
             # The call has ended, yet the server may ask on behalf of another, and waits.
-            self._refuse(message, _refusal(INTERNAL_ERROR, "Nobody is there any more who could answer."))
+            self._refuse(message, _error_response(INTERNAL_ERROR, "Nobody is there any more who could answer."))
 
     async def _send(self, request_id: object, method: str, outcome: Message) -> None:
         try:
@@ -84,7 +87,7 @@ class ServerRequests:
                 await self._peer.respond(request_id, outcome)
             except TooDeepError:
                 logger.warning("the answer to %s of server %s is nested too deeply to be sent", method, self._server)
-                await self._peer.respond(request_id, _unanswered(method))
+                await self._peer.respond(request_id, _failed_response(method))
         except UpstreamError as error:
             logger.debug("answer to server %s not sent: %s", self._server, error)
         except Exception:
@@ -110,25 +113,25 @@ class ServerRequests:
         finally:
             self._refusing = False
 
-    async def _outcome(self, method: str, params: Message, call: Call | None) -> Message:
+    async def _response_body(self, method: str, params: Message, call: Call | None) -> Message:
         if method == "ping":
             return {"result": {}}
-        handler = (call.hooks.on_question if call is not None else None) or self._handler
+        handler = (call.request.hooks.on_server_request if call is not None else None) or self._handler
         if handler is None:
-            reason = self._unanswerable(method, call)
+            reason = self._no_handler_reason(method, call)
             logger.warning("%s", reason)
-            return _refusal(METHOD_NOT_FOUND, reason)
+            return _error_response(METHOD_NOT_FOUND, reason)
         try:
             return {"result": await handler(method, params)}
         except MCPError as error:
             return {"error": error.error.model_dump(mode="json", exclude_none=True)}
         except ModelGateError as error:
-            return _refusal(INTERNAL_ERROR, error.message)
+            return _error_response(INTERNAL_ERROR, error.message)
         except Exception:
             logger.exception("question %s of server %s could not be answered", method, self._server)
-            return _unanswered(method)
+            return _failed_response(method)
 
-    def _unanswerable(self, method: str, call: Call | None) -> str:
+    def _no_handler_reason(self, method: str, call: Call | None) -> str:
         if call is None and self._peer.has_attributable_call:
             return (
                 f"Server {self._server} asked {method} while calls of more than one client may have been under way in "
@@ -138,9 +141,9 @@ class ServerRequests:
         return f"This gateway cannot answer {method} of server {self._server} here: no client takes the question."
 
 
-def _unanswered(method: str) -> Message:
-    return _refusal(INTERNAL_ERROR, f"This gateway could not answer {method}.")
+def _failed_response(method: str) -> Message:
+    return _error_response(INTERNAL_ERROR, f"This gateway could not answer {method}.")
 
 
-def _refusal(code: int, message: str) -> Message:
+def _error_response(code: int, message: str) -> Message:
     return {"error": {"code": code, "message": message}}

@@ -122,6 +122,6 @@ async def test_a_subscription_outlives_a_restart_of_the_server(
             await until(lambda: web.listener_count > 0, 30)
             before = client.received.count(UPDATED, NOTE)
             await until(told)
-        await gateway.parts.pool.forget(server_id)
+        await gateway.parts.pool.close_server(server_id)
     finally:
         await web.stop()

@@ -121,7 +121,7 @@ async def test_a_server_that_is_down_is_left_out_of_lists_and_holds_up_no_other(
     south = await add_talker("South")
     await gateway.call("south__die")
     spec = await gateway.parts.servers.spec(1, south.id)
-    await gateway.parts.pool.forget(south.id)
+    await gateway.parts.pool.close_server(south.id)
     assert spec.command is not None
     prompts = (await gateway.request("prompts/list"))["result"]["prompts"]
     assert "north__greet" in [prompt["name"] for prompt in prompts]

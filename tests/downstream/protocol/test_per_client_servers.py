@@ -23,7 +23,7 @@ async def add_own(gateway: RunningGateway, add_talker: AddTalker, tenant_id: int
     """A talker that each client has a process of."""
     talker = await add_talker(era="handshake")
     await gateway.parts.servers.tune(tenant_id, talker.id, Tuning(session="per_client", **tuning))
-    await gateway.parts.pool.forget(talker.id)
+    await gateway.parts.pool.close_server(talker.id)
     return talker
 
 

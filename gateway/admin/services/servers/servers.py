@@ -140,7 +140,7 @@ class ServerService:
         if change.runs_other:
             check_stdio(changed, principal, self._settings)
         await self._servers.update(tenant_id, server_id, changed)
-        await self._pool.forget(server_id)
+        await self._pool.close_server(server_id)
         return await self.get(tenant_id, server_id, principal)
 
     async def changed(self, tenant_id: int, server_id: int, change: ServerChange) -> NewServer:
@@ -154,7 +154,7 @@ class ServerService:
         await self._servers.set_credential(
             tenant_id, server_id, as_credential(given.credential), as_certificate(given.certificate)
         )
-        await self._pool.forget(server_id)
+        await self._pool.close_server(server_id)
         return await self.get(tenant_id, server_id, principal)
 
     async def tune(self, tenant_id: int, server_id: int, wanted: TuningInput, principal: Principal) -> ServerDetail:
@@ -178,13 +178,13 @@ class ServerService:
         """Switch a server on or off. Off: none of its tools is listed, found or callable. Raises NotFoundError."""
         await self._servers.set_enabled(tenant_id, server_id, enabled)
         if not enabled:
-            await self._pool.forget(server_id)
+            await self._pool.close_server(server_id)
         return await self._card(tenant_id, await self._record(tenant_id, server_id))
 
     async def remove(self, tenant_id: int, server_id: int) -> None:
         """Remove a server with its tools, vectors and rules. Raises NotFoundError."""
         await self._servers.remove(tenant_id, server_id)
-        await self._pool.forget(server_id)
+        await self._pool.close_server(server_id)
 
     async def check(self, tenant_id: int, server_id: int) -> ConnectionView:
         """Ping a server, connecting it where it is not. Raises NotFoundError, ConflictError for one switched off."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gateway.json_codec import Message
@@ -37,19 +36,18 @@ class CallHooks:
 
 
 NO_HOOKS = CallHooks()
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One request, from whoever makes it down to the connection; only the protocol era puts it into another form.
+    """One request, the same from whoever makes it down to the connection, where its protocol era encodes it.
 
     `params` are passed on, their `_meta` without what each hop says for itself. `session_key` says whose request it is,
     None for nobody's, and chooses the session where each client has its own. `timeout` is in seconds, None for the call
     timeout of the server: it covers waiting for a call slot, connecting and the call, and starts anew with each
     progress notification, which a server sends where `hooks` ask for progress. `capabilities` replace those of the
-    session for this request where the era allows it. `headers` go with it where the transport has headers. A request
-    that is not `cancellable` is given up without telling the server.
+    session for this request where the era allows it. A request that is not `cancellable` is given up without telling
+    the server.
     """
 
     method: str
@@ -58,7 +56,6 @@ class UpstreamRequest:
     timeout: float | None = None
     hooks: CallHooks = NO_HOOKS
     capabilities: Message | None = None
-    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
     cancellable: bool = True
 
     @property

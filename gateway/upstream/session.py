@@ -186,7 +186,7 @@ class UpstreamSession:
         try:
             try:
                 with self._subscriptions.track(request):
-                    return await self._peer.request(era.prepare(request), first_timeout=first_timeout)
+                    return await self._peer.request(request, era, first_timeout=first_timeout)
             except UpstreamReplyError as error:
                 if error.code != HEADER_MISMATCH or request.method != "tools/call":
                     raise
@@ -194,7 +194,7 @@ class UpstreamSession:
             await self.list_all(
                 "tools/list", "tools", timeout=self.spec.call_timeout if request.timeout is None else request.timeout
             )
-            return await self._peer.request(era.prepare(request))
+            return await self._peer.request(request, era)
         finally:
             self._last_used = time.monotonic()
             if self._draining:

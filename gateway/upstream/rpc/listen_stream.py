@@ -63,7 +63,7 @@ async def listen(peer: Peer, info: SessionInfo, era: ProtocolEra) -> None:
         begun = time.monotonic()
         request = UpstreamRequest(SUBSCRIPTIONS_LISTEN, {"notifications": wanted}, timeout=math.inf)
         try:
-            await peer.request(era.prepare(request))
+            await peer.request(request, era)
         except UpstreamReplyError as error:
             logger.debug("no subscription: %s", error)
             return

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import (
-    CLIENT_CAPABILITIES_META_KEY,
-    CLIENT_INFO_META_KEY,
     METHOD_NOT_FOUND,
-    PROTOCOL_VERSION_META_KEY,
     SERVER_INFO_META_KEY,
     UNSUPPORTED_PROTOCOL_VERSION,
 )
@@ -25,7 +21,7 @@ from gateway.errors import UpstreamError, UpstreamHttpError, UpstreamProtocolErr
 from gateway.json_codec import Message
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.peer import Peer
-from gateway.upstream.rpc.protocol_era import CLIENT_INFO
+from gateway.upstream.rpc.protocol_era import CLIENT_INFO, HandshakeEra, ModernEra
 
 _PROBE_SHARE = 0.4
 _NO_FALLBACK = (401, 403, 407, 429)
@@ -81,15 +77,8 @@ async def negotiate(server: str, peer: Peer, capabilities: Message, *, probe: bo
 
 
 async def _discover(peer: Peer, capabilities: Message, version: str, seconds: float) -> Message:
-    meta = {
-        PROTOCOL_VERSION_META_KEY: version,
-        CLIENT_INFO_META_KEY: CLIENT_INFO,
-        CLIENT_CAPABILITIES_META_KEY: capabilities,
-    }
-    headers = {MCP_PROTOCOL_VERSION_HEADER: version, MCP_METHOD_HEADER: "server/discover"}
-    return await peer.request(
-        UpstreamRequest("server/discover", {"_meta": meta}, timeout=seconds, headers=headers, cancellable=False)
-    )
+    request = UpstreamRequest("server/discover", timeout=seconds, cancellable=False)
+    return await peer.request(request, ModernEra(version, capabilities))
 
 
 def _modern_info(result: Message) -> SessionInfo | None:
@@ -109,7 +98,8 @@ async def _initialize(server: str, peer: Peer, capabilities: Message, seconds: f
         "capabilities": capabilities,
         "clientInfo": CLIENT_INFO,
     }
-    result = await peer.request(UpstreamRequest("initialize", params, timeout=seconds, cancellable=False))
+    request = UpstreamRequest("initialize", params, timeout=seconds, cancellable=False)
+    result = await peer.request(request, HandshakeEra(None))
     version = result.get("protocolVersion")
     if version not in HANDSHAKE_PROTOCOL_VERSIONS:
         raise _no_common_version(server, version)

@@ -25,6 +25,7 @@ from gateway.json_codec import Message
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.call import Call
 from gateway.upstream.rpc.cancelled_calls import CancelledCalls
+from gateway.upstream.rpc.protocol_era import ProtocolEra
 from gateway.upstream.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -88,8 +89,10 @@ class Peer:
         """Whether there is a call in flight that a question of the server may be about."""
         return any(call.attributable for call in self._calls.values())
 
-    async def request(self, request: UpstreamRequest, *, first_timeout: float | None = None) -> Message:
-        """Send a request and return the result as the server gave it.
+    async def request(
+        self, request: UpstreamRequest, era: ProtocolEra, *, first_timeout: float | None = None
+    ) -> Message:
+        """Send a request as `era` has it, and return the result as the server gave it.
 
         The timeout starts anew with each progress notification, and when the person who is asked a question has
         answered it; `first_timeout`, in seconds, holds until then where it is shorter.
@@ -101,7 +104,8 @@ class Peer:
         call = Call(self._last_id, request)
         method = request.method
         timeout = self._call_timeout if request.timeout is None else request.timeout
-        message = _to_message(call)
+        params, headers = era.encode(request)
+        message = _to_message(call, params)
         transport = self._open_transport()
         loop = asyncio.get_running_loop()
         self._calls[call.id] = call
@@ -112,7 +116,7 @@ class Peer:
             ceiling = max(self._max_call_seconds, timeout)
             with anyio.CancelScope(deadline=deadline):
                 try:
-                    await transport.send(message, request.headers)
+                    await transport.send(message, headers)
                 except TooDeepError:
                     raise UpstreamReplyError(
                         self._server,
@@ -298,11 +302,10 @@ class Peer:
                 logger.debug("cancellation not sent: %s", error)
 
 
-def _to_message(call: Call) -> Message:
+def _to_message(call: Call, params: Message | None) -> Message:
     """The request of `call` as a JSON-RPC message, with a progress token where its caller wants to hear of progress."""
     request = call.request
     message: Message = {"jsonrpc": "2.0", "id": call.id, "method": request.method}
-    params = request.params
     if request.hooks.on_progress is not None:
         params = dict(params or {})
         params["_meta"] = {**params.get("_meta", {}), "progressToken": call.id}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from mcp.shared.inbound import (
@@ -36,11 +35,12 @@ _HOP_KEYS = ("progressToken", PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, C
 class HandshakeEra:
     """Protocol versions up to 2025-11-25: the version is said once, and again in a header over HTTP."""
 
-    def __init__(self, version: str) -> None:
-        self.headers: Mapping[str, str] = {MCP_PROTOCOL_VERSION_HEADER: version}
+    def __init__(self, version: str | None) -> None:
+        """`version` is None while it is not agreed."""
+        self.headers: Mapping[str, str] = {} if version is None else {MCP_PROTOCOL_VERSION_HEADER: version}
 
-    def prepare(self, request: UpstreamRequest) -> UpstreamRequest:
-        """The request as it is sent, with its headers. `_meta` loses what belongs to the caller's own hop."""
+    def encode(self, request: UpstreamRequest) -> tuple[Message | None, Mapping[str, str]]:
+        """The params to send and the headers to send with them. `_meta` loses what belongs to the caller's own hop."""
         params = None if request.params is None else dict(request.params)
         if params is not None and "_meta" in params:
             meta = _end_to_end_meta(params)
@@ -48,7 +48,7 @@ class HandshakeEra:
             params["_meta"] = meta
             if not meta:
                 del params["_meta"]
-        return replace(request, params=params, headers=self.headers)
+        return params, self.headers
 
     def register_tools(self, tools: Iterable[object]) -> None:
         """Nothing in a tool's schema changes how it is called."""
@@ -62,7 +62,7 @@ class ModernEra:
         self._capabilities = capabilities
         self._header_params: dict[str, dict[tuple[str, ...], str]] = {}
 
-    def prepare(self, request: UpstreamRequest) -> UpstreamRequest:
+    def encode(self, request: UpstreamRequest) -> tuple[Message, Mapping[str, str]]:
         """As in `HandshakeEra`; the capabilities of the request replace those of the connection."""
         method, capabilities = request.method, request.capabilities
         params = dict(request.params or {})
@@ -81,7 +81,7 @@ class ModernEra:
             arguments = params.get("arguments")
             if header_params and isinstance(arguments, dict):
                 headers.update(mcp_param_headers(header_params, arguments))
-        return replace(request, params=params, headers=headers)
+        return params, headers
 
     def register_tools(self, tools: Iterable[object]) -> None:
         """Keep which arguments of `tools`, given as listed, are to be repeated in headers."""

@@ -16,7 +16,7 @@ from gateway.upstream.credential import (
     credential_from_dict,
     credential_to_dict,
 )
-from gateway.upstream.openapi.document import read_document
+from gateway.upstream.openapi.document import parse_document
 from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy
 
 TransportKind = Literal["stdio", "http", "sse", "openapi"]
@@ -83,7 +83,7 @@ def validate_new_server(server: NewServer, policy: ConnectionPolicy = DEFAULT_PO
                 f"The OpenAPI server {server.name!r} needs a document, or the URL of one.", "document"
             )
         if server.document is not None:
-            read_document(server.name, server.document)
+            parse_document(server.name, server.document)
     if server.url is not None or server.transport != "openapi":
         _check_url(server.name, "url", server.url or "", policy)
     if server.document_url is not None:

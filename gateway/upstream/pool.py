@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.shared.exceptions import MCPError
-from mcp_types import METHOD_NOT_FOUND
 from typing_extensions import Self
 
 from gateway.errors import UpstreamError
 from gateway.json_codec import Message
 from gateway.settings import UpstreamSettings
+from gateway.upstream.notifications import NotificationListener, SessionListener
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.server import UpstreamServer
@@ -25,17 +24,8 @@ from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
 from gateway.upstream.transports.process_reaper import ProcessReaper
 
-OnListChanged = Callable[[ServerSpec, str], None]
+ListChangedListener = Callable[[ServerSpec, str], None]
 """Called with the server and the method, as in `notifications/tools/list_changed`; must return at once."""
-
-OnNotification = Callable[[ServerSpec, "str | None", str, Message], None]
-"""Called with the server, the session key, method and params of any other notification; must return at once."""
-
-OnSession = Callable[[ServerSpec, "str | None", object, bool], None]
-"""Called with the server, the session key, the session, and whether it was opened or has ended; must return at once."""
-
-OnServerRequest = Callable[[ServerSpec, "str | None", str, Message], Awaitable[Message]]
-"""Asked with the server, the session key, method and params; returns the result, or raises MCPError to refuse."""
 
 _CLIENT_SESSION_IDLE_SECONDS = 1800.0
 
@@ -50,18 +40,16 @@ class UpstreamPool:
         self,
         settings: UpstreamSettings,
         *,
-        on_list_changed: OnListChanged | None = None,
-        on_notification: OnNotification | None = None,
-        on_session: OnSession | None = None,
-        on_server_request: OnServerRequest | None = None,
+        on_list_changed: ListChangedListener | None = None,
+        on_notification: NotificationListener | None = None,
+        on_session: SessionListener | None = None,
         capabilities: Message | None = None,
         max_client_processes: int = 64,
         max_client_sessions: int = 1_000,
     ) -> None:
-        """`on_server_request` answers what servers ask outside a call that answers for itself. `capabilities` are
-        offered to every server; without them, `CLIENT_CAPABILITIES` where `on_server_request` is given. At most
-        `max_client_processes` clients have a process of a stdio server for themselves, and at most
-        `max_client_sessions` a session of their own with any other server.
+        """The listeners hear what belongs to no call, except that `on_notification` hears no changed lists.
+        `capabilities` are offered to every server. At most `max_client_processes` clients have a process of a stdio
+        server for themselves, and at most `max_client_sessions` a session of their own with any other server.
         """
         self._settings = settings
         self._max_client_processes = max_client_processes
@@ -69,7 +57,6 @@ class UpstreamPool:
         self._on_list_changed = on_list_changed
         self._on_notification = on_notification
         self._on_session = on_session
-        self._on_server_request = on_server_request
         self._capabilities = capabilities
         self._servers: dict[int, UpstreamServer] = {}
         self._reaper = ProcessReaper()
@@ -160,11 +147,6 @@ class UpstreamPool:
             elif self._on_notification is not None:
                 self._on_notification(spec, session_key, method, params)
 
-        async def handle_request(method: str, params: Message) -> Message:
-            if self._on_server_request is None:
-                raise MCPError(METHOD_NOT_FOUND, f"This gateway cannot answer {method} here.")
-            return await self._on_server_request(spec, session_key, method, params)
-
         def handle_state(opened: bool) -> None:
             if self._on_session is not None:
                 self._on_session(spec, session_key, session, opened)
@@ -175,7 +157,6 @@ class UpstreamPool:
             idle_seconds=_idle_seconds(spec, session_key),
             on_state_change=handle_state,
             on_notification=handle_notification,
-            on_server_request=handle_request if self._on_server_request is not None else None,
             capabilities=self._capabilities,
             probe=probe,
             max_message_bytes=self._settings.max_message_bytes,

@@ -22,7 +22,7 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.json_codec import Message
-from gateway.upstream.request import ServerRequestHandler, UpstreamRequest
+from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.call import Call
 from gateway.upstream.rpc.list_pages import list_pages
 from gateway.upstream.rpc.listen_stream import ActiveSubscriptions, listen
@@ -38,13 +38,10 @@ from gateway.upstream.transports.transport_factory import open_transport
 logger = logging.getLogger(__name__)
 
 CLIENT_CAPABILITIES: Message = {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
-"""What the gateway offers to servers where somebody answers their questions."""
+"""What the gateway offers to servers, for it puts their questions to the clients whose calls they are about."""
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The largest message taken from a server unless told otherwise, in bytes."""
-
-OnNotification = Callable[[str, Message], None]
-"""Called with `(method, params)` of a notification that belongs to no call; must return at once."""
 
 
 def _ignore_state(opened: bool) -> None:
@@ -63,8 +60,7 @@ class UpstreamSession:
         spec: ServerSpec,
         reaper: ProcessReaper,
         *,
-        on_notification: OnNotification = _ignore_notification,
-        on_server_request: ServerRequestHandler | None = None,
+        on_notification: Callable[[str, Message], None] = _ignore_notification,
         capabilities: Message | None = None,
         probe: bool = True,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
@@ -72,26 +68,23 @@ class UpstreamSession:
         idle_seconds: float = 0.0,
         on_state_change: Callable[[bool], None] = _ignore_state,
     ) -> None:
-        """`capabilities` are offered to the server; without them, `CLIENT_CAPABILITIES` where `on_server_request` is
-        given.
+        """`capabilities` are offered to the server.
 
         `probe=False` goes to the handshake at once, for a server known to speak nothing else. A message from the server
         of over `max_message_bytes` is an error, which over stdio and HTTP+SSE ends the session. Progress puts off the
         timeout of a call up to `max_call_seconds`, or up to its timeout where that is more. The session ends when it
-        has not been used for `idle_seconds`, and nothing is subscribed through it; 0 is never. `on_state_change` is
-        given True when the session was opened, and False when it has ended; it must return at once.
+        has not been used for `idle_seconds`, and nothing is subscribed through it; 0 is never. `on_notification` is
+        given method and params of notifications that belong to no call, `on_state_change` True when the session was
+        opened and False when it has ended; both must return at once.
         """
         self.spec = spec
         self._reaper = reaper
         self._max_message_bytes = max_message_bytes
         self._idle_seconds = idle_seconds
         self._on_notification = on_notification
-        self._on_server_request = on_server_request
         self._on_state_change = on_state_change
         self._subscriptions = ActiveSubscriptions()
-        if capabilities is None:
-            capabilities = CLIENT_CAPABILITIES if on_server_request is not None else {}
-        self._capabilities = capabilities
+        self._capabilities = capabilities or {}
         self._probe = probe and spec.transport != "sse"
         self._peer = Peer(
             spec.name,
@@ -231,7 +224,7 @@ class UpstreamSession:
         self._transport = transport
         async with anyio.create_task_group() as tasks:
             self._peer.attach(transport, tasks)
-            self._server_requests = ServerRequests(self.spec.name, self._peer, tasks, self._on_server_request)
+            self._server_requests = ServerRequests(self.spec.name, self._peer, tasks)
             try:
                 failure = await self._connect(transport)
                 if failure is None and self._era is not None:

@@ -10,7 +10,7 @@ import httpx2
 
 from tests.admin.conftest import Person, SignInAs
 from tests.support.gateway import RunningGateway, add_local_mcp
-from tests.upstream.test_mutual_tls import made, pem
+from tests.upstream.http.test_mutual_tls import made, pem
 
 HERE = "/admin/t/default"
 

@@ -20,7 +20,7 @@ from gateway.errors import (
 from gateway.json_codec import Message
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
-from gateway.upstream.request import UpstreamRequest
+from gateway.upstream.request import CallHooks, UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 from tests.upstream.conftest import raw, serving, web
 from tests.upstream.processes import alive, gone, until
@@ -322,13 +322,15 @@ async def test_a_server_that_ends_on_the_probe_is_started_again_without_it(pool:
     assert pool.status(1).state == "connected"
 
 
-async def test_list_changes_and_questions_reach_the_hooks_of_the_pool(no_child_is_left: None) -> None:
+async def test_what_belongs_to_no_call_reaches_the_pool_and_a_question_its_call(
+    no_child_is_left: None,
+) -> None:
     changed: list[Any] = []
     asked: list[Any] = []
     noticed: list[Any] = []
 
-    async def on_question(spec: ServerSpec, session_key: str | None, method: str, params: Message) -> Message:
-        asked.append((spec.id, session_key, method))
+    async def on_question(method: str, params: Message) -> Message:
+        asked.append(method)
         return {"action": "cancel"}
 
     spec = raw(session="per_client")
@@ -336,14 +338,15 @@ async def test_list_changes_and_questions_reach_the_hooks_of_the_pool(no_child_i
         UpstreamSettings(),
         on_list_changed=lambda spec, method: changed.append((spec.id, method)),
         on_notification=lambda spec, key, method, params: noticed.append((spec.id, key, method, params)),
-        on_server_request=on_question,
     ) as pool:
         await call(pool, spec, "change", session_key="a")
         await call(pool, spec, "log", session_key="a")
-        answer = await call(pool, spec, "ask", arguments={"method": "elicitation/create"}, session_key="a")
+        hooks = CallHooks(on_server_request=on_question)
+        arguments = {"method": "elicitation/create"}
+        answer = await call(pool, spec, "ask", arguments=arguments, session_key="a", hooks=hooks)
     assert changed == [(1, "notifications/tools/list_changed")]
     assert noticed == [(1, "a", "notifications/message", {"level": "info", "data": "hello"})]
-    assert asked == [(1, "a", "elicitation/create")]
+    assert asked == ["elicitation/create"]
     assert answer["result"] == {"action": "cancel"}
 
 

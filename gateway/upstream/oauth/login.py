@@ -54,24 +54,24 @@ async def begin_login(
     server_url: str,
     credential: AuthorizationCode,
     redirect_uri: str,
-    known: OAuthGrant | None,
+    previous: OAuthGrant | None,
     policy: ConnectionPolicy = DEFAULT_POLICY,
 ) -> OAuthLogin:
     """Find the authorization server, introduce the gateway to it, and say where the person has to go.
 
-    `known` is the grant there was, whose registration is used again. Raises UpstreamUnavailableError.
+    `previous` is the grant there was, whose registration is used again. Raises UpstreamUnavailableError.
     """
     async with open_oauth_client(server, server_url, policy) as http:
-        authority = await http.discover(await http.request_challenge())
-        methods = authority.metadata.code_challenge_methods_supported
+        auth_server = await http.discover(await http.request_challenge())
+        methods = auth_server.metadata.code_challenge_methods_supported
         if methods is not None and "S256" not in methods:
             raise UpstreamUnavailableError(
                 server, f"The authorization server of {server} does not support PKCE with S256; it cannot be used."
             )
-        client = await _client(server, http, authority, credential, redirect_uri, known)
+        client = await _oauth_client(server, http, auth_server, credential, redirect_uri, previous)
     proof = PKCEParameters.generate()
     state = secrets.token_urlsafe(32)
-    scope = credential.scope or authority.scope
+    scope = credential.scope or auth_server.scope
     query = {
         "response_type": "code",
         "client_id": client.client_id,
@@ -79,13 +79,13 @@ async def begin_login(
         "state": state,
         "code_challenge": proof.code_challenge,
         "code_challenge_method": "S256",
-        "resource": authority.resource,
+        "resource": auth_server.resource,
     }
     if scope:
         query["scope"] = scope
         if "offline_access" in scope.split():
             query["prompt"] = "consent"
-    endpoint = str(authority.metadata.authorization_endpoint)
+    endpoint = str(auth_server.metadata.authorization_endpoint)
     return OAuthLogin(
         server=server,
         server_url=server_url,
@@ -93,7 +93,7 @@ async def begin_login(
         state=state,
         verifier=proof.code_verifier,
         client=client,
-        metadata=authority.metadata,
+        metadata=auth_server.metadata,
         scope=scope,
         policy=policy,
     )
@@ -121,64 +121,64 @@ async def finish_login(login: OAuthLogin, code: str, state: str, issuer: str | N
     return parse_token_response(login.server, login.client, response, login.scope)
 
 
-async def _client(
+async def _oauth_client(
     server: str,
     http: OAuthHttpClient,
-    authority: AuthorizationServer,
+    auth_server: AuthorizationServer,
     credential: AuthorizationCode,
     redirect_uri: str,
-    known: OAuthGrant | None,
+    previous: OAuthGrant | None,
 ) -> OAuthClient:
     def client(client_id: str, secret: str = "", method: str = "none") -> OAuthClient:
         return OAuthClient(
-            issuer=authority.issuer,
-            token_endpoint=str(authority.metadata.token_endpoint),
+            issuer=auth_server.issuer,
+            token_endpoint=str(auth_server.metadata.token_endpoint),
             client_id=client_id,
             client_secret=secret,
             method=method,
-            resource=authority.resource,
+            resource=auth_server.resource,
             redirect_uri=redirect_uri,
         )
 
     if credential.client_id:
-        methods = authority.metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
+        methods = auth_server.metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
         with_secret = "client_secret_basic" if "client_secret_basic" in methods else "client_secret_post"
         return client(
             credential.client_id, credential.client_secret, with_secret if credential.client_secret else "none"
         )
-    if should_use_client_metadata_url(authority.metadata, credential.metadata_url):
+    if should_use_client_metadata_url(auth_server.metadata, credential.metadata_url):
         return client(credential.metadata_url)
-    if known is not None and known.client.redirect_uri == redirect_uri:
-        before = known.client
-        if issuers_match(before.issuer, authority.issuer) and before.client_id != credential.metadata_url:
+    if previous is not None and previous.client.redirect_uri == redirect_uri:
+        before = previous.client
+        if issuers_match(before.issuer, auth_server.issuer) and before.client_id != credential.metadata_url:
             return client(before.client_id, before.client_secret, before.method)
-    return await _registered(server, http, authority, redirect_uri, client)
+    return await _register(server, http, auth_server, redirect_uri, client)
 
 
-async def _registered(
+async def _register(
     server: str,
     http: OAuthHttpClient,
-    authority: AuthorizationServer,
+    auth_server: AuthorizationServer,
     redirect_uri: str,
     client: Callable[[str, str, str], OAuthClient],
 ) -> OAuthClient:
     """Register the gateway (RFC 7591)."""
-    if authority.metadata.registration_endpoint is None:
+    if auth_server.metadata.registration_endpoint is None:
         raise UpstreamUnavailableError(
             server,
             f"The authorization server of {server} registers no clients by itself; register one there for the "
             f"redirect URI {redirect_uri} and give its client id.",
         )
-    offered = authority.metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
+    offered = auth_server.metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
     method = next((method for method in _METHODS if method in offered), _METHODS[0])
     wanted = OAuthClientMetadata(
         client_name=_CLIENT_NAME,
         redirect_uris=[AnyUrl(redirect_uri)],
         grant_types=["authorization_code", "refresh_token"],
         token_endpoint_auth_method=method,
-        scope=authority.scope or None,
+        scope=auth_server.scope or None,
     )
-    request = create_client_registration_request(authority.metadata, wanted, authority.issuer)
+    request = create_client_registration_request(auth_server.metadata, wanted, auth_server.issuer)
     try:
         registered = await handle_registration_response(await http.send(request))
     except OAuthRegistrationError:

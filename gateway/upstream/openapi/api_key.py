@@ -7,25 +7,25 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
 from gateway.upstream.credential import Bearer, Credential
-from gateway.upstream.openapi.document import Document
-from gateway.upstream.openapi.request import OpenApiRequest
+from gateway.upstream.openapi.document import OpenApiDocument
+from gateway.upstream.openapi.http_request import OpenApiRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """A token that goes into a header, the query or a cookie (`where`) under `name`."""
+class OpenApiKey:
+    """A token that goes into a header, the query or a cookie (`location`) under `name`."""
 
-    where: str
+    location: str
     name: str
     token: str = field(repr=False)
 
-    def on(self, request: OpenApiRequest) -> OpenApiRequest:
+    def apply(self, request: OpenApiRequest) -> OpenApiRequest:
         """The request with the key."""
-        if self.where == "query":
+        if self.location == "query":
             separator = "&" if "?" in request.target else "?"
             return replace(request, target=f"{request.target}{separator}{urlencode({self.name: self.token})}")
         headers = dict(request.headers)
-        if self.where == "header":
+        if self.location == "header":
             headers[self.name] = self.token
         else:
             pair = f"{quote(self.name)}={quote(self.token)}"
@@ -33,18 +33,18 @@ class Key:
         return replace(request, headers=headers)
 
 
-def key_of(document: Document, credential: Credential | None) -> Key | None:
+def find_key(document: OpenApiDocument, credential: Credential | None) -> OpenApiKey | None:
     """The bearer token as a key, where the document knows keys and no tokens; None where it is to be sent as it is."""
     if not isinstance(credential, Bearer):
         return None
     declared = (document.values.get("components") or {}).get("securitySchemes") or {}
-    schemes = [document.followed(scheme) for scheme in declared.values()]
+    schemes = [document.dereference(scheme) for scheme in declared.values()]
     schemes = [scheme for scheme in schemes if isinstance(scheme, Mapping)]
     if any(_takes_tokens(scheme) for scheme in schemes):
         return None
     for scheme in schemes:
         if scheme.get("type") == "apiKey" and scheme.get("in") in ("header", "query", "cookie"):
-            return Key(scheme["in"], str(scheme.get("name")), credential.token)
+            return OpenApiKey(scheme["in"], str(scheme.get("name")), credential.token)
     return None
 
 

@@ -22,24 +22,24 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 _MAX_REFERENCES = 50
 
 
-class Document:
+class OpenApiDocument:
     """A document that its parser has accepted."""
 
     def __init__(self, name: str, values: Message) -> None:
         self._name = name
         self.values = values
 
-    def followed(self, value: Any) -> Any:
+    def dereference(self, value: Any) -> Any:
         """`value`, or what it refers to; `$ref` leads within the document only. Raises InvalidInputError."""
         for _ in range(_MAX_REFERENCES):
             if not isinstance(value, Mapping) or not isinstance(value.get("$ref"), str):
                 return value
-            value = self.at(value["$ref"])
+            value = self.resolve(value["$ref"])
         raise InvalidInputError(
             f"The OpenAPI document of {self._name} has a reference that leads in a circle.", "document"
         )
 
-    def at(self, reference: str) -> Any:
+    def resolve(self, reference: str) -> Any:
         """What stands at a reference, as JSON pointers say it (RFC 6901). Raises InvalidInputError."""
         if not reference.startswith("#/"):
             raise InvalidInputError(
@@ -63,7 +63,7 @@ class Document:
         return value
 
 
-def read_document(name: str, text: str | bytes) -> Document:
+def parse_document(name: str, text: str | bytes) -> OpenApiDocument:
     """The document of the server called `name`, in JSON or YAML.
 
     Raises InvalidInputError for a document that is too large, cannot be read, is of another version, or is not what
@@ -73,7 +73,7 @@ def read_document(name: str, text: str | bytes) -> Document:
         raise InvalidInputError(
             f"The OpenAPI document of {name} is over {MAX_DOCUMENT_BYTES:,} bytes; take a part of it.", "document"
         )
-    values = _parsed(name, text)
+    values = _load(name, text)
     version = values.get("openapi") if isinstance(values, dict) else None
     if not isinstance(version, str) or not version.startswith(("3.0", "3.1")):
         said = f"of version {str(version)[:20]}" if version else "not an OpenAPI document"
@@ -91,10 +91,10 @@ def read_document(name: str, text: str | bytes) -> Document:
         raise InvalidInputError(
             f"The OpenAPI document of {name} is not valid at {where[:200]}: {first['msg']}; correct it.", "document"
         ) from None
-    return Document(name, values)
+    return OpenApiDocument(name, values)
 
 
-def _parsed(name: str, text: str | bytes) -> Any:
+def _load(name: str, text: str | bytes) -> Any:
     try:
         try:
             return json.loads(text)
@@ -102,7 +102,7 @@ def _parsed(name: str, text: str | bytes) -> Any:
             # An alias lets a small text become endlessly large.
             if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
                 raise yaml.YAMLError("aliases are not read") from None
-            return _plain(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe loader
+            return _with_string_keys(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe loader
     except (ValueError, yaml.YAMLError, RecursionError):
         raise InvalidInputError(
             f"The OpenAPI document of {name} is neither JSON nor YAML without aliases; correct it.", "document"
@@ -124,19 +124,19 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z"), list("-+0123456789"))
 
 
-def _plain(value: Any) -> Any:
+def _with_string_keys(value: Any) -> Any:
     """YAML's values as JSON has them: keys are strings."""
     if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): _with_string_keys(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_plain(part) for part in value]
+        return [_with_string_keys(part) for part in value]
     return value
 
 
-def operations(document: Document) -> Iterator[tuple[str, str, Message, Message]]:
+def iter_operations(document: OpenApiDocument) -> Iterator[tuple[str, str, Message, Message]]:
     """Every `(path, method, path item, operation)` of the document, in its order."""
     for path, listed in document.values.get("paths", {}).items():
-        item = document.followed(listed)
+        item = document.dereference(listed)
         if not isinstance(item, dict):
             continue
         for method in ("get", "put", "post", "delete", "options", "head", "patch", "trace"):

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.json_codec import Message
-from gateway.upstream.openapi.body import RequestBody, holds_file, in_base64, is_file, is_json, of_properties, preferred
-from gateway.upstream.openapi.document import Document, operations
-from gateway.upstream.openapi.schema import Schemas
+from gateway.upstream.openapi.document import OpenApiDocument, iter_operations
+from gateway.upstream.openapi.request_body import (
+    RequestBody,
+    base64_schema,
+    has_properties,
+    is_file_body,
+    is_file_schema,
+    is_json_type,
+    preferred_media_type,
+)
+from gateway.upstream.openapi.schema_converter import SchemaConverter
 
 _NAME_LENGTH = 128
 # OpenAPI says of these that a parameter of that name is to be ignored; they are the gateway's to set.
@@ -20,11 +28,11 @@ _IN_PATH = re.compile(r"\{([^{}/]+)\}")
 
 @dataclass(frozen=True, slots=True)
 class OpenApiParameter:
-    """Where an argument goes: `where` is path, query, header or cookie; `style` and `explode` as OpenAPI has them."""
+    """Where an argument goes: `location` is path, query, header or cookie; `style` and `explode` are OpenAPI's."""
 
     argument: str
     name: str
-    where: str
+    location: str
     style: str
     explode: bool
     as_json: bool
@@ -42,31 +50,33 @@ class OpenApiOperation:
     definition: Message
 
 
-def tools_of(document: Document, set_already: Collection[tuple[str, str]] = ()) -> dict[str, OpenApiOperation]:
+def build_operations(
+    document: OpenApiDocument, preset: Collection[tuple[str, str]] = ()
+) -> dict[str, OpenApiOperation]:
     """Every operation by the name of its tool. Raises InvalidInputError for references that lead nowhere.
 
-    `set_already` are parameters that are not the caller's to give, as `(where, name)`, names of headers in lower case.
+    `preset` are parameters that are not the caller's to give, as `(location, name)`, names of headers in lower case.
     """
     found: dict[str, OpenApiOperation] = {}
-    for path, method, item, operation in operations(document):
-        name = _free_name(operation.get("operationId") or f"{method}_{path}", found)
-        found[name] = _Reader(document, set_already).read(name, method, path, item, operation)
+    for path, method, item, operation in iter_operations(document):
+        name = _unused_name(operation.get("operationId") or f"{method}_{path}", found)
+        found[name] = _OperationReader(document, preset).read(name, method, path, item, operation)
     return found
 
 
-class _Reader:
+class _OperationReader:
     """Reads one operation; its arguments get names that do not collide."""
 
-    def __init__(self, document: Document, set_already: Collection[tuple[str, str]]) -> None:
+    def __init__(self, document: OpenApiDocument, preset: Collection[tuple[str, str]]) -> None:
         self._document = document
-        self._set_already = set_already
-        self._schemas = Schemas(document)
+        self._preset = preset
+        self._schemas = SchemaConverter(document)
         self._properties: Message = {}
         self._required: list[str] = []
 
     def read(self, name: str, method: str, path: str, item: Message, operation: Message) -> OpenApiOperation:
         parameters = [self._parameter(declared) for declared in self._declared(path, item, operation)]
-        body = self._body(self._document.followed(operation.get("requestBody")))
+        body = self._body(self._document.dereference(operation.get("requestBody")))
         schema: Message = {"type": "object", "properties": self._properties}
         if self._required:
             schema["required"] = self._required
@@ -83,48 +93,48 @@ class _Reader:
         """The parameters of the path, then those of the operation, which go before them."""
         declared: dict[tuple[str, str], Message] = {}
         for entry in [*item.get("parameters", ()), *operation.get("parameters", ())]:
-            parameter = self._document.followed(entry)
-            where, name = parameter["in"], parameter["name"]
-            known = name.lower() if where == "header" else name
-            if (where, known) not in self._set_already and (where != "header" or known not in _OWN_HEADERS):
-                declared[where, name] = parameter
+            parameter = self._document.dereference(entry)
+            location, name = parameter["in"], parameter["name"]
+            known = name.lower() if location == "header" else name
+            if (location, known) not in self._preset and (location != "header" or known not in _OWN_HEADERS):
+                declared[location, name] = parameter
         for name in _IN_PATH.findall(path):
             declared.setdefault(("path", name), {"in": "path", "name": name, "schema": {"type": "string"}})
         return list(declared.values())
 
     def _parameter(self, declared: Message) -> OpenApiParameter:
-        where, name = declared["in"], declared["name"]
+        location, name = declared["in"], declared["name"]
         content = declared.get("content")
         schema = declared.get("schema")
         if isinstance(content, dict) and content:
             schema = next(iter(content.values())).get("schema")
-        style = declared.get("style") or ("form" if where in ("query", "cookie") else "simple")
-        required = where == "path" or bool(declared.get("required"))
-        argument = self._argument(name, f"{name}_{where}", schema, declared, required)
+        style = declared.get("style") or ("form" if location in ("query", "cookie") else "simple")
+        required = location == "path" or bool(declared.get("required"))
+        argument = self._argument(name, f"{name}_{location}", schema, declared, required)
         return OpenApiParameter(
-            argument, name, where, style, bool(declared.get("explode", style == "form")), bool(content)
+            argument, name, location, style, bool(declared.get("explode", style == "form")), bool(content)
         )
 
     def _body(self, declared: Any) -> RequestBody | None:
         if not isinstance(declared, dict) or not declared.get("content"):
             return None
-        media_type = preferred(declared["content"])
+        media_type = preferred_media_type(declared["content"])
         schema = declared["content"][media_type].get("schema") or {}
         required = bool(declared.get("required"))
-        parts = self._document.followed(schema)
-        if not of_properties(media_type) or not isinstance(parts, dict) or not _is_plain_object(parts):
-            file = not is_json(media_type) and holds_file(media_type, parts)
-            shown = in_base64(parts) if file and isinstance(parts, dict) else schema
+        parts = self._document.dereference(schema)
+        if not has_properties(media_type) or not isinstance(parts, dict) or not _is_plain_object(parts):
+            file = not is_json_type(media_type) and is_file_body(media_type, parts)
+            shown = base64_schema(parts) if file and isinstance(parts, dict) else schema
             argument = self._argument("body", "request_body", shown, declared, required)
             return RequestBody(media_type, {}, argument, frozenset([argument] if file else []))
         needed = parts.get("required", ()) if required else ()
         properties: dict[str, str] = {}
         files = set()
         for name, part in parts["properties"].items():
-            held = self._document.followed(part)
+            held = self._document.dereference(part)
             if isinstance(held, dict) and held.get("readOnly"):
                 continue
-            shown = part if is_json(media_type) else self._with_files(held, part)
+            shown = part if is_json_type(media_type) else self._with_files(held, part)
             argument = self._argument(name, f"{name}_body", shown, {}, name in needed)
             properties[argument] = name
             if shown is not part:
@@ -133,19 +143,19 @@ class _Reader:
 
     def _with_files(self, held: Any, part: Any) -> Any:
         """`part`, unless what it leads to is a file or a list of files: then that, to be given in base64."""
-        if is_file(held):
-            return in_base64(held)
-        items = self._document.followed(held.get("items")) if isinstance(held, dict) else None
-        return {**held, "items": in_base64(items)} if isinstance(items, dict) and is_file(items) else part
+        if is_file_schema(held):
+            return base64_schema(held)
+        items = self._document.dereference(held.get("items")) if isinstance(held, dict) else None
+        return {**held, "items": base64_schema(items)} if isinstance(items, dict) and is_file_schema(items) else part
 
     def _argument(self, name: str, other: str, schema: Any, declared: Message, required: bool) -> str:
         argument, number = name, 1
         while argument in self._properties:
             argument, number = (other if number == 1 else f"{other}_{number}"), number + 1
-        standing = self._schemas.standing(schema if isinstance(schema, dict) else {})
-        if _text(declared, "description") and "description" not in standing:
-            standing = {**standing, "description": _text(declared, "description")}
-        self._properties[argument] = standing
+        converted = self._schemas.convert(schema if isinstance(schema, dict) else {})
+        if _text(declared, "description") and "description" not in converted:
+            converted = {**converted, "description": _text(declared, "description")}
+        self._properties[argument] = converted
         if required:
             self._required.append(argument)
         return argument
@@ -157,12 +167,12 @@ def _is_plain_object(schema: Mapping[str, Any]) -> bool:
     )
 
 
-def _free_name(wanted: str, taken: Mapping[str, object]) -> str:
-    plain = re.sub(r"_*[^A-Za-z0-9_.-]+_*", "_", wanted).strip("_")[:_NAME_LENGTH] or "operation"
-    name, number = plain, 2
+def _unused_name(wanted: str, taken: Mapping[str, object]) -> str:
+    base = re.sub(r"_*[^A-Za-z0-9_.-]+_*", "_", wanted).strip("_")[:_NAME_LENGTH] or "operation"
+    name, number = base, 2
     while name in taken:
         ending = f"_{number}"
-        name, number = plain[: _NAME_LENGTH - len(ending)] + ending, number + 1
+        name, number = base[: _NAME_LENGTH - len(ending)] + ending, number + 1
     return name
 
 

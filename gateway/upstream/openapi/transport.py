@@ -18,12 +18,12 @@ from gateway.errors import InvalidInputError, UpstreamError, UpstreamHttpError, 
 from gateway.json_codec import Message
 from gateway.upstream.http.server_client import ServerHttpClient
 from gateway.upstream.oauth.token_auth import oauth_token_auth
-from gateway.upstream.openapi.answer import failed, result_of
-from gateway.upstream.openapi.api_key import Key, key_of
-from gateway.upstream.openapi.document import MAX_DOCUMENT_BYTES, Document, read_document
-from gateway.upstream.openapi.masking import secrets_in
-from gateway.upstream.openapi.operation import OpenApiOperation, tools_of
-from gateway.upstream.openapi.request import request_of
+from gateway.upstream.openapi.api_key import OpenApiKey, find_key
+from gateway.upstream.openapi.document import MAX_DOCUMENT_BYTES, OpenApiDocument, parse_document
+from gateway.upstream.openapi.http_request import build_request
+from gateway.upstream.openapi.operation import OpenApiOperation, build_operations
+from gateway.upstream.openapi.secret_mask import build_secret_mask
+from gateway.upstream.openapi.tool_result import build_result, error_result
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import MessageSink, Transport, unreadable_answer
 
@@ -39,16 +39,16 @@ class OpenApiTransport:
         self._sink = sink
         self._tasks = tasks
         self._max_message_bytes = max_message_bytes
-        self._exchanges: dict[int, anyio.CancelScope] = {}
-        self._document: Document | None = None
+        self._requests: dict[int, anyio.CancelScope] = {}
+        self._document: OpenApiDocument | None = None
         self._tools: dict[str, OpenApiOperation] = {}
         self._base: httpx2.URL | None = None
-        self._key: Key | None = None
+        self._key: OpenApiKey | None = None
         self._http: ServerHttpClient | None = None
 
     async def wait_ready(self) -> None:
         """Read the document. Raises UpstreamError where it cannot be had or used."""
-        await self._read()
+        await self._load_document()
 
     async def set_protocol_version(self, version: str) -> None:
         """Nothing of an API depends on the version of MCP."""
@@ -63,12 +63,12 @@ class OpenApiTransport:
         """Take a request, to be answered through the sink; an API hears no notifications."""
         if "method" in message and "id" in message:
             scope = anyio.CancelScope()
-            self._exchanges[message["id"]] = scope
-            self._tasks.start_soon(self._exchange, message, scope)
+            self._requests[message["id"]] = scope
+            self._tasks.start_soon(self._handle_request, message, scope)
 
     async def cancel(self, request_id: int, reason: str) -> None:
         """Close the HTTP request."""
-        scope = self._exchanges.get(request_id)
+        scope = self._requests.get(request_id)
         if scope is not None:
             scope.cancel()
 
@@ -76,11 +76,11 @@ class OpenApiTransport:
         if self._http is not None:
             await self._http.close()
 
-    async def _exchange(self, message: Message, scope: anyio.CancelScope) -> None:
+    async def _handle_request(self, message: Message, scope: anyio.CancelScope) -> None:
         request_id: int = message["id"]
         try:
             with scope:
-                outcome = await self._outcome(message["method"], message.get("params") or {})
+                outcome = await self._response_body(message["method"], message.get("params") or {})
                 self._sink.message_received({"jsonrpc": "2.0", "id": request_id, **outcome}, request_id)
         except UpstreamError as error:
             self._sink.request_failed(request_id, error)
@@ -89,24 +89,24 @@ class OpenApiTransport:
             logger.exception("%s of API %s broke down", message["method"], self._name)
             self._sink.request_failed(request_id, unreadable_answer(self._name, message["method"]))
         finally:
-            del self._exchanges[request_id]
+            del self._requests[request_id]
 
-    async def _outcome(self, method: str, params: Message) -> Message:
+    async def _response_body(self, method: str, params: Message) -> Message:
         if method == "server/discover":
-            return {"result": self._discovered()}
+            return {"result": self._discover_result()}
         if method == "tools/list":
             if self._spec.document_url is not None:
-                await self._read()
+                await self._load_document()
             tools = [operation.definition for operation in self._tools.values()]
             return {"result": {**_COMPLETE, "tools": tools, "ttlMs": 0, "cacheScope": "private"}}
         if method == "tools/call":
             operation = self._tools.get(str(params.get("name")))
             if operation is None:
-                return _error(INVALID_PARAMS, f"There is no operation {str(params.get('name'))[:200]!r}.")
+                return _error_response(INVALID_PARAMS, f"There is no operation {str(params.get('name'))[:200]!r}.")
             return {"result": {**_COMPLETE, **await self._call(operation, params.get("arguments") or {})}}
-        return _error(METHOD_NOT_FOUND, f"An HTTP API does not know {method}.")
+        return _error_response(METHOD_NOT_FOUND, f"An HTTP API does not know {method}.")
 
-    def _discovered(self) -> Message:
+    def _discover_result(self) -> Message:
         info = self._document.values.get("info", {}) if self._document is not None else {}
         described = info.get("description") or info.get("summary")
         return {
@@ -121,21 +121,23 @@ class OpenApiTransport:
 
     async def _call(self, operation: OpenApiOperation, arguments: Message) -> Message:
         try:
-            request = request_of(operation, arguments)
+            request = build_request(operation, arguments)
         except InvalidInputError as error:
-            return failed(error.message)
+            return error_result(error.message)
         except RecursionError:
-            return failed("The arguments are nested too deeply to be sent; flatten them.")
+            return error_result("The arguments are nested too deeply to be sent; flatten them.")
         http, base = self._http, self._base
         if http is None or base is None:
             raise UpstreamUnavailableError(self._name, f"Server {self._name} is not connected yet.")
         if self._key is not None:
-            request = self._key.on(request)
+            request = self._key.apply(request)
         try:
-            url = _below(base, request.target)
+            url = _url_below(base, request.target)
         except httpx2.InvalidURL:
             length = len(request.target)
-            return failed(f"The arguments are too long: they make an address of {length:,} characters; shorten them.")
+            return error_result(
+                f"The arguments are too long: they make an address of {length:,} characters; shorten them."
+            )
         try:
             async with http.request(request.method, request.headers, request.body, url) as response:
                 body = await http.read_body(response)
@@ -143,25 +145,25 @@ class OpenApiTransport:
             if not 300 <= error.status < 400:
                 raise
             # To where the API sends its caller on is an answer, if not one that the gateway may follow.
-            return failed(f"HTTP {error.status}\n{error.message}")
+            return error_result(f"HTTP {error.status}\n{error.message}")
         key = self._key.token if self._key is not None else None
-        secrets = secrets_in(response.request.headers, self._spec.headers, key)
-        return result_of(response, body, str(url.copy_with(userinfo=b"", query=None, fragment=None)), secrets)
+        secrets = build_secret_mask(response.request.headers, self._spec.headers, key)
+        return build_result(response, body, str(url.copy_with(userinfo=b"", query=None, fragment=None)), secrets)
 
-    async def _read(self) -> None:
+    async def _load_document(self) -> None:
         """Read the document, again where it comes from a URL, and the tools in it."""
         text: str | bytes | None = self._spec.document
         if text is None:
-            text = await self._fetched()
+            text = await self._fetch_document()
         try:
             # A large document takes a while; meanwhile others are served.
-            document = await asyncio.to_thread(read_document, self._name, text)
-            key = key_of(document, self._spec.credential)
-            set_already = {("header", name.lower()) for name in self._spec.headers}
+            document = await asyncio.to_thread(parse_document, self._name, text)
+            key = find_key(document, self._spec.credential)
+            preset = {("header", name.lower()) for name in self._spec.headers}
             if key is not None:
-                set_already.add((key.where, key.name.lower() if key.where == "header" else key.name))
-            tools = await asyncio.to_thread(tools_of, document, set_already)
-            base = self._address(document)
+                preset.add((key.location, key.name.lower() if key.location == "header" else key.name))
+            tools = await asyncio.to_thread(build_operations, document, preset)
+            base = self._base_url(document)
         except InvalidInputError as error:
             raise UpstreamUnavailableError(self._name, error.message) from None
         except (KeyError, TypeError, AttributeError, RecursionError):
@@ -175,7 +177,7 @@ class OpenApiTransport:
             self._http = ServerHttpClient(spec, self._max_message_bytes, oauth_token_auth(spec))
         self._document, self._tools, self._base, self._key = document, tools, base, key
 
-    async def _fetched(self) -> bytes:
+    async def _fetch_document(self) -> bytes:
         where = httpx2.URL(self._spec.document_url or "")
         trusted = self._spec.url is None or _origin(httpx2.URL(self._spec.url)) == _origin(where)
         # Secrets are for the API; a document that lies elsewhere is read without them.
@@ -190,7 +192,7 @@ class OpenApiTransport:
         finally:
             await http.close()
 
-    def _address(self, document: Document) -> httpx2.URL:
+    def _base_url(self, document: OpenApiDocument) -> httpx2.URL:
         """Where the API is: what was set by hand, else the first server that the document names."""
         if self._spec.url is not None:
             return httpx2.URL(self._spec.url)
@@ -220,7 +222,7 @@ class OpenApiTransport:
 _COMPLETE: Message = {"resultType": "complete"}
 
 
-def _below(base: httpx2.URL, target: str) -> httpx2.URL:
+def _url_below(base: httpx2.URL, target: str) -> httpx2.URL:
     """The address of `target` below the API's own, whose query goes with every request."""
     path, _, query = target.partition("?")
     root = str(base.copy_with(query=None, fragment=None)).rstrip("/")
@@ -241,7 +243,7 @@ async def open_openapi(spec: ServerSpec, sink: MessageSink, max_message_bytes: i
                 await transport.close()
 
 
-def _error(code: int, message: str) -> Message:
+def _error_response(code: int, message: str) -> Message:
     return {"error": {"code": code, "message": message}}
 
 

@@ -13,7 +13,7 @@ from gateway.json_codec import Message
 from gateway.upstream.request import NO_HOOKS, UpstreamRequest
 
 _MAX_EVENTS = 256
-_MAX_EVENTS_CHARACTERS = 4 * 1024 * 1024
+_MAX_BUFFERED_CHARACTERS = 4 * 1024 * 1024
 _ACTING = ("tools/call", "prompts/get", "resources/read", "completion/complete")
 
 
@@ -27,7 +27,7 @@ class Call:
     reply: Message | None = None
     error: UpstreamError | None = None
     events: deque[tuple[str, Message, int]] = field(default_factory=deque)
-    characters: int = 0
+    buffered: int = 0
     progressed: bool = False
     server_requests: set[anyio.CancelScope] = field(default_factory=set)
 
@@ -66,9 +66,9 @@ class Call:
             self.progressed = self.progressed or method == "notifications/progress"
             length = _characters(params)
             self.events.append((method, params, length))
-            self.characters += length
-            while len(self.events) > 1 and (len(self.events) > _MAX_EVENTS or self.characters > _MAX_EVENTS_CHARACTERS):
-                self.characters -= self.events.popleft()[2]
+            self.buffered += length
+            while len(self.events) > 1 and (len(self.events) > _MAX_EVENTS or self.buffered > _MAX_BUFFERED_CHARACTERS):
+                self.buffered -= self.events.popleft()[2]
             self.changed.set()
 
     def end_server_request(self, scope: anyio.CancelScope) -> None:
@@ -82,7 +82,7 @@ class Call:
         self.progressed = False
         while self.events:
             method, params, length = self.events.popleft()
-            self.characters -= length
+            self.buffered -= length
             if method == "notifications/progress":
                 if self.request.hooks.on_progress is not None:
                     await self.request.hooks.on_progress(*_progress(params))
@@ -92,7 +92,7 @@ class Call:
     def discard_events(self) -> None:
         """Let go of what waits for the caller."""
         self.events.clear()
-        self.characters = 0
+        self.buffered = 0
 
 
 def _characters(value: object) -> int:

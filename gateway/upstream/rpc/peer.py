@@ -34,9 +34,6 @@ _CANCEL_SECONDS = 5.0
 # Ids count calls of one session; Python refuses to read numbers of thousands of digits.
 _ID_DIGITS = 18
 
-OnServerRequest = Callable[[Message, "Call | None"], None]
-"""Takes a question of the server, and the call it belongs to where that is known."""
-
 
 class Peer:
     """The gateway's end of a connection to one server; the `MessageSink` of its transport.
@@ -53,10 +50,11 @@ class Peer:
         call_timeout: float,
         max_call_seconds: float,
         on_notification: Callable[[str, Message], None],
-        on_request: OnServerRequest,
+        on_request: Callable[[Message, Call | None], None],
         on_closed: Callable[[UpstreamError], None],
     ) -> None:
         """`exclusive` says that all calls come from one caller, so that it may hear whatever the server says.
+        `on_request` takes a question of the server, and the call it belongs to where that is known.
 
         `call_timeout` is that of requests that name none; no call takes more than `max_call_seconds`, or its timeout
         where that is more.

@@ -13,7 +13,6 @@ from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
 
 from gateway.errors import ModelGateError, TooDeepError, UpstreamError
 from gateway.json_codec import Message
-from gateway.upstream.request import ServerRequestHandler
 from gateway.upstream.rpc.call import Call
 from gateway.upstream.rpc.peer import Peer
 
@@ -26,13 +25,12 @@ _REFUSAL_SECONDS = 5.0
 
 
 class ServerRequests:
-    """Answers a server's questions through the call they belong to, else through `handler`, else refuses them."""
+    """Answers a server's questions through the call they belong to, else refuses them."""
 
-    def __init__(self, server: str, peer: Peer, tasks: TaskGroup, handler: ServerRequestHandler | None) -> None:
+    def __init__(self, server: str, peer: Peer, tasks: TaskGroup) -> None:
         self._server = server
         self._peer = peer
         self._tasks = tasks
-        self._handler = handler
         self._open: dict[object, anyio.CancelScope] = {}
         self._refusals: deque[tuple[object, Message]] = deque()
         self._refusing = False
@@ -116,7 +114,7 @@ class ServerRequests:
     async def _response_body(self, method: str, params: Message, call: Call | None) -> Message:
         if method == "ping":
             return {"result": {}}
-        handler = (call.request.hooks.on_server_request if call is not None else None) or self._handler
+        handler = call.request.hooks.on_server_request if call is not None else None
         if handler is None:
             reason = self._no_handler_reason(method, call)
             logger.warning("%s", reason)

@@ -15,8 +15,8 @@ import pytest
 from gateway.errors import InvalidInputError, UpstreamProtocolError, UpstreamUnavailableError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.credential import Bearer
-from gateway.upstream.openapi.document import read_document
-from gateway.upstream.openapi.operation import tools_of
+from gateway.upstream.openapi.document import parse_document
+from gateway.upstream.openapi.operation import build_operations
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
@@ -45,8 +45,8 @@ async def call(pool: UpstreamPool, spec: ServerSpec, tool: str, /, **arguments: 
 
 
 def tools() -> dict[str, Any]:
-    document = read_document("Pets", json.dumps(DOCUMENT))
-    return {name: operation.definition for name, operation in tools_of(document).items()}
+    document = parse_document("Pets", json.dumps(DOCUMENT))
+    return {name: operation.definition for name, operation in build_operations(document).items()}
 
 
 def test_every_operation_is_a_tool() -> None:
@@ -81,9 +81,9 @@ paths:
   /a:
     get: {operationId: a, responses: {}}
 """
-    document = read_document("Dates", text)
+    document = parse_document("Dates", text)
     assert document.values["info"]["version"] == "2024-01-31"
-    assert list(tools_of(document)) == ["a"]
+    assert list(build_operations(document)) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ paths:
 )
 def test_a_document_that_cannot_be_read_is_named(text: str, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
-        read_document("Pets", text)
+        parse_document("Pets", text)
 
 
 @pytest.mark.parametrize("reference", ["https://evil.example/schema.json", "other.json#/a", "#/components/none"])
@@ -107,7 +107,7 @@ def test_references_lead_nowhere_else(reference: str) -> None:
     document = deepcopy(DOCUMENT)
     document["components"]["schemas"]["Pet"]["properties"]["parent"] = {"$ref": reference}
     with pytest.raises(InvalidInputError, match="refers to"):
-        tools_of(read_document("Pets", json.dumps(document)))
+        build_operations(parse_document("Pets", json.dumps(document)))
 
 
 async def test_a_listing_comes_from_the_document_and_follows_it(api: HttpApi, base: str, pool: UpstreamPool) -> None:

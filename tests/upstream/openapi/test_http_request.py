@@ -13,13 +13,13 @@ import pytest
 
 from gateway.errors import InvalidInputError
 from gateway.upstream.credential import Bearer
-from gateway.upstream.openapi.document import read_document
-from gateway.upstream.openapi.operation import OpenApiOperation, tools_of
-from gateway.upstream.openapi.request import OpenApiRequest, request_of
+from gateway.upstream.openapi.document import parse_document
+from gateway.upstream.openapi.http_request import OpenApiRequest, build_request
+from gateway.upstream.openapi.operation import OpenApiOperation, build_operations
 from gateway.upstream.pool import UpstreamPool
 from tests.doubles.http_api import DOCUMENT, HttpApi
 from tests.upstream.conftest import serving
-from tests.upstream.test_openapi import call, pets
+from tests.upstream.openapi.test_transport import call, pets
 
 OK = {"200": {"description": "ok"}}
 BINARY = base64.b64encode(b"\x00\xff").decode()
@@ -32,7 +32,7 @@ def operation(path: str = "/do", version: str = "3.0.3", **said: Any) -> OpenApi
         "info": {"title": "One", "version": "1"},
         "paths": {path: {method: {"operationId": "do", "responses": OK, **said}}},
     }
-    return tools_of(read_document("One", json.dumps(document)))["do"]
+    return build_operations(parse_document("One", json.dumps(document)))["do"]
 
 
 def body(media_type: str, schema: Any, version: str = "3.0.3", **more: Any) -> OpenApiOperation:
@@ -40,7 +40,7 @@ def body(media_type: str, schema: Any, version: str = "3.0.3", **more: Any) -> O
 
 
 def asked(tool: OpenApiOperation, **arguments: Any) -> OpenApiRequest:
-    return request_of(tool, arguments)
+    return build_request(tool, arguments)
 
 
 def form(**properties: Any) -> dict[str, Any]:
@@ -155,7 +155,7 @@ paths:
         - {in: query, name: on, schema: {type: string, enum: [no, se, on, 12:30, true, trueish, 010]}}
       responses: {200: {description: ok}}
 """
-    (tool,) = tools_of(read_document("Countries", text)).values()
+    (tool,) = build_operations(parse_document("Countries", text)).values()
     assert tool.definition["inputSchema"]["properties"]["on"]["enum"] == [
         "no",
         "se",

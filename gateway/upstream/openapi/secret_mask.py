@@ -27,24 +27,24 @@ class SecretMask:
         written = {form: None for value in self._values for form in _forms(value)}
         self._written = sorted((form.encode() for form in written), key=len, reverse=True)
 
-    def hidden_in(self, body: bytes) -> bytes:
+    def mask_bytes(self, body: bytes) -> bytes:
         """An answer as it came, without them in the ways in which they are commonly written."""
         for written in self._written:
             body = body.replace(written, MASK.encode())
         return body
 
-    def hidden(self, value: Any) -> Any:
+    def mask_json(self, value: Any) -> Any:
         """A decoded JSON value without them."""
         if isinstance(value, str):
             for secret in self._values:
                 value = value.replace(secret, MASK)
             return value
         if isinstance(value, dict):
-            return {self.hidden(name): self.hidden(part) for name, part in value.items()}
-        return [self.hidden(part) for part in value] if isinstance(value, list) else value
+            return {self.mask_json(name): self.mask_json(part) for name, part in value.items()}
+        return [self.mask_json(part) for part in value] if isinstance(value, list) else value
 
 
-def secrets_in(sent: httpx2.Headers, configured: Mapping[str, str], key: str | None) -> SecretMask:
+def build_secret_mask(sent: httpx2.Headers, configured: Mapping[str, str], key: str | None) -> SecretMask:
     """The values of `configured` headers and of the authorization that were `sent`, at least 8 characters each, and the
     API key, which may be shorter.
     """

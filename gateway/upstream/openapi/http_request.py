@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from gateway.errors import InvalidInputError
-from gateway.upstream.openapi.body import content_of, plain
 from gateway.upstream.openapi.operation import OpenApiOperation, OpenApiParameter
+from gateway.upstream.openapi.request_body import encode_body, to_text
 
 _SEPARATORS = {"spaceDelimited": " ", "pipeDelimited": "|"}
 
@@ -25,7 +25,7 @@ class OpenApiRequest:
     body: bytes | None
 
 
-def request_of(operation: OpenApiOperation, arguments: Mapping[str, Any]) -> OpenApiRequest:
+def build_request(operation: OpenApiOperation, arguments: Mapping[str, Any]) -> OpenApiRequest:
     """The request that calls `operation`. Raises InvalidInputError that names the argument that cannot be."""
     known = operation.definition["inputSchema"]["properties"]
     for name in arguments:
@@ -45,32 +45,32 @@ def request_of(operation: OpenApiOperation, arguments: Mapping[str, Any]) -> Ope
         if parameter.argument not in arguments:
             continue
         value = arguments[parameter.argument]
-        if parameter.where == "path":
-            path = path.replace("{" + parameter.name + "}", _in_path(parameter, value))
-        elif parameter.where == "query":
-            query += _in_query(parameter, value)
-        elif parameter.where == "header":
-            headers[parameter.name] = _sendable(parameter, _joined(parameter, value, ","))
+        if parameter.location == "path":
+            path = path.replace("{" + parameter.name + "}", _path_segment(parameter, value))
+        elif parameter.location == "query":
+            query += _query_pairs(parameter, value)
+        elif parameter.location == "header":
+            headers[parameter.name] = _header_value(parameter, _format_value(parameter, value, ","))
         else:
-            cookies += [f"{quote(name)}={quote(part)}" for name, part in _in_query(parameter, value)]
+            cookies += [f"{quote(name)}={quote(part)}" for name, part in _query_pairs(parameter, value)]
     if cookies:
         headers["cookie"] = "; ".join(cookies)
-    content = content_of(operation.body, arguments, headers) if operation.body is not None else None
-    return OpenApiRequest(operation.method, path + (f"?{_written(query)}" if query else ""), headers, content)
+    content = encode_body(operation.body, arguments, headers) if operation.body is not None else None
+    return OpenApiRequest(operation.method, path + (f"?{_encode_query(query)}" if query else ""), headers, content)
 
 
-def _written(query: list[tuple[str, str]]) -> str:
+def _encode_query(query: list[tuple[str, str]]) -> str:
     # Not every server takes a plus sign for a space.
     return urlencode(query, quote_via=quote, safe="", errors="replace")
 
 
-def _in_path(parameter: OpenApiParameter, value: Any) -> str:
+def _path_segment(parameter: OpenApiParameter, value: Any) -> str:
     if parameter.style == "simple":
-        text = _joined(parameter, value, ",", quoted=True)
+        text = _format_value(parameter, value, ",", quoted=True)
     elif parameter.style == "label":
-        text = "." + _joined(parameter, value, "." if parameter.explode else ",", quoted=True)
+        text = "." + _format_value(parameter, value, "." if parameter.explode else ",", quoted=True)
     else:
-        pairs = _in_query(parameter, value)
+        pairs = _query_pairs(parameter, value)
         text = "".join(f";{quote(name, safe='')}={quote(part, safe='')}" for name, part in pairs)
     # A segment that is empty or made of dots would lead to another place than the operation's.
     if text in ("", ".", ".."):
@@ -78,35 +78,35 @@ def _in_path(parameter: OpenApiParameter, value: Any) -> str:
     return text
 
 
-def _in_query(parameter: OpenApiParameter, value: Any) -> list[tuple[str, str]]:
+def _query_pairs(parameter: OpenApiParameter, value: Any) -> list[tuple[str, str]]:
     name = parameter.name
     if parameter.as_json:
         return [(name, json.dumps(value))]
     if isinstance(value, Mapping):
         if parameter.style == "deepObject":
-            return [(f"{name}[{key}]", plain(part)) for key, part in value.items()]
+            return [(f"{name}[{key}]", to_text(part)) for key, part in value.items()]
         if parameter.explode:
-            return [(str(key), plain(part)) for key, part in value.items()]
+            return [(str(key), to_text(part)) for key, part in value.items()]
     elif isinstance(value, list) and parameter.explode:
-        return [(name, plain(part)) for part in value]
-    return [(name, _joined(parameter, value, _SEPARATORS.get(parameter.style, ",")))]
+        return [(name, to_text(part)) for part in value]
+    return [(name, _format_value(parameter, value, _SEPARATORS.get(parameter.style, ",")))]
 
 
-def _joined(parameter: OpenApiParameter, value: Any, separator: str, *, quoted: bool = False) -> str:
-    def written(part: Any) -> str:
-        return quote(plain(part), safe="") if quoted else plain(part)
+def _format_value(parameter: OpenApiParameter, value: Any, separator: str, *, quoted: bool = False) -> str:
+    def encoded(part: Any) -> str:
+        return quote(to_text(part), safe="") if quoted else to_text(part)
 
     if parameter.as_json:
         return quote(json.dumps(value), safe="") if quoted else json.dumps(value)
     if isinstance(value, list):
-        return separator.join(written(part) for part in value)
+        return separator.join(encoded(part) for part in value)
     if isinstance(value, Mapping):
         between = "=" if parameter.explode else separator
-        return separator.join(f"{written(key)}{between}{written(part)}" for key, part in value.items())
-    return written(value)
+        return separator.join(f"{encoded(key)}{between}{encoded(part)}" for key, part in value.items())
+    return encoded(value)
 
 
-def _sendable(parameter: OpenApiParameter, text: str) -> str:
+def _header_value(parameter: OpenApiParameter, text: str) -> str:
     if not text.isascii() or any(character < " " for character in text):
         raise InvalidInputError(f"The argument {parameter.argument!r} holds characters that a header cannot carry.")
     return text

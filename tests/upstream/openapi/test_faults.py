@@ -15,7 +15,7 @@ from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 from tests.doubles.http_api import DOCUMENT, HttpApi
 from tests.upstream.conftest import serving
-from tests.upstream.test_openapi import call, pets
+from tests.upstream.openapi.test_transport import call, pets
 
 OK = {"200": {"description": "ok"}}
 

@@ -24,7 +24,7 @@ REDIRECT = "http://127.0.0.1:1/callback"
 
 
 @dataclass(eq=False)
-class Kept:
+class MemoryGrantStore:
     """A grant in memory."""
 
     grant: OAuthGrant | None = None
@@ -39,7 +39,7 @@ class Kept:
         self.saves += 1
 
     @asynccontextmanager
-    async def lock(self) -> AsyncIterator[Kept]:
+    async def lock(self) -> AsyncIterator[MemoryGrantStore]:
         async with self.mutex:
             yield self
 
@@ -52,7 +52,7 @@ async def oauth() -> AsyncIterator[OAuthServer]:
         yield server
 
 
-def spec(oauth: OAuthServer, credential: Credential, kept: Kept, **changes: object) -> ServerSpec:
+def spec(oauth: OAuthServer, credential: Credential, kept: MemoryGrantStore, **changes: object) -> ServerSpec:
     return web(f"{oauth.base}/mcp", credential=credential, grants=kept, **changes)
 
 
@@ -78,7 +78,7 @@ async def call(pool: UpstreamPool, server: ServerSpec) -> str:
 async def test_client_credentials_are_turned_into_a_token_that_many_calls_share(
     oauth: OAuthServer, pool: UpstreamPool
 ) -> None:
-    kept = Kept()
+    kept = MemoryGrantStore()
     server = spec(oauth, machine(oauth), kept)
     async with anyio.create_task_group() as tasks:
         for _ in range(8):
@@ -92,7 +92,7 @@ async def test_client_credentials_are_turned_into_a_token_that_many_calls_share(
 
 async def test_a_token_that_is_over_is_replaced_before_it_is_sent(oauth: OAuthServer, pool: UpstreamPool) -> None:
     oauth.expires_in = 1
-    kept = Kept()
+    kept = MemoryGrantStore()
     server = spec(oauth, machine(oauth), kept)
     await call(pool, server)
     await call(pool, server)
@@ -102,20 +102,20 @@ async def test_a_token_that_is_over_is_replaced_before_it_is_sent(oauth: OAuthSe
 async def test_client_credentials_go_to_no_other_issuer(oauth: OAuthServer, pool: UpstreamPool) -> None:
     credential = ClientCredentials("machine", "s3cret/+", "https://elsewhere.example")
     with pytest.raises(UpstreamUnavailableError, match="the credentials are for https://elsewhere"):
-        await call(pool, spec(oauth, credential, Kept()))
+        await call(pool, spec(oauth, credential, MemoryGrantStore()))
     assert oauth.token_requests == []
 
 
 async def test_a_server_that_nobody_signed_in_to_says_so(oauth: OAuthServer, pool: UpstreamPool) -> None:
     with pytest.raises(UpstreamError, match="wants somebody to sign in; do so with modelgate servers login"):
-        await call(pool, spec(oauth, AuthorizationCode(), Kept()))
+        await call(pool, spec(oauth, AuthorizationCode(), MemoryGrantStore()))
 
 
 async def test_after_signing_in_calls_go_through_and_the_client_is_registered(
     oauth: OAuthServer, pool: UpstreamPool
 ) -> None:
     grant = await signed_in(oauth, AuthorizationCode())
-    assert await call(pool, spec(oauth, AuthorizationCode(), Kept(grant))) == "for your eyes only"
+    assert await call(pool, spec(oauth, AuthorizationCode(), MemoryGrantStore(grant))) == "for your eyes only"
     assert oauth.registrations[0]["redirect_uris"] == [REDIRECT]
     assert grant.client.client_id == "client-1"
 
@@ -148,7 +148,7 @@ async def test_without_registration_the_gateway_says_what_to_do(oauth: OAuthServ
 
 
 async def test_a_refused_token_is_refreshed_once_for_all_sessions(oauth: OAuthServer, pool: UpstreamPool) -> None:
-    kept = Kept(await signed_in(oauth, AuthorizationCode()))
+    kept = MemoryGrantStore(await signed_in(oauth, AuthorizationCode()))
     servers = [spec(oauth, AuthorizationCode(), kept, id=number) for number in (1, 2)]
     for server in servers:
         await call(pool, server)
@@ -166,7 +166,7 @@ async def test_a_restart_goes_on_with_the_refresh_token_at_the_right_address(
 ) -> None:
     grant = await signed_in(oauth, AuthorizationCode())
     oauth.access_tokens.clear()
-    kept = Kept(OAuthGrant.from_dict(replace(grant, expires_at=0.0).to_dict()))
+    kept = MemoryGrantStore(OAuthGrant.from_dict(replace(grant, expires_at=0.0).to_dict()))
     assert await call(pool, spec(oauth, AuthorizationCode(), kept)) == "for your eyes only"
     assert kept.grant is not None
     assert kept.grant.refresh_token != grant.refresh_token
@@ -175,7 +175,7 @@ async def test_a_restart_goes_on_with_the_refresh_token_at_the_right_address(
 async def test_a_refresh_token_that_is_no_longer_taken_asks_for_a_person(
     oauth: OAuthServer, pool: UpstreamPool
 ) -> None:
-    kept = Kept(await signed_in(oauth, AuthorizationCode()))
+    kept = MemoryGrantStore(await signed_in(oauth, AuthorizationCode()))
     oauth.access_tokens.clear()
     oauth.refresh_tokens.clear()
     with pytest.raises(UpstreamError, match="wants somebody to sign in"):

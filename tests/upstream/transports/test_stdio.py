@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from gateway.errors import UpstreamReplyError, UpstreamTimeoutError
 from gateway.json_codec import Message
 from gateway.upstream.request import CallHooks, UpstreamRequest
-from gateway.upstream.session import UpstreamSession
+from gateway.upstream.session import CLIENT_CAPABILITIES, UpstreamSession
 from tests.upstream.conftest import Connect, raw, sdk
 
 
@@ -201,19 +201,17 @@ async def test_a_refusal_keeps_its_code(connect: Connect) -> None:
     async def on_question(method: str, params: Message) -> Message:
         raise MCPError(-32042, "ask elsewhere", {"url": "x"})
 
-    async with connect(raw(), on_server_request=on_question) as session:
+    async with connect(raw()) as session:
         call = {"name": "ask", "arguments": {"method": "elicitation/create"}}
-        answer = told(await session.request(UpstreamRequest("tools/call", call)))
+        hooks = CallHooks(on_server_request=on_question)
+        answer = told(await session.request(UpstreamRequest("tools/call", call, hooks=hooks)))
     assert answer["error"] == {"code": -32042, "message": "ask elsewhere", "data": {"url": "x"}}
 
 
 async def test_capabilities_are_offered_only_where_somebody_answers(connect: Connect) -> None:
-    async def on_question(method: str, params: Message) -> Message:
-        return {}
-
     async with connect(raw()) as session:
         assert session.info.capabilities["experimental"]["client"] == {}
-    async with connect(raw(), on_server_request=on_question) as session:
+    async with connect(raw(), capabilities=CLIENT_CAPABILITIES) as session:
         offered = session.info.capabilities["experimental"]["client"]
     assert offered == {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
 

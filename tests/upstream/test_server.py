@@ -109,7 +109,7 @@ async def test_progress_for_ever_comes_to_an_end_and_is_cancelled(no_child_is_le
             anyio.fail_after(1.4),
             pytest.raises(UpstreamTimeoutError, match=r"still worked on tools/call after 0\.8 s, .*max_call_seconds"),
         ):
-            await call(pool, spec, "progress", arguments=arguments, on_progress=hear)
+            await call(pool, spec, "progress", arguments=arguments, hooks=CallHooks(on_progress=hear))
         assert len(heard) > 8
         with anyio.fail_after(5):
             # The cancellation is sent while the caller goes on.

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.errors import RequestNotSentError, UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
 from gateway.upstream.request import UpstreamRequest
+from gateway.upstream.session import UpstreamSession
 from tests.upstream.conftest import Connect, raw
 from tests.upstream.processes import gone, memory, until
 
@@ -168,12 +169,13 @@ async def test_children_do_not_outlive_a_gateway_that_is_killed() -> None:
         "import anyio\n"
         "from gateway.settings import UpstreamSettings\n"
         "from gateway.upstream.pool import UpstreamPool\n"
+        "from gateway.upstream.request import UpstreamRequest\n"
         "from tests.upstream.conftest import raw\n"
         "async def main():\n"
         "    async with UpstreamPool(UpstreamSettings()) as pool:\n"
-        "        result = await pool.request(raw(), 'tools/call', {'name': 'pids'})\n"
+        "        result = await pool.request(raw(), UpstreamRequest('tools/call', {'name': 'pids'}))\n"
         "        print(result['content'][0]['text'], flush=True)\n"
-        "        await pool.request(raw(), 'tools/call', {'name': 'hang'})\n"
+        "        await pool.request(raw(), UpstreamRequest('tools/call', {'name': 'hang'}))\n"
         "anyio.run(main)\n"
     )
     async with await anyio.open_process([sys.executable, "-c", program], stderr=None) as gateway:
@@ -183,8 +185,8 @@ async def test_children_do_not_outlive_a_gateway_that_is_killed() -> None:
         await gone(*pids)
 
 
-async def _pids(session: Any) -> list[int]:
+async def _pids(session: UpstreamSession) -> list[int]:
     """The server's process, and one that it has started."""
-    result = await session.request("tools/call", {"name": "pids"})
+    result = await session.request(UpstreamRequest("tools/call", {"name": "pids"}))
     pids: list[int] = json.loads(result["content"][0]["text"])
     return pids

@@ -67,7 +67,7 @@ class Components:
     servers: Servers
     logins: OAuthLogins
     pool: UpstreamPool
-    news: UpstreamNotifications
+    upstream_notifications: UpstreamNotifications
     spaces: Spaces
     statistics: CatalogStatistics
     finder: Finder
@@ -90,13 +90,13 @@ async def open_components(settings: Settings, *, connections: int | None = None)
         stack.push_async_callback(spaces.aclose)
         statistics = CatalogStatistics(database, spaces, notices)
         stack.push_async_callback(statistics.aclose)
-        news = UpstreamNotifications()
+        notifications = UpstreamNotifications()
         pool = await stack.enter_async_context(
             UpstreamPool(
                 settings.upstream,
-                on_list_changed=news.notify_list_changed,
-                on_notification=news.notify,
-                on_session=news.notify_session,
+                on_list_changed=notifications.notify_list_changed,
+                on_notification=notifications.notify,
+                on_session=notifications.notify_session,
                 capabilities=CLIENT_CAPABILITIES,
             )
         )
@@ -115,7 +115,7 @@ async def open_components(settings: Settings, *, connections: int | None = None)
             servers=servers,
             logins=OAuthLogins(servers),
             pool=pool,
-            news=news,
+            upstream_notifications=notifications,
             spaces=spaces,
             statistics=statistics,
             finder=Finder(database, spaces, statistics, settings.search),
@@ -136,7 +136,7 @@ class Gateway:
             parts.caller_authenticator,
             parts.servers,
             parts.pool,
-            parts.news,
+            parts.upstream_notifications,
             parts.finder,
             parts.recorder,
             mcp_limits or McpLimits(),
@@ -157,7 +157,7 @@ class Gateway:
                 request, outcome, "full", path_names=path_names
             ),
         )
-        self._watch = AutoSync(parts.sync, parts.news)
+        self._watch = AutoSync(parts.sync, parts.upstream_notifications)
 
     def application(self) -> Starlette:
         """The ASGI application."""

@@ -32,17 +32,17 @@ async def pid_of(pool: UpstreamPool, spec: ServerSpec, key: str) -> int:
     return pid
 
 
-def links() -> int:
+def slots() -> int:
     gc.collect()
     return sum(isinstance(thing, SessionSlot) for thing in gc.get_objects())
 
 
 async def test_an_idle_session_of_a_client_ends_and_leaves_nothing_behind(pool: UpstreamPool) -> None:
-    before = links()
+    before = slots()
     spec = own(idle_stop_seconds=0.3)
     pids = [await pid_of(pool, spec, f"client {number}") for number in range(3)]
     await gone(*pids)
-    await until(lambda: links() == before)
+    await until(lambda: slots() == before)
     assert pool.status(1).state == "idle"
     assert alive(await pid_of(pool, spec, "client 1"))
 
@@ -58,13 +58,13 @@ async def test_an_idle_session_of_a_client_over_http_ends_too(pool: UpstreamPool
 
 
 async def test_a_session_that_could_not_be_opened_leaves_nothing_behind(pool: UpstreamPool) -> None:
-    before = links()
+    before = slots()
     for number in range(3):
         with pytest.raises(UpstreamUnavailableError, match="exited with code 7"):
             await pool.request(
                 own(args=raw("exit").args), UpstreamRequest("tools/call", {"name": "echo"}, session_key=str(number))
             )
-    await until(lambda: links() == before)
+    await until(lambda: slots() == before)
     assert "no licence" in pool.status(1).stderr
 
 
@@ -109,7 +109,7 @@ async def test_where_every_session_has_a_call_in_flight_a_further_client_hears_t
 
 
 async def test_a_call_in_flight_ends_with_the_session_of_its_client(pool: UpstreamPool) -> None:
-    before = links()
+    before = slots()
     spec = own()
     pid = await pid_of(pool, spec, "a")
     async with anyio.create_task_group() as tasks:
@@ -122,7 +122,7 @@ async def test_a_call_in_flight_ends_with_the_session_of_its_client(pool: Upstre
         await anyio.wait_all_tasks_blocked()
         await pool.close_sessions("a")
     assert not alive(pid)
-    await until(lambda: links() == before)
+    await until(lambda: slots() == before)
 
 
 async def test_a_call_that_comes_after_the_end_opens_a_session_that_ends_by_itself(pool: UpstreamPool) -> None:

@@ -124,10 +124,7 @@ class UpstreamServer:
             async with self._call_slot(deadline - seconds * _RESERVED_SHARE):
                 self._calls_in_flight += 1
                 try:
-                    try:
-                        result = await self._try(act, key, deadline, timeout_is_failure)
-                    except RequestNotSentError:
-                        result = await self._try(act, key, deadline, timeout_is_failure)
+                    result = await self._try_twice(act, key, deadline, timeout_is_failure)
                 except UpstreamReplyError:
                     self._replied_at = asyncio.get_running_loop().time()
                     raise
@@ -155,10 +152,7 @@ class UpstreamServer:
 
         probing = self._breaker.admit()
         try:
-            try:
-                await self._try(measure, None, deadline, timeout_is_failure)
-            except RequestNotSentError:
-                await self._try(measure, None, deadline, timeout_is_failure)
+            await self._try_twice(measure, None, deadline, timeout_is_failure)
         finally:
             if probing:
                 self._breaker.end_probe()
@@ -184,6 +178,19 @@ class UpstreamServer:
     async def close_session(self, session_key: str) -> None:
         """End the session that belongs to `session_key` alone."""
         await self._sessions.close_session(session_key)
+
+    async def _try_twice(
+        self,
+        act: Callable[[UpstreamSession, float], Awaitable[T]],
+        key: str | None,
+        deadline: float,
+        timeout_is_failure: _TimeoutIsFailure,
+    ) -> T:
+        """Send once more what the server certainly did not take, as when its session had just ended."""
+        try:
+            return await self._try(act, key, deadline, timeout_is_failure)
+        except RequestNotSentError:
+            return await self._try(act, key, deadline, timeout_is_failure)
 
     async def _try(
         self,

@@ -1,4 +1,4 @@
-"""A transport carries JSON-RPC messages to one upstream server and back; the three transports are transports."""
+"""What carries JSON-RPC messages to one upstream server and back, whatever it is made of."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gateway.errors import (
 from gateway.json_codec import Message
 
 
-def message_too_large(server: str, limit: int) -> UpstreamProtocolError:
+def message_too_large_error(server: str, limit: int) -> UpstreamProtocolError:
     """What to say of a message that is over `limit` bytes."""
     return UpstreamProtocolError(
         server, f"Server {server} sent a message of over {limit:,} bytes; ask it for less at once."
     )
 
 
-def unreadable_answer(server: str, method: str) -> UpstreamProtocolError:
+def unreadable_answer_error(server: str, method: str) -> UpstreamProtocolError:
     """What to say of a request that failed as nobody foresaw."""
     return UpstreamProtocolError(
         server, f"The request {method} to server {server} broke down on an answer that cannot be read; see the log."

@@ -20,7 +20,7 @@ from gateway.upstream.credential import authorization_headers, build_tls_context
 from gateway.upstream.http.guarded_backend import guard_connections
 from gateway.upstream.http.plain_http import PlainHttpTransport, supports_url
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import message_too_large
+from gateway.upstream.transport import message_too_large_error
 
 _MAX_REDIRECTS = 5
 _WRITE_SECONDS = 30.0
@@ -117,7 +117,7 @@ class ServerHttpClient:
         async for piece in response.aiter_bytes():
             size += len(piece)
             if size > self._max_message_bytes:
-                raise message_too_large(self._name, self._max_message_bytes)
+                raise message_too_large_error(self._name, self._max_message_bytes)
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -196,7 +196,7 @@ class ServerHttpClient:
             )
         if isinstance(error, httpx2.SSEError):
             # `read_events` has seen to the other thing that the parser refuses, another content type.
-            return message_too_large(name, self._max_message_bytes)
+            return message_too_large_error(name, self._max_message_bytes)
         if isinstance(error, (httpx2.RemoteProtocolError, httpx2.NetworkError, httpx2.TimeoutException)):
             return UpstreamUnavailableError(
                 name, f"Server {name} broke off the connection before it had answered; try again."

@@ -25,7 +25,7 @@ from gateway.upstream.openapi.operation import OpenApiOperation, build_operation
 from gateway.upstream.openapi.secret_mask import build_secret_mask
 from gateway.upstream.openapi.tool_result import build_result, error_result
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import MessageSink, Transport, unreadable_answer
+from gateway.upstream.transport import MessageSink, Transport, unreadable_answer_error
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class OpenApiTransport:
         except Exception:
             # It is the trouble of one call; raised here, it would end the session of all.
             logger.exception("%s of API %s broke down", message["method"], self._name)
-            self._sink.request_failed(request_id, unreadable_answer(self._name, message["method"]))
+            self._sink.request_failed(request_id, unreadable_answer_error(self._name, message["method"]))
         finally:
             del self._requests[request_id]
 

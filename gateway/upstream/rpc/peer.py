@@ -200,7 +200,7 @@ class Peer:
             if not isinstance(message.get("params"), dict):
                 message["params"] = {}
             if message.get("id") is None:
-                self._notified(method, message["params"], related_id)
+                self._handle_notification(method, message["params"], related_id)
             else:
                 self._on_request(message, self._owning_call(related_id))
             return True
@@ -209,7 +209,7 @@ class Peer:
         request_id = self._reply_id(message.get("id"))
         call = self._calls.get(request_id)
         if call is not None:
-            self._settle(call, message)
+            self._settle_call(call, message)
         else:
             self._cancelled.remove(request_id)
         return True
@@ -232,7 +232,7 @@ class Peer:
             raise RequestNotSentError(self._server, f"The connection to server {self._server} has ended; try again.")
         return self._transport
 
-    def _settle(self, call: Call, message: Message) -> None:
+    def _settle_call(self, call: Call, message: Message) -> None:
         result, error = message.get("result"), message.get("error")
         if isinstance(result, dict):
             call.complete(result)
@@ -258,7 +258,7 @@ class Peer:
             return next(iter(self._calls))
         return request_id if isinstance(request_id, int) else 0
 
-    def _notified(self, method: str, params: Message, related_id: int | None) -> None:
+    def _handle_notification(self, method: str, params: Message, related_id: int | None) -> None:
         if method == "notifications/progress":
             call = self._calls.get(self._reply_id(params.get("progressToken") or 0))
             if call is not None:

@@ -12,7 +12,7 @@ import anyio
 from gateway.errors import RequestNotSentError, UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import MessageSink, Transport, message_too_large
+from gateway.upstream.transport import MessageSink, Transport, message_too_large_error
 from gateway.upstream.transports.child_process import ChildProcess
 from gateway.upstream.transports.process_reaper import ProcessReaper
 
@@ -110,7 +110,7 @@ class StdioTransport:
                     self._sink.connection_closed(self._noise_error())
                     return
         except _LineTooLongError:
-            self._sink.connection_closed(message_too_large(self._name, self._limit))
+            self._sink.connection_closed(message_too_large_error(self._name, self._limit))
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             await self._end()
 

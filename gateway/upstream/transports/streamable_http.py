@@ -19,7 +19,7 @@ from gateway.json_codec import Message, decode, encode
 from gateway.upstream.http.server_client import EVENT_STREAM_TYPE, JSON_TYPE, ServerHttpClient
 from gateway.upstream.oauth.token_auth import oauth_token_auth
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.transport import MessageSink, Transport, unreadable_answer
+from gateway.upstream.transport import MessageSink, Transport, unreadable_answer_error
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class StreamableHttpTransport:
         except Exception:
             # It is the trouble of one call; raised here, it would end the session of all.
             logger.exception("%s of server %s broke down", message["method"], self._name)
-            self._sink.request_failed(request_id, unreadable_answer(self._name, message["method"]))
+            self._sink.request_failed(request_id, unreadable_answer_error(self._name, message["method"]))
         finally:
             self._requests.pop(request_id, None)
 

@@ -25,12 +25,12 @@ _BUSY_SECONDS = 0.5
 class AutoSync:
     """Syncs a server once it has been quiet for a quarter of a second, and after five seconds in any case."""
 
-    def __init__(self, sync: ServerSync, news: UpstreamNotifications) -> None:
+    def __init__(self, sync: ServerSync, notifications: UpstreamNotifications) -> None:
         self._sync = sync
         self._changed: dict[int, asyncio.Event] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._open = False
-        news.subscribe(self._on_news)
+        notifications.subscribe(self._handle_notification)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -45,7 +45,7 @@ class AutoSync:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _on_news(self, spec: ServerSpec, _: str | None, method: str, params: Message) -> None:
+    def _handle_notification(self, spec: ServerSpec, _: str | None, method: str, params: Message) -> None:
         if method != "notifications/tools/list_changed" or not self._open:
             return
         changed = self._changed.setdefault(spec.id, asyncio.Event())

@@ -118,8 +118,8 @@ class Bench:
 
     async def audience(self, roles: list[int]) -> tuple[VisibleTools, float]:
         """What roles can find, and the milliseconds that finding it out takes, once for each version."""
-        took = await self._timed(self._connection.fetchrow, statement("audience"), 1, roles)
-        row = await self._connection.fetchrow(statement("audience"), 1, roles)
+        took = await self._timed(self._connection.fetchrow, statement("visible_tool_positions"), 1, roles)
+        row = await self._connection.fetchrow(statement("visible_tool_positions"), 1, roles)
         assert row is not None
         return VisibleTools.of(row["ids"], row["positions"], MOST_IDS), took
 
@@ -195,7 +195,7 @@ async def measure(url: str, tools: int, roles: int, rules: int) -> None:
         if not audience.count:
             continue
         checked, free = await bench.searches(audience)
-        row = await connection.fetchrow(statement("audience"), 1, each)
+        row = await connection.fetchrow(statement("visible_tool_positions"), 1, each)
         assert row is not None
         shown = await bench.shown(each, row["ids"][:5])
         print(

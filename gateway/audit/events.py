@@ -9,9 +9,9 @@ from typing import Any, Literal, Protocol
 
 from gateway.database.actor import Actor
 
-UseOutcome = Literal["ok", "tool error", "failed", "unknown", "limited", "invalid"]
-"""`tool error`: the tool says so. `failed`: the server or the gateway does. `unknown`: not there for this caller, or at
-all; the audit log tells which. `limited`: over a limit of the key. `invalid`: arguments that cannot be."""
+UseOutcome = Literal["ok", "tool error", "failed", "denied", "unknown", "limited", "invalid"]
+"""`tool error`: the tool says so. `failed`: the server or the gateway does. `denied`: there, but not for this caller;
+answered as `unknown` is. `limited`: over a limit of the key. `invalid`: arguments that cannot be."""
 
 
 class AuditedCaller(Protocol):

@@ -77,7 +77,7 @@ class CatalogStatistics:
         """The tools that these roles can find."""
 
         async def read() -> VisibleTools:
-            row = await self._database.fetchrow("audience", tenant_id, list(role_ids))
+            row = await self._database.fetchrow("visible_tool_positions", tenant_id, list(role_ids))
             assert row is not None
             return VisibleTools.of(row["ids"], row["positions"], self._most_ids)
 

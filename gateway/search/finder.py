@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.access.caller import Caller
+from gateway.access.tool_names import tools_by_name
 from gateway.database.pool import Database
 from gateway.embedding.spaces import QueryVector, Spaces
 from gateway.errors import EmbeddingError, InvalidInputError
@@ -97,7 +98,7 @@ class Finder:
         if request.server is None:
             return scope
         server_id = await self._database.fetchval(
-            "server_filter", caller.tenant_id, list(caller.role_ids), request.server
+            "visible_server_id", caller.tenant_id, list(caller.role_ids), request.server
         )
         if server_id is None:
             raise InvalidInputError(
@@ -139,19 +140,15 @@ class Finder:
         name = query.strip()
         if "/" not in name and len(name.split()) != 1:
             return []
-        server, _, tool = name.partition("/")
-        rows = await self._database.fetch(
-            "named_tools",
-            scope.tenant_id,
-            list(scope.role_ids),
-            scope.category,
-            scope.server_id,
-            name,
-            server,
-            tool,
-        )
+        tools = [
+            tool
+            for tool in await tools_by_name(self._database, scope.tenant_id, name, scope.role_ids)
+            if tool.visibility is not None
+            and scope.category in (None, tool.category)
+            and scope.server_id in (None, tool.server_id)
+        ]
         by_id = {each.candidate.tool_id: _match(each) for each in scored}
-        named = [by_id.get(row["id"], Match(row["id"], 0.0, None)) for row in rows]
+        named = [by_id.get(tool.id, Match(tool.id, 0.0, None)) for tool in tools]
         cosine = self._settings.mode == "cosine"
         return [replace(match, score=match.score if cosine else 1.0, is_named=True) for match in named]
 

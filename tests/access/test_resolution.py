@@ -146,15 +146,17 @@ class Resolved:
             await self._connection.execute(statement("refresh_role_tools"), 1, None, None)
             positions = {tool_id: position for position, tool_id in enumerate(self._tools)}
             listed = await self._connection.fetch(statement("listed_tools"), 1, ids)
-            audience = await self._connection.fetchrow(statement("audience"), 1, ids)
-            assert audience is not None
+            visible = await self._connection.fetchrow(statement("visible_tool_positions"), 1, ids)
+            assert visible is not None
             shown = await self._connection.fetch(statement("found_tools"), 1, ids, self._tools)
             self._calls += 1
             asked = self._calls % len(_TOOLS)
-            called = await self._connection.fetchrow(statement("callable_tool"), 1, ids, exposed(_TOOLS[asked]), "", "")
-            found = {positions[tool_id] for tool_id in audience["ids"]}
+            (named,) = await self._connection.fetch(
+                statement("tools_by_name"), 1, ids, exposed(_TOOLS[asked]), None, None
+            )
+            found = {positions[tool_id] for tool_id in visible["ids"]}
             assert {positions[row["id"]] for row in shown} == found
-            assert (called is not None) == (asked in found)
+            assert (named["visibility"] is not None) == (asked in found)
             return Seen({positions[row["id"]] for row in listed}, found)
         finally:
             await transaction.rollback()

@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from gateway.access.explanation import explain, tool_named
+from gateway.access.explanation import explain
 from gateway.access.roles import create_role, delete_role, list_roles, role_by_name, update_role
 from gateway.access.rules import delete_rule, list_rules, set_rule, update_rule
 from gateway.access.tenants import Tenant, create_tenant
+from gateway.access.tool_names import tool_by_name
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 from tests.support.catalogue import StoredTool, add_tools, plain_connection
@@ -25,7 +26,10 @@ async def tools(database: Database, tenant: Tenant) -> list[StoredTool]:
 
 
 async def visibility(database: Database, tenant: Tenant, roles: list[int], tool: StoredTool) -> str:
-    found = await database.fetchval("combined_decision", tenant.id, roles, tool.id)
+    async with plain_connection(database) as connection:
+        found: str | None = await connection.fetchval(
+            "SELECT visibility::text FROM visible_tools($1, $2) WHERE tool_id = $3", tenant.id, roles, tool.id
+        )
     return found or "DENY"
 
 
@@ -85,7 +89,7 @@ async def test_a_rule_about_a_tool_waits_while_the_tool_is_gone(
     # Any later change of the rules resolves them for what is there.
     await set_rule(database, tenant.id, role.id, "SEARCH", category="git")
     assert await visibility(database, tenant, [role.id], tools[0]) == "DENY"
-    told = await explain(database, tenant.id, role, await tool_named(database, tenant.id, "github__create_issue"))
+    told = await explain(database, tenant.id, role, tools[0].id)
     assert "does not list it any more" in told.reason
     (rule, _) = await list_rules(database, tenant.id, role.id)
     assert (rule.about, rule.tool_removed) == ("tool github__create_issue", True)
@@ -103,7 +107,7 @@ async def test_the_explanation_names_the_rule_that_decided(
     rule_id = await set_rule(database, tenant.id, role.id, "DENY", pattern="*delete*")
 
     async def told(name: str) -> tuple[str, int | None, str]:
-        found = await explain(database, tenant.id, role, await tool_named(database, tenant.id, name))
+        found = await explain(database, tenant.id, role, (await tool_by_name(database, tenant.id, name)).id)
         return found.visibility, found.rule_id, found.reason
 
     visible, deciding, reason = await told("Github/delete_repo")
@@ -114,7 +118,7 @@ async def test_the_explanation_names_the_rule_that_decided(
     assert (await told("jira/list"))[:2] == ("SEARCH", None)
     assert "default SEARCH decides" in (await told("jira/list"))[2]
     with pytest.raises(NotFoundError):
-        await tool_named(database, tenant.id, "github__nothing")
+        await tool_by_name(database, tenant.id, "github__nothing")
 
 
 async def test_an_explicit_denial_of_one_role_holds_against_the_others(
@@ -139,7 +143,7 @@ async def test_changes_at_the_same_time_are_each_resolved_with_the_other(
         add_tools(database, tenant.id, [("late", "comer", "other"), ("later", "comer", "other")]),
     )
     for role in roles:
-        assert len((await database.fetchrow("audience", tenant.id, [role.id]))["ids"]) == 2  # type: ignore[index]
+        assert len((await database.fetchrow("visible_tool_positions", tenant.id, [role.id]))["ids"]) == 2  # type: ignore[index]
 
 
 @pytest.mark.parametrize("target", [{}, {"pattern": "a*", "category": "git"}, {"pattern": ""}, {"pattern": "a\x00"}])

@@ -15,6 +15,7 @@ import pytest
 from gateway.access.caller import Caller, Limits
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
+from gateway.access.tool_names import tool_by_name
 from gateway.app import Components
 from gateway.audit.events import AuditEvent, ToolUse
 from gateway.audit.recorder import AuditRecorder
@@ -279,14 +280,12 @@ async def test_a_deed_keeps_what_the_database_does_not_see(parts: Components) ->
 async def test_usage_is_summed_up_for_the_overview(parts: Components, tmp_path: Path) -> None:
     server = await add_local_mcp(parts, tmp_path)
     tenant = await tenant_id(parts)
-    tool: Any = await parts.database.fetchrow("callable_tool", tenant, [1], "local_mcp__calculator", "", "")
+    tool = await tool_by_name(parts.database, tenant, "local_mcp__calculator")
     caller = Caller(tenant, 1, "k", (1,))
     for number in range(1, 101):
         outcome: Any = "ok" if number > 10 else "failed"
         parts.recorder.record(
-            replace(
-                use(number), caller=caller, server_id=server, tool_id=tool["id"], duration_ms=number, outcome=outcome
-            )
+            replace(use(number), caller=caller, server_id=server, tool_id=tool.id, duration_ms=number, outcome=outcome)
         )
     await audit_rows(parts.database, tenant=tenant, action="tool.call", wanted=100)
     since = datetime.now(timezone.utc) - timedelta(hours=1)

@@ -54,6 +54,7 @@ def tenant_parameter(text: str) -> int | None:
     """The number of the parameter that is the tenant, None where there is none."""
     for pattern in (
         r"tenant_id = (?:ANY\()?\$(\d+)",
+        r"\bvisible_tools\(\$(\d+)",
         r"tenants(?: \w+)? WHERE (?:\w+\.)?id = \$(\d+)",
         r"tenants SET [^;]*? WHERE id = \$(\d+)",
     ):
@@ -69,8 +70,8 @@ def tenant_parameter(text: str) -> int | None:
 
 
 async def touched(connection: asyncpg.Connection[Any], text: str) -> set[str]:
-    """The tables of tenants that a statement names."""
-    names = [*await tenant_tables(connection), "tenants", "mcp_tools", "mcp_tool_permissions"]
+    """The tables, views and functions of tenants that a statement names."""
+    names = [*await tenant_tables(connection), "tenants", "mcp_tools", "mcp_tool_permissions", "visible_tools"]
     return {table for table in names if re.search(rf"\b{table}\b", text)}
 
 
@@ -104,7 +105,8 @@ def argument(kind: str, tenant: int | None) -> Any:
 
 def test_every_statement_that_touches_what_tenants_own_is_bound_to_a_tenant() -> None:
     owned = (
-        "servers|tools|tool_terms|tool_embeddings|roles|role_rules|role_tools|api_keys|api_key_roles|key_usage|tenants"
+        "servers|tools|tool_terms|tool_embeddings|roles|role_rules|role_tools|api_keys|api_key_roles|key_usage|tenants|"
+        "visible_tools"
     )
     unbound = {
         name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway.access.explanation import Explanation, explain, tool_named
+from gateway.access.explanation import Explanation, explain
 from gateway.access.roles import (
     VISIBILITIES,
     Role,
@@ -15,6 +15,7 @@ from gateway.access.roles import (
     role_by_name,
     update_role,
 )
+from gateway.access.tool_names import tool_by_name
 from gateway.cli.access.rule_owner import RuleOwnerCommands, print_rules
 from gateway.cli.access.rule_target import NamedTarget, target_options
 from gateway.cli.options import tenant_option
@@ -143,7 +144,7 @@ def explain_visibility(context: click.Context, role: str, tool: str, tenant: str
     """Say what ROLE sees of TOOL, and which rule decided."""
 
     async def work(database: Database, tenant_id: int, found: Role) -> Explanation:
-        return await explain(database, tenant_id, found, await tool_named(database, tenant_id, tool))
+        return await explain(database, tenant_id, found, (await tool_by_name(database, tenant_id, tool)).id)
 
     explanation = _role.run(context, tenant, role, work)
     click.echo(f"{explanation.tool}: {explanation.visibility}: {printable(explanation.reason)}.")

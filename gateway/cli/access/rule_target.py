@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from gateway.access.explanation import tool_named
 from gateway.access.rules import RuleTarget
+from gateway.access.tool_names import tool_by_name
 from gateway.catalog.category import CATEGORIES
 from gateway.cli.options import option_group
 from gateway.database.pool import Database
@@ -40,7 +40,7 @@ class NamedTarget:
     async def resolve(self, database: Database, tenant_id: int) -> RuleTarget:
         """The same by ids. Raises NotFoundError for a tool or server that is not there."""
         if self.tool is not None:
-            return RuleTarget(tool_id=(await tool_named(database, tenant_id, self.tool)).id)
+            return RuleTarget(tool_id=(await tool_by_name(database, tenant_id, self.tool)).id)
         if self.server is not None:
             row = await database.fetchrow("server_by_name", tenant_id, self.server)
             if row is None:

@@ -11,19 +11,13 @@ SELECT make_trace_partitions($1)
 SELECT drop_trace_partitions($1::text::regclass, $2)
 
 -- name: write_tool_calls
--- Calls and searches, as a JSON array. A call of what the caller may not use is told apart from one of what is not there.
+-- Calls and searches, as a JSON array.
 INSERT INTO tool_calls (tenant_id, at, kind, key_id, key_name, roles, address, server_id, tool_id, target, outcome,
                         duration_ms, arguments, query_hash, results, found, error)
 SELECT e.tenant_id, to_timestamp(e.at), e.kind, e.key_id, e.key_name,
        ARRAY(SELECT r.name FROM roles r WHERE r.tenant_id = e.tenant_id AND r.id = ANY(e.role_ids) ORDER BY r.name),
-       e.address, e.server_id, e.tool_id, e.target,
-       CASE WHEN e.outcome = 'unknown' AND EXISTS (
-           SELECT FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-           WHERE t.tenant_id = e.tenant_id
-             AND (t.exposed_name = e.target
-                  OR t.name = split_part(e.target, '/', 2) AND split_part(e.target, '/', 1) IN (s.name, s.slug)))
-       THEN 'denied' ELSE e.outcome END,
-       e.duration_ms, nullif(e.arguments, 'null'::jsonb), decode(e.query_hash, 'hex'), e.results, e.found, e.error
+       e.address, e.server_id, e.tool_id, e.target, e.outcome, e.duration_ms, nullif(e.arguments, 'null'::jsonb),
+       decode(e.query_hash, 'hex'), e.results, e.found, e.error
 FROM jsonb_to_recordset($1::jsonb) AS e (
     tenant_id bigint, at double precision, kind text, key_id bigint, key_name text, role_ids bigint[], address text,
     server_id bigint, tool_id bigint, target text, outcome text, duration_ms double precision, arguments jsonb,

@@ -81,20 +81,14 @@ FROM tool_embeddings e
 JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 WHERE e.tenant_id = $1 AND e.space_id = {space}
-  AND (NOT EXISTS (SELECT FROM role_tools v WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
-                   AND v.tool_id = e.tool_id AND v.visibility >= 'SEARCH')
-       OR EXISTS (SELECT FROM role_tools d WHERE d.tenant_id = $1 AND d.role_id = ANY($2::bigint[])
-                  AND d.tool_id = e.tool_id AND d.denied_explicitly))
+  AND {{tool_visibility}} IS NULL
 ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $3::halfvec({dimensions})
 LIMIT $4
 
 -- name: listing_size
 -- How many tools these roles may find, and the characters of listing them all.
 SELECT count(*) AS tools, coalesce(sum(length(t.definition::text)), 0)::bigint AS characters
-FROM tools t
-WHERE t.tenant_id = $1 AND t.id IN (
-    SELECT v.tool_id FROM role_tools v WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
-    GROUP BY v.tool_id HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH')
+FROM visible_tools($1, $2) AS v JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
 
 -- name: count_spaces
 -- Each space with how many tools of a tenant have vectors in it.

@@ -126,26 +126,19 @@ WHERE u.tenant_id = $1 AND u.role_id = $2
 ORDER BY u.tool_id IS NULL, u.pattern IS NULL, u.server_id IS NULL, t.exposed_name, length(u.pattern) DESC, u.pattern,
          s.name, u.category
 
--- name: rule_target_tool
--- The tool that a rule is to be about, by exposed name, "server name/tool" or "slug/tool"; one that is hidden too.
-SELECT t.id, t.exposed_name, t.removed_at IS NOT NULL AS removed, s.enabled
-FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-WHERE t.tenant_id = $1 AND (t.exposed_name = $2 OR (t.name = $4 AND (s.name = $3 OR s.slug = $3)))
-ORDER BY (t.exposed_name = $2) DESC, (s.name = $3) DESC
-LIMIT 1
-
--- name: decision
--- What was resolved for a role or profile and a tool, with the rule that decided it (null: the default).
-SELECT v.visibility::text AS visibility, v.denied_explicitly, v.listed, r.default_visibility::text AS default_visibility,
-       u.id AS rule_id, u.tool_id, u.pattern, s.name AS server_name, u.category, u.visibility::text AS rule_visibility
-FROM role_tools v
-JOIN roles r ON r.tenant_id = v.tenant_id AND r.id = v.role_id
+-- name: role_decision
+-- What was resolved for a role or profile and a tool, with the rule that decided it (null: the default). There is no
+-- visibility where the tool is hidden from everybody.
+SELECT t.exposed_name, t.removed_at IS NOT NULL AS removed, h.enabled, v.visibility::text AS visibility,
+       v.denied_explicitly, u.id AS rule_id, u.tool_id, u.pattern, s.name AS server_name, u.category
+FROM tools t
+JOIN servers h ON h.tenant_id = t.tenant_id AND h.id = t.server_id
+LEFT JOIN role_tools v ON v.tenant_id = t.tenant_id AND v.tool_id = t.id AND v.role_id = $2
 LEFT JOIN role_rules u ON u.tenant_id = v.tenant_id AND u.id = v.rule_id
 LEFT JOIN servers s ON s.tenant_id = u.tenant_id AND s.id = u.server_id
-WHERE v.tenant_id = $1 AND v.role_id = $2 AND v.tool_id = $3
-
--- name: combined_decision
--- What several roles, and a profile, make of a tool together: no row where it cannot be found.
-SELECT sight.visibility::text AS visibility
-FROM tools t CROSS JOIN LATERAL ({{sight}}) AS sight
 WHERE t.tenant_id = $1 AND t.id = $3
+
+-- name: tool_visibility
+-- What roles $2, and a profile among them, see of tool t together; null where they cannot find it. An expression, and
+-- not a join, so that the rows of this one tool are read and not those of all.
+(SELECT v.visibility FROM visible_tools($1, $2) AS v WHERE v.tool_id = t.id)

@@ -1,28 +1,13 @@
--- name: audience
--- The tools that these roles can find, with their positions in the same order.
+-- name: visible_tool_positions
+-- The tools that roles $2 can find, with their positions in the same order.
 SELECT coalesce(array_agg(t.id ORDER BY t.id), '{}') AS ids,
        coalesce(array_agg(t.position ORDER BY t.id), '{}') AS positions
-FROM ({{visible_tools}}) AS visible JOIN tools t ON t.tenant_id = $1 AND t.id = visible.tool_id
+FROM visible_tools($1, $2) AS v JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
 
 -- name: corpus
 -- What BM25 needs to know of a tenant's catalogue: the number of tools and their mean length in lexemes.
 SELECT count(*) AS tools, coalesce(avg(term_count), 0)::float8 AS mean_length
 FROM tools WHERE tenant_id = $1 AND removed_at IS NULL
-
--- name: visible_tools
--- The tools that roles $2 of tenant $1 can find, all of them: the most permissive role decides, but for explicit denial.
-SELECT v.tool_id
-FROM role_tools v
-WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
-GROUP BY v.tool_id
-HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
-
--- name: sight
--- The same of one tool t: no row where the roles cannot find it.
-SELECT max(v.visibility) AS visibility
-FROM role_tools v
-WHERE v.tenant_id = $1 AND v.tool_id = t.id AND v.role_id = ANY($2::bigint[])
-HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
 
 -- name: within
 -- Whether tool t is in the audience and what the search is narrowed to: $2 bitmap of positions, $3 category or null,
@@ -134,19 +119,10 @@ SELECT l.tool_id, NULL::float8 AS combined, NULL::float8 AS name, NULL::float8 A
        l.bm25::float8 AS lexical, (SELECT coalesce(sum(idf) * 2.2, 0) FROM lexemes)::float8 AS lexical_ceiling
 FROM lexical l
 
--- name: named_tools
--- Visible tools that are called exactly this: exposed name, own name, or "server name/tool" and "slug/tool".
-SELECT t.id FROM tools t
-JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-CROSS JOIN LATERAL ({{sight}}) AS sight
-WHERE t.tenant_id = $1
-  AND (t.exposed_name = $5 OR t.name = $5 OR (t.name = $7 AND (s.name = $6 OR s.slug = $6)))
-  AND ($3::text IS NULL OR t.category = $3) AND ($4::bigint IS NULL OR t.server_id = $4)
-
--- name: server_filter
--- The server that a search is narrowed to, where these roles can find any of its tools.
+-- name: visible_server_id
+-- The server called $3 (by name or slug), where roles $2 can find any of its tools.
 SELECT s.id FROM servers s
 WHERE s.tenant_id = $1 AND (s.name = $3 OR s.slug = $3)
-  AND EXISTS (SELECT FROM tools t CROSS JOIN LATERAL ({{sight}}) AS sight
-              WHERE t.tenant_id = s.tenant_id AND t.server_id = s.id)
+  AND EXISTS (SELECT FROM tools t
+              WHERE t.tenant_id = s.tenant_id AND t.server_id = s.id AND {{tool_visibility}} IS NOT NULL)
 ORDER BY (s.name = $3) DESC LIMIT 1

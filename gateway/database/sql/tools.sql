@@ -91,25 +91,23 @@ WHERE t.tenant_id = $1 AND t.removed_at IS NULL
 -- name: listed_tools
 -- What a caller with these roles gets listed, by exposed name: what is ALLOW, or what the profile has listed.
 SELECT t.id, t.exposed_name, t.name, t.definition, t.server_id, s.name AS server_name, s.slug AS server_slug
-FROM role_tools v
-JOIN tools t ON t.tenant_id = v.tenant_id AND t.id = v.tool_id
+FROM visible_tools($1, $2) AS v
+JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-WHERE v.tenant_id = $1 AND v.role_id = ANY($2::bigint[])
-GROUP BY t.tenant_id, t.id, s.tenant_id, s.id
-HAVING NOT bool_or(v.denied_explicitly) AND max(v.visibility) >= 'SEARCH'
-   AND coalesce(bool_or(v.listed), max(v.visibility) = 'ALLOW')
+WHERE v.listed
 ORDER BY t.exposed_name
 
--- name: callable_tool
--- The tool that goes by a name, where these roles may call it: exposed name, "server name/tool" or "slug/tool".
-SELECT t.id, t.name, t.exposed_name, t.definition, t.server_id
+-- name: tools_by_name
+-- The tools that go by a name: $3 as an exposed name, as tool $5 of server $4 (by name or slug; both null: the name has
+-- no such form), or as the tool's own name; in this order, those that are hidden too. What roles $2 see of each: null
+-- where they cannot find it.
+SELECT t.id, t.server_id, t.name, t.exposed_name, t.category, t.definition, t.removed_at IS NOT NULL AS removed,
+       s.enabled, {{tool_visibility}}::text AS visibility,
+       t.exposed_name <> $3 AND t.name = $3 AS own_name_only
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-CROSS JOIN LATERAL ({{sight}}) AS sight
-WHERE t.tenant_id = $1
-  AND (t.exposed_name = $3 OR (t.name = $5 AND (s.name = $4 OR s.slug = $4)))
-ORDER BY (t.exposed_name = $3) DESC, (s.name = $4) DESC
-LIMIT 1
+WHERE t.tenant_id = $1 AND (t.exposed_name = $3 OR t.name = $3 OR t.name = $5 AND (s.name = $4 OR s.slug = $4))
+ORDER BY t.exposed_name = $3 DESC, t.name = $3, s.name = $4 DESC, t.id
 
 -- name: found_tools
 -- What a search result shows of tools $3, as far as roles $2 can find them at this moment.
@@ -117,14 +115,13 @@ SELECT t.id, t.exposed_name, t.name, t.title, t.description, t.input_schema, t.a
        t.category, s.name AS server_name
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-CROSS JOIN LATERAL ({{sight}}) AS sight
-WHERE t.tenant_id = $1 AND t.id = ANY($3::bigint[])
+WHERE t.tenant_id = $1 AND t.id = ANY($3::bigint[]) AND {{tool_visibility}} IS NOT NULL
 
 -- name: visible_servers
 -- The servers behind what these roles may find, with the number of tools, most first.
 SELECT s.id, s.name, s.slug, s.description, s.instructions, s.server_info, count(*) AS tool_count
-FROM ({{visible_tools}}) AS visible
-JOIN tools t ON t.tenant_id = $1 AND t.id = visible.tool_id
+FROM visible_tools($1, $2) AS v
+JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 GROUP BY s.tenant_id, s.id
 ORDER BY count(*) DESC, s.name
@@ -149,8 +146,8 @@ WHERE tenant_id = $1 AND removed_at IS NULL AND pointed.uri IS NOT NULL
 -- name: app_resource_servers
 -- The servers of which these roles may call a tool that points to an app resource, oldest first.
 SELECT DISTINCT t.server_id
-FROM ({{visible_tools}}) AS visible
-JOIN tools t ON t.tenant_id = $1 AND t.id = visible.tool_id
+FROM visible_tools($1, $2) AS v
+JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
 WHERE $3 IN (t.definition -> '_meta' -> 'ui' ->> 'resourceUri', t.definition -> '_meta' ->> 'ui/resourceUri')
 ORDER BY t.server_id
 

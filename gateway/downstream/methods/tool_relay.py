@@ -12,6 +12,7 @@ from mcp_types import INVALID_PARAMS
 
 from gateway.access.caller import Caller
 from gateway.access.limits import Limiter
+from gateway.access.tool_names import tools_by_name
 from gateway.audit.call_log import CallLog
 from gateway.catalog.server import Servers
 from gateway.database.notices import Notices
@@ -38,6 +39,14 @@ class CallableTool:
     mirrored_schema: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What a name means to a caller: the tool that may be called, else whether there is one that may not be."""
+
+    tool: CallableTool | None
+    denied: bool = False
+
+
 class ToolRelay:
     """Passes calls on to upstream servers."""
 
@@ -52,7 +61,7 @@ class ToolRelay:
         limiter: Limiter,
     ) -> None:
         self._database = database
-        self._tools: NotifiedCache[tuple[tuple[int, ...], str], CallableTool | None] = NotifiedCache(notices)
+        self._tools: NotifiedCache[tuple[tuple[int, ...], str], _Resolved] = NotifiedCache(notices)
         self._servers = servers
         self._forwarder = forwarder
         self._limit = limit
@@ -67,8 +76,10 @@ class ToolRelay:
         result that the model can read.
         """
         with self._call_log.call(request.caller, name, arguments) as logged:
-            tool = await self.find(request.caller, name)
+            resolved = await self._resolve(request.caller, name)
+            tool = resolved.tool
             if tool is None:
+                logged.set_outcome("denied" if resolved.denied else "unknown")
                 raise _no_such_tool(name)
             try:
                 spec = await self._servers.spec(request.caller.tenant_id, tool.server_id)
@@ -95,23 +106,21 @@ class ToolRelay:
 
     async def find(self, caller: Caller, name: str) -> CallableTool | None:
         """The tool that goes by `name`, where the caller may call it."""
+        return (await self._resolve(caller, name)).tool
+
+    async def _resolve(self, caller: Caller, name: str) -> _Resolved:
         return await self._tools.get(
             caller.tenant_id, (caller.role_ids, name), lambda: self._read(caller.tenant_id, caller.role_ids, name)
         )
 
-    async def _read(self, tenant_id: int, role_ids: tuple[int, ...], name: str) -> CallableTool | None:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            return None
-        if "\x00" in name:
-            return None
-        server, _, tool = name.partition("/")
-        row = await self._database.fetchrow("callable_tool", tenant_id, list(role_ids), name, server, tool)
-        if row is None:
-            return None
-        schema = json.loads(row["definition"])["inputSchema"] if _HEADER_KEYWORD in row["definition"] else None
-        return CallableTool(row["id"], row["server_id"], row["name"], schema)
+    async def _read(self, tenant_id: int, role_ids: tuple[int, ...], name: str) -> _Resolved:
+        tools = await tools_by_name(self._database, tenant_id, name, role_ids)
+        named = [tool for tool in tools if not tool.own_name_only]
+        for tool in named:
+            if tool.visibility is not None:
+                schema = json.loads(tool.definition)["inputSchema"] if _HEADER_KEYWORD in tool.definition else None
+                return _Resolved(CallableTool(tool.id, tool.server_id, tool.name, schema))
+        return _Resolved(None, denied=bool(named))
 
 
 def _no_such_tool(name: str) -> MCPError:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.access.explanation import ToolTarget, explain
+from gateway.access.explanation import explain
 from gateway.access.roles import (
     Role,
     RoleRecord,
@@ -173,12 +173,8 @@ class RoleService:
     async def explain(self, tenant_id: int, role_id: int, tool_id: int) -> Decision:
         """Which rule of a role decided about a tool, and why. Raises NotFoundError."""
         card = await self.get(tenant_id, role_id)
-        row = await self._database.fetchrow("browsed_tool", tenant_id, tool_id)
-        if row is None:
-            raise NotFoundError(f"There is no tool {tool_id} in this tenant.")
         role = Role(card.id, card.name, card.description, card.default_visibility, card.version)
-        tool = ToolTarget(row["id"], row["exposed_name"], row["removed_at"] is not None, row["server_enabled"])
-        found = await explain(self._database, tenant_id, role, tool)
+        found = await explain(self._database, tenant_id, role, tool_id)
         return Decision(found.tool, found.visibility, found.rule_id, found.denied_explicitly, found.reason)
 
 

@@ -126,7 +126,7 @@ def embedded(texts: Sequence[str], *, queries: bool = False) -> Vectors:
 def catalogue_of(tools: list[dict[str, Any]]) -> Catalogue:
     texts, plain = [], []
     for tool in tools:
-        definition = ToolDefinition(tool["name"], tool["description"], tool)
+        definition = ToolDefinition(tool["name"], json.dumps(tool), b"")
         texts.append(build_tool_texts(tool["server"], definition))
         parameters = " ".join(f"{name} {description}" for name, description in definition.parameters)
         plain.append(f"{tool['name']} {tool['description']} {parameters}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,22 +19,23 @@ _MAXIMUM_NAME_LENGTH = 256
 _MAXIMUM_DEFINITION_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ToolDefinition:
-    """What an upstream says of one tool: `raw` untouched, and what the catalogue reads from it."""
+    """What an upstream says of one tool: its JSON, untouched, and the hash of that, computed once when it was read."""
 
     name: str
-    description: str
-    raw: dict[str, Any]
+    json: str
+    content_hash: bytes
+
+    @functools.cached_property
+    def raw(self) -> dict[str, Any]:
+        """The definition as a value, for reading alone."""
+        parsed: dict[str, Any] = json.loads(self.json)
+        return parsed
 
     @property
-    def json(self) -> str:
-        return json.dumps(self.raw, ensure_ascii=False, separators=(",", ":"))
-
-    @property
-    def content_hash(self) -> bytes:
-        """Independent of the order of keys, which some servers change from run to run."""
-        return hashlib.sha256(json.dumps(self.raw, sort_keys=True).encode()).digest()
+    def description(self) -> str:
+        return self.raw.get("description") or ""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
@@ -78,7 +80,7 @@ def parse_tool(entry: object) -> ToolDefinition:
     if not isinstance(entry, dict):
         raise InvalidInputError("it is not a JSON object")
     try:
-        text = json.dumps(entry, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(text.encode())
     except ValueError:
         raise InvalidInputError("it holds characters or numbers that JSON does not have") from None
@@ -93,13 +95,18 @@ def parse_tool(entry: object) -> ToolDefinition:
         tool = mcp_types.Tool.model_validate(entry, by_name=False)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidInputError(f"{where or 'its definition'}: {first['msg']}") from None
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidInputError(f"{field or 'its definition'}: {first['msg']}") from None
     if not tool.name or len(tool.name) > _MAXIMUM_NAME_LENGTH:
         raise InvalidInputError(f"its name has {len(tool.name)} characters, not 1 to {_MAXIMUM_NAME_LENGTH}")
     if entry["inputSchema"].get("type") != "object":
         raise InvalidInputError('inputSchema: its type is not "object"')
-    return ToolDefinition(tool.name, tool.description or "", entry)
+    return ToolDefinition(tool.name, text, hash_definition(entry))
+
+
+def hash_definition(raw: Mapping[str, Any]) -> bytes:
+    """SHA-256 of a definition, independent of the order of keys, which some servers change from run to run."""
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).digest()
 
 
 def make_storable(value: Any) -> Any:

@@ -29,7 +29,7 @@ def deep(levels: int) -> dict[str, Any]:
         ({**tool("t"), "description": 5}, "description: Input should be a valid string"),
         (tool("t", "a\x00b"), "it holds a null character"),
         (tool("t", "\ud800"), "it holds characters or numbers that JSON does not have"),
-        (tool("t", "x" * 300_000), "its definition has 300085 bytes, more than 262144"),
+        (tool("t", "x" * 300_000), "its definition has 300077 bytes, more than 262144"),
         ({**tool("t"), "inputSchema": deep(10_000)}, "its definition is nested too deeply"),
     ],
 )

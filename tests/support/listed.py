@@ -12,7 +12,7 @@ from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
 from gateway.catalog.new_server import NewServer
 from gateway.catalog.server_record import ServerRecord
-from gateway.catalog.sync.server_sync import SyncReport
+from gateway.catalog.sync.sync_result import SyncResult
 
 SCRIPT = Path(__file__).parent / "listed_server.py"
 
@@ -38,7 +38,7 @@ class ListedServer:
         """From now on it lists these."""
         self.file.write_text(json.dumps({"tools": tools, **more}), encoding="utf-8")
 
-    async def sync(self) -> SyncReport:
+    async def sync(self) -> SyncResult:
         return await self.parts.sync.run(self.tenant_id, self.id)
 
     async def record(self) -> ServerRecord:

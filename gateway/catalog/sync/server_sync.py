@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mcp_types import METHOD_NOT_FOUND
 
 from gateway.catalog.review.versions import Versions
 from gateway.catalog.server import Servers
-from gateway.catalog.sync.catalog_update import CatalogUpdate, ServerReport, UpdateResult
+from gateway.catalog.sync.catalog_update import CatalogUpdate
+from gateway.catalog.sync.sync_result import ServerReport, SyncResult
 from gateway.catalog.tool import SkippedTool, ToolDefinition, make_storable, parse_listing
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, ModelGateError, UpstreamReplyError
@@ -21,7 +22,7 @@ from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 
 # Of what went wrong with a sync, this much is kept: an upstream may say anything, at any length.
-_REASON_CHARACTERS = 1_000
+_MAX_REASON_CHARACTERS = 1_000
 
 Step = Literal["list", "compare", "embed", "store", "done"]
 
@@ -36,41 +37,20 @@ class SyncProgress:
     total: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SyncReport:
-    """What a sync did. `embedded` counts texts; `notice` says what could not be done yet, empty where all was.
-
-    `version` is the number of the version that it wrote, None where nothing changed; `quarantined` are the tools among
-    the added and changed that wait for an admin's approval.
-    """
-
-    server: str
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
-    unchanged: int
-    skipped: tuple[SkippedTool, ...]
-    embedded: int
-    seconds: float
-    notice: str = ""
-    version: int | None = None
-    quarantined: tuple[str, ...] = ()
-
-
 OnProgress = Callable[[SyncProgress], None]
 
 
 class ServerSync:
     """Syncs servers, one sync of a server at a time in all processes."""
 
-    def __init__(self, database: Database, servers: Servers, pool: UpstreamPool, intake: CatalogUpdate) -> None:
+    def __init__(self, database: Database, servers: Servers, pool: UpstreamPool, catalog_update: CatalogUpdate) -> None:
         self._database = database
         self._servers = servers
         self._pool = pool
-        self._intake = intake
+        self._catalog_update = catalog_update
         self._versions = Versions(database)
 
-    async def run(self, tenant_id: int, server_id: int, on_progress: OnProgress = lambda _: None) -> SyncReport:
+    async def run(self, tenant_id: int, server_id: int, on_progress: OnProgress = lambda _: None) -> SyncResult:
         """Bring one server's tools up to date.
 
         Raises ConflictError while another sync of it runs, UpstreamError when the server cannot be listed, and what
@@ -78,51 +58,54 @@ class ServerSync:
         """
         started = time.monotonic()
         spec = await self._servers.spec(tenant_id, server_id)
-        async with self._only_one(spec):
+        async with self._exclusive(spec):
             try:
                 on_progress(SyncProgress(spec.name, "list"))
-                entries = await self._listed(spec)
-                report = await self._bring_in(spec, entries, on_progress, started)
+                entries = await self._list_tools(spec)
+                on_progress(SyncProgress(spec.name, "compare"))
+                # A listing may be large; reading it must not hold up the calls of others.
+                tools, skipped = await asyncio.to_thread(parse_listing, entries)
+                result = await self._update(spec, tools, self._report(spec, skipped), on_progress)
             except Exception as error:
                 reason = error.message if isinstance(error, ModelGateError) else "an internal error; see the log"
                 with contextlib.suppress(ModelGateError):
                     await self._database.execute(
-                        "record_sync_failure", tenant_id, server_id, make_storable(reason)[:_REASON_CHARACTERS]
+                        "record_sync_failure", tenant_id, server_id, make_storable(reason)[:_MAX_REASON_CHARACTERS]
                     )
                 raise
         on_progress(SyncProgress(spec.name, "done"))
-        return report
+        return replace(result, seconds=time.monotonic() - started)
 
     async def restore(
         self, tenant_id: int, server_id: int, version: int, on_progress: OnProgress = lambda _: None
-    ) -> SyncReport:
+    ) -> SyncResult:
         """Go back to a version: its tools are offered again, with their rules and vectors, and the server is pinned.
 
         Raises NotFoundError where there is no such version, and as `run`.
         """
         started = time.monotonic()
         spec = await self._servers.spec(tenant_id, server_id)
-        async with self._only_one(spec):
-            tools = await self._versions.tools(tenant_id, server_id, version)
-            taken = await self._take(spec, tools, None, on_progress, restores=version)
+        async with self._exclusive(spec):
+            tools = await self._versions.load_tools(tenant_id, server_id, version)
+            result = await self._update(spec, tools, None, on_progress, restores=version)
         on_progress(SyncProgress(spec.name, "done"))
-        return _report(spec, taken, (), started)
+        return replace(result, seconds=time.monotonic() - started)
 
     async def unpin(self, tenant_id: int, server_id: int) -> None:
         """Offer what the server lists from its next sync on. Raises NotFoundError."""
         spec = await self._servers.spec(tenant_id, server_id)
-        async with self._only_one(spec):
+        async with self._exclusive(spec):
             await self._database.execute("pin_server", tenant_id, spec.id, None)
 
     @contextlib.asynccontextmanager
-    async def _only_one(self, spec: ServerSpec) -> AsyncIterator[None]:
+    async def _exclusive(self, spec: ServerSpec) -> AsyncIterator[None]:
         # The lock ends with the connection, and so with a process that is killed.
         async with self._database.dedicated_connection() as lock:
             if not await lock.fetchval("try_lock_server_sync", spec.id):
                 raise ConflictError(f"{spec.name} is being synced already; wait for that to end.")
             yield
 
-    async def _listed(self, spec: ServerSpec) -> list[object]:
+    async def _list_tools(self, spec: ServerSpec) -> list[object]:
         """What the server lists; nothing where it has said that it has no tools and does not know the method."""
         try:
             return await self._pool.list_all(spec, "tools/list", "tools")
@@ -132,54 +115,32 @@ class ServerSync:
                 raise
             return []
 
-    async def _bring_in(
-        self, spec: ServerSpec, entries: list[object], on_progress: OnProgress, started: float
-    ) -> SyncReport:
-        on_progress(SyncProgress(spec.name, "compare"))
-        # A listing may be large; reading it must not hold up the calls of others.
-        tools, skipped = await asyncio.to_thread(parse_listing, entries)
+    def _report(self, spec: ServerSpec, skipped: Sequence[SkippedTool]) -> ServerReport:
         info = self._pool.session_info(spec)
-        heard = ServerReport([asdict(tool) for tool in skipped])
-        if info is not None:
-            heard = replace(
-                heard,
-                instructions=info.instructions and make_storable(info.instructions),
-                server_info=make_storable(info.server_info),
-                protocol_version=info.protocol_version,
-                capabilities=make_storable(info.capabilities),
-            )
-        return _report(spec, await self._take(spec, tools, heard, on_progress), tuple(skipped), started)
+        if info is None:
+            return ServerReport(tuple(skipped))
+        return ServerReport(
+            tuple(skipped),
+            instructions=info.instructions and make_storable(info.instructions),
+            server_info=make_storable(info.server_info),
+            protocol_version=info.protocol_version,
+            capabilities=make_storable(info.capabilities),
+        )
 
-    async def _take(
+    async def _update(
         self,
         spec: ServerSpec,
         tools: Sequence[ToolDefinition],
-        heard: ServerReport | None,
+        report: ServerReport | None,
         on_progress: OnProgress,
         restores: int | None = None,
-    ) -> UpdateResult:
-        def embedded(done: int, total: int) -> None:
+    ) -> SyncResult:
+        def on_embedded(done: int, total: int) -> None:
             on_progress(SyncProgress(spec.name, "embed" if done < total else "store", done, total))
 
-        taken = await self._intake.take(spec, tools, heard, embedded, restores=restores)
-        if taken.version is not None or taken.embedded:
+        result = await self._catalog_update.apply(spec, tools, report, on_embedded, restores=restores)
+        if result.version is not None or result.embedded:
             # The sync is done; that the next searches may be slower does not make it fail.
             with contextlib.suppress(ModelGateError):
                 await self._database.execute("analyze_catalogue")
-        return taken
-
-
-def _report(spec: ServerSpec, taken: UpdateResult, skipped: tuple[SkippedTool, ...], started: float) -> SyncReport:
-    return SyncReport(
-        server=spec.name,
-        added=taken.added,
-        changed=taken.changed,
-        removed=taken.removed,
-        unchanged=taken.unchanged,
-        skipped=skipped,
-        embedded=taken.embedded,
-        seconds=time.monotonic() - started,
-        notice=taken.notice,
-        version=taken.version,
-        quarantined=taken.quarantined,
-    )
+        return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,14 +17,16 @@ from gateway.errors import ModelGateError
 logger = logging.getLogger(__name__)
 
 # Texts handed to the embedder at a time: after each, progress is told.
-_CHUNK = 96
-_FILL_AT_A_TIME = 64
+_EMBED_BATCH = 96
+_FILL_BATCH = 64
 
 VectorsByText = Mapping[str, Vectors]
+OnEmbedded = Callable[[int, int], None]
+"""Is told how many texts of how many are embedded."""
 
 
 async def embed_texts(
-    spaces: Spaces, texts: Sequence[ToolTexts], on_progress: Callable[[int, int], None] | None = None
+    spaces: Spaces, texts: Sequence[ToolTexts], on_progress: OnEmbedded | None = None
 ) -> VectorsByText:
     """The vector, float32 of shape (d,), of each text of `texts`; a text that occurs twice is embedded once.
 
@@ -33,10 +34,10 @@ async def embed_texts(
     """
     distinct = list(dict.fromkeys(part for text in texts for part in (text.name, text.description, text.combined)))
     vectors: dict[str, Vectors] = {}
-    for start in range(0, len(distinct), _CHUNK):
+    for start in range(0, len(distinct), _EMBED_BATCH):
         if on_progress is not None:
             on_progress(start, len(distinct))
-        chunk = distinct[start : start + _CHUNK]
+        chunk = distinct[start : start + _EMBED_BATCH]
         vectors.update(zip(chunk, await spaces.embed_documents(chunk), strict=True))
     if on_progress is not None:
         on_progress(len(distinct), len(distinct))
@@ -90,7 +91,7 @@ class VectorFiller:
         await self._spaces.drop_replaced_space()
         wanted = await self._spaces.configured_space()
         filled = 0
-        while rows := await self._database.fetch("tools_without_vectors", wanted.id, _FILL_AT_A_TIME):
+        while rows := await self._database.fetch("tools_without_vectors", wanted.id, _FILL_BATCH):
             by_tenant: dict[int, list[Row]] = {}
             for row in rows:
                 by_tenant.setdefault(row["tenant_id"], []).append(row)
@@ -104,7 +105,12 @@ class VectorFiller:
         return filled
 
     async def _fill(self, space_id: int, tenant_id: int, rows: Sequence[Row]) -> int:
-        texts = {row["id"]: build_tool_texts(row["server_name"], _definition(row)) for row in rows}
+        texts = {
+            row["id"]: build_tool_texts(
+                row["server_name"], ToolDefinition(row["name"], row["definition"], row["content_hash"])
+            )
+            for row in rows
+        }
         vectors = await embed_texts(self._spaces, list(texts.values()))
         async with self._database.transaction() as transaction:
             # A sync may have changed a tool while its former texts were embedded.
@@ -115,8 +121,3 @@ class VectorFiller:
             await store_vectors(transaction, tenant_id, space_id, kept, vectors)
             await transaction.execute("bump_catalogue", tenant_id)
         return len(kept)
-
-
-def _definition(row: Row) -> ToolDefinition:
-    raw = json.loads(row["definition"])
-    return ToolDefinition(row["name"], raw.get("description") or "", raw)

@@ -12,7 +12,8 @@ import click
 from gateway.access.tenants import Tenant
 from gateway.app import Components
 from gateway.catalog.server_record import ServerRecord
-from gateway.catalog.sync.server_sync import OnProgress, SyncProgress, SyncReport
+from gateway.catalog.sync.server_sync import OnProgress, SyncProgress
+from gateway.catalog.sync.sync_result import SyncResult
 from gateway.cli.component_runner import run_with_components
 from gateway.cli.options import tenant_option
 from gateway.cli.output import printable, stderr_tail
@@ -57,34 +58,34 @@ async def sync_servers(components: Components, chosen: list[ServerRecord]) -> tu
             nonlocal failed
             async with limit:
                 try:
-                    report = await components.sync.run(server.tenant_id, server.id, show_progress)
+                    result = await components.sync.run(server.tenant_id, server.id, show_progress)
                 except ModelGateError as error:
                     failed += 1
                     tail = stderr_tail(components.pool.status(server.id).stderr)
                     show_outcome("\n".join([f"{printable(server.name)}: failed. {printable(error.message)}", *tail]))
                 else:
-                    show_outcome(_format_report(report))
+                    show_outcome(_format_result(result))
 
         await asyncio.gather(*(sync_one(server) for server in chosen))
     return len(chosen) - failed, failed
 
 
-def _format_report(report: SyncReport) -> str:
+def _format_result(result: SyncResult) -> str:
     counts = [
         f"{len(names)} {word}"
-        for names, word in ((report.added, "added"), (report.changed, "changed"), (report.removed, "removed"))
+        for names, word in ((result.added, "added"), (result.changed, "changed"), (result.removed, "removed"))
         if names
     ]
-    counts.append(f"{report.unchanged} unchanged")
+    counts.append(f"{result.unchanged} unchanged")
     lines = [
-        f"{printable(report.server)}: {', '.join(counts)}, {report.embedded} texts embedded, {report.seconds:.1f} s."
+        f"{printable(result.server)}: {', '.join(counts)}, {result.embedded} texts embedded, {result.seconds:.1f} s."
     ]
-    lines += [f"  {printable(tool.name)} is left out: {printable(tool.reason)}" for tool in report.skipped]
-    if report.quarantined:
-        quarantined = ", ".join(printable(name) for name in report.quarantined)
+    lines += [f"  {printable(tool.name)} is left out: {printable(tool.reason)}" for tool in result.skipped]
+    if result.quarantined:
+        quarantined = ", ".join(printable(name) for name in result.quarantined)
         lines.append(f"  Hidden until approved, see modelgate tools flags: {quarantined}")
-    if report.notice:
-        lines.append(f"  {printable(report.notice)}")
+    if result.notice:
+        lines.append(f"  {printable(result.notice)}")
     return "\n".join(lines)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from gateway.app import Components
-from gateway.catalog.review.versions import VersionDifference, VersionRecord, Versions
+from gateway.catalog.review.tool_list_diff import ToolListDiff
+from gateway.catalog.review.versions import VersionRecord, Versions
 from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
@@ -61,7 +62,7 @@ def list_versions(context: click.Context, server: str, tenant: str) -> None:
 def diff(context: click.Context, server: str, before: int | None, after: int | None, tenant: str) -> None:
     """Show what leads from version BEFORE of SERVER to AFTER [default: from the last but one to the last]."""
 
-    async def work(components: Components, record: ServerRecord) -> tuple[int, int, VersionDifference]:
+    async def work(components: Components, record: ServerRecord) -> tuple[int, int, ToolListDiff]:
         reader = Versions(components.database)
         numbers = [version.version for version in await reader.list(record.tenant_id, record.id)]
         if before is None and len(numbers) < 2:
@@ -75,9 +76,9 @@ def diff(context: click.Context, server: str, before: int | None, after: int | N
         click.echo(f"Versions {one} and {other} of {server} have the same tools.")
         return
     renamed = dict(change.renamed)
-    for name in change.removed:
+    for name in change.removed_names:
         click.echo(printable(f"- {name}" + (f" (now called {renamed[name]})" if name in renamed else "")))
-    for name in change.added:
+    for name in change.added_names:
         click.echo(printable(f"+ {name}"))
     for tool in change.changed:
         click.echo(printable(f"~ {tool.name}"))

@@ -24,13 +24,9 @@ ON CONFLICT DO NOTHING
 INSERT INTO server_version_tools (tenant_id, server_id, version, name, content_hash)
 SELECT $1, $2, $3, v.name, v.hash FROM unnest($4::text[], $5::bytea[]) AS v (name, hash)
 
--- name: version_hashes
--- The tools of a version, without their definitions.
-SELECT name, content_hash FROM server_version_tools WHERE tenant_id = $1 AND server_id = $2 AND version = $3
-
 -- name: version_tools
 -- The tools of a version as they were.
-SELECT v.name, d.definition
+SELECT v.name, d.definition, v.content_hash
 FROM server_version_tools v
 JOIN tool_definitions d ON d.tenant_id = v.tenant_id AND d.server_id = v.server_id AND d.content_hash = v.content_hash
 WHERE v.tenant_id = $1 AND v.server_id = $2 AND v.version = $3

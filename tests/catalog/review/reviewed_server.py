@@ -14,7 +14,8 @@ from gateway.app import Components
 from gateway.catalog.new_server import NewServer
 from gateway.catalog.review.approval import Approvals
 from gateway.catalog.review.versions import Versions
-from gateway.catalog.sync.catalog_update import CatalogUpdate, ServerReport
+from gateway.catalog.sync.catalog_update import CatalogUpdate
+from gateway.catalog.sync.sync_result import ServerReport
 from gateway.catalog.tool import ToolDefinition, parse_tool
 from gateway.settings import GuardSettings
 from tests.support.listed import tool
@@ -76,10 +77,10 @@ class ReviewedServer:
     async def sync(self, listing: Mapping[str, str], poisoning: Poisoning = "quarantine") -> None:
         """A sync at which it lists these tools, each with its variant."""
         tools = [DEFINITIONS[name, variant] for name, variant in listing.items()]
-        await self._update(tools, poisoning, ServerReport([]))
+        await self._update(tools, poisoning, ServerReport())
 
     async def roll_back(self, version: int, poisoning: Poisoning = "quarantine") -> None:
-        tools = await Versions(self._parts.database).tools(self._tenant_id, self._server_id, version)
+        tools = await Versions(self._parts.database).load_tools(self._tenant_id, self._server_id, version)
         await self._update(tools, poisoning, None, version)
 
     async def unpin(self) -> None:
@@ -113,7 +114,7 @@ class ReviewedServer:
     ) -> None:
         update = CatalogUpdate(self._parts.database, self._parts.spaces, GuardSettings(poisoning=poisoning))
         spec = await self._parts.servers.spec(self._tenant_id, self._server_id)
-        await update.take(spec, tools, report, restores=restores)
+        await update.apply(spec, tools, report, restores=restores)
 
 
 @asynccontextmanager

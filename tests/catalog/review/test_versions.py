@@ -138,7 +138,7 @@ async def test_every_sync_that_changes_something_writes_a_version(parts: Compone
     assert newest.changed[0]["name"] == "one"
     assert newest.changed[0]["fields"][0]["path"] == "/description"
     back = await Versions(parts.database).diff(server.tenant_id, server.id, 2, 1)
-    assert (back.added, back.removed) == (("two",), ("three",))
+    assert (back.added_names, back.removed_names) == (("two",), ("three",))
     with pytest.raises(NotFoundError, match="there are 1 to 2"):
         await Versions(parts.database).diff(server.tenant_id, server.id, 1, 9)
 

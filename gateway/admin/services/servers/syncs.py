@@ -10,7 +10,8 @@ from typing import Literal
 
 from gateway.admin.services.servers.server_card import SkippedToolView
 from gateway.catalog.server import Servers
-from gateway.catalog.sync.server_sync import ServerSync, SyncProgress, SyncReport
+from gateway.catalog.sync.server_sync import ServerSync, SyncProgress
+from gateway.catalog.sync.sync_result import SyncResult
 from gateway.errors import ModelGateError, NotFoundError
 from gateway.task_set import TaskSet
 
@@ -145,7 +146,7 @@ class SyncService:
         changed.set()
 
 
-def outcome_of(report: SyncReport) -> SyncOutcome:
+def outcome_of(report: SyncResult) -> SyncOutcome:
     """What a sync did, for people."""
     return SyncOutcome(
         report.added,

@@ -118,8 +118,8 @@ class VersionService:
             wanted.before,
             wanted.after,
             found.breaking,
-            found.added,
-            found.removed,
+            found.added_names,
+            found.removed_names,
             found.renamed,
             tuple(
                 ChangedTool(tool.name, tool.breaking, tuple(field_view(field) for field in tool.fields))

@@ -1,0 +1,182 @@
+"""Writing an update of the catalogue in one transaction: tools, terms, vectors, reviews and the version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from gateway.access.roles import refresh_visibility
+from gateway.catalog.category import categorize
+from gateway.catalog.naming import GATEWAY_TOOLS, make_exposed_name
+from gateway.catalog.review.approval import store_findings
+from gateway.catalog.review.review_state import ReviewPolicy, ReviewState, next_review_state
+from gateway.catalog.review.versions import write_version
+from gateway.catalog.sync.sync_result import ServerReport, SyncResult
+from gateway.catalog.sync.tool_vectors import store_vectors
+from gateway.catalog.sync.update_plan import UpdatePlan, VectorPlan
+from gateway.catalog.tool import ToolDefinition
+from gateway.database.connection import DatabaseConnection
+from gateway.upstream.spec import ServerSpec
+
+# Of a tool that changes all the time, older vectors are of no use.
+_KEPT_EMBEDDINGS = 20
+
+
+class CatalogWriter:
+    """Writes what a server's tools become, with the statements of one transaction."""
+
+    def __init__(self, transaction: DatabaseConnection, spec: ServerSpec) -> None:
+        self._transaction = transaction
+        self._spec = spec
+
+    async def write(
+        self, plan: UpdatePlan, report: ServerReport | None, policy: ReviewPolicy, restores: int | None
+    ) -> SyncResult:
+        """Carry out `plan`; `restores` is the version that it goes back to, which the server is pinned to."""
+        spec, diff = self._spec, plan.diff
+        ids = await self._write_tools(plan)
+        wrote_vectors = await self._write_vectors(plan.vectors, ids)
+        capabilities_changed = report is not None and await self.write_report(report)
+        version = None
+        quarantined: tuple[str, ...] = ()
+        if diff:
+            version = await write_version(
+                self._transaction, spec.tenant_id, spec.id, plan.tools, diff, restores=restores
+            )
+            quarantined = await self._write_reviews(plan, ids, policy)
+        if restores is not None:
+            offered = version or await self._transaction.fetchval("newest_applied_version", spec.tenant_id, spec.id)
+            await self._transaction.execute("pin_server", spec.tenant_id, spec.id, offered)
+        if diff or wrote_vectors or capabilities_changed:
+            await refresh_visibility(self._transaction, spec.tenant_id, server_id=spec.id)
+        return SyncResult(
+            server=spec.name,
+            added=diff.added_names,
+            changed=diff.changed_names,
+            removed=diff.removed_names,
+            unchanged=len(plan.tools) - len(diff.new_definitions),
+            skipped=() if report is None else report.skipped,
+            embedded=len(plan.vectors.vectors),
+            version=version,
+            quarantined=quarantined,
+        )
+
+    async def write_report(self, report: ServerReport) -> bool:
+        """Write what the server said of itself; returns whether its capabilities are not what they were."""
+        return bool(
+            await self._transaction.fetchval(
+                "record_sync",
+                self._spec.tenant_id,
+                self._spec.id,
+                [asdict(tool) for tool in report.skipped],
+                report.instructions,
+                report.server_info,
+                report.protocol_version,
+                report.capabilities,
+            )
+        )
+
+    async def _write_tools(self, plan: UpdatePlan) -> dict[str, int]:
+        """Write tools and terms; returns the id of every tool by name."""
+        transaction, tenant_id = self._transaction, self._spec.tenant_id
+        ids = {name: tool.id for name, tool in plan.stored.items()}
+        if not plan.diff:
+            return ids
+        ids |= await self._insert_tools([tool for tool in plan.diff.added if tool.name not in plan.stored])
+        written = plan.diff.new_definitions
+        updated = [tool for tool in written if tool.name in plan.stored]
+        updated_ids = [ids[tool.name] for tool in updated]
+        await transaction.execute("keep_former_embeddings", tenant_id, updated_ids)
+        await transaction.execute("drop_old_former_embeddings", tenant_id, updated_ids, _KEPT_EMBEDDINGS)
+        for tool in updated:
+            await transaction.execute(
+                "update_tool", tenant_id, ids[tool.name], self._categorize(tool), tool.json, tool.content_hash
+            )
+        removed_ids = [ids[name] for name in plan.diff.removed_names]
+        await transaction.execute("hide_tools", tenant_id, removed_ids)
+        written_ids = [ids[tool.name] for tool in written]
+        texts = [plan.texts[tool.name] for tool in written]
+        await transaction.execute("delete_terms", tenant_id, [*written_ids, *removed_ids])
+        await transaction.execute("insert_terms", tenant_id, written_ids, [text.lexical for text in texts])
+        await transaction.execute("count_terms", tenant_id, written_ids)
+        await transaction.execute("drop_stale_embeddings", tenant_id, written_ids, [text.hash for text in texts])
+        return ids
+
+    async def _insert_tools(self, tools: Sequence[ToolDefinition]) -> dict[str, int]:
+        if not tools:
+            return {}
+        transaction, spec = self._transaction, self._spec
+        await transaction.execute("lock_tenant", spec.tenant_id)
+        taken = {row["exposed_name"] for row in await transaction.fetch("exposed_names", spec.tenant_id)}
+        taken.update(GATEWAY_TOOLS)
+        ids = {}
+        for tool in tools:
+            name = make_exposed_name(spec.slug, tool.name, taken, spec.prefix)
+            taken.add(name)
+            ids[tool.name] = await transaction.fetchval(
+                "insert_tool",
+                spec.tenant_id,
+                spec.id,
+                tool.name,
+                name,
+                self._categorize(tool),
+                tool.json,
+                tool.content_hash,
+            )
+        return ids
+
+    async def _write_vectors(self, plan: VectorPlan, ids: Mapping[str, int]) -> bool:
+        """Write vectors; returns whether there were any."""
+        if plan.space_id is None or not (plan.former or plan.embedded):
+            return False
+        tenant_id = self._spec.tenant_id
+        if plan.former:
+            former_ids = [ids[name] for name in plan.former]
+            await self._transaction.execute(
+                "restore_embeddings", tenant_id, plan.space_id, former_ids, list(plan.former.values())
+            )
+        if plan.embedded:
+            texts = {ids[name]: text for name, text in plan.embedded.items()}
+            await store_vectors(self._transaction, tenant_id, plan.space_id, texts, plan.vectors)
+        return True
+
+    async def _write_reviews(self, plan: UpdatePlan, ids: Mapping[str, int], policy: ReviewPolicy) -> tuple[str, ...]:
+        """Write what is held against the definitions that are new; returns the tools that are quarantined."""
+        transaction, tenant_id, tools = self._transaction, self._spec.tenant_id, plan.diff.new_definitions
+        if not tools:
+            return ()
+        # Read now: an admin may have approved or quarantined a tool since the plan was made.
+        rows = await transaction.fetch("review_states", tenant_id, self._spec.id)
+        before = {row["id"]: ReviewState(row["approved_hash"], row["approved_by"], row["quarantine"]) for row in rows}
+        states = {
+            tool.name: next_review_state(
+                before[ids[tool.name]] if tool.name in plan.stored else None,
+                tool.content_hash,
+                plan.findings.get(tool.name, ()),
+                policy,
+            )
+            for tool in tools
+        }
+        await transaction.executemany(
+            "set_review_state",
+            [
+                (tenant_id, ids[name], state.approved_hash, state.approved_by, state.quarantine)
+                for name, state in states.items()
+            ],
+        )
+        await store_findings(
+            transaction,
+            tenant_id,
+            [
+                (
+                    ids[tool.name],
+                    plan.findings.get(tool.name, ()),
+                    states[tool.name].approver_of(tool.content_hash) == "person",
+                )
+                for tool in tools
+            ],
+        )
+        return tuple(name for name, state in states.items() if state.quarantine is not None)
+
+    def _categorize(self, tool: ToolDefinition) -> str:
+        return categorize(self._spec.name, tool.name, tool.description)

@@ -1,0 +1,148 @@
+"""What an update of the catalogue is going to write: all that can be known before the transaction begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.catalog.review.tool_list_diff import ToolListDiff, diff_tool_lists
+from gateway.catalog.scan.finding import Finding, OtherTool
+from gateway.catalog.scan.scanner import scan_definitions
+from gateway.catalog.sync.tool_vectors import OnEmbedded, VectorsByText, embed_texts
+from gateway.catalog.text import ToolTexts, build_tool_texts
+from gateway.catalog.tool import ToolDefinition
+from gateway.database.pool import Database
+from gateway.embedding.spaces import Spaces
+from gateway.errors import EmbeddingError
+from gateway.upstream.spec import ServerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTool:
+    """A tool as the catalogue has it, `removed` where the server no longer lists it.
+
+    `text_hash` is that of the texts that have vectors in the configured space, None without.
+    """
+
+    id: int
+    definition: ToolDefinition
+    removed: bool
+    text_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorPlan:
+    """The vectors that tools with new texts are going to have, by name of the tool, in the space `space_id`.
+
+    `former` are the hashes of texts that had vectors before, `embedded` the texts that have theirs in `vectors`; the
+    others get none for the time being, as `error` says. Without a space there are neither.
+    """
+
+    space_id: int | None = None
+    former: Mapping[str, bytes] = field(default_factory=dict)
+    embedded: Mapping[str, ToolTexts] = field(default_factory=dict)
+    vectors: VectorsByText = field(default_factory=dict)
+    error: EmbeddingError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePlan:
+    """An update of a server's tools to `tools`: how they differ from those that are stored, and what follows from that.
+
+    `stored`, `texts` and `findings` go by the name of the tool; `findings` are in the definitions that are new.
+    """
+
+    spec: ServerSpec
+    tools: Sequence[ToolDefinition]
+    stored: Mapping[str, StoredTool]
+    diff: ToolListDiff
+    texts: Mapping[str, ToolTexts]
+    vectors: VectorPlan
+    findings: Mapping[str, Sequence[Finding]]
+
+
+class UpdatePlanner:
+    """Makes plans: compares, embeds and scans, and writes nothing."""
+
+    def __init__(self, database: Database, spaces: Spaces, *, scans: bool) -> None:
+        self._database = database
+        self._spaces = spaces
+        self._scans = scans
+
+    async def plan(
+        self, spec: ServerSpec, tools: Sequence[ToolDefinition], on_embedded: OnEmbedded | None = None
+    ) -> UpdatePlan:
+        """The update of a server to `tools`. Raises DatabaseError."""
+        try:
+            space_id, error = (await self._spaces.configured_space()).id, None
+        except EmbeddingError as unknown:
+            space_id, error = None, unknown
+        stored = await self._load_stored(spec, space_id)
+        # A listing may be large; comparing it must not hold up the calls of others.
+        diff, texts = await asyncio.to_thread(_compare, spec.name, stored, tools)
+        vectors = VectorPlan(error=error)
+        if space_id is not None:
+            vectors = await self._plan_vectors(spec, space_id, stored, texts, on_embedded)
+        findings = await self._scan(spec, diff.new_definitions)
+        return UpdatePlan(spec, tools, stored, diff, texts, vectors, findings)
+
+    async def _load_stored(self, spec: ServerSpec, space_id: int | None) -> dict[str, StoredTool]:
+        rows = await self._database.fetch("stored_tools", spec.tenant_id, spec.id, space_id)
+        return {
+            row["name"]: StoredTool(
+                row["id"],
+                ToolDefinition(row["name"], row["definition"], row["content_hash"]),
+                row["removed"],
+                row["text_hash"],
+            )
+            for row in rows
+        }
+
+    async def _plan_vectors(
+        self,
+        spec: ServerSpec,
+        space_id: int,
+        stored: Mapping[str, StoredTool],
+        texts: Mapping[str, ToolTexts],
+        on_embedded: OnEmbedded | None,
+    ) -> VectorPlan:
+        stale = {
+            name: text for name, text in texts.items() if name not in stored or stored[name].text_hash != text.hash
+        }
+        former = await self._find_former(spec, space_id, stored, stale)
+        missing = {name: text for name, text in stale.items() if name not in former}
+        if not missing:
+            return VectorPlan(space_id, former)
+        try:
+            vectors = await embed_texts(self._spaces, list(missing.values()), on_embedded)
+        except EmbeddingError as error:
+            return VectorPlan(space_id, former, error=error)
+        return VectorPlan(space_id, former, missing, vectors)
+
+    async def _find_former(
+        self, spec: ServerSpec, space_id: int, stored: Mapping[str, StoredTool], stale: Mapping[str, ToolTexts]
+    ) -> dict[str, bytes]:
+        """The text hashes by name of those that had their texts, and vectors for them, before."""
+        wanted = {stored[name].id: text.hash for name, text in stale.items() if name in stored}
+        if not wanted:
+            return {}
+        rows = await self._database.fetch("former_texts", spec.tenant_id, space_id, list(wanted), list(wanted.values()))
+        found = {row["tool_id"] for row in rows}
+        return {name: text.hash for name, text in stale.items() if name in stored and stored[name].id in found}
+
+    async def _scan(self, spec: ServerSpec, tools: Sequence[ToolDefinition]) -> dict[str, tuple[Finding, ...]]:
+        if not tools or not self._scans:
+            return {}
+        rows = await self._database.fetch("other_servers_tools", spec.tenant_id, spec.id)
+        others = [OtherTool(row["name"], row["exposed_name"], row["server_name"], row["server_slug"]) for row in rows]
+        # A large definition takes its time, and calls of others go on meanwhile.
+        found = await asyncio.to_thread(scan_definitions, [tool.raw for tool in tools], others)
+        return dict(zip([tool.name for tool in tools], found, strict=True))
+
+
+def _compare(
+    server: str, stored: Mapping[str, StoredTool], tools: Sequence[ToolDefinition]
+) -> tuple[ToolListDiff, dict[str, ToolTexts]]:
+    before = [tool.definition for tool in stored.values() if not tool.removed]
+    return diff_tool_lists(before, tools), {tool.name: build_tool_texts(server, tool) for tool in tools}

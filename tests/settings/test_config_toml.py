@@ -13,7 +13,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-CONFIG = Path(__file__).parents[1] / "config.toml"
+CONFIG = Path(__file__).parents[2] / "config.toml"
 
 
 def test_every_setting_is_in_the_file() -> None:

@@ -25,7 +25,7 @@ from gateway.access.roles import create_role, refresh_visibility
 from gateway.access.rules import delete_rule, set_rule
 from gateway.access.tenants import Tenant, create_tenant, delete_tenant, suspend_tenant
 from gateway.database.pool import Database
-from tests.support.catalogue import StoredTool, add_tools, plain_connection
+from tests.support.catalogue import StoredTool, add_tools, direct_connection
 from tests.support.serving import serving
 
 AT_ONCE_SECONDS = 0.2
@@ -177,7 +177,7 @@ async def test_rules_and_tools_that_change_are_in_force_in_every_process_at_once
             took.append(await seconds_until(client.has("files__delete")))
     # A machine that is busy with other tests may be late now and then.
     assert statistics.median(took) < AT_ONCE_SECONDS, took
-    async with plain_connection(database) as connection:
+    async with direct_connection(database) as connection:
         await connection.execute("UPDATE tools SET removed_at = now() WHERE id = $1", tools[0].id)
     async with database.transaction() as transaction:
         await refresh_visibility(transaction, tenant.id, server_id=tools[0].server_id)

@@ -13,7 +13,7 @@ from gateway.access.roles import create_role
 from gateway.access.tenants import Tenant
 from gateway.database.pool import Database
 from gateway.errors import CredentialError, InvalidInputError, NotFoundError
-from tests.support.catalogue import plain_connection
+from tests.support.catalogue import direct_connection
 
 HOUR = timedelta(hours=1)
 
@@ -42,7 +42,7 @@ async def test_a_key_carries_several_roles_its_note_and_its_limits(
 
 async def test_only_the_hash_of_a_key_is_kept(database: Database, keys: ApiKeys, tenant: Tenant) -> None:
     made = await keys.create(tenant.id, "ci", ["all"])
-    async with plain_connection(database) as connection:
+    async with direct_connection(database) as connection:
         row = await connection.fetchval("SELECT k::text FROM api_keys k WHERE id = $1", made.id)
     assert made.key not in row
     assert made.key[3:] not in row

@@ -13,7 +13,7 @@ from gateway.access.tenants import Tenant, create_tenant
 from gateway.access.tool_names import tool_by_name
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
-from tests.support.catalogue import StoredTool, add_tools, plain_connection
+from tests.support.catalogue import StoredTool, add_tools, direct_connection
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def tools(database: Database, tenant: Tenant) -> list[StoredTool]:
 
 
 async def visibility(database: Database, tenant: Tenant, roles: list[int], tool: StoredTool) -> str:
-    async with plain_connection(database) as connection:
+    async with direct_connection(database) as connection:
         found: str | None = await connection.fetchval(
             "SELECT visibility::text FROM visible_tools($1, $2) WHERE tool_id = $3", tenant.id, roles, tool.id
         )
@@ -84,7 +84,7 @@ async def test_a_rule_about_a_tool_waits_while_the_tool_is_gone(
 ) -> None:
     role = await create_role(database, tenant.id, "dev")
     await set_rule(database, tenant.id, role.id, "ALLOW", tool_id=tools[0].id)
-    async with plain_connection(database) as connection:
+    async with direct_connection(database) as connection:
         await connection.execute("UPDATE tools SET removed_at = now() WHERE id = $1", tools[0].id)
     # Any later change of the rules resolves them for what is there.
     await set_rule(database, tenant.id, role.id, "SEARCH", category="git")
@@ -93,7 +93,7 @@ async def test_a_rule_about_a_tool_waits_while_the_tool_is_gone(
     assert "does not list it any more" in told.reason
     (rule, _) = await list_rules(database, tenant.id, role.id)
     assert (rule.about, rule.tool_removed) == ("tool github__create_issue", True)
-    async with plain_connection(database) as connection:
+    async with direct_connection(database) as connection:
         await connection.execute("UPDATE tools SET removed_at = NULL WHERE id = $1", tools[0].id)
     await set_rule(database, tenant.id, role.id, "SEARCH", category="other")
     assert await visibility(database, tenant, [role.id], tools[0]) == "ALLOW"

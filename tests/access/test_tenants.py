@@ -20,7 +20,7 @@ from gateway.access.tenants import (
 )
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, CredentialError, InvalidInputError, NotFoundError
-from tests.support.catalogue import add_tools, plain_connection
+from tests.support.catalogue import add_tools, direct_connection
 
 
 async def test_a_suspended_tenant_lets_nobody_in_until_it_is_resumed(database: Database) -> None:
@@ -54,7 +54,7 @@ async def test_a_deleted_tenant_leaves_nothing_behind(database: Database) -> Non
         await delete_tenant(database, tenant, "ACME")
     assert "acme" in [each.slug for each in await list_tenants(database)]
     await delete_tenant(database, tenant, "acme")
-    async with plain_connection(database) as connection:
+    async with direct_connection(database) as connection:
         tables = await connection.fetch(
             "SELECT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_name) "
             "WHERE column_name = 'tenant_id' AND table_type = 'BASE TABLE' AND columns.table_schema = 'public'"

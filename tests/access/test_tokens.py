@@ -88,7 +88,7 @@ async def test_a_token_of_the_provider_lets_in_with_the_roles_of_its_groups(
     assert (caller.key_id, caller.key_name, caller.identity) == (0, "ada@example.com", "subject-ada")
     # An API key still does.
     assert (await signed_in.post(PING)).status_code == 200
-    assert provider.fetched == 1
+    assert provider.key_fetches == 1
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_clocks_may_differ_by_a_minute(signed_in: RunningGateway, provider
 
 
 async def test_tokens_that_anybody_could_make_are_refused(signed_in: RunningGateway, provider: OpenIdProvider) -> None:
-    public = provider.public("first").public_bytes(
+    public = provider.public_key_of("first").public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     shared = unsigned(provider, {"alg": "HS256", "kid": "first"}).rstrip(".")
@@ -161,7 +161,7 @@ async def test_a_new_key_of_the_provider_is_taken_up_and_a_withdrawn_one_given_u
     await tokens.authenticate(old)
     provider.add_key("second", "ES256")
     await tokens.authenticate(provider.token("second", groups=["all"]))
-    assert provider.fetched == 2
+    assert provider.key_fetches == 2
     provider.remove_key("first")
     await tokens.authenticate(old)
     clock.seconds += 301
@@ -176,7 +176,7 @@ async def test_made_up_keys_do_not_make_the_gateway_ask_without_end(
     for number in range(20):
         with pytest.raises(CredentialError):
             await tokens.authenticate(provider.token(headers={"kid": f"made up {number}"}))
-    assert provider.fetched <= 5
+    assert provider.key_fetches <= 5
 
 
 async def test_while_the_provider_is_away_its_known_keys_are_trusted_for_an_hour(
@@ -187,13 +187,13 @@ async def test_while_the_provider_is_away_its_known_keys_are_trusted_for_an_hour
         database, None, replace(oauth, role_map=()), TokenIssuer(provider.url, max_age=300, clock=clock)
     )
     token = provider.token(groups=["all"])
-    provider.down = True
+    provider.is_down = True
     with pytest.raises(SignInUnavailableError):
         await tokens.authenticate(token)
-    provider.down = False
+    provider.is_down = False
     clock.seconds += 10
     await tokens.authenticate(token)
-    provider.down = True
+    provider.is_down = True
     clock.seconds += 1000
     await tokens.authenticate(token)
     clock.seconds += 3601
@@ -202,7 +202,7 @@ async def test_while_the_provider_is_away_its_known_keys_are_trusted_for_an_hour
 
 
 async def test_a_provider_that_is_away_is_said_with_503(signed_in: RunningGateway, provider: OpenIdProvider) -> None:
-    provider.down = True
+    provider.is_down = True
     answer = await post(signed_in, provider.token(groups=["platform"]))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert (await signed_in.post(PING)).status_code == 200

@@ -10,7 +10,7 @@ from gateway.access.tenants import Tenant
 from gateway.access.tool_names import tool_by_name, tools_by_name
 from gateway.database.pool import Database
 from gateway.errors import NotFoundError
-from tests.support.catalogue import add_tools, plain_connection
+from tests.support.catalogue import add_tools, direct_connection
 
 
 @pytest.mark.parametrize("name", ["github__list", "Github/list", "github/list"])
@@ -41,7 +41,7 @@ async def test_tools_of_several_servers_share_an_own_name(database: Database, te
 
 async def test_everything_after_the_first_slash_is_the_tool(database: Database, tenant: Tenant) -> None:
     (tool,) = await add_tools(database, tenant.id, [("files", "read", "other")])
-    async with plain_connection(database) as connection:
+    async with direct_connection(database) as connection:
         await connection.execute("UPDATE tools SET name = 'read/all' WHERE id = $1", tool.id)
     assert (await tool_by_name(database, tenant.id, "files/read/all")).id == tool.id
 
@@ -50,11 +50,11 @@ async def test_an_exposed_name_goes_before_the_name_of_a_server_and_that_before_
     database: Database, tenant: Tenant
 ) -> None:
     by_slug, by_name = await add_tools(database, tenant.id, [("one", "run", "other"), ("two", "run", "other")])
-    async with plain_connection(database) as connection:
+    async with direct_connection(database) as connection:
         await connection.execute("UPDATE servers SET name = 'one' WHERE id = $1", by_name.server_id)
     found = await tools_by_name(database, tenant.id, "one/run")
     assert [tool.id for tool in found] == [by_name.id, by_slug.id]
-    async with plain_connection(database) as connection:
+    async with direct_connection(database) as connection:
         await connection.execute("UPDATE tools SET exposed_name = 'run' WHERE id = $1", by_name.id)
     found = await tools_by_name(database, tenant.id, "run")
     assert [(tool.id, tool.own_name_only) for tool in found] == [(by_name.id, False), (by_slug.id, True)]

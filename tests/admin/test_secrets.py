@@ -109,11 +109,9 @@ async def test_a_client_secret_and_the_tokens_that_it_brings_are_told_to_nobody(
     gateway: RunningGateway, admin: Person, viewer: Person, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    oauth = OAuthServer()
-    async with serving(oauth.app()) as url:
-        oauth.base = url
-        wanted = {"client_id": "machine", "client_secret": "s3cret/+", "issuer": f"{url}/as"}
-        new = {"name": "Vault", "transport": "http", "url": f"{url}/mcp"}
+    async with OAuthServer().running() as oauth:
+        wanted = {"client_id": "machine", "client_secret": "s3cret/+", "issuer": f"{oauth.url}/as"}
+        new = {"name": "Vault", "transport": "http", "url": f"{oauth.url}/mcp"}
         added = await admin.post("/servers", {**new, "credential": {"kind": "oauth_client_credentials", **wanted}})
         server_id = added.json()["card"]["id"]
         await gateway.parts.sync.run(1, server_id)

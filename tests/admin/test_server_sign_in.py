@@ -15,14 +15,11 @@ from gateway.upstream.credential import AuthorizationCode
 from tests.admin.conftest import Person
 from tests.doubles.oauth_server import OAuthServer
 from tests.support.gateway import RunningGateway
-from tests.upstream.conftest import serving
 
 
 @pytest.fixture
 async def oauth() -> AsyncIterator[OAuthServer]:
-    server = OAuthServer()
-    async with serving(server.app()) as url:
-        server.base = url
+    async with OAuthServer().running() as server:
         yield server
 
 
@@ -30,11 +27,11 @@ async def test_the_page_of_a_server_leads_to_its_sign_in_and_back(
     gateway: RunningGateway, admin: Person, oauth: OAuthServer
 ) -> None:
     tenant = await tenant_by_slug(gateway.parts.database)
-    new = NewServer("Vault", "http", url=f"{oauth.base}/mcp", credential=AuthorizationCode())
+    new = NewServer("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
     server_id = await gateway.parts.servers.add(tenant.id, new)
     page = await admin.http.post(f"/admin/t/default/servers/{server_id}/login")
     assert page.status_code == 200, page.text
-    link = re.search(rf'href="({re.escape(oauth.base)}[^"]+)"', page.text)
+    link = re.search(rf'href="({re.escape(oauth.url)}[^"]+)"', page.text)
     assert link is not None, page.text
     async with httpx2.AsyncClient(follow_redirects=True) as browser:
         assert "Signed in to Vault." in (await browser.get(html.unescape(link[1]))).text

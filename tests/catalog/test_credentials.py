@@ -29,9 +29,7 @@ SECRET = "s3cret-that-nobody-may-see"
 
 @pytest.fixture
 async def oauth() -> AsyncIterator[OAuthServer]:
-    server = OAuthServer()
-    async with serving(server.app()) as url:
-        server.base = url
+    async with OAuthServer().running() as server:
         yield server
 
 
@@ -96,7 +94,7 @@ async def test_somebody_signs_in_through_the_gateway_and_its_clients_call_the_to
     gateway: RunningGateway, oauth: OAuthServer
 ) -> None:
     tenant_id, server_id = await add(
-        gateway, NewServer("Vault", "http", url=f"{oauth.base}/mcp", credential=AuthorizationCode())
+        gateway, NewServer("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
     )
     parts = gateway.parts
     url = await parts.logins.begin(tenant_id, server_id, f"{gateway.url}/oauth/callback")
@@ -118,7 +116,7 @@ async def test_somebody_signs_in_through_the_gateway_and_its_clients_call_the_to
 
 async def test_a_callback_is_good_once_and_for_nobody_else(gateway: RunningGateway, oauth: OAuthServer) -> None:
     tenant_id, server_id = await add(
-        gateway, NewServer("Vault", "http", url=f"{oauth.base}/mcp", credential=AuthorizationCode())
+        gateway, NewServer("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
     )
     url = await gateway.parts.logins.begin(tenant_id, server_id, f"{gateway.url}/oauth/callback")
     state = parse_qs(urlsplit(url).query)["state"][0]
@@ -143,5 +141,5 @@ async def test_the_operations_of_an_api_are_found_and_called(gateway: RunningGat
         assert "pets__getPet" in found["content"][0]["text"]
         result = await gateway.call("pets__getPet", {"id": "7"})
     assert result["structuredContent"]["path"] == "/api/pets/7"
-    assert api.seen[-1]["headers"]["authorization"] == f"Bearer {SECRET}"
-    assert "x-api-key" not in api.seen[-1]["headers"]
+    assert api.requests[-1]["headers"]["authorization"] == f"Bearer {SECRET}"
+    assert "x-api-key" not in api.requests[-1]["headers"]

@@ -26,7 +26,7 @@ from tests.doubles.embedding_faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RecordedRequest:
     """A request as it arrived."""
 
     method: str
@@ -48,12 +48,12 @@ class EmbeddingServer:
         self.models = models
         self.dimensions = dimensions
         self.api_key = api_key
-        self.requests: list[Seen] = []
+        self.requests: list[RecordedRequest] = []
         self.texts: list[str] = []
         self.embedded: list[str] = []
         self._fault: Fault | None = None
         self._faults_left = 0
-        self._healed = threading.Event()
+        self._fault_changed = threading.Event()
         self._port = 0
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -70,8 +70,8 @@ class EmbeddingServer:
     def fault(self, fault: Fault | None) -> None:
         self._faults_left = -1 if fault is None or fault.times is None else fault.times
         self._fault = fault
-        self._healed.set()
-        self._healed = threading.Event()
+        self._fault_changed.set()
+        self._fault_changed = threading.Event()
 
     def clear(self) -> None:
         """Forgets what was recorded."""
@@ -97,7 +97,7 @@ class EmbeddingServer:
         """Closes the port and every connection."""
         if self._server is None or self._thread is None:
             return
-        self._healed.set()
+        self._fault_changed.set()
         self._server.should_exit = True
         self._thread.join(10)
         self._server = None
@@ -167,25 +167,25 @@ class EmbeddingServer:
     async def _show(self, request: Request) -> Response:
         self._record(request)
         model = (await request.json())["model"]
-        if not self._has(model):
+        if not self._has_model(model):
             return JSONResponse({"error": f"model '{model}' not found"}, 404)
         return JSONResponse({"model_info": {"static.embedding_length": self.dimensions}})
 
     async def _answer(self, request: Request, model: str, texts: list[str], shape: Any) -> Response:
         self._record(request)
         if self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
-            told = request.headers.get("authorization", "no key").removeprefix("Bearer ")
-            return JSONResponse({"error": {"message": f"Incorrect API key provided: {told}"}}, 401)
-        if not self._has(model):
+            key = request.headers.get("authorization", "no key").removeprefix("Bearer ")
+            return JSONResponse({"error": {"message": f"Incorrect API key provided: {key}"}}, 401)
+        if not self._has_model(model):
             return JSONResponse({"error": f'model "{model}" not found, try pulling it first'}, 404)
         self.texts += texts
         fault = self._next_fault()
         if fault and fault.kind == "slow":
-            await anyio.to_thread.run_sync(self._healed.wait, fault.number)
-        elif fault and (instead := _broken(fault)):
+            await anyio.to_thread.run_sync(self._fault_changed.wait, fault.number)
+        elif fault and (instead := _fault_response(fault)):
             return instead
         rows = await anyio.to_thread.run_sync(self._vectors, model, texts)
-        text = json.dumps(shape(_spoiled(rows, fault)))
+        text = json.dumps(shape(_apply_fault(rows, fault)))
         if fault and fault.kind == "value":
             text = text.replace('"spoiled"', fault.literal)
         if fault is None or fault.kind in ("slow", "shuffled"):
@@ -199,9 +199,9 @@ class EmbeddingServer:
         return [(row * (self.dimensions // len(row) + 1))[: self.dimensions] for row in rows]
 
     def _record(self, request: Request) -> None:
-        self.requests.append(Seen(request.method, request.url.path, request.headers.get("authorization")))
+        self.requests.append(RecordedRequest(request.method, request.url.path, request.headers.get("authorization")))
 
-    def _has(self, model: str) -> bool:
+    def _has_model(self, model: str) -> bool:
         gone = self._fault is not None and self._fault.kind == "model_missing"
         return not gone and model.removesuffix(":latest") in {name.removesuffix(":latest") for name in self.models}
 
@@ -227,7 +227,7 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
 
-def _broken(fault: Fault) -> Response | None:
+def _fault_response(fault: Fault) -> Response | None:
     """The answer that takes the place of vectors, None where the fault lies in the vectors."""
     if fault.kind == "status":
         headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
@@ -235,20 +235,20 @@ def _broken(fault: Fault) -> Response | None:
     if fault.kind == "body":
         return Response(fault.literal)
     if fault.kind == "huge":
-        return StreamingResponse(_spaces(int(fault.number)))
+        return StreamingResponse(_whitespace(int(fault.number)))
     if fault.kind == "cut":
         return Response('{"embeddings":', headers={"Content-Length": "1000"})
     return None
 
 
-async def _spaces(size: int) -> AsyncIterator[bytes]:
+async def _whitespace(size: int) -> AsyncIterator[bytes]:
     for _ in range(0, size, 2**20):
         yield b" " * 2**20
         # A client that has gone is noticed only while something is awaited.
         await anyio.lowlevel.checkpoint()
 
 
-def _spoiled(rows: list[list[float]], fault: Fault | None) -> list[Any]:
+def _apply_fault(rows: list[list[float]], fault: Fault | None) -> list[Any]:
     spoiled: list[list[Any]] = [list(row) for row in rows]
     if fault is None:
         return spoiled

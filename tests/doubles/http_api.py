@@ -92,19 +92,22 @@ DOCUMENT: dict[str, Any] = {
 
 
 class HttpApi:
-    """The API, what it was asked for, and the document that it serves."""
+    """The API, the requests that it echoed, and the document that it serves.
+
+    A request to /api/wait sets `wait_started` and is answered once `wait_may_end` is set.
+    """
 
     def __init__(self) -> None:
         self.document: Any = DOCUMENT
-        self.seen: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.charset = "utf-8"
-        self.waited_for = anyio.Event()
-        self.may_answer = anyio.Event()
+        self.wait_started = anyio.Event()
+        self.wait_may_end = anyio.Event()
 
     def app(self) -> Starlette:
         return Starlette(
             routes=[
-                Route("/openapi.json", self.describe),
+                Route("/openapi.json", self.openapi_document),
                 Route("/api/text", lambda _: Response("plain words", media_type="text/plain")),
                 Route("/api/image", lambda _: Response(b"\x89PNG", media_type="image/png")),
                 Route("/api/broken", lambda _: JSONResponse({"detail": "it broke"}, 503)),
@@ -119,20 +122,20 @@ class HttpApi:
             ]
         )
 
-    async def describe(self, request: Request) -> Response:
+    async def openapi_document(self, request: Request) -> Response:
         return JSONResponse(self.document)
 
     async def wait(self, request: Request) -> Response:
-        self.waited_for.set()
-        await self.may_answer.wait()
+        self.wait_started.set()
+        await self.wait_may_end.wait()
         return Response("waited", media_type="text/plain")
 
     async def in_charset(self, request: Request) -> Response:
         return Response("grüße".encode(), headers={"content-type": f"text/plain; charset={self.charset}"})
 
     async def in_utf16(self, request: Request) -> Response:
-        said = f"You are {request.headers['authorization']}."
-        return Response(said.encode("utf-16"), headers={"content-type": "text/plain; charset=utf-16"})
+        text = f"You are {request.headers['authorization']}."
+        return Response(text.encode("utf-16"), headers={"content-type": "text/plain; charset=utf-16"})
 
     async def escaped(self, request: Request) -> Response:
         """What was asked, in JSON that says every character of a header by its number."""
@@ -148,5 +151,5 @@ class HttpApi:
             "headers": dict(request.headers),
             "body": (await request.body()).decode("latin-1"),
         }
-        self.seen.append(asked)
+        self.requests.append(asked)
         return JSONResponse(asked)

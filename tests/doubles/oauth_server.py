@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import secrets
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -14,16 +16,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tests.support.serving import serving
+
 
 @dataclass
 class OAuthServer:
-    """What it is to do, and what it has seen."""
+    """What it is to do, what it has issued and what it was asked; `url` is where it runs."""
 
-    base: str = ""
-    registers: bool = True
-    reads_metadata_documents: bool = False
+    url: str = ""
+    supports_registration: bool = True
+    supports_metadata_documents: bool = False
     expires_in: int = 3600
-    rotates: bool = True
     clients: dict[str, dict[str, Any]] = field(default_factory=lambda: {"machine": {"client_secret": "s3cret/+"}})
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     access_tokens: set[str] = field(default_factory=set)
@@ -32,6 +35,13 @@ class OAuthServer:
     registrations: list[dict[str, Any]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     calls: int = 0
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[OAuthServer]:
+        """Answer until the block ends."""
+        async with serving(self.app()) as url:
+            self.url = url
+            yield self
 
     def app(self) -> Starlette:
         return Starlette(
@@ -48,7 +58,7 @@ class OAuthServer:
     async def mcp(self, request: Request) -> Response:
         authorization = request.headers.get("authorization", "")
         if authorization.removeprefix("Bearer ") not in self.access_tokens:
-            where = f"{self.base}/.well-known/oauth-protected-resource/mcp"
+            where = f"{self.url}/.well-known/oauth-protected-resource/mcp"
             challenge = f'Bearer resource_metadata="{where}", scope="tools"'
             return JSONResponse({"error": "invalid_token"}, 401, {"WWW-Authenticate": challenge})
         self.authorizations.append(authorization)
@@ -64,20 +74,20 @@ class OAuthServer:
         return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": {"resultType": "complete", **result}})
 
     async def resource(self, _: Request) -> Response:
-        return JSONResponse({"resource": f"{self.base}/mcp", "authorization_servers": [f"{self.base}/as"]})
+        return JSONResponse({"resource": f"{self.url}/mcp", "authorization_servers": [f"{self.url}/as"]})
 
     async def metadata(self, _: Request) -> Response:
         known = {
-            "issuer": f"{self.base}/as",
-            "authorization_endpoint": f"{self.base}/as/authorize",
-            "token_endpoint": f"{self.base}/as/token",
+            "issuer": f"{self.url}/as",
+            "authorization_endpoint": f"{self.url}/as/authorize",
+            "token_endpoint": f"{self.url}/as/token",
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": True,
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "none"],
-            "client_id_metadata_document_supported": self.reads_metadata_documents,
+            "client_id_metadata_document_supported": self.supports_metadata_documents,
         }
-        if self.registers:
-            known["registration_endpoint"] = f"{self.base}/as/register"
+        if self.supports_registration:
+            known["registration_endpoint"] = f"{self.url}/as/register"
         return JSONResponse(known)
 
     async def register(self, request: Request) -> Response:
@@ -92,11 +102,11 @@ class OAuthServer:
         query = dict(request.query_params)
         assert query["response_type"] == "code"
         assert query["code_challenge_method"] == "S256"
-        assert query["resource"] == f"{self.base}/mcp"
+        assert query["resource"] == f"{self.url}/mcp"
         assert query["scope"] == "tools"
         code = secrets.token_urlsafe()
         self.codes[code] = query
-        answer = {"code": code, "state": query["state"], "iss": f"{self.base}/as"}
+        answer = {"code": code, "state": query["state"], "iss": f"{self.url}/as"}
         return RedirectResponse(f"{query['redirect_uri']}?{urlencode(answer)}", 302)
 
     async def token(self, request: Request) -> Response:
@@ -105,18 +115,18 @@ class OAuthServer:
         kind = form["grant_type"]
         if kind == "client_credentials":
             expected = base64.b64encode(b"machine:s3cret%2F%2B").decode()
-            taken = request.headers.get("authorization") == f"Basic {expected}"
+            accepted = request.headers.get("authorization") == f"Basic {expected}"
         elif kind == "authorization_code":
             asked = self.codes.pop(form["code"], None)
             proof = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=")
-            taken = asked is not None and (asked["code_challenge"], asked["redirect_uri"], asked["client_id"]) == (
+            accepted = asked is not None and (asked["code_challenge"], asked["redirect_uri"], asked["client_id"]) == (
                 proof.decode(),
                 form["redirect_uri"],
                 form["client_id"],
             )
         else:
-            taken = self.refresh_tokens.pop(form["refresh_token"], None) == form["client_id"]
-        if not taken:
+            accepted = self.refresh_tokens.pop(form["refresh_token"], None) == form["client_id"]
+        if not accepted:
             return JSONResponse({"error": "invalid_grant", "error_description": "no"}, 400)
         return JSONResponse(self.issue(form.get("client_id", ""), refreshable=kind != "client_credentials"))
 

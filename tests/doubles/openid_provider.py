@@ -17,31 +17,28 @@ from starlette.routing import Route
 
 from tests.support.serving import serving
 
-Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 class OpenIdProvider:
-    """`url` is the issuer. `fetched` counts how often the keys were asked for; while `down` nothing is answered."""
+    """`url` is the issuer, `key_fetches` how often the keys were asked for; while `is_down`, nothing is answered."""
 
     def __init__(self) -> None:
         self.url = ""
-        self.fetched = 0
-        self.down = False
-        self._keys: dict[str, tuple[Private, str]] = {}
+        self.key_fetches = 0
+        self.is_down = False
+        self._keys: dict[str, tuple[PrivateKey, str]] = {}
         self.add_key("first")
 
     def add_key(self, kid: str, algorithm: str = "RS256") -> None:
         """Publish one more key."""
-        self._keys[kid] = (_private(algorithm), algorithm)
+        self._keys[kid] = (_generate_key(algorithm), algorithm)
 
     def remove_key(self, kid: str) -> None:
         """Publish a key no longer."""
         del self._keys[kid]
 
-    def private(self, kid: str) -> Private:
-        return self._keys[kid][0]
-
-    def public(self, kid: str) -> Any:
+    def public_key_of(self, kid: str) -> Any:
         return self._keys[kid][0].public_key()
 
     def token(self, kid: str = "first", *, headers: dict[str, Any] | None = None, **claims: Any) -> str:
@@ -66,7 +63,7 @@ class OpenIdProvider:
         return self._answer({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
 
     async def _key_set(self, _: Request) -> Response:
-        self.fetched += 1
+        self.key_fetches += 1
         keys = []
         for kid, (key, algorithm) in self._keys.items():
             write = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
@@ -75,10 +72,10 @@ class OpenIdProvider:
         return self._answer({"keys": keys})
 
     def _answer(self, body: dict[str, Any]) -> Response:
-        return Response(status_code=503) if self.down else JSONResponse(body)
+        return Response(status_code=503) if self.is_down else JSONResponse(body)
 
 
-def _private(algorithm: str) -> Private:
+def _generate_key(algorithm: str) -> PrivateKey:
     if algorithm.startswith("ES"):
         return ec.generate_private_key(ec.SECP256R1())
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -35,7 +35,7 @@ async def add_tools(
     """Store tools given as (server slug, tool name, category), and make them known."""
     wanted = list(tools)
     stored = []
-    async with plain_connection(database) as connection, connection.transaction():
+    async with direct_connection(database) as connection, connection.transaction():
         servers: dict[str, int] = {}
         for slug in dict.fromkeys(server for server, _, _ in wanted):
             servers[slug] = await connection.fetchval(
@@ -73,7 +73,7 @@ async def add_tools(
 
 
 @contextlib.asynccontextmanager
-async def plain_connection(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def direct_connection(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
     """A connection for statements of the test's own."""
     connection = await asyncpg.connect(database.url)
     try:

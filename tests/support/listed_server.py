@@ -21,9 +21,9 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     if method == "ping":
         return {}
     if method == "tools/list":
-        held = json.loads(FILE.read_text(encoding="utf-8"))
-        tools, start = held["tools"], int(params.get("cursor", 0))
-        end = start + held.get("page", len(tools))
+        listing = json.loads(FILE.read_text(encoding="utf-8"))
+        tools, start = listing["tools"], int(params.get("cursor", 0))
+        end = start + listing.get("page", len(tools))
         return {"tools": tools[start:end], **({"nextCursor": str(end)} if end < len(tools) else {})}
     if method == "tools/call":
         text = json.dumps({"name": params["name"], "arguments": params.get("arguments")})
@@ -36,9 +36,9 @@ def main() -> None:
         message = json.loads(line)
         if "id" not in message:
             continue
-        held = json.loads(FILE.read_text(encoding="utf-8"))
-        if message["method"] == "tools/list" and "line" in held:
-            print(held["line"], flush=True)
+        listing = json.loads(FILE.read_text(encoding="utf-8"))
+        if message["method"] == "tools/list" and "line" in listing:
+            print(listing["line"], flush=True)
             continue
         result = result_of(message["method"], message.get("params") or {})
         answer: dict[str, Any] = {"result": result}

@@ -15,8 +15,8 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float 
     with anyio.fail_after(seconds):
         while True:
             try:
-                held = condition()
-                if await held if inspect.isawaitable(held) else held:
+                result = condition()
+                if await result if inspect.isawaitable(result) else result:
                     return
             except (ModelGateError, OSError):
                 pass

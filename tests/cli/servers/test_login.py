@@ -10,14 +10,11 @@ import httpx2
 
 from tests.cli.process import CommandLine
 from tests.doubles.oauth_server import OAuthServer
-from tests.support.serving import serving
 
 
 async def test_somebody_signs_in_at_a_terminal(servers: CommandLine) -> None:
-    server = OAuthServer()
-    async with serving(server.app()) as url:
-        server.base = url
-        await servers.succeed("add", "Vault", f"{url}/mcp", "--sign-in")
+    async with OAuthServer().running() as server:
+        await servers.succeed("add", "Vault", f"{server.url}/mcp", "--sign-in")
         command = [sys.executable, "-m", "gateway", "servers", "login", "Vault"]
         async with await anyio.open_process(command, env={**servers.environ, "PYTHONUNBUFFERED": "1"}) as process:
             assert process.stdout is not None

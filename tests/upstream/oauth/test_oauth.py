@@ -18,7 +18,7 @@ from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 from tests.doubles.oauth_server import OAuthServer
-from tests.upstream.conftest import serving, web
+from tests.upstream.conftest import web
 
 REDIRECT = "http://127.0.0.1:1/callback"
 
@@ -46,23 +46,21 @@ class MemoryGrantStore:
 
 @pytest.fixture
 async def oauth() -> AsyncIterator[OAuthServer]:
-    server = OAuthServer()
-    async with serving(server.app()) as url:
-        server.base = url
+    async with OAuthServer().running() as server:
         yield server
 
 
 def spec(oauth: OAuthServer, credential: Credential, kept: MemoryGrantStore, **changes: object) -> ServerSpec:
-    return web(f"{oauth.base}/mcp", credential=credential, grants=kept, **changes)
+    return web(f"{oauth.url}/mcp", credential=credential, grants=kept, **changes)
 
 
 def machine(oauth: OAuthServer) -> ClientCredentials:
-    return ClientCredentials("machine", "s3cret/+", f"{oauth.base}/as")
+    return ClientCredentials("machine", "s3cret/+", f"{oauth.url}/as")
 
 
 async def signed_in(oauth: OAuthServer, credential: AuthorizationCode, known: OAuthGrant | None = None) -> OAuthGrant:
     """Go the way of a person with a browser."""
-    login = await begin_login("Web Server", f"{oauth.base}/mcp", credential, REDIRECT, known)
+    login = await begin_login("Web Server", f"{oauth.url}/mcp", credential, REDIRECT, known)
     async with httpx2.AsyncClient() as browser:
         back = (await browser.get(login.url)).next_request
     assert back is not None
@@ -85,7 +83,7 @@ async def test_client_credentials_are_turned_into_a_token_that_many_calls_share(
             tasks.start_soon(call, pool, server)
     assert oauth.calls == 8
     assert [request["grant_type"] for request in oauth.token_requests] == ["client_credentials"]
-    assert oauth.token_requests[0]["resource"] == f"{oauth.base}/mcp"
+    assert oauth.token_requests[0]["resource"] == f"{oauth.url}/mcp"
     assert oauth.token_requests[0]["scope"] == "tools"
     assert kept.saves == 1
 
@@ -128,7 +126,7 @@ async def test_a_second_sign_in_uses_the_registration_of_the_first(oauth: OAuthS
 
 
 async def test_a_client_metadata_document_goes_before_registration(oauth: OAuthServer) -> None:
-    oauth.reads_metadata_documents = True
+    oauth.supports_metadata_documents = True
     document = "https://gate.example/oauth/client.json"
     grant = await signed_in(oauth, AuthorizationCode(metadata_url=document))
     assert grant.client.client_id == document
@@ -142,7 +140,7 @@ async def test_a_client_id_given_by_hand_goes_before_both(oauth: OAuthServer) ->
 
 
 async def test_without_registration_the_gateway_says_what_to_do(oauth: OAuthServer) -> None:
-    oauth.registers = False
+    oauth.supports_registration = False
     with pytest.raises(UpstreamUnavailableError, match=f"register one there for the redirect URI {REDIRECT}"):
         await signed_in(oauth, AuthorizationCode())
 
@@ -183,9 +181,9 @@ async def test_a_refresh_token_that_is_no_longer_taken_asks_for_a_person(
 
 
 async def test_an_answer_to_another_sign_in_is_refused(oauth: OAuthServer) -> None:
-    login = await begin_login("Web Server", f"{oauth.base}/mcp", AuthorizationCode(), REDIRECT, None)
+    login = await begin_login("Web Server", f"{oauth.url}/mcp", AuthorizationCode(), REDIRECT, None)
     with pytest.raises(InvalidInputError, match="another sign-in"):
-        await finish_login(login, "code", "not-the-state", f"{oauth.base}/as")
+        await finish_login(login, "code", "not-the-state", f"{oauth.url}/as")
     with pytest.raises(InvalidInputError, match="another authorization server"):
         await finish_login(login, "code", login.state, "https://evil.example")
     with pytest.raises(InvalidInputError, match="another authorization server"):

@@ -52,10 +52,10 @@ async def _others_are_served(pool: UpstreamPool, api: HttpApi, spec: ServerSpec,
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(other)
-        await api.waited_for.wait()
+        await api.wait_started.wait()
         for _ in range(6):
             result = await call(pool, spec, tool, **arguments)
-        api.may_answer.set()
+        api.wait_may_end.set()
     assert answers[0]["content"][0]["text"] == "waited"
     assert pool.status(1).restarts == 0
     return result
@@ -120,7 +120,7 @@ async def test_what_lets_the_gateway_in_is_hidden_in_answers(
         for secret in secrets:
             assert secret not in shown
             assert secret not in block["text"]
-    sent = [value for asked in api.seen for value in asked["headers"].values()]
+    sent = [value for asked in api.requests for value in asked["headers"].values()]
     assert any(secrets[-1] in value for value in sent)
 
 

@@ -193,7 +193,7 @@ async def test_a_token_goes_where_the_document_says_that_keys_go(
     answer = await call(pool, spec, "getPet", id="1", tags=["a"], mood="glad")
     # The API repeats what it was asked.
     assert "s3cret" not in json.dumps(answer)
-    sent = api.seen[-1]
+    sent = api.requests[-1]
     assert "authorization" not in sent["headers"]
     if where == "header":
         assert sent["headers"]["x-key"] == "s3cret"
@@ -209,7 +209,7 @@ async def test_a_token_is_a_bearer_token_where_the_document_allows_that(
     schemes = {"key": {"type": "apiKey", "in": "query", "name": "k"}, "token": {"type": "http", "scheme": "Bearer"}}
     api.document = {**DOCUMENT, "components": {**DOCUMENT["components"], "securitySchemes": schemes}}
     await call(pool, pets(base, credential=Bearer("s3cret")), "getPet", id="1")
-    sent = api.seen[-1]
+    sent = api.requests[-1]
     assert sent["headers"]["authorization"] == "Bearer s3cret"
     assert sent["query"] == ""
 

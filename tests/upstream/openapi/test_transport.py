@@ -155,7 +155,7 @@ async def test_a_secret_is_sent_and_cannot_be_replaced_by_an_argument(
 ) -> None:
     spec = pets(base, credential=Bearer("t0ken"))
     await call(pool, spec, "getPet", id="1")
-    assert api.seen[-1]["headers"]["authorization"] == "Bearer t0ken"
+    assert api.requests[-1]["headers"]["authorization"] == "Bearer t0ken"
     refused = await call(pool, spec, "getPet", id="1", Authorization="Bearer mine")
     assert refused["isError"] is True
     assert "There is no argument 'Authorization'" in refused["content"][0]["text"]

@@ -31,13 +31,14 @@ from gateway.catalog.category import CATEGORIES
 from gateway.database.embedded import EmbeddedServer
 from gateway.database.migrate import migrate
 from gateway.database.queries import statement
+from gateway.search.bm25 import K1, B
 from gateway.search.visible_tools import VisibleTools
 
 DIMENSIONS = 256
 SERVERS = 100
 WORDS = [f"word{number}" for number in range(2_000)]
 SEARCHES = 200
-MOST_IDS = 4_000
+EXACT_TOOLS = 4_000
 NO_CHECK = "($2::bytea IS NOT NULL AND $3::text IS NULL AND $4::bigint IS NULL)"
 
 
@@ -51,7 +52,7 @@ class Bench:
         self._space = 0
         self.servers: list[int] = []
         self.roles: list[int] = []
-        self._corpus: tuple[float, float] = (0.0, 0.0)
+        self._lexical_statistics: tuple[float, float] = (0.0, 0.0)
 
     async def fill(self, tools: int, roles: int, rules: int) -> None:
         """Store tools, roles and rules."""
@@ -87,9 +88,9 @@ class Bench:
         await connection.execute(statement("index_space", space=self._space, dimensions=DIMENSIONS))
         await self._fill_roles(ids, roles, rules)
         await connection.execute("ANALYZE")
-        row = await connection.fetchrow(statement("corpus"), 1)
+        row = await connection.fetchrow(statement("lexical_statistics"), 1)
         assert row is not None
-        self._corpus = (float(row["tools"]), row["mean_length"])
+        self._lexical_statistics = (float(row["tools"]), row["mean_length"])
 
     async def _fill_roles(self, ids: list[int], roles: int, rules: int) -> None:
         for number in range(roles):
@@ -116,29 +117,27 @@ class Bench:
         """Resolve rules anew; milliseconds."""
         return await self._timed(self._connection.execute, statement("refresh_role_tools"), 1, role, server)
 
-    async def audience(self, roles: list[int]) -> tuple[VisibleTools, float]:
+    async def visible_tools(self, roles: list[int]) -> tuple[VisibleTools, float]:
         """What roles can find, and the milliseconds that finding it out takes, once for each version."""
         took = await self._timed(self._connection.fetchrow, statement("visible_tool_positions"), 1, roles)
         row = await self._connection.fetchrow(statement("visible_tool_positions"), 1, roles)
         assert row is not None
-        return VisibleTools.of(row["ids"], row["positions"], MOST_IDS), took
+        return VisibleTools.of(row["ids"], row["positions"], EXACT_TOOLS), took
 
-    async def searches(self, audience: VisibleTools) -> tuple[float, float]:
+    async def searches(self, visible: VisibleTools) -> tuple[float, float]:
         """Median milliseconds of a search with the check and without."""
-        name = "search_indexed" if audience.ids is None else "search_exact"
+        name = "search_indexed" if visible.ids is None else "search_exact"
         checked = statement(name, space=self._space, dimensions=DIMENSIONS)
         unchecked = statement("search_indexed", space=self._space, dimensions=DIMENSIONS)
-        free = unchecked.replace(statement("within"), NO_CHECK)
+        free = unchecked.replace(statement("in_scope"), NO_CHECK)
         assert free != unchecked
         with_check: list[float] = []
         without: list[float] = []
         for _ in range(SEARCHES):
             query = " ".join(self._random.choices(WORDS, k=5))
-            arguments = [1, audience.bitmap, None, None, query, *self._corpus, 60, self._vector()]
+            arguments = [1, visible.bitmap, None, None, query, *self._lexical_statistics, K1, B, 60, self._vector()]
             with_check.append(
-                await self._timed(
-                    self._connection.fetch, checked, *arguments, *([audience.ids] if audience.ids else [])
-                )
+                await self._timed(self._connection.fetch, checked, *arguments, *([visible.ids] if visible.ids else []))
             )
             without.append(await self._timed(self._connection.fetch, free, *arguments))
         return statistics.median(with_check), statistics.median(without)
@@ -188,18 +187,18 @@ async def measure(url: str, tools: int, roles: int, rules: int) -> None:
     one = [await bench.refresh(None, server) for server in bench.servers[:10]]
     print(f"one server for all roles  {statistics.median(one):12.0f}")
     await connection.execute("ANALYZE")
-    print("\nroles of the key   finds   with the check   without   difference   audience, once   shown results   (ms)")
+    print("\nroles of the key   finds   with the check   without   difference    visible, once   shown results   (ms)")
     chosen = [bench.roles[:1], bench.roles[1:2], bench.roles[:3], bench.roles[1:4], bench.roles[:10], bench.roles]
     for each in chosen:
-        audience, once = await bench.audience(each)
-        if not audience.count:
+        visible, once = await bench.visible_tools(each)
+        if not visible.count:
             continue
-        checked, free = await bench.searches(audience)
+        checked, free = await bench.searches(visible)
         row = await connection.fetchrow(statement("visible_tool_positions"), 1, each)
         assert row is not None
         shown = await bench.shown(each, row["ids"][:5])
         print(
-            f"{len(each):16} {audience.count:7} {checked:16.2f} {free:9.2f} {checked - free:+12.2f} {once:16.1f} "
+            f"{len(each):16} {visible.count:7} {checked:16.2f} {free:9.2f} {checked - free:+12.2f} {once:16.1f} "
             f"{shown:15.2f}"
         )
     await connection.close()

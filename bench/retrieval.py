@@ -21,7 +21,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from gateway.catalog.text import build_tool_texts
 from gateway.catalog.tool import ToolDefinition
 from gateway.embedding.builtin import BuiltinEmbedder
 from gateway.embedding.embedder import Vectors
+from gateway.search.bm25 import K1, B
 from gateway.search.calibration import Calibration, calibrate
 from gateway.search.fusion import Candidate, fuse
 
@@ -139,7 +140,7 @@ def run_of(catalogue: Catalogue, queries: list[str], right: Sequence[Sequence[in
     vectors = embedded(queries, queries=True)
     cosines = {kind: (vectors @ stored.T).astype(np.float64) for kind, stored in catalogue.vectors.items()}
     plain = bm25(catalogue.plain, queries, plain_words, k1=1.5)
-    stemmed = bm25(catalogue.lexical, queries, stems, k1=1.2)
+    stemmed = bm25(catalogue.lexical, queries, stems, k1=K1)
     return Run(catalogue, queries, [frozenset(positions) for positions in right], cosines, plain, stemmed)
 
 
@@ -164,10 +165,10 @@ def _stemmer() -> Any:
 
 
 def bm25(documents: Sequence[str], queries: Sequence[str], words: Callable[[str], list[str]], k1: float) -> Bm25:
-    """Robertson and Zaragoza 2009, b = 0.75, with the idf that is never negative, over a query's distinct words."""
+    """Robertson and Zaragoza 2009, with the idf that is never negative, over a query's distinct words."""
     counts = [Counter(words(document)) for document in documents]
     lengths = np.array([count.total() for count in counts], dtype=np.float64)
-    damping = k1 * (0.25 + 0.75 * lengths / max(lengths.mean(), 1.0))
+    damping = k1 * (1 - B + B * lengths / max(lengths.mean(), 1.0))
     holders: dict[str, list[int]] = {}
     for position, count in enumerate(counts):
         for word in count:
@@ -377,7 +378,7 @@ def main() -> int:
     if snowballstemmer is None:
         print("Without stemming: `pip install --group bench` brings the stemmer.")
     for name in ("steps", "MetaTool"):
-        values = ", ".join(f"{key} {value:.3f}" for key, value in runs[name].catalogue.calibration.as_dict().items())
+        values = ", ".join(f"{key} {value:.3f}" for key, value in asdict(runs[name].catalogue.calibration).items())
         print(f"Calibration from the catalogue of {name}: {values}")
     print_ranking(runs)
     print_threshold(runs)

@@ -36,13 +36,13 @@ class NotifiedCache(Generic[K, V]):
         return len(self._values)
 
     @property
-    def trusted(self) -> bool:
+    def is_trusted(self) -> bool:
         """Whether notices come in, so that what is kept holds."""
         return self._notices is not None and self._notices.connected
 
     def peek(self, tenant_id: int | None, key: K) -> V | None:
         """The value, where it is kept."""
-        return self._values.get((tenant_id, key)) if self.trusted else None
+        return self._values.get((tenant_id, key)) if self.is_trusted else None
 
     async def get(self, tenant_id: int | None, key: K, read: Callable[[], Awaitable[V]]) -> V:
         """The value kept, else what `read` returns; raises what `read` raises. None is never kept."""
@@ -52,7 +52,7 @@ class NotifiedCache(Generic[K, V]):
         generation = self._generation
         value = await read()
         # What changed while it was read may not be in it.
-        if value is not None and self.trusted and generation == self._generation:
+        if value is not None and self.is_trusted and generation == self._generation:
             self._values[tenant_id, key] = value
         return value
 

@@ -7,8 +7,7 @@ description, and nearly every other tool is a wrong one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +44,6 @@ class Calibration:
     name_mean: float = _ASSUMED_MEAN
     description_mean: float = _ASSUMED_MEAN
     unit: float = (1 - _ASSUMED_MEAN) * _OWN_SHARE / _OWN_DEVIATIONS
-
-    def as_dict(self) -> dict[str, float]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, float]) -> Calibration:
-        """The calibration that `as_dict` was taken of. Raises KeyError where a value is missing."""
-        return cls(**{field.name: float(values[field.name]) for field in fields(cls)})
 
 
 def calibrate(

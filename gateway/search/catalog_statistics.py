@@ -22,7 +22,7 @@ from gateway.search.visible_tools import VisibleTools
 logger = logging.getLogger(__name__)
 
 # Comparing so few tools one by one is faster than walking an index and asking a bitmap.
-_MOST_IDS = 4_000
+_EXACT_TOOLS = 4_000
 _SAMPLE = 500
 _QUERY_SAMPLE = 100
 _PATIENCE_SECONDS = 1.0
@@ -51,12 +51,12 @@ class CatalogStatistics:
     """Numbers about catalogues and about what roles see of them, each valid for one version of a catalogue."""
 
     def __init__(
-        self, database: Database, spaces: Spaces, notices: Notices | None, *, most_ids: int = _MOST_IDS
+        self, database: Database, spaces: Spaces, notices: Notices | None, *, exact_tools: int = _EXACT_TOOLS
     ) -> None:
-        """Nothing is kept without `notices`. Roles that see more than `most_ids` tools are given no ids of them."""
+        """Nothing is kept without `notices`. Roles that see more than `exact_tools` tools are given no ids of them."""
         self._database = database
         self._spaces = spaces
-        self._most_ids = most_ids
+        self._exact_tools = exact_tools
         self._lexical: NotifiedCache[None, LexicalStatistics] = NotifiedCache(notices)
         self._visible: NotifiedCache[tuple[int, ...], VisibleTools] = NotifiedCache(notices, _MAXIMUM)
         self._calibrations: NotifiedCache[int, Calibration] = NotifiedCache(notices)
@@ -67,7 +67,7 @@ class CatalogStatistics:
         """What BM25 has to know of the tenant's catalogue."""
 
         async def read() -> LexicalStatistics:
-            row = await self._database.fetchrow("corpus", tenant_id)
+            row = await self._database.fetchrow("lexical_statistics", tenant_id)
             assert row is not None
             return LexicalStatistics(row["tools"], row["mean_length"])
 
@@ -79,7 +79,7 @@ class CatalogStatistics:
         async def read() -> VisibleTools:
             row = await self._database.fetchrow("visible_tool_positions", tenant_id, list(role_ids))
             assert row is not None
-            return VisibleTools.of(row["ids"], row["positions"], self._most_ids)
+            return VisibleTools.of(row["ids"], row["positions"], self._exact_tools)
 
         return await self._visible.get(tenant_id, role_ids, read)
 
@@ -94,7 +94,7 @@ class CatalogStatistics:
             return current
         key = (tenant_id, stored.id)
         latest = self._latest.get(key)
-        if latest is None or self._calibrations.trusted or time.monotonic() - latest.at > _UNNOTIFIED_SECONDS:
+        if latest is None or self._calibrations.is_trusted or time.monotonic() - latest.at > _UNNOTIFIED_SECONDS:
             task = self._calibrating.get(key)
             if task is None:
                 task = self._calibrating[key] = asyncio.create_task(self._calibrate(key, stored))

@@ -15,9 +15,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.search.bm25 import max_word_score
 from gateway.search.calibration import COMBINED_WEIGHT, DESCRIPTION_WEIGHT, NAME_WEIGHT, Calibration
 
-_K1 = 1.2
 _LEXICAL_WEIGHT = 5.0
 # Least squares over the best five by BM25 of each query: what similarity to expect of a tool that has no vector.
 _EXPECTED_SIMILARITY, _EXPECTED_BY_WORDS = 0.3, 4.4
@@ -52,7 +52,7 @@ def fuse(
     """The score of each candidate, 0…1, in the order given; a higher score is a better rank.
 
     At 0.5 a tool is as likely wrong as right. `lexical_ceiling` is the largest BM25 that a tool could have for this
-    query: the sum of idf * (k1 + 1) over its words that stand in the catalogue. `tool_count` is the number of tools
+    query: the sum of idf * (K1 + 1) over its words that stand in the catalogue. `tool_count` is the number of tools
     that those frequencies were counted over. Candidates without vectors are scored by their words, all of them where
     none has a vector.
     """
@@ -67,7 +67,7 @@ def fuse(
     evidence = (
         _BASE
         + _BY_SIMILARITY * similarities[best]
-        + _BY_WORDS * math.sqrt(candidates[best].lexical / _largest_word(tool_count))
+        + _BY_WORDS * math.sqrt(candidates[best].lexical / max_word_score(tool_count))
         + _BY_LEAD * _lead(candidates, ranks, best)
         + _BY_SIZE * math.log(_MANY_TOOLS / min(max(tool_count, _FEW_TOOLS), _MANY_TOOLS))
     )
@@ -97,11 +97,6 @@ def _similarity(candidate: Candidate, calibration: Calibration, words: float) ->
     if weight == 0:
         return _EXPECTED_SIMILARITY + _EXPECTED_BY_WORDS * words
     return total / weight / calibration.unit
-
-
-def _largest_word(tool_count: int) -> float:
-    """The most that one word can add to BM25: one that stands in a single tool of so many."""
-    return (_K1 + 1) * math.log(1 + (max(tool_count, 1) - 0.5) / 1.5)
 
 
 def _lead(candidates: Sequence[Candidate], ranks: Sequence[float], best: int) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.catalog.text import lexical_text
 from gateway.database.pool import Database
 from gateway.embedding.spaces import QueryVector
+from gateway.search.bm25 import K1, B
 from gateway.search.catalog_statistics import CatalogStatistics
 from gateway.search.fusion import Candidate
 
@@ -58,13 +59,15 @@ class Retriever:
             lexical_text(query),
             float(lexical.tool_count),
             lexical.mean_length,
+            K1,
+            B,
             limit,
         ]
         if vector is None:
             rows = await self._database.fetch("search_lexical", *arguments)
         else:
             is_limited = scope.category is not None or scope.server_id is not None
-            name = "search_narrowed" if is_limited else "search_indexed"
+            name = "search_limited" if is_limited else "search_indexed"
             arguments.append(vector.vector)
             # Comparing few tools is faster than walking the index, and it is exact.
             if visible.ids is not None:

@@ -21,11 +21,11 @@ class VisibleTools:
     ids: tuple[int, ...] | None
 
     @classmethod
-    def of(cls, ids: Sequence[int], positions: Sequence[int], most_ids: int) -> VisibleTools:
-        """These tools, given by id and position in the same order; of more than `most_ids` the bitmap alone."""
+    def of(cls, ids: Sequence[int], positions: Sequence[int], exact_tools: int) -> VisibleTools:
+        """These tools, given by id and position in the same order; of more than `exact_tools` the bitmap alone."""
         if not ids:
             return cls(0, b"", ())
         bits = np.zeros(max(positions) + 1, dtype=np.uint8)
         bits[np.asarray(positions)] = 1
         bitmap = np.packbits(bits, bitorder="little").tobytes()
-        return cls(len(ids), bitmap, tuple(ids) if len(ids) <= most_ids else None)
+        return cls(len(ids), bitmap, tuple(ids) if len(ids) <= exact_tools else None)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -38,18 +38,6 @@ def model() -> StaticModel:
     return load_static_model()
 
 
-def test_a_calibration_survives_json() -> None:
-    calibration = calibrate(*catalogue(50))
-    assert Calibration.from_dict(json.loads(json.dumps(calibration.as_dict()))) == calibration
-
-
-def test_a_calibration_with_a_missing_value_is_refused() -> None:
-    values = Calibration().as_dict()
-    del values["unit"]
-    with pytest.raises(KeyError, match="unit"):
-        Calibration.from_dict(values)
-
-
 def test_an_empty_catalogue_gives_the_assumed_values() -> None:
     empty = np.empty((0, 64), dtype=np.float32)
     assert calibrate(empty, empty, empty) == Calibration()
@@ -70,15 +58,15 @@ def test_the_mean_of_unrelated_texts_is_found_in_spaces_of_every_kind(pull: floa
 
 def test_a_large_catalogue_is_calibrated_like_a_sample_of_it() -> None:
     large, small = calibrate(*catalogue(4_000)), calibrate(*catalogue(500))
-    for name, value in large.as_dict().items():
-        assert value == pytest.approx(small.as_dict()[name], abs=0.02)
+    for name, value in asdict(large).items():
+        assert value == pytest.approx(asdict(small)[name], abs=0.02)
 
 
 def test_a_tool_that_many_servers_offer_counts_once() -> None:
     kinds = catalogue(60)
     once, often = calibrate(*kinds), calibrate(*(np.repeat(vectors, 5, axis=0) for vectors in kinds))
-    for name, value in once.as_dict().items():
-        assert often.as_dict()[name] == pytest.approx(value, abs=1e-5)
+    for name, value in asdict(once).items():
+        assert asdict(often)[name] == pytest.approx(value, abs=1e-5)
 
 
 @pytest.mark.parametrize("nothing", [0.0, np.nan])
@@ -108,7 +96,7 @@ def test_a_tiny_catalogue_still_tells_unrelated_from_related(tools: int, pull: f
 def test_one_tool_whose_name_says_nothing_does_not_make_everything_related() -> None:
     names, descriptions, combined = unit(np.eye(1, 64)), unit(np.eye(1, 64, 1)), unit(np.eye(1, 64, 1))
     calibration = calibrate(names, descriptions, combined)
-    assert min(calibration.as_dict().values()) >= 0
+    assert min(asdict(calibration).values()) >= 0
 
 
 def test_names_that_repeat_as_descriptions_do_not_widen_the_unit() -> None:

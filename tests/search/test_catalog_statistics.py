@@ -106,8 +106,8 @@ async def test_a_calibration_follows_the_catalogue_while_no_notices_come_in(part
 
 async def test_roles_that_see_many_tools_are_given_no_ids_of_them(parts: Components, tmp_path: Path) -> None:
     await add_listed(parts, tmp_path, *(tool(f"tool_{step}", "Does something") for step in range(3)))
-    few = CatalogStatistics(parts.database, parts.spaces, parts.notices, most_ids=3)
-    many = CatalogStatistics(parts.database, parts.spaces, parts.notices, most_ids=2)
+    few = CatalogStatistics(parts.database, parts.spaces, parts.notices, exact_tools=3)
+    many = CatalogStatistics(parts.database, parts.spaces, parts.notices, exact_tools=2)
     with_ids, without = await few.visible_tools(1, ROLES), await many.visible_tools(1, ROLES)
     assert (with_ids.count, len(with_ids.ids or ())) == (3, 3)
     assert (without.count, without.ids) == (3, None)

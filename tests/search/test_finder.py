@@ -72,9 +72,9 @@ async def farm(farm_url: str, settings: Settings) -> AsyncIterator[Components]:
         yield parts
 
 
-def searching(parts: Components, settings: SearchSettings, most_ids: int = 4_000) -> Components:
-    """The same parts with another search: by the index for roles that see more than `most_ids` tools."""
-    statistics = CatalogStatistics(parts.database, parts.spaces, parts.notices, most_ids=most_ids)
+def searching(parts: Components, settings: SearchSettings, exact_tools: int = 4_000) -> Components:
+    """The same parts with another search: by the index for roles that see more than `exact_tools` tools."""
+    statistics = CatalogStatistics(parts.database, parts.spaces, parts.notices, exact_tools=exact_tools)
     finder = Finder(parts.database, parts.spaces, statistics, settings)
     return replace(parts, statistics=statistics, finder=finder)
 
@@ -99,9 +99,9 @@ async def test_what_was_asked_for_comes_first(farm: Components) -> None:
             assert all(word in wanted for word in first), (wanted, first)
 
 
-@pytest.mark.parametrize("most_ids", [0, 4000])
-async def test_a_role_that_sees_three_of_many_gets_its_three(farm: Components, most_ids: int) -> None:
-    parts = searching(farm, SearchSettings(mode="cosine", threshold=0.0), most_ids)
+@pytest.mark.parametrize("exact_tools", [0, 4000])
+async def test_a_role_that_sees_three_of_many_gets_its_three(farm: Components, exact_tools: int) -> None:
+    parts = searching(farm, SearchSettings(mode="cosine", threshold=0.0), exact_tools)
     outcome = await find(parts, "animals of the farm", "few")
     assert {found.name for found in outcome.tools} == {"feed_hen_lake", "count_cow_barn", "find_goat_city"}
     assert outcome.total_found == 3
@@ -109,9 +109,9 @@ async def test_a_role_that_sees_three_of_many_gets_its_three(farm: Components, m
     assert both.total_found == 4
 
 
-@pytest.mark.parametrize("most_ids", [0, 4000])
-async def test_the_index_finds_as_many_as_were_asked_for(farm: Components, most_ids: int) -> None:
-    parts = searching(farm, SearchSettings(mode="cosine", threshold=0.0), most_ids)
+@pytest.mark.parametrize("exact_tools", [0, 4000])
+async def test_the_index_finds_as_many_as_were_asked_for(farm: Components, exact_tools: int) -> None:
+    parts = searching(farm, SearchSettings(mode="cosine", threshold=0.0), exact_tools)
     outcome = await find(parts, "feed the animals", results=50)
     assert len(outcome.tools) == 50
     assert outcome.total_found == 300

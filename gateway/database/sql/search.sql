@@ -4,70 +4,74 @@ SELECT coalesce(array_agg(t.id ORDER BY t.id), '{}') AS ids,
        coalesce(array_agg(t.position ORDER BY t.id), '{}') AS positions
 FROM visible_tools($1, $2) AS v JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
 
--- name: corpus
+-- name: lexical_statistics
 -- What BM25 needs to know of a tenant's catalogue: the number of tools and their mean length in lexemes.
 SELECT count(*) AS tools, coalesce(avg(term_count), 0)::float8 AS mean_length
 FROM tools WHERE tenant_id = $1 AND removed_at IS NULL
 
--- name: within
--- Whether tool t is in the audience and what the search is narrowed to: $2 bitmap of positions, $3 category or null,
--- $4 server id or null. A tool that came after the bitmap was made is not in it.
+-- name: in_scope
+-- Whether tool t is visible and in what the search is limited to: $2 bitmap of positions, $3 category or null, $4 server
+-- id or null. A tool that came after the bitmap was made is not in it.
 CASE WHEN t.position < 8 * length($2::bytea) THEN get_bit($2::bytea, t.position) = 1 ELSE false END
 AND ($3::text IS NULL OR t.category = $3) AND ($4::bigint IS NULL OR t.server_id = $4)
 
 -- name: dense_exact
--- The nearest of the tools $10 by comparing all of them: exact, and the faster way while they are few.
+-- The nearest of the tools $12 by comparing all of them: exact, and the faster way while they are few.
 SELECT e.tool_id
-FROM unnest($10::bigint[]) AS v (tool_id)
+FROM unnest($12::bigint[]) AS v (tool_id)
 JOIN tool_embeddings e ON e.tenant_id = $1 AND e.tool_id = v.tool_id AND e.space_id = {space}
 WHERE $3::text IS NULL AND $4::bigint IS NULL
-   OR EXISTS (SELECT FROM tools t WHERE t.tenant_id = $1 AND t.id = v.tool_id AND {{within}})
-ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $9::halfvec({dimensions})
-LIMIT $8
+   OR EXISTS (SELECT FROM tools t WHERE t.tenant_id = $1 AND t.id = v.tool_id AND {{in_scope}})
+ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $11::halfvec({dimensions})
+LIMIT $10
 
--- name: dense_narrowed
--- The same for many tools of which few are in the category or of the server that the search is narrowed to.
+-- name: dense_limited
+-- The same for many tools of which few are in the category or of the server that the search is limited to.
 SELECT e.tool_id
 FROM tools t
 JOIN tool_embeddings e ON e.tenant_id = $1 AND e.tool_id = t.id AND e.space_id = {space}
-WHERE t.tenant_id = $1 AND {{within}}
-ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $9::halfvec({dimensions})
-LIMIT $8
+WHERE t.tenant_id = $1 AND {{in_scope}}
+ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $11::halfvec({dimensions})
+LIMIT $10
 
 -- name: dense_indexed
 -- The nearest by the index, which goes on until it has enough that the caller may see.
 SELECT e.tool_id
 FROM tool_embeddings e
 WHERE e.space_id = {space} AND e.tenant_id = $1
-  AND (SELECT {{within}} FROM tools t WHERE t.tenant_id = $1 AND t.id = e.tool_id)
-ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $9::halfvec({dimensions})
-LIMIT $8
+  AND (SELECT {{in_scope}} FROM tools t WHERE t.tenant_id = $1 AND t.id = e.tool_id)
+ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $11::halfvec({dimensions})
+LIMIT $10
+
+-- name: bm25
+-- The BM25 of tool t by those of its words m that are in the query q: $7 mean length of tools, $8 k1, $9 b.
+sum(q.idf * m.count * ($8::float8 + 1)
+    / (m.count + $8::float8 * (1 - $9::float8 + $9::float8 * t.term_count / greatest($7::float8, 1))))
 
 -- name: best_lexical
--- The best visible tools by BM25 (k1 = 1.2, b = 0.75): $5 query text, $6 number of tools, $7 mean length, $8 limit.
+-- The best visible tools by BM25: $5 query text, $6 number of tools, $7 mean length, $8 k1, $9 b, $10 limit.
 -- Words that stand in more than a twentieth of the tools, and in more than 200, tell nothing and are left out.
--- Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009.
 SELECT m.tool_id,
-       sum(q.idf * m.count * 2.2 / (m.count + 1.2 * (0.25 + 0.75 * t.term_count / greatest($7::float8, 1)))) AS bm25
+       {{bm25}} AS bm25
 FROM lexemes q
 JOIN tool_terms m ON m.tenant_id = $1 AND m.lexeme = q.lexeme
 JOIN tools t ON t.tenant_id = $1 AND t.id = m.tool_id
-WHERE NOT (q.found_in > 200 AND q.found_in > 0.05 * $6::float8) AND {{within}}
+WHERE NOT (q.found_in > 200 AND q.found_in > 0.05 * $6::float8) AND {{in_scope}}
 GROUP BY m.tool_id
 ORDER BY 2 DESC, m.tool_id
-LIMIT $8
+LIMIT $10
 
 -- name: best_lexical_of_few
--- The same among the tools $10: what is not among them is left out before it is looked at.
+-- The same among the tools $12: what is not among them is left out before it is looked at.
 SELECT m.tool_id,
-       sum(q.idf * m.count * 2.2 / (m.count + 1.2 * (0.25 + 0.75 * t.term_count / greatest($7::float8, 1)))) AS bm25
+       {{bm25}} AS bm25
 FROM lexemes q
-JOIN tool_terms m ON m.tenant_id = $1 AND m.lexeme = q.lexeme AND m.tool_id = ANY($10::bigint[])
+JOIN tool_terms m ON m.tenant_id = $1 AND m.lexeme = q.lexeme AND m.tool_id = ANY($12::bigint[])
 JOIN tools t ON t.tenant_id = $1 AND t.id = m.tool_id
-WHERE NOT (q.found_in > 200 AND q.found_in > 0.05 * $6::float8) AND {{within}}
+WHERE NOT (q.found_in > 200 AND q.found_in > 0.05 * $6::float8) AND {{in_scope}}
 GROUP BY m.tool_id
 ORDER BY 2 DESC, m.tool_id
-LIMIT $8
+LIMIT $10
 
 -- name: query_lexemes
 -- The stems of the query that the catalogue knows, each with its inverse document frequency.
@@ -85,10 +89,10 @@ dense AS MATERIALIZED ({{dense_exact}}),
 lexical AS MATERIALIZED ({{best_lexical_of_few}})
 {{candidates}}
 
--- name: search_narrowed
--- The same where the caller sees many tools and the search is narrowed.
+-- name: search_limited
+-- The same where the caller sees many tools and the search is limited to a category or a server.
 WITH lexemes AS MATERIALIZED ({{query_lexemes}}),
-dense AS MATERIALIZED ({{dense_narrowed}}),
+dense AS MATERIALIZED ({{dense_limited}}),
 lexical AS MATERIALIZED ({{best_lexical}})
 {{candidates}}
 
@@ -102,11 +106,11 @@ lexical AS MATERIALIZED ({{best_lexical}})
 -- name: candidates
 -- The union of both lists; cosines are computed for these few only.
 SELECT c.tool_id,
-       1 - (e.combined_embedding::halfvec({dimensions}) <=> $9::halfvec({dimensions})) AS combined,
-       1 - (e.name_embedding::halfvec({dimensions}) <=> $9::halfvec({dimensions})) AS name,
-       1 - (e.description_embedding::halfvec({dimensions}) <=> $9::halfvec({dimensions})) AS description,
+       1 - (e.combined_embedding::halfvec({dimensions}) <=> $11::halfvec({dimensions})) AS combined,
+       1 - (e.name_embedding::halfvec({dimensions}) <=> $11::halfvec({dimensions})) AS name,
+       1 - (e.description_embedding::halfvec({dimensions}) <=> $11::halfvec({dimensions})) AS description,
        coalesce(l.bm25, 0)::float8 AS lexical,
-       (SELECT coalesce(sum(idf) * 2.2, 0) FROM lexemes)::float8 AS lexical_ceiling
+       (SELECT coalesce(sum(idf) * ($8::float8 + 1), 0) FROM lexemes)::float8 AS lexical_ceiling
 FROM (SELECT tool_id FROM dense UNION SELECT tool_id FROM lexical) AS c
 LEFT JOIN tool_embeddings e ON e.tenant_id = $1 AND e.tool_id = c.tool_id AND e.space_id = {space}
 LEFT JOIN lexical l ON l.tool_id = c.tool_id
@@ -116,7 +120,7 @@ LEFT JOIN lexical l ON l.tool_id = c.tool_id
 WITH lexemes AS MATERIALIZED ({{query_lexemes}}),
 lexical AS MATERIALIZED ({{best_lexical}})
 SELECT l.tool_id, NULL::float8 AS combined, NULL::float8 AS name, NULL::float8 AS description,
-       l.bm25::float8 AS lexical, (SELECT coalesce(sum(idf) * 2.2, 0) FROM lexemes)::float8 AS lexical_ceiling
+       l.bm25::float8 AS lexical, (SELECT coalesce(sum(idf) * ($8::float8 + 1), 0) FROM lexemes)::float8 AS lexical_ceiling
 FROM lexical l
 
 -- name: visible_server_id

@@ -81,13 +81,6 @@ JOIN unnest($2::bigint[], $3::bytea[]) AS was (id, content_hash) ON was.id = t.i
 WHERE t.tenant_id = $1 AND t.removed_at IS NULL
 FOR SHARE OF t
 
--- name: count_embeddings
--- How many tools that are there have vectors in a space, and how many there are, in a tenant.
-SELECT count(*) AS tools, count(e.tool_id) AS embedded
-FROM tools t
-LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $2
-WHERE t.tenant_id = $1 AND t.removed_at IS NULL
-
 -- name: listed_tools
 -- What a caller with these roles gets listed, by exposed name: what is ALLOW, or what the profile has listed.
 SELECT t.id, t.exposed_name, t.name, t.definition, t.server_id, s.name AS server_name, s.slug AS server_slug

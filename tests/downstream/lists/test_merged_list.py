@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.downstream.pagination import PagedList
+from gateway.downstream.lists.merged_list import MergedItem, MergedLists
+from gateway.downstream.lists.upstream_lists import ServerItems, UpstreamLists
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect
 from tests.downstream.listening import PROMPTS, NotifyingServer, add_notifying_server
 from tests.support.gateway import RunningGateway
+from tests.support.rows import caller_with
 from tests.support.waiting import until
 
 LISTS = pytest.mark.parametrize(
@@ -110,22 +114,23 @@ async def test_a_cursor_leads_on_after_the_list_has_changed(gateway: RunningGate
     await until(refused)
 
 
-async def test_a_list_is_written_once_for_all_who_are_shown_the_same(
-    gateway: RunningGateway, many: NotifyingServer, monkeypatch: pytest.MonkeyPatch
+async def test_a_list_is_made_once_for_all_who_are_shown_the_same(
+    gateway: RunningGateway, many: NotifyingServer
 ) -> None:
-    first = await gateway.request("resources/list")
-    written = 0
-    write = PagedList._build_page
+    parts = gateway.parts
+    upstream_lists = UpstreamLists(parts.database, parts.notices, parts.servers, parts.pool)
 
-    def counted(self: PagedList, *arguments: Any) -> Any:
-        nonlocal written
-        written += 1
-        return write(self, *arguments)
+    def merge(sources: Sequence[ServerItems]) -> list[MergedItem]:
+        return [MergedItem(item["name"], server.id, item["name"], item) for server, items in sources for item in items]
 
-    monkeypatch.setattr(PagedList, "_build_page", counted)
-    for _ in range(3):
-        assert await gateway.request("resources/list") == first
-    assert written == 0
+    lists = MergedLists(upstream_lists, "prompts", merge)
+    caller = await caller_with(parts)
+    first = await lists.get(caller)
+    assert await lists.get(replace(caller, key_id=caller.key_id + 1)) is first
+    many.set_lists(prompts=[{"name": "another"}])
+    upstream_lists.on_list_changed(await parts.servers.spec(caller.tenant_id, many.id), ["prompts"])
+    assert set((await lists.get(caller)).origins) == {"p0000", "p0001", "p0002", "another"}
+    await upstream_lists.aclose()
 
 
 @pytest.mark.parametrize(("given", "more"), [(100, None), (101, True), (250, True)])

@@ -78,14 +78,14 @@ class Bench:
         ids = [row[0] for row in await connection.fetch("SELECT id FROM tools ORDER BY id")]
         texts = [" ".join(self._random.choices(WORDS, k=30)) for _ in ids]
         await connection.execute(statement("insert_terms"), 1, ids, texts)
-        await connection.execute(statement("count_terms"), 1, ids)
+        await connection.execute(statement("update_term_counts"), 1, ids)
         self._space = await connection.fetchval(statement("register_space"), "bench", "p", "m", DIMENSIONS, "", "")
         vectors = [self._vector() for _ in ids]
         await connection.executemany(
             statement("upsert_embedding"),
             [(1, id_, self._space, b"", vector, vector, vector) for id_, vector in zip(ids, vectors, strict=True)],
         )
-        await connection.execute(statement("index_space", space=self._space, dimensions=DIMENSIONS))
+        await connection.execute(statement("create_space_index", space=self._space, dimensions=DIMENSIONS))
         await self._fill_roles(ids, roles, rules)
         await connection.execute("ANALYZE")
         row = await connection.fetchrow(statement("lexical_statistics"), 1)
@@ -146,7 +146,7 @@ class Bench:
         """Median milliseconds of the statement that shows results, in which each is checked once more."""
         return statistics.median(
             [
-                await self._timed(self._connection.fetch, statement("found_tools"), 1, roles, ids)
+                await self._timed(self._connection.fetch, statement("result_tools"), 1, roles, ids)
                 for _ in range(SEARCHES)
             ]
         )

@@ -192,7 +192,7 @@ class ApiKeys:
                 key_id,
             )
             await transaction.execute("insert_key_roles", tenant_id, new_id, old["role_ids"])
-            await transaction.execute("end_key_at", tenant_id, key_id, now + overlap)
+            await transaction.execute("expire_key_at", tenant_id, key_id, now + overlap)
         return NewKey(new_id, old["name"], key)
 
     async def revoke(self, tenant_id: int, key_id: int) -> None:

@@ -118,7 +118,7 @@ class Limiter:
             async with day.lock:
                 if day.left <= 0:
                     share = max(1, limit // _BUDGET_SHARES)
-                    day.left += await self._database.fetchval("take_key_calls", *key, day.day, share, limit)
+                    day.left += await self._database.fetchval("reserve_key_calls", *key, day.day, share, limit)
                 if day.left <= 0:
                     raise _budget_exhausted(limit, now)
                 day.left -= 1
@@ -130,7 +130,7 @@ class Limiter:
         if not left:
             return
         try:
-            await self._database.execute("return_key_calls", tenant_id, key_id, day.day, left)
+            await self._database.execute("release_key_calls", tenant_id, key_id, day.day, left)
         except DatabaseError:
             day.left += left
             raise

@@ -111,7 +111,7 @@ async def refresh_visibility(
     From here to the end of the transaction no other change of the tenant is published: two at once would each be
     resolved without the other.
     """
-    await transaction.execute("bump_catalogue", tenant_id)
+    await transaction.execute("bump_catalogue_version", tenant_id)
     await transaction.execute("refresh_role_tools", tenant_id, role_id, server_id)
 
 

@@ -98,7 +98,7 @@ async def read_audit_records(
     """Every row of a tenant from `since` until before `until`, oldest first, read in batches."""
     at, row_id = since or _EPOCH, -1
     while True:
-        rows = await database.fetch("audit_after", tenant_id, at, row_id, until, _EXPORT_BATCH)
+        rows = await database.fetch("audit_rows_after", tenant_id, at, row_id, until, _EXPORT_BATCH)
         for row in rows:
             yield AuditRecord(**row)
         if len(rows) < _EXPORT_BATCH:

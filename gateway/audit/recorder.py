@@ -118,7 +118,7 @@ class AuditRecorder:
         # One table at a time: to drop a month locks out its readers, and those of the whole log read both.
         for table in ("tool_calls", "audit_log"):
             before = now - timedelta(days=self._settings.retention_days)
-            dropped = await self._database.fetchval("drop_trace_partitions", table, before)
+            dropped = await self._database.fetchval("drop_audit_partitions", table, before)
             if dropped:
                 logger.info("Dropped from the audit log, as past audit.retention_days: %s.", ", ".join(dropped))
 
@@ -199,15 +199,15 @@ class AuditRecorder:
         events = [self._event_row(event) for event in batch if isinstance(event, AuditEvent)]
         if not events:
             # Most batches by far, and one statement is a transaction by itself.
-            await self._database.execute("write_tool_calls", uses)
+            await self._database.execute("insert_tool_calls", uses)
             return
         async with self._database.transaction() as transaction:
             if uses:
-                await transaction.execute("write_tool_calls", uses)
-            await transaction.execute("write_audit_log", events)
+                await transaction.execute("insert_tool_calls", uses)
+            await transaction.execute("insert_audit_log", events)
 
     async def _make_partitions(self, moment: datetime) -> None:
-        await self._database.fetchval("make_trace_partitions", moment)
+        await self._database.fetchval("make_audit_partitions", moment)
         self._partitions.add((moment.year, moment.month))
 
     def _tool_use_row(self, use: ToolUse) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class Servers:
                 tuning.sync_every_seconds,
             ):
                 raise NotFoundError(f"There is no server {server_id} in this tenant.")
-            await transaction.execute("bump_catalogue", tenant_id)
+            await transaction.execute("bump_catalogue_version", tenant_id)
 
     async def _write(self, row: Row, before: NewServer, server: NewServer) -> None:
         validate_new_server(server, self._policy)
@@ -151,7 +151,7 @@ class Servers:
                     server.document_url,
                     same,
                 )
-                await transaction.execute("bump_catalogue", row["tenant_id"])
+                await transaction.execute("bump_catalogue_version", row["tenant_id"])
         except ConflictError:
             raise ConflictError(f"There is a server named {server.name!r} already; choose another name.") from None
 

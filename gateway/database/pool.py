@@ -76,7 +76,7 @@ class Database:
             connection = DatabaseConnection(pooled)
             if current_actor() is not GATEWAY:
                 pooled.mark_actor_set()
-                await connection.execute("act_as", current_actor().json)
+                await connection.execute("set_actor", current_actor().json)
             try:
                 yield connection
             finally:

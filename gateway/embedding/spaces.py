@@ -122,7 +122,7 @@ class Spaces:
         async with self._database.transaction() as transaction:
             await transaction.execute("deactivate_spaces", configured.id)
             await transaction.execute("activate_space", configured.id)
-            await transaction.execute("announce_space", configured.id)
+            await transaction.execute("notify_space", configured.id)
         self._configured_was_active = True
         self._replaced_id = former.id if former.id != configured.id else None
 
@@ -184,7 +184,7 @@ class Spaces:
                 space.document_prefix,
                 space.query_prefix,
             )
-            await transaction.execute("index_space", space=space_id, dimensions=space.dimensions)
+            await transaction.execute("create_space_index", space=space_id, dimensions=space.dimensions)
             await transaction.execute("activate_first_space", space_id)
         return StoredSpace(space_id, space)
 

@@ -156,7 +156,7 @@ class Finder:
         if not matches:
             return ()
         rows = await self._database.fetch(
-            "found_tools", caller.tenant_id, list(caller.role_ids), [match.tool_id for match in matches]
+            "result_tools", caller.tenant_id, list(caller.role_ids), [match.tool_id for match in matches]
         )
         by_id = {row["id"]: row for row in rows}
         return tuple(

@@ -148,7 +148,7 @@ class Resolved:
             listed = await self._connection.fetch(statement("listed_tools"), 1, ids)
             visible = await self._connection.fetchrow(statement("visible_tool_positions"), 1, ids)
             assert visible is not None
-            shown = await self._connection.fetch(statement("found_tools"), 1, ids, self._tools)
+            shown = await self._connection.fetch(statement("result_tools"), 1, ids, self._tools)
             self._calls += 1
             asked = self._calls % len(_TOOLS)
             (named,) = await self._connection.fetch(

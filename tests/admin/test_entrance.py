@@ -57,8 +57,8 @@ async def test_each_further_failure_makes_the_wait_longer(gateway: RunningGatewa
     waits = []
     for _ in range(4):
         async with gateway.parts.database.connection() as connection:
-            assert await connection.fetchval("begin_sign_in", "name x", 1, 30.0, 100.0) is not None
-            waits.append(round(await connection.fetchval("sign_in_wait", "name x")))
+            assert await connection.fetchval("record_sign_in_attempt", "name x", 1, 30.0, 100.0) is not None
+            waits.append(round(await connection.fetchval("sign_in_wait_seconds", "name x")))
             await connection._connection.execute("UPDATE sign_in_failures SET locked_until = now()")
     assert waits == [30, 60, 100, 100]
 

@@ -19,7 +19,7 @@ async def version(database: Database) -> int:
 async def test_a_transaction_is_kept_as_a_whole_or_not_at_all(settings: Settings) -> None:
     async def fail(database: Database) -> None:
         async with database.transaction() as transaction:
-            await transaction.fetchval("bump_catalogue", 1)
+            await transaction.fetchval("bump_catalogue_version", 1)
             raise RuntimeError
 
     async with open_database(settings) as database:
@@ -31,13 +31,13 @@ async def test_a_transaction_is_kept_as_a_whole_or_not_at_all(settings: Settings
 async def test_a_connection_that_is_lost_in_a_transaction_is_told(settings: Settings) -> None:
     async def lose(database: Database) -> None:
         async with database.transaction() as transaction:
-            await transaction.fetchval("bump_catalogue", 1)
+            await transaction.fetchval("bump_catalogue_version", 1)
             await rows(
                 database.url,
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()",
             )
-            await transaction.fetchval("bump_catalogue", 1)
+            await transaction.fetchval("bump_catalogue_version", 1)
 
     async with open_database(settings) as database:
         with pytest.raises(DatabaseUnavailableError):

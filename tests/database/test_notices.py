@@ -46,8 +46,8 @@ async def test_every_statement_that_notifies_says_what_it_changed(settings: Sett
         async with notices.listening():
             received.clear()
             await database.execute("suspend_tenant", 1, False)
-            await database.execute("bump_catalogue", 1)
-            await database.execute("announce_space", 3)
+            await database.execute("bump_catalogue_version", 1)
+            await database.execute("notify_space", 3)
             await until(lambda: len(received) == 3)
     assert received == [Notice(tenant_id=1), Notice(tenant_id=1, catalogue_version=2), Notice(space_id=3)]
 

@@ -43,7 +43,7 @@ async def test_a_value_is_read_once_until_its_tenant_changes(database: Database,
     read = Reader()
     assert [await cache.get(1, "a", read) for _ in range(3)] == [1, 1, 1]
     assert cache.peek(1, "a") == 1
-    await database.execute("bump_catalogue", 1)
+    await database.execute("bump_catalogue_version", 1)
     assert cache.peek(1, "a") is None
     assert await cache.get(1, "a", read) == 2
 
@@ -55,7 +55,7 @@ async def test_a_change_elsewhere_drops_its_own_tenant_and_what_is_of_no_tenant(
     for tenant_id in (1, 2, None):
         await cache.get(tenant_id, "a", Reader())
     async with open_database(settings, size=1) as other:
-        await other.execute("bump_catalogue", 1)
+        await other.execute("bump_catalogue_version", 1)
     await until(lambda: cache.peek(1, "a") is None)
     assert (cache.peek(2, "a"), cache.peek(None, "a")) == (1, None)
 
@@ -64,7 +64,7 @@ async def test_what_changed_while_it_was_read_is_not_kept(database: Database, no
     cache: NotifiedCache[str, int] = NotifiedCache(notices)
 
     async def read() -> int:
-        await database.execute("bump_catalogue", 1)
+        await database.execute("bump_catalogue_version", 1)
         return 7
 
     assert await cache.get(1, "a", read) == 7
@@ -113,7 +113,7 @@ async def test_a_full_cache_drops_what_was_used_longest_ago(database: Database, 
     await cache.get(0, 4, Reader())
     kept = {key for tenant_id, key in ((1, 1), (0, 2), (1, 3), (0, 4)) if cache.peek(tenant_id, key) is not None}
     assert (kept, len(cache)) == ({1, 3, 4}, 3)
-    await database.execute("bump_catalogue", 1)
+    await database.execute("bump_catalogue_version", 1)
     assert len(cache) == 0
     await cache.get(0, 2, Reader())
     assert cache.peek(0, 2) == 1

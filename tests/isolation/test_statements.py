@@ -19,7 +19,7 @@ OF_NO_TENANT = {
     "tenant_by_slug": "for those who run the gateway, and to find the tenant that a command names",
     "insert_tenant": "there is no such tenant yet",
     "trim_key_usage": "counts of days gone by, of whomever",
-    "tenant_cards": "for those who run the gateway; who is limited to tenants is shown theirs only",
+    "tenants_with_counts": "for those who run the gateway; who is limited to tenants is shown theirs only",
     "admin_by_id": "an account with the tenants that it is limited to",
     "admin_by_name": "an account with the tenants that it is limited to",
     "admin_by_subject": "an account with the tenants that it is limited to",
@@ -28,8 +28,8 @@ OF_NO_TENANT = {
     "list_admins": "accounts with the tenants that they are limited to, for those who run the gateway",
     "insert_admin_tenants": "says which tenants an account is limited to, for those who run the gateway",
     "servers_to_check": "the timer looks after the servers of all, each under its own tenant",
-    "write_audit_log": "a batch of what happened to all, each row with its own tenant",
-    "write_tool_calls": "a batch of what happened to all, each row with its own tenant",
+    "insert_audit_log": "a batch of what happened to all, each row with its own tenant",
+    "insert_tool_calls": "a batch of what happened to all, each row with its own tenant",
     "tools_without_vectors": "vectors are filled in for all, each stored with its tool's own tenant",
 }
 _BLOCK = re.compile(r"\{\{[a-z0-9_]+\}\}")

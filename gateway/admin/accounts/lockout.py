@@ -34,15 +34,15 @@ class Lockout:
         """Count an attempt that is about to be judged. Raises LockedOutError while the name or address has to wait."""
         for subject, policy in ((_address_key(address), _ADDRESS_POLICY), (_name_key(name), _NAME_POLICY)):
             counted = await self._database.fetchval(
-                "begin_sign_in", subject, policy.free_failures, policy.first_wait, policy.longest_wait
+                "record_sign_in_attempt", subject, policy.free_failures, policy.first_wait, policy.longest_wait
             )
             if counted is None:
-                wait = await self._database.fetchval("sign_in_wait", subject)
+                wait = await self._database.fetchval("sign_in_wait_seconds", subject)
                 raise LockedOutError(max(1, math.ceil(wait or 0)))
 
     async def clear(self, name: str, address: str) -> None:
         """Forget what failed before: an attempt was right."""
-        await self._database.execute("forget_sign_in_failures", [_name_key(name), _address_key(address)])
+        await self._database.execute("clear_sign_in_failures", [_name_key(name), _address_key(address)])
 
 
 def _name_key(name: str) -> str:

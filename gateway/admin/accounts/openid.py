@@ -82,7 +82,7 @@ class OpenIdClient:
         given = parameters.get("state", "")
         if state is None or not hmac.compare_digest(given.encode(), state.encode()):
             raise OpenIdError("expired")
-        attempt = await self._database.fetchrow("take_openid_attempt", hash_secret(given))
+        attempt = await self._database.fetchrow("consume_openid_attempt", hash_secret(given))
         if attempt is None:
             raise OpenIdError("expired")
         if "error" in parameters or not parameters.get("code"):

@@ -16,7 +16,7 @@ async def create_setup_token(database: Database) -> str | None:
     if await database.fetchval("count_admins"):
         return None
     token = generate_secret()
-    await database.execute("write_admin_setup", hash_secret(token), _LIFETIME_SECONDS)
+    await database.execute("upsert_admin_setup", hash_secret(token), _LIFETIME_SECONDS)
     return token
 
 
@@ -30,7 +30,7 @@ class FirstAdminSetup:
 
     async def is_valid(self, token: str) -> bool:
         """Whether a link with this token would work."""
-        return bool(await self._database.fetchval("admin_setup", hash_secret(token)))
+        return bool(await self._database.fetchval("admin_setup_is_valid", hash_secret(token)))
 
     async def complete(self, token: str, name: str, password: str) -> Admin:
         """The first admin, who may do everything; the link is used up.
@@ -45,7 +45,7 @@ class FirstAdminSetup:
         async with self._database.transaction() as transaction:
             await transaction.execute("lock_admins")
             if await transaction.fetchval("count_admins") or not await transaction.execute(
-                "use_admin_setup", hash_secret(token)
+                "consume_admin_setup", hash_secret(token)
             ):
                 raise _invalid_link()
             admin_id = await insert_account(transaction, name, password_hash, "admin", None)

@@ -53,7 +53,7 @@ class EmbeddingService:
     async def get(self, tenant_id: int) -> EmbeddingView:
         """How embedding does."""
         health = await self._spaces.embedder.check_health()
-        rows = await self._database.fetch("count_spaces", tenant_id)
+        rows = await self._database.fetch("spaces_with_tool_counts", tenant_id)
         counts = await self._database.fetchrow("overview_counts", tenant_id)
         assert counts is not None
         spaces = tuple(SpaceCard(**row) for row in rows)

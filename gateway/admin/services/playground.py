@@ -129,7 +129,7 @@ class PlaygroundService:
             raise NotFoundError(f"This role can find nothing of a server {asked.server!r}.") from None
         client_json = self._client_answer(request, explanation.outcome)
         total = (time.perf_counter() - started) * 1000
-        size = await self._database.fetchrow("listing_size", tenant_id, list(role_ids))
+        size = await self._database.fetchrow("visible_tools_size", tenant_id, list(role_ids))
         assert size is not None
         times = explanation.times
         return PlaygroundAnswer(
@@ -172,7 +172,7 @@ class PlaygroundService:
         if vector is None:
             return []
         rows = await self._database.fetch(
-            "hidden_tools",
+            "nearest_hidden_tools",
             tenant_id,
             list(role_ids),
             vector.vector,

@@ -188,8 +188,8 @@ class ToolService:
             wanted.visibility if wanted.role_id is not None else None,
         ]
         async with self._database.connection() as connection:
-            rows = await connection.fetch("browse_tools", *arguments, wanted.cursor, wanted.limit + 1)
-            total = await connection.fetchval("count_browsed_tools", *arguments)
+            rows = await connection.fetch("filtered_tools_page", *arguments, wanted.cursor, wanted.limit + 1)
+            total = await connection.fetchval("count_filtered_tools", *arguments)
         cards = [
             ToolCard(**{**row, "visibility": (row["visibility"] or "DENY") if wanted.role_id is not None else None})
             for row in rows[: wanted.limit]
@@ -201,7 +201,7 @@ class ToolService:
         """One tool. Raises NotFoundError."""
         row = await self._row(tenant_id, tool_id)
         spaces = await self._database.fetch("tool_spaces", tenant_id, tool_id)
-        views = await self._database.fetch("tool_visibilities", tenant_id, tool_id)
+        views = await self._database.fetch("tool_visibility_by_role", tenant_id, tool_id)
         return ToolDetail(
             **{
                 **row,
@@ -252,7 +252,7 @@ class ToolService:
         self._recorder.record(deed)
 
     async def _row(self, tenant_id: int, tool_id: int) -> Mapping[str, Any]:
-        row = await self._database.fetchrow("browsed_tool", tenant_id, tool_id)
+        row = await self._database.fetchrow("tool_detail", tenant_id, tool_id)
         if row is None:
             raise NotFoundError(f"There is no tool {tool_id} in this tenant.")
         return dict(row)

@@ -151,7 +151,7 @@ class UsageService:
             top = await connection.fetch("top_tools", tenant_id, since, _TOP)
             missed = await connection.fetch("queries_without_result", tenant_id, since, _TOP)
             unused = await connection.fetch("tools_never_found", tenant_id, since, _TOP)
-            saved = await connection.fetchrow("usage_saved", tenant_id, since)
+            saved = await connection.fetchrow("usage_characters_saved", tenant_id, since)
         assert totals is not None
         assert saved is not None
         by_start = {row["starts"]: UsageStep(**row) for row in series}
@@ -170,5 +170,5 @@ class UsageService:
 
     async def calls_of_tool(self, tenant_id: int, tool_id: int, wanted: CallsFilter) -> tuple[ToolCallRecord, ...]:
         """The last calls of a tool, newest first; none for a tool that is not there."""
-        rows = await self._database.fetch("usage_of_tool", tenant_id, tool_id, wanted.limit)
+        rows = await self._database.fetch("recent_tool_calls", tenant_id, tool_id, wanted.limit)
         return tuple(ToolCallRecord(**row) for row in rows)

@@ -62,7 +62,7 @@ class Approvals:
             if content_hash is not None and any(row["content_hash"].hex() != content_hash for row in rows):
                 raise ConflictError(f"{tool} has changed since you looked at it; look at it again.")
             ids = [row["id"] for row in rows if _standing(row).wanted or tool is not None]
-            await transaction.execute("keep_approved_definitions", tenant_id, ids)
+            await transaction.execute("save_approved_definitions", tenant_id, ids)
             await transaction.execute("approve_tools", tenant_id, ids)
             await transaction.execute("dismiss_flags", tenant_id, ids)
             await refresh_visibility(transaction, tenant_id, server_id=server_id)
@@ -89,7 +89,7 @@ class Approvals:
     ) -> Sequence[Row]:
         """The tools of a server, or the one of this name, which no sync changes until the transaction ends."""
         await transaction.fetchrow("lock_server", tenant_id, server_id)
-        rows = await transaction.fetch("tool_standings", tenant_id, server_id, tool, False)
+        rows = await transaction.fetch("tool_reviews", tenant_id, server_id, tool, False)
         if tool is not None and not rows:
             raise NotFoundError(f"The server has no tool {tool!r}.")
         # One tool may be exposed under the name that another one has by itself.
@@ -100,7 +100,7 @@ class Approvals:
     ) -> list[ToolReview]:
         """The tools of a server, or of all; `wanted` leaves out those that wait for nobody."""
         return [
-            _standing(row) for row in await self._database.fetch("tool_standings", tenant_id, server_id, tool, wanted)
+            _standing(row) for row in await self._database.fetch("tool_reviews", tenant_id, server_id, tool, wanted)
         ]
 
 

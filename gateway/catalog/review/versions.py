@@ -52,7 +52,7 @@ async def write_version(
     """Write a new version that holds `tools` and differs by `diff` from the one before; returns its number."""
     hashes = [tool.content_hash for tool in tools]
     version: int = await transaction.fetchval(
-        "write_version",
+        "insert_version",
         tenant_id,
         server_id,
         list(diff.added_names),
@@ -91,7 +91,7 @@ class Versions:
 
     async def load_tools(self, tenant_id: int, server_id: int, version: int) -> list[ToolDefinition]:
         """The tools of a version as they were. Raises NotFoundError."""
-        if await self._database.fetchval("version_of_server", tenant_id, server_id, version) is None:
+        if await self._database.fetchval("version_exists", tenant_id, server_id, version) is None:
             known = [record.version for record in await self.list(tenant_id, server_id)]
             known_versions = f"there are {known[-1]} to {known[0]}" if known else "it has none, for it was never synced"
             raise NotFoundError(f"The server has no version {version}; {known_versions}.")

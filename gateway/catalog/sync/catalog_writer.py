@@ -86,19 +86,19 @@ class CatalogWriter:
         written = plan.diff.new_definitions
         updated = [tool for tool in written if tool.name in plan.stored]
         updated_ids = [ids[tool.name] for tool in updated]
-        await transaction.execute("keep_former_embeddings", tenant_id, updated_ids)
+        await transaction.execute("save_former_embeddings", tenant_id, updated_ids)
         await transaction.execute("drop_old_former_embeddings", tenant_id, updated_ids, _KEPT_EMBEDDINGS)
         for tool in updated:
             await transaction.execute(
                 "update_tool", tenant_id, ids[tool.name], self._categorize(tool), tool.json, tool.content_hash
             )
         removed_ids = [ids[name] for name in plan.diff.removed_names]
-        await transaction.execute("hide_tools", tenant_id, removed_ids)
+        await transaction.execute("mark_tools_removed", tenant_id, removed_ids)
         written_ids = [ids[tool.name] for tool in written]
         texts = [plan.texts[tool.name] for tool in written]
         await transaction.execute("delete_terms", tenant_id, [*written_ids, *removed_ids])
         await transaction.execute("insert_terms", tenant_id, written_ids, [text.lexical for text in texts])
-        await transaction.execute("count_terms", tenant_id, written_ids)
+        await transaction.execute("update_term_counts", tenant_id, written_ids)
         await transaction.execute("drop_stale_embeddings", tenant_id, written_ids, [text.hash for text in texts])
         return ids
 

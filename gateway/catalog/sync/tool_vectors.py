@@ -115,9 +115,9 @@ class VectorFiller:
         async with self._database.transaction() as transaction:
             # A sync may have changed a tool while its former texts were embedded.
             unchanged = await transaction.fetch(
-                "unchanged_tools", tenant_id, list(texts), [row["content_hash"] for row in rows]
+                "lock_unchanged_tools", tenant_id, list(texts), [row["content_hash"] for row in rows]
             )
             kept = {row["id"]: texts[row["id"]] for row in unchanged}
             await store_vectors(transaction, tenant_id, space_id, kept, vectors)
-            await transaction.execute("bump_catalogue", tenant_id)
+            await transaction.execute("bump_catalogue_version", tenant_id)
         return len(kept)

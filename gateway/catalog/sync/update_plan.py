@@ -127,7 +127,9 @@ class UpdatePlanner:
         wanted = {stored[name].id: text.hash for name, text in stale.items() if name in stored}
         if not wanted:
             return {}
-        rows = await self._database.fetch("former_texts", spec.tenant_id, space_id, list(wanted), list(wanted.values()))
+        rows = await self._database.fetch(
+            "former_embedding_hashes", spec.tenant_id, space_id, list(wanted), list(wanted.values())
+        )
         found = {row["tool_id"] for row in rows}
         return {name: text.hash for name, text in stale.items() if name in stored and stored[name].id in found}
 

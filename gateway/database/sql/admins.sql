@@ -126,16 +126,16 @@ WHERE k.hash = $1 AND (k.expires_at IS NULL OR k.expires_at > now())
 -- A token is in use.
 UPDATE admin_tokens SET used_at = now() WHERE id = $1
 
--- name: write_admin_setup
+-- name: upsert_admin_setup
 -- A new link for the first admin; the one before is void.
 INSERT INTO admin_setup (hash, expires_at) VALUES ($1, now() + make_interval(secs => $2::float8))
 ON CONFLICT (only_one) DO UPDATE SET hash = excluded.hash, expires_at = excluded.expires_at
 
--- name: admin_setup
+-- name: admin_setup_is_valid
 -- Whether this link is in force.
 SELECT EXISTS (SELECT FROM admin_setup WHERE hash = $1 AND expires_at > now())
 
--- name: use_admin_setup
+-- name: consume_admin_setup
 -- The link is used up.
 DELETE FROM admin_setup WHERE hash = $1 AND expires_at > now()
 
@@ -143,7 +143,7 @@ DELETE FROM admin_setup WHERE hash = $1 AND expires_at > now()
 -- There is an admin: no link is needed.
 DELETE FROM admin_setup
 
--- name: begin_sign_in
+-- name: record_sign_in_attempt
 -- Count an attempt before it is judged, so that many at once are counted each; nothing comes back while one has to wait.
 -- From $2 failures on the wait is $3 seconds, twice as long with each further one, and $4 at most.
 INSERT INTO sign_in_failures AS f (subject, failures, failed_at, locked_until)
@@ -158,11 +158,11 @@ SET failures = CASE WHEN f.failed_at < now() - interval '1 day' THEN 1 ELSE f.fa
 WHERE f.locked_until <= now()
 RETURNING failures
 
--- name: sign_in_wait
+-- name: sign_in_wait_seconds
 -- For how many seconds nothing is let in.
 SELECT greatest(extract(epoch FROM locked_until - now()), 0)::float8 FROM sign_in_failures WHERE subject = $1
 
--- name: forget_sign_in_failures
+-- name: clear_sign_in_failures
 -- An attempt has succeeded.
 DELETE FROM sign_in_failures WHERE subject = ANY($1::text[])
 
@@ -171,14 +171,7 @@ DELETE FROM sign_in_failures WHERE subject = ANY($1::text[])
 INSERT INTO openid_attempts (state_hash, nonce, code_verifier, return_to, expires_at)
 VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5::float8))
 
--- name: take_openid_attempt
+-- name: consume_openid_attempt
 -- Somebody comes back from the provider; that works once.
 DELETE FROM openid_attempts WHERE state_hash = $1 AND expires_at > now()
 RETURNING nonce, code_verifier, return_to
-
--- name: delete_rule_about
--- The rule of a role about one target: a tool, a pattern, a server or a category.
-DELETE FROM role_rules
-WHERE tenant_id = $1 AND role_id = $2 AND coalesce(tool_id, 0) = coalesce($3::bigint, 0)
-  AND coalesce(pattern, '') = coalesce($4::text, '') AND coalesce(server_id, 0) = coalesce($5::bigint, 0)
-  AND coalesce(category, '') = coalesce($6::text, '')

@@ -25,7 +25,7 @@ INSERT INTO tool_flags (tenant_id, tool_id, rule, place, severity, excerpt, reas
 VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN now() END)
 ON CONFLICT DO NOTHING
 
--- name: tool_standings
+-- name: tool_reviews
 -- The tools of a server ($2, null: of all servers) as an admin judges them, those that want a look first.
 SELECT t.id, t.server_id, s.name AS server_name, t.name, t.exposed_name, t.content_hash, t.definition, t.quarantine,
        t.approved_at, t.approved_hash IS DISTINCT FROM t.content_hash AS changed, d.definition AS approved_definition,
@@ -49,7 +49,7 @@ ORDER BY t.quarantined DESC, s.name, t.name
 UPDATE tools SET approved_hash = content_hash, approved_by = 'person', approved_at = now(), quarantine = NULL
 WHERE tenant_id = $1 AND id = ANY($2::bigint[])
 
--- name: keep_approved_definitions
+-- name: save_approved_definitions
 -- What was approved, to compare with what comes.
 INSERT INTO tool_definitions (tenant_id, server_id, content_hash, definition)
 SELECT tenant_id, server_id, content_hash, definition FROM tools WHERE tenant_id = $1 AND id = ANY($2::bigint[])

@@ -1,16 +1,16 @@
--- name: act_as
--- Who makes the changes that follow on this connection, for the triggers that write the trace.
+-- name: set_actor
+-- Who makes the changes that follow on this connection, for the triggers that write the audit log.
 SELECT set_config('modelgate.actor', $1, false)
 
--- name: make_trace_partitions
--- Room in the trace for the month of a moment.
+-- name: make_audit_partitions
+-- The partitions of the audit log for the month of a moment.
 SELECT make_trace_partitions($1)
 
--- name: drop_trace_partitions
--- Drop the months of a table of the trace that ended before a moment; their names.
+-- name: drop_audit_partitions
+-- Drop the partitions of a table of the audit log that ended before a moment; their names.
 SELECT drop_trace_partitions($1::text::regclass, $2)
 
--- name: write_tool_calls
+-- name: insert_tool_calls
 -- Calls and searches, as a JSON array.
 INSERT INTO tool_calls (tenant_id, at, kind, key_id, key_name, roles, address, server_id, tool_id, target, outcome,
                         duration_ms, arguments, query_hash, results, found, error)
@@ -23,8 +23,8 @@ FROM jsonb_to_recordset($1::jsonb) AS e (
     server_id bigint, tool_id bigint, target text, outcome text, duration_ms double precision, arguments jsonb,
     query_hash text, results integer, found bigint[], error text)
 
--- name: write_audit_log
--- Deeds and denials, as a JSON array.
+-- name: insert_audit_log
+-- Events beside the use of tools, as a JSON array.
 INSERT INTO audit_log (tenant_id, at, actor_kind, actor_id, actor_name, roles, address, action, target, outcome,
                        duration_ms, details)
 SELECT e.tenant_id, to_timestamp(e.at), e.actor_kind, e.actor_id, e.actor_name, e.roles, e.address, e.action, e.target,
@@ -34,8 +34,8 @@ FROM jsonb_to_recordset($1::jsonb) AS e (
     address text, action text, target text, outcome text, duration_ms double precision, details jsonb)
 
 -- name: audit_page
--- The trace of a tenant, newest first: $2 since, $3 before this moment and $4 id, $5 action prefix, $6 outcome, $7 part of
--- the actor's name or the target, $8 limit; null leaves a narrowing out.
+-- The audit log of a tenant, newest first: $2 since, $3 before this moment and $4 id, $5 action prefix, $6 outcome,
+-- $7 part of the actor's name or the target, $8 limit; null leaves a filter out.
 SELECT at, id, actor_kind, actor_id, actor_name, roles, address, action, target, outcome, duration_ms, details
 FROM audit_trail
 WHERE tenant_id = $1 AND ($2::timestamptz IS NULL OR at >= $2)
@@ -45,8 +45,8 @@ WHERE tenant_id = $1 AND ($2::timestamptz IS NULL OR at >= $2)
 ORDER BY at DESC, id DESC
 LIMIT $8
 
--- name: audit_after
--- The trace of a tenant, oldest first, from a moment and id on: for exports in pieces.
+-- name: audit_rows_after
+-- The audit log of a tenant, oldest first, from a moment and id on: for exports in batches.
 SELECT at, id, actor_kind, actor_id, actor_name, roles, address, action, target, outcome, duration_ms, details
 FROM audit_trail
 WHERE tenant_id = $1 AND (at, id) > ($2::timestamptz, $3::bigint) AND ($4::timestamptz IS NULL OR at < $4)
@@ -92,15 +92,15 @@ GROUP BY c.tool_id ORDER BY calls DESC, c.tool_id
 LIMIT $3
 
 -- name: tools_never_found
--- Tools that are there and that no search has returned, and nobody called, since $2.
-WITH met AS (
+-- Live tools that no search has returned, and nobody called, since $2.
+WITH used_tools AS (
     SELECT unnest(found) AS tool_id FROM tool_calls WHERE tenant_id = $1 AND at >= $2 AND kind = 'search'
     UNION
     SELECT tool_id FROM tool_calls WHERE tenant_id = $1 AND at >= $2 AND kind = 'call' AND tool_id IS NOT NULL
 )
 SELECT t.id, t.exposed_name, s.name AS server_name, count(*) OVER () AS total
 FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-WHERE t.tenant_id = $1 AND t.removed_at IS NULL AND NOT EXISTS (SELECT FROM met WHERE met.tool_id = t.id)
+WHERE t.tenant_id = $1 AND t.removed_at IS NULL AND NOT EXISTS (SELECT FROM used_tools u WHERE u.tool_id = t.id)
 ORDER BY t.exposed_name
 LIMIT $3
 

@@ -1,4 +1,4 @@
--- name: browsed_tools
+-- name: filtered_tools
 -- Tools of a tenant as an admin looks for them. $1 tenant, $2 space, $3 text, $4 server id, $5 category, $6 state,
 -- $7 role id, $8 visibility for that role; null: whatever it is.
 FROM tools t
@@ -20,7 +20,7 @@ WHERE t.tenant_id = $1
           SELECT FROM tool_embeddings e WHERE e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $2)
       ELSE true END
 
--- name: browse_tools
+-- name: filtered_tools_page
 -- A page of them in the order of exposed names, from after $9 on, $10 long.
 SELECT t.id, t.name, t.exposed_name, t.title, left(t.description, 400) AS description, t.category, t.server_id,
        s.name AS server_name, t.removed_at, t.updated_at, s.enabled AS server_enabled, v.visibility::text AS visibility,
@@ -29,16 +29,16 @@ SELECT t.id, t.name, t.exposed_name, t.title, left(t.description, 400) AS descri
        t.quarantine, t.removed_at IS NULL AND t.approved_hash IS DISTINCT FROM t.content_hash AS changed,
        (SELECT count(*) FROM tool_flags f WHERE f.tenant_id = t.tenant_id AND f.tool_id = t.id
         AND f.dismissed_at IS NULL) AS flags
-{{browsed_tools}}
+{{filtered_tools}}
   AND ($9::text IS NULL OR t.exposed_name > $9)
 ORDER BY t.exposed_name
 LIMIT $10
 
--- name: count_browsed_tools
+-- name: count_filtered_tools
 -- How many they are in all.
-SELECT count(*) {{browsed_tools}}
+SELECT count(*) {{filtered_tools}}
 
--- name: browsed_tool
+-- name: tool_detail
 -- All of one tool.
 SELECT t.id, t.name, t.exposed_name, t.title, t.description, t.category, t.definition, t.server_id,
        s.name AS server_name, s.enabled AS server_enabled, t.removed_at, t.created_at, t.updated_at, t.term_count
@@ -53,7 +53,7 @@ FROM tool_embeddings e JOIN embedding_spaces p ON p.id = e.space_id
 WHERE e.tenant_id = $1 AND e.tool_id = $2
 ORDER BY p.active DESC, p.id
 
--- name: tool_visibilities
+-- name: tool_visibility_by_role
 -- What each role sees of a tool, and by which rule.
 SELECT r.id AS role_id, r.name AS role, coalesce(v.visibility, 'DENY')::text AS visibility, v.rule_id
 FROM roles r
@@ -73,7 +73,7 @@ WHERE o.tenant_id = $1 AND o.tool_id = $2 AND o.space_id = {space}
 ORDER BY e.combined_embedding::halfvec({dimensions}) <=> o.combined_embedding::halfvec({dimensions})
 LIMIT $3
 
--- name: hidden_tools
+-- name: nearest_hidden_tools
 -- The nearest tools that these roles may not find: $3 the query's vector, $4 how many.
 SELECT e.tool_id AS id, t.exposed_name, t.name, s.name AS server_name, t.category,
        1 - (e.combined_embedding::halfvec({dimensions}) <=> $3::halfvec({dimensions})) AS similarity
@@ -85,12 +85,12 @@ WHERE e.tenant_id = $1 AND e.space_id = {space}
 ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $3::halfvec({dimensions})
 LIMIT $4
 
--- name: listing_size
+-- name: visible_tools_size
 -- How many tools these roles may find, and the characters of listing them all.
 SELECT count(*) AS tools, coalesce(sum(length(t.definition::text)), 0)::bigint AS characters
 FROM visible_tools($1, $2) AS v JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
 
--- name: count_spaces
+-- name: spaces_with_tool_counts
 -- Each space with how many tools of a tenant have vectors in it.
 SELECT p.id, p.provider, p.model, p.dimensions, p.active, p.created_at,
        (SELECT count(*) FROM tool_embeddings e
@@ -98,7 +98,7 @@ SELECT p.id, p.provider, p.model, p.dimensions, p.active, p.created_at,
         WHERE e.tenant_id = $1 AND e.space_id = p.id) AS tools
 FROM embedding_spaces p ORDER BY p.active DESC, p.id
 
--- name: server_standings
+-- name: server_review_counts
 -- For each server what happens to tools that change, and how many of its tools are in quarantine.
 SELECT s.id, s.on_change, coalesce(q.tools, 0) AS quarantined
 FROM servers s
@@ -131,7 +131,7 @@ WHERE s.tenant_id = $1
 GROUP BY s.tenant_id, s.id
 ORDER BY s.name
 
--- name: tenant_cards
+-- name: tenants_with_counts
 -- All tenants with what they hold.
 SELECT t.id, t.slug, t.name, t.suspended_at,
        (SELECT count(*) FROM servers s WHERE s.tenant_id = t.id) AS servers,

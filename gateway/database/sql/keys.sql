@@ -29,7 +29,7 @@ LEFT JOIN key_usage u ON u.tenant_id = k.tenant_id AND u.key_id = k.id AND u.day
 WHERE k.tenant_id = $1 ORDER BY k.id DESC
 
 -- name: key_to_rotate
--- A key in force with its roles, held against changes until the end of the transaction.
+-- A key in force with its roles, locked until the end of the transaction.
 SELECT k.id, k.name, k.note, k.created_at, k.expires_at, k.requests_per_minute, k.concurrent_calls, k.calls_per_day,
        ARRAY(SELECT r.role_id FROM api_key_roles r WHERE r.tenant_id = k.tenant_id AND r.key_id = k.id) AS role_ids
 FROM api_keys k
@@ -49,7 +49,7 @@ SELECT pg_notify('modelgate', json_build_object('tenant', $1::bigint, 'key', id)
 -- Before the roles of a key are written anew.
 DELETE FROM api_key_roles WHERE tenant_id = $1 AND key_id = $2
 
--- name: end_key_at
+-- name: expire_key_at
 -- A key that another takes over from ends at $3, unless it ends before.
 WITH ending AS (
     UPDATE api_keys SET expires_at = least(expires_at, $3) WHERE tenant_id = $1 AND id = $2 RETURNING id
@@ -69,16 +69,16 @@ UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.used_at)
 FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (tenant_id, id, used_at)
 WHERE k.tenant_id = u.tenant_id AND k.id = u.id
 
--- name: take_key_calls
+-- name: reserve_key_calls
 -- Take up to $4 calls out of a key's budget of $5 for a day; returns how many were left to take.
-INSERT INTO key_usage AS held (tenant_id, key_id, day, calls, granted)
+INSERT INTO key_usage AS stored (tenant_id, key_id, day, calls, granted)
 VALUES ($1, $2, $3, least($4::bigint, $5::bigint), least($4::bigint, $5::bigint))
 ON CONFLICT (tenant_id, key_id, day) DO UPDATE
-SET calls = greatest(held.calls, least(held.calls + $4, $5)),
-    granted = greatest(0, least(held.calls + $4, $5) - held.calls)
+SET calls = greatest(stored.calls, least(stored.calls + $4, $5)),
+    granted = greatest(0, least(stored.calls + $4, $5) - stored.calls)
 RETURNING granted
 
--- name: return_key_calls
+-- name: release_key_calls
 -- Calls that were taken and not made.
 UPDATE key_usage SET calls = greatest(0, calls - $4::bigint) WHERE tenant_id = $1 AND key_id = $2 AND day = $3
 

@@ -1,4 +1,4 @@
--- name: tools_there
+-- name: live_tools
 -- The tools of tenant $1, of server $3 or of all, that may be seen at all.
 SELECT t.id, t.server_id, t.category, lower(t.exposed_name) AS name
 FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
@@ -6,56 +6,56 @@ WHERE t.tenant_id = $1 AND ($3::bigint IS NULL OR t.server_id = $3) AND t.remove
   AND NOT t.quarantined
 
 -- name: rule_matches
--- Every tool with every rule about it, of role $2 or of all, and how specific the rule is: the lower place decides, at
--- the same place the longer pattern, then the more restrictive. Patterns do not tell upper from lower case.
-SELECT u.role_id, t.id AS tool_id, 1 AS place, 0 AS length, u.visibility, u.id AS rule_id
-FROM role_rules u JOIN there t ON t.id = u.tool_id
+-- Every tool with every rule about it, of role $2 or of all, and how specific the rule is: the lower rank decides, at
+-- the same rank the longer pattern, then the more restrictive. Patterns do not tell upper from lower case.
+SELECT u.role_id, t.id AS tool_id, 1 AS rank, 0 AS length, u.visibility, u.id AS rule_id
+FROM role_rules u JOIN live_tools t ON t.id = u.tool_id
 WHERE u.tenant_id = $1 AND ($2::bigint IS NULL OR u.role_id = $2)
 UNION ALL
 SELECT u.role_id, t.id, 2, length(u.pattern), u.visibility, u.id
-FROM role_rules u JOIN there t ON t.name LIKE
+FROM role_rules u JOIN live_tools t ON t.name LIKE
      replace(replace(replace(replace(lower(u.pattern), '\', '\\'), '_', '\_'), '%', '\%'), '*', '%')
 WHERE u.tenant_id = $1 AND u.pattern IS NOT NULL AND ($2::bigint IS NULL OR u.role_id = $2)
 UNION ALL
 SELECT u.role_id, t.id, 3, 0, u.visibility, u.id
-FROM role_rules u JOIN there t ON t.server_id = u.server_id
+FROM role_rules u JOIN live_tools t ON t.server_id = u.server_id
 WHERE u.tenant_id = $1 AND ($2::bigint IS NULL OR u.role_id = $2)
 UNION ALL
 SELECT u.role_id, t.id, 4, 0, u.visibility, u.id
-FROM role_rules u JOIN there t ON t.category = u.category
+FROM role_rules u JOIN live_tools t ON t.category = u.category
 WHERE u.tenant_id = $1 AND ($2::bigint IS NULL OR u.role_id = $2)
 UNION ALL
 SELECT r.id, t.id, 5, 0, r.default_visibility, NULL
-FROM roles r CROSS JOIN there t
+FROM roles r CROSS JOIN live_tools t
 WHERE r.tenant_id = $1 AND ($2::bigint IS NULL OR r.id = $2)
 
 -- name: refresh_role_tools
 -- Resolve the rules of roles and profiles for tools; null for $2 or $3 means all. Most specific wins: tool, pattern,
 -- server, category, default. A profile grants nothing, and denies explicitly what its rules leave out.
-WITH there AS MATERIALIZED ({{tools_there}}),
-gone AS (
+WITH live_tools AS MATERIALIZED ({{live_tools}}),
+removed AS (
     DELETE FROM role_tools v
     WHERE v.tenant_id = $1 AND ($2::bigint IS NULL OR v.role_id = $2)
       AND ($3::bigint IS NULL OR v.tool_id IN (SELECT id FROM tools WHERE tenant_id = $1 AND server_id = $3))
-      AND v.tool_id NOT IN (SELECT id FROM there)
+      AND v.tool_id NOT IN (SELECT id FROM live_tools)
 ), decided AS (
-    SELECT DISTINCT ON (role_id, tool_id) role_id, tool_id, place, visibility, rule_id
+    SELECT DISTINCT ON (role_id, tool_id) role_id, tool_id, rank, visibility, rule_id
     FROM ({{rule_matches}}) AS matches
-    ORDER BY role_id, tool_id, place, length DESC, visibility, rule_id
+    ORDER BY role_id, tool_id, rank, length DESC, visibility, rule_id
 ), resolved AS (
     SELECT d.role_id, d.tool_id, d.rule_id,
            CASE r.kind WHEN 'role' THEN d.visibility ELSE 'DENY' END AS visibility,
-           d.visibility = 'DENY' AND (r.kind = 'profile' OR d.place <= 2) AS denied_explicitly,
+           d.visibility = 'DENY' AND (r.kind = 'profile' OR d.rank <= 2) AS denied_explicitly,
            CASE r.list_mode WHEN 'all' THEN d.visibility > 'DENY' WHEN 'chosen' THEN d.visibility = 'ALLOW'
                             WHEN 'search' THEN false END AS listed
     FROM decided d JOIN roles r ON r.tenant_id = $1 AND r.id = d.role_id
 )
-INSERT INTO role_tools AS held (tenant_id, role_id, tool_id, visibility, denied_explicitly, listed, rule_id)
+INSERT INTO role_tools AS stored (tenant_id, role_id, tool_id, visibility, denied_explicitly, listed, rule_id)
 SELECT $1, role_id, tool_id, visibility, denied_explicitly, listed, rule_id FROM resolved
 ON CONFLICT (tenant_id, role_id, tool_id) DO UPDATE
 SET visibility = excluded.visibility, denied_explicitly = excluded.denied_explicitly, listed = excluded.listed,
     rule_id = excluded.rule_id
-WHERE (held.visibility, held.denied_explicitly, held.listed, held.rule_id)
+WHERE (stored.visibility, stored.denied_explicitly, stored.listed, stored.rule_id)
       IS DISTINCT FROM (excluded.visibility, excluded.denied_explicitly, excluded.listed, excluded.rule_id)
 
 -- name: insert_role
@@ -107,12 +107,19 @@ RETURNING role_id, version
 -- A rule, if it is still at version $3 (null: whatever its version).
 DELETE FROM role_rules WHERE tenant_id = $1 AND id = $2 AND ($3::integer IS NULL OR version = $3) RETURNING role_id
 
+-- name: delete_rule_by_target
+-- The rule of a role about one target: a tool, a pattern, a server or a category.
+DELETE FROM role_rules
+WHERE tenant_id = $1 AND role_id = $2 AND coalesce(tool_id, 0) = coalesce($3::bigint, 0)
+  AND coalesce(pattern, '') = coalesce($4::text, '') AND coalesce(server_id, 0) = coalesce($5::bigint, 0)
+  AND coalesce(category, '') = coalesce($6::text, '')
+
 -- name: rule_version
--- Where a rule stands.
+-- The version of a rule.
 SELECT version FROM role_rules WHERE tenant_id = $1 AND id = $2
 
 -- name: role_version
--- Where a role or profile stands.
+-- The version of a role or profile.
 SELECT version FROM roles WHERE tenant_id = $1 AND id = $2
 
 -- name: list_rules

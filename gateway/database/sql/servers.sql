@@ -6,7 +6,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 RETURNING id
 
 -- name: list_servers
--- All servers of a tenant with the number of their tools that are there.
+-- All servers of a tenant with the number of their live tools.
 SELECT s.*, (SELECT count(*) FROM tools t WHERE t.tenant_id = s.tenant_id AND t.server_id = s.id
              AND t.removed_at IS NULL) AS tool_count,
        (SELECT max(version) FROM server_versions v WHERE v.tenant_id = s.tenant_id AND v.server_id = s.id) AS version

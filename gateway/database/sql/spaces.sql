@@ -25,7 +25,7 @@ UPDATE embedding_spaces SET active = false WHERE active AND id <> $1
 -- The swap: from its commit on searches use this space and no other.
 UPDATE embedding_spaces SET active = true WHERE id = $1
 
--- name: announce_space
+-- name: notify_space
 -- Tell every process that another space serves.
 SELECT pg_notify('modelgate', json_build_object('space', $1::bigint)::text)
 
@@ -37,7 +37,7 @@ DROP INDEX IF EXISTS tool_embeddings_space_{space}
 -- A space with all its vectors.
 DELETE FROM embedding_spaces WHERE id = $1 AND NOT active
 
--- name: index_space
+-- name: create_space_index
 -- The nearest-neighbour index of one space, over its own dimensions.
 CREATE INDEX IF NOT EXISTS tool_embeddings_space_{space} ON tool_embeddings
 USING hnsw ((combined_embedding::halfvec({dimensions})) halfvec_cosine_ops) WHERE space_id = {space}

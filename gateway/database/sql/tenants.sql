@@ -23,12 +23,12 @@ SELECT pg_notify('modelgate', json_build_object('tenant', id)::text) FROM change
 
 -- name: delete_tenant
 -- A tenant with everything that is its own.
-WITH gone AS (
+WITH deleted AS (
     DELETE FROM tenants WHERE id = $1 RETURNING id
 )
-SELECT pg_notify('modelgate', json_build_object('tenant', id)::text) FROM gone
+SELECT pg_notify('modelgate', json_build_object('tenant', id)::text) FROM deleted
 
--- name: bump_catalogue
+-- name: bump_catalogue_version
 -- Say that what callers of a tenant may see has changed: to this process and all others, at commit. Until then no other
 -- such change of the tenant begins, so that each is resolved from what the former left.
 WITH bumped AS (

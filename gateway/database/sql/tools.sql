@@ -24,7 +24,7 @@ RETURNING id
 UPDATE tools SET category = $3, definition = $4, content_hash = $5, removed_at = NULL, updated_at = now()
 WHERE tenant_id = $1 AND id = $2
 
--- name: hide_tools
+-- name: mark_tools_removed
 -- Tools that the server no longer lists; their rules stay for when they come back.
 UPDATE tools SET removed_at = now(), updated_at = now()
 WHERE tenant_id = $1 AND id = ANY($2::bigint[]) AND removed_at IS NULL
@@ -42,7 +42,7 @@ INSERT INTO tool_terms (tenant_id, lexeme, tool_id, count)
 SELECT $1, w.lexeme, texts.tool_id, coalesce(cardinality(w.positions), 1)
 FROM texts, unnest(to_tsvector('english', texts.body)) AS w
 
--- name: count_terms
+-- name: update_term_counts
 -- The document length of tools, after their terms were written.
 UPDATE tools t SET term_count = (
     SELECT coalesce(sum(m.count), 0) FROM tool_terms m WHERE m.tenant_id = t.tenant_id AND m.tool_id = t.id
@@ -60,11 +60,11 @@ SET text_hash = excluded.text_hash, name_embedding = excluded.name_embedding,
 
 -- name: drop_stale_embeddings
 -- Vectors of texts that a tool no longer has must not find it.
-DELETE FROM tool_embeddings e USING unnest($2::bigint[], $3::bytea[]) AS now_is (tool_id, text_hash)
-WHERE e.tenant_id = $1 AND e.tool_id = now_is.tool_id AND e.text_hash <> now_is.text_hash
+DELETE FROM tool_embeddings e USING unnest($2::bigint[], $3::bytea[]) AS current (tool_id, text_hash)
+WHERE e.tenant_id = $1 AND e.tool_id = current.tool_id AND e.text_hash <> current.text_hash
 
 -- name: tools_without_vectors
--- Tools that are there but have no vectors in a space, of any tenant, oldest first.
+-- Live tools that have no vectors in a space, of any tenant, oldest first.
 SELECT t.tenant_id, t.id, t.name, t.definition, t.content_hash, s.name AS server_name
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
@@ -74,10 +74,11 @@ WHERE t.removed_at IS NULL
 ORDER BY t.id
 LIMIT $2
 
--- name: unchanged_tools
+-- name: lock_unchanged_tools
 -- Those of the tools $2 that still are as they were when their contents had the hashes $3; they stay so until commit.
 SELECT t.id FROM tools t
-JOIN unnest($2::bigint[], $3::bytea[]) AS was (id, content_hash) ON was.id = t.id AND was.content_hash = t.content_hash
+JOIN unnest($2::bigint[], $3::bytea[]) AS expected (id, content_hash)
+     ON expected.id = t.id AND expected.content_hash = t.content_hash
 WHERE t.tenant_id = $1 AND t.removed_at IS NULL
 FOR SHARE OF t
 
@@ -102,7 +103,7 @@ JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 WHERE t.tenant_id = $1 AND (t.exposed_name = $3 OR t.name = $3 OR t.name = $5 AND (s.name = $4 OR s.slug = $4))
 ORDER BY t.exposed_name = $3 DESC, t.name = $3, s.name = $4 DESC, t.id
 
--- name: found_tools
+-- name: result_tools
 -- What a search result shows of tools $3, as far as roles $2 can find them at this moment.
 SELECT t.id, t.exposed_name, t.name, t.title, t.description, t.input_schema, t.annotations, t.definition -> 'icons' AS icons,
        t.category, s.name AS server_name

@@ -5,7 +5,7 @@ SELECT on_change, pinned_version, synced_at IS NULL AS never_synced,
 FROM servers s WHERE s.tenant_id = $1 AND s.id = $2
 FOR NO KEY UPDATE
 
--- name: write_version
+-- name: insert_version
 -- What changed with a version: $8 applied, $9 the version it restores.
 INSERT INTO server_versions (tenant_id, server_id, version, added, removed, changed, renamed, breaking, applied, restores)
 SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9
@@ -42,7 +42,7 @@ FROM server_versions v JOIN servers s ON s.tenant_id = v.tenant_id AND s.id = v.
 WHERE v.tenant_id = $1 AND v.server_id = $2
 ORDER BY v.version DESC
 
--- name: version_of_server
+-- name: version_exists
 -- Whether a server has a version: its number.
 SELECT version FROM server_versions WHERE tenant_id = $1 AND server_id = $2 AND version = $3
 
@@ -71,7 +71,7 @@ WHERE d.tenant_id = $1 AND d.server_id = $2
   AND NOT EXISTS (SELECT FROM tools t WHERE t.tenant_id = d.tenant_id AND t.server_id = d.server_id
                   AND t.approved_hash = d.content_hash)
 
--- name: keep_former_embeddings
+-- name: save_former_embeddings
 -- Vectors of tools that are about to have other texts, for when they go back.
 INSERT INTO former_embeddings
     (tenant_id, tool_id, space_id, text_hash, name_embedding, description_embedding, combined_embedding)
@@ -86,7 +86,7 @@ WHERE f.tenant_id = $1 AND f.tool_id = ANY($2::bigint[])
   AND (SELECT count(*) FROM former_embeddings n WHERE n.tenant_id = f.tenant_id AND n.tool_id = f.tool_id
        AND n.space_id = f.space_id AND (n.kept_at, n.text_hash) > (f.kept_at, f.text_hash)) >= $3
 
--- name: former_texts
+-- name: former_embedding_hashes
 -- Which of these texts (by tool, in the same order) had vectors in a space before.
 SELECT f.tool_id, f.text_hash FROM former_embeddings f
 JOIN unnest($3::bigint[], $4::bytea[]) AS w (tool_id, text_hash)

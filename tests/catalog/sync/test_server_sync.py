@@ -137,7 +137,7 @@ async def test_a_reply_that_cannot_be_read_is_a_failure_and_not_zero_tools(
     server = await add_listed(parts, tmp_path, tool("kept"))
     server.lists(line=line)
     await rows(parts.database.url, """UPDATE servers SET limits = '{"list_timeout_seconds": 0.5}'""")
-    await parts.database.execute("bump_catalogue", server.tenant_id)
+    await parts.database.execute("bump_catalogue_version", server.tenant_id)
     with pytest.raises(UpstreamError):
         await server.sync()
     record = await server.record()

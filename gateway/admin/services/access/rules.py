@@ -96,7 +96,7 @@ class RuleService:
                 for target, visibility in targets:
                     about = (target.tool_id, target.pattern, target.server_id, target.category)
                     if visibility is None:
-                        await transaction.execute("delete_rule_about", tenant_id, role_id, *about)
+                        await transaction.execute("delete_rule_by_target", tenant_id, role_id, *about)
                     else:
                         await transaction.fetchval("upsert_rule", tenant_id, role_id, *about, visibility)
                 await refresh_visibility(transaction, tenant_id, role_id=role_id)

@@ -74,7 +74,7 @@ class TenantService:
 
     async def list(self, principal: Principal) -> list[TenantCard]:
         """The tenants that this principal may enter, by name."""
-        rows = await self._database.fetch("tenant_cards")
+        rows = await self._database.fetch("tenants_with_counts")
         return [TenantCard(**row) for row in rows if principal.may_enter(row["id"])]
 
     async def create(self, new: TenantInput, principal: Principal) -> TenantCard:

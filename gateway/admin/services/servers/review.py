@@ -143,7 +143,7 @@ class ReviewService:
         await self._approvals.set_on_change(tenant_id, server_id, policy.on_change)
 
     async def _tool(self, tenant_id: int, tool_id: int) -> tuple[int, str]:
-        row = await self._database.fetchrow("browsed_tool", tenant_id, tool_id)
+        row = await self._database.fetchrow("tool_detail", tenant_id, tool_id)
         if row is None or row["removed_at"] is not None:
             raise NotFoundError(f"There is no tool {tool_id} in this tenant.")
         return row["server_id"], row["name"]

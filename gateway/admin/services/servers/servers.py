@@ -211,7 +211,7 @@ class ServerService:
         return await self._servers.add(tenant_id, server)
 
     async def _cards(self, tenant_id: int, records: Sequence[ServerRecord]) -> tuple[ServerCard, ...]:
-        rows = await self._database.fetch("server_standings", tenant_id)
+        rows = await self._database.fetch("server_review_counts", tenant_id)
         standings = {row["id"]: HealthState(row["on_change"], row["quarantined"]) for row in rows}
         # A server that was removed between the two queries is left out.
         return tuple(

@@ -43,14 +43,14 @@ def connect(url: str, key: str | None) -> None:
         name="ModelGate",
         slug="modelgate",
         transport="http",
-        url=endpoint_of(url),
+        url=mcp_endpoint(url),
         headers={"X-API-Key": key},
         max_calls=_MOST_CONNECTIONS,
     )
     run_async(lambda: _connect(spec))
 
 
-def endpoint_of(url: str) -> str:
+def mcp_endpoint(url: str) -> str:
     """The MCP endpoint of the gateway at `url`, which may be that endpoint. Raises InvalidInputError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -61,17 +61,17 @@ def endpoint_of(url: str) -> str:
 async def _connect(spec: ServerSpec) -> None:
     streams = StandardStreams()
     loop = asyncio.get_running_loop()
-    ended = asyncio.current_task()
+    task = asyncio.current_task()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.cancel if ended is not None else loop.stop)
+        loop.add_signal_handler(number, task.cancel if task is not None else loop.stop)
 
     async def write(line: bytes) -> None:
         try:
             await streams.write_line(line)
         except OSError:
             # The client has gone; there is nobody left to tell.
-            if ended is not None:
-                ended.cancel()
+            if task is not None:
+                task.cancel()
 
     try:
         await Bridge(spec, streams.read_line, write).run()

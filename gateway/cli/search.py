@@ -31,9 +31,9 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
     async def work() -> tuple[SearchOutcome, int]:
         async with open_components(settings, connections=POOL_SIZE) as components:
             tenant = await tenant_by_slug(components.database)
-            found = await role_by_name(components.database, tenant.id, role)
-            outcome = await components.finder.find(Caller(tenant.id, 0, "command line", (found.id,)), request)
-            visible = await components.statistics.visible_tools(tenant.id, (found.id,))
+            role_record = await role_by_name(components.database, tenant.id, role)
+            outcome = await components.finder.find(Caller(tenant.id, 0, "command line", (role_record.id,)), request)
+            visible = await components.statistics.visible_tools(tenant.id, (role_record.id,))
             return outcome, visible.count
 
     outcome, visible = run_async(work)

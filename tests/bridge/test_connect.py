@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.cli.connect import endpoint_of
+from gateway.cli.connect import mcp_endpoint
 from gateway.errors import InvalidInputError
 from tests.support.gateway import RunningGateway, add_local_mcp
 from tests.upstream.conftest import serving
@@ -210,12 +210,12 @@ def test_a_missing_key_ends_the_command_with_one_sentence() -> None:
     ],
 )
 def test_the_endpoint_is_known_from_the_address_of_the_gateway(url: str, endpoint: str) -> None:
-    assert endpoint_of(url) == endpoint
+    assert mcp_endpoint(url) == endpoint
 
 
 def test_an_address_without_a_host_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="has to begin with http"):
-        endpoint_of("localhost:8080")
+        mcp_endpoint("localhost:8080")
 
 
 @asynccontextmanager

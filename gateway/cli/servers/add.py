@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +19,9 @@ from gateway.cli.options import tenant_option
 from gateway.cli.output import printable
 from gateway.cli.servers.credential_options import credential_options, read_certificate, read_credential
 from gateway.cli.servers.name_value_options import check_transport_options, name_value_options
+from gateway.cli.servers.openapi_document import is_url, read_document, read_text
 from gateway.cli.servers.tuning_options import read_tuning, tuning_options
 from gateway.errors import ConflictError, InvalidInputError
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -57,7 +55,7 @@ def add(
     openapi: bool,
     base_url: str | None,
     tenant: str,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Add a server: a URL, or a command with its arguments (after --).
 
@@ -66,11 +64,12 @@ def add(
     modelgate servers add Files -- npx -y @modelcontextprotocol/server-filesystem /data
     modelgate servers add Weather https://api.example.com/openapi.json --openapi --bearer -
     """
-    url = _URL.match(target)
+    url = is_url(target)
     transport: TransportKind = "openapi" if openapi else ("sse" if sse else "http") if url else "stdio"
     if base_url and not openapi:
         raise InvalidInputError("--base-url goes with --openapi; a server's URL is its target.")
     check_transport_options(transport, {"env": env, "headers": headers, "cwd": cwd})
+    document, document_url = read_document(target) if openapi else (None, None)
     server = NewServer(
         name=name,
         transport=transport,
@@ -82,12 +81,12 @@ def add(
         headers=headers,
         description=description,
         prefix=prefix,
-        credential=read_credential(given),
-        certificate=read_certificate(given),
-        document=read_text(target) if openapi and not url else None,
-        document_url=target if openapi and url else None,
+        credential=read_credential(options),
+        certificate=read_certificate(options),
+        document=document,
+        document_url=document_url,
     )
-    tuning = read_tuning(given, Tuning())
+    tuning = read_tuning(options, Tuning())
     tuning.check()
 
     async def work(components: Components, owner: Tenant) -> None:
@@ -96,7 +95,7 @@ def add(
             await components.servers.tune(owner.id, server_id, tuning)
 
     run_with_components(context, tenant, work)
-    first = f"sign in with modelgate servers login {shlex.quote(name)}, then " if given["sign_in"] else ""
+    first = f"sign in with modelgate servers login {shlex.quote(name)}, then " if options["sign_in"] else ""
     click.echo(f"{name} is added; {first}bring its tools in with modelgate sync {shlex.quote(name)}.")
 
 
@@ -106,16 +105,16 @@ def add(
 @click.pass_context
 def import_servers(context: click.Context, file: Path, tenant: str) -> None:
     """Add the servers of an mcpServers JSON file, as desktop clients keep it."""
-    listed, failed = parse_client_config(read_text(str(file)))
-    everything = len(listed) + len(failed)
+    new_servers, failed = parse_client_config(read_text(str(file)))
+    total = len(new_servers) + len(failed)
     # Relative paths in such a file are meant from where it is read; the gateway may run elsewhere.
-    listed = [
+    new_servers = [
         replace(server, cwd=str(Path.cwd())) if server.transport == "stdio" and not server.cwd else server
-        for server in listed
+        for server in new_servers
     ]
 
     async def work(components: Components, owner: Tenant) -> None:
-        for server in listed:
+        for server in new_servers:
             try:
                 await components.servers.add(owner.id, server)
             except (ConflictError, InvalidInputError) as error:
@@ -124,23 +123,8 @@ def import_servers(context: click.Context, file: Path, tenant: str) -> None:
     run_with_components(context, tenant, work)
     for message in failed:
         click.echo(f"Not added: {printable(message)}", err=True)
-    added = everything - len(failed)
+    added = total - len(failed)
     hint = "; bring their tools in with modelgate sync" if added else ""
-    click.echo(f"{added} of {everything} servers are added{hint}.")
+    click.echo(f"{added} of {total} servers are added{hint}.")
     if failed:
         context.exit(1)
-
-
-def read_text(file: str) -> str:
-    """What a file holds. Raises InvalidInputError where it cannot be read, or not as UTF-8."""
-    try:
-        return Path(file).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{file} is not a text file in UTF-8.") from None
-
-
-def read_document(target: str) -> tuple[str | None, str | None]:
-    """The OpenAPI document that `target` is, and its URL: one of them."""
-    return (None, target) if _URL.match(target) else (read_text(target), None)

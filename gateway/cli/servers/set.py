@@ -13,9 +13,9 @@ from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.tuning import Tuning
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
-from gateway.cli.servers.add import read_document
 from gateway.cli.servers.credential_options import credential_options, read_certificate, read_credential
 from gateway.cli.servers.name_value_options import check_transport_options, name_value_options
+from gateway.cli.servers.openapi_document import read_document
 from gateway.cli.servers.tuning_options import read_tuning, tuning_options
 from gateway.errors import InvalidInputError
 
@@ -48,16 +48,16 @@ def set_server(
     defaults: bool,
     no_credential: bool,
     tenant: str,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Change how a server is reached and used, and what the gateway is let in with. What is left out stays."""
-    credential, certificate = read_credential(given), read_certificate(given)
+    credential, certificate = read_credential(options), read_certificate(options)
 
     async def work(components: Components, server: ServerRecord) -> None:
         server_key = (server.tenant_id, server.id)
         before = await components.servers.stored(*server_key)
-        changed = _changed(before, given)
-        tuning = read_tuning(given, Tuning() if defaults else server.tuning)
+        changed = _changed(before, options)
+        tuning = read_tuning(options, Tuning() if defaults else server.tuning)
         tuning.check()
         if credential is not None or certificate is not None or no_credential:
             kept = replace(before, credential=None, certificate=None) if no_credential else before
@@ -76,11 +76,11 @@ def set_server(
     click.echo(f"{name} is changed.")
 
 
-def _changed(before: NewServer, given: dict[str, Any]) -> NewServer:
+def _changed(before: NewServer, options: dict[str, Any]) -> NewServer:
     """`before` with what the options say. Raises InvalidInputError for what is not for this kind of server."""
-    check_transport_options(before.transport, given)
+    check_transport_options(before.transport, options)
     changes = {
-        field: given[option]
+        field: options[option]
         for field, option in (
             ("name", "rename"),
             ("description", "description"),
@@ -88,20 +88,20 @@ def _changed(before: NewServer, given: dict[str, Any]) -> NewServer:
             ("command", "command"),
             ("cwd", "cwd"),
         )
-        if given[option] is not None
+        if options[option] is not None
     }
-    if given["args"]:
-        changes["args"] = given["args"]
+    if options["args"]:
+        changes["args"] = options["args"]
     for field, without in (("env", "without_env"), ("headers", "without_headers")):
-        held = {**getattr(before, field), **given[field]}
-        for name in given[without]:
-            if held.pop(name, None) is None:
+        values = {**getattr(before, field), **options[field]}
+        for name in options[without]:
+            if values.pop(name, None) is None:
                 raise InvalidInputError(
-                    f"{before.name} has no {name!r} among its {field}; there are: {', '.join(held)}."
+                    f"{before.name} has no {name!r} among its {field}; there are: {', '.join(values)}."
                 )
-        changes[field] = held
-    if given["document"] is not None:
+        changes[field] = values
+    if options["document"] is not None:
         if before.transport != "openapi":
             raise InvalidInputError("--document is for an OpenAPI server, which this one is not; leave it out.")
-        changes["document"], changes["document_url"] = read_document(given["document"])
+        changes["document"], changes["document_url"] = read_document(options["document"])
     return replace(before, **changes)

@@ -10,9 +10,9 @@ from typing import Any
 from gateway.errors import SettingsError
 from gateway.json_codec import encode
 from gateway.json_pointer import split_pointer
+from gateway.masking import MASK
 from gateway.settings import AuditSettings
 
-MASK = "********"
 _MAX_DEPTH = 100
 
 # Names of arguments that hold secrets, as whole words of the name.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from gateway.database.queries import statement
 from gateway.errors import DatabaseError
+from gateway.masking import MASK, url_without_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +39,7 @@ class DatabaseRequirements:
 
 def location_of(url: str) -> str:
     """A URL of a database without user and password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'localhost'}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    scheme, _, place = url_without_secrets(url).partition("://")
+    if not place:
+        return MASK if scheme == MASK else "localhost"
+    return f"localhost{place}" if place.startswith("/") else place

@@ -15,6 +15,7 @@ from gateway.circuit_breaker import CircuitBreaker
 from gateway.embedding.retry_policy import RetryPolicy, TransientFailure
 from gateway.embedding.server_reply import ServerReply, parse_retry_after
 from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
+from gateway.masking import MASK, url_without_secrets
 
 _CONNECT_SECONDS = 5.0
 _MAX_FAILURES = 5
@@ -49,7 +50,7 @@ class EmbeddingHttpClient:
         does not fit into a header.
         """
         self._url = base_url.rstrip("/")
-        self.url = _redacted_url(self._url)
+        self.url = _display_url(self._url)
         self.label = f"{name} at {self.url}"
         self._hint = hint
         self._max_reply_bytes = max_reply_bytes
@@ -193,15 +194,14 @@ class EmbeddingHttpClient:
             return response.status_code, response.headers, bytes(content)
 
 
-def _redacted_url(url: str) -> str:
-    """`url` without user, password, query and fragment, which may hold secrets."""
+def _display_url(url: str) -> str:
+    """`url` as it may be shown. Raises SettingsError where it is no address of a server."""
+    shown = url_without_secrets(url)
+    parts = urlsplit(shown)
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
         httpx2.URL(url)
-    except (ValueError, httpx2.InvalidURL):
-        parts, host, port = urlsplit(""), None, None
-    if parts.scheme not in ("http", "https") or not host:
+    except httpx2.InvalidURL:
+        shown = MASK
+    if shown == MASK or parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError("embedder.base_url has to be a URL such as http://localhost:11434.")
-    address = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{address}{f':{port}' if port else ''}{parts.path}"
+    return shown

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.errors import SettingsError
+from gateway.masking import MASK
 from gateway.settings.sections import Settings
 
 _OUT_OF_BOUNDS = ("greater_than_equal", "less_than_equal")
@@ -89,7 +90,7 @@ def mask_secrets(settings: Settings) -> dict[str, dict[str, Any]]:
     """The settings as plain values by section and key; in place of a secret that is set stand asterisks."""
     return {
         section: {
-            key: "********" if value and all_settings()[section][key].is_secret else value
+            key: MASK if value and all_settings()[section][key].is_secret else value
             for key, value in dataclasses.asdict(getattr(settings, section)).items()
         }
         for section in all_settings()

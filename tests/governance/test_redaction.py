@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.redaction import MASK, Redactor
+from gateway.audit.redaction import Redactor
 from gateway.errors import SettingsError
+from gateway.masking import MASK
 from gateway.settings import AuditSettings
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from urllib.parse import urlsplit
 
 import click
 
@@ -12,6 +11,7 @@ from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import printable
+from gateway.masking import url_without_secrets
 from gateway.upstream.spec import ServerSpec
 
 
@@ -73,6 +73,4 @@ def format_health(server: ServerRecord) -> str:
 def _mask_url(url: str | None) -> str:
     if not url:
         return ""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return parts._replace(netloc=f"{parts.hostname or ''}{port}", query="…" if parts.query else "").geturl()
+    return url_without_secrets(url) + ("?…" if "?" in url else "")

@@ -16,6 +16,7 @@ from gateway.errors import (
     UpstreamProtocolError,
     UpstreamUnavailableError,
 )
+from gateway.masking import url_without_secrets
 from gateway.upstream.credential import authorization_headers, build_tls_context
 from gateway.upstream.http.guarded_backend import guard_connections
 from gateway.upstream.http.plain_http import PlainHttpTransport, supports_url
@@ -78,7 +79,7 @@ class ServerHttpClient:
     @property
     def display_url(self) -> str:
         """The address without what may be secret in it."""
-        return str(self._url.copy_with(userinfo=b"", query=None, fragment=None))
+        return url_without_secrets(str(self._url))
 
     async def close(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -168,7 +169,7 @@ class ServerHttpClient:
                 or _origin(following.url) != _origin(request.url)
                 or following.url.userinfo != request.url.userinfo
             ):
-                where = following.url.copy_with(userinfo=b"", query=None, fragment=None)
+                where = url_without_secrets(str(following.url))
                 raise UpstreamHttpError(
                     self._name,
                     f"Server {self._name} redirects to {where}; set that as its address if it is meant.",

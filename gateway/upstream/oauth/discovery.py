@@ -25,6 +25,7 @@ from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
 
 from gateway.errors import UpstreamUnavailableError
+from gateway.masking import url_without_secrets
 from gateway.upstream.http.guarded_backend import guard_connections
 from gateway.upstream.policy import ConnectionPolicy
 
@@ -58,10 +59,11 @@ class OAuthHttpClient:
 
     async def send(self, request: httpx2.Request) -> httpx2.Response:
         """The response, its body read; redirects are not followed. Raises UpstreamUnavailableError."""
+        shown = url_without_secrets(str(request.url))
         if request.url.scheme != "https" and request.url.host != urlsplit(self._url).hostname:
             raise UpstreamUnavailableError(
                 self._server,
-                f"Server {self._server} names an authorization server without https, {_display_url(request.url)}; "
+                f"Server {self._server} names an authorization server without https, {shown}; "
                 "tokens are not sent there.",
             )
         try:
@@ -69,8 +71,7 @@ class OAuthHttpClient:
         except httpx2.HTTPError:
             raise UpstreamUnavailableError(
                 self._server,
-                f"The authorization server of {self._server} does not answer at {_display_url(request.url)}; "
-                "check that it runs.",
+                f"The authorization server of {self._server} does not answer at {shown}; check that it runs.",
             ) from None
 
     async def request_challenge(self) -> httpx2.Response:
@@ -143,7 +144,3 @@ async def open_oauth_client(server: str, url: str, policy: ConnectionPolicy) -> 
     async with httpx2.AsyncClient(timeout=_REQUEST_SECONDS, follow_redirects=False) as client:
         guard_connections(client, policy, server)
         yield OAuthHttpClient(server, url, client)
-
-
-def _display_url(url: httpx2.URL) -> str:
-    return str(url.copy_with(userinfo=b"", query=None, fragment=None))

@@ -4,44 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
-from urllib.parse import quote, quote_plus
+from collections.abc import Iterator, Mapping
 
 import httpx2
 
-MASK = "********"
+from gateway.masking import MIN_SECRET_CHARACTERS, SecretMask
 
-# What is shorter stands in answers by chance.
-_SHORTEST = 8
 _NO_SECRETS = ("accept", "content-", "user-agent", "host", "origin", "referer", "cache-control", "connection")
-
-
-class SecretMask:
-    """Values that no caller may see."""
-
-    def __init__(self, values: Iterable[str]) -> None:
-        # What holds another goes first, else its rest would stay.
-        self._values = sorted({value for value in values if value}, key=len, reverse=True)
-        written = {form: None for value in self._values for form in _forms(value)}
-        self._written = sorted((form.encode() for form in written), key=len, reverse=True)
-
-    def mask_bytes(self, body: bytes) -> bytes:
-        """An answer as it came, without them in the ways in which they are commonly written."""
-        for written in self._written:
-            body = body.replace(written, MASK.encode())
-        return body
-
-    def mask_json(self, value: Any) -> Any:
-        """A decoded JSON value without them."""
-        if isinstance(value, str):
-            for secret in self._values:
-                value = value.replace(secret, MASK)
-            return value
-        if isinstance(value, dict):
-            return {self.mask_json(name): self.mask_json(part) for name, part in value.items()}
-        return [self.mask_json(part) for part in value] if isinstance(value, list) else value
 
 
 def build_secret_mask(sent: httpx2.Headers, configured: Mapping[str, str], key: str | None) -> SecretMask:
@@ -51,7 +20,7 @@ def build_secret_mask(sent: httpx2.Headers, configured: Mapping[str, str], key: 
     values = [value for name, value in configured.items() if not _is_public(name.lower())]
     if "authorization" in sent:
         values.append(sent["authorization"])
-    parts = {part for value in values for part in _parts(value) if len(part) >= _SHORTEST}
+    parts = {part for value in values for part in _parts(value) if len(part) >= MIN_SECRET_CHARACTERS}
     return SecretMask(parts | {key or ""})
 
 
@@ -72,8 +41,3 @@ def _parts(value: str) -> Iterator[str]:
             return
     for pair in value.split(";"):
         yield pair.partition("=")[2].strip()
-
-
-def _forms(value: str) -> tuple[str, ...]:
-    escaped = json.dumps(value, ensure_ascii=False)[1:-1]
-    return value, escaped, escaped.replace("/", "\\/"), quote(value, safe=""), quote_plus(value)

@@ -7,8 +7,8 @@ import base64
 import httpx2
 
 from gateway.json_codec import Message, decode, encode
+from gateway.masking import SecretMask
 from gateway.upstream.openapi.request_body import is_json_type
-from gateway.upstream.openapi.secret_mask import SecretMask
 
 _TEXTS = ("", "application/xml", "application/yaml", "application/javascript", "application/x-ndjson")
 

@@ -16,6 +16,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from gateway.errors import InvalidInputError, UpstreamError, UpstreamHttpError, UpstreamUnavailableError
 from gateway.json_codec import Message
+from gateway.masking import url_without_secrets
 from gateway.upstream.http.server_client import ServerHttpClient
 from gateway.upstream.oauth.token_auth import oauth_token_auth
 from gateway.upstream.openapi.api_key import OpenApiKey, find_key
@@ -148,7 +149,7 @@ class OpenApiTransport:
             return error_result(f"HTTP {error.status}\n{error.message}")
         key = self._key.token if self._key is not None else None
         secrets = build_secret_mask(response.request.headers, self._spec.headers, key)
-        return build_result(response, body, str(url.copy_with(userinfo=b"", query=None, fragment=None)), secrets)
+        return build_result(response, body, url_without_secrets(str(url)), secrets)
 
     async def _load_document(self) -> None:
         """Read the document, again where it comes from a URL, and the tools in it."""

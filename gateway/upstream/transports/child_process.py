@@ -16,14 +16,13 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 from mcp.client.stdio import get_default_environment
 
 from gateway.errors import UpstreamUnavailableError
+from gateway.masking import MIN_SECRET_CHARACTERS, SecretMask
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transports.process_reaper import ProcessReaper
 
 MAX_STDERR_BYTES = 64 * 1024
 """How much of the end of a child's standard error output is kept, in bytes."""
 
-_SECRET_CHARACTERS = 8
-_MASK = "********"
 _GOODBYE_SECONDS = 2.0
 _TERMINATE_SECONDS = 1.0
 _POLL_SECONDS = 0.01
@@ -45,8 +44,7 @@ class ChildProcess:
         self._process = process
         self._reaper = reaper
         self._tail = bytearray()
-        # The longer first: one may be part of another. What is short is a word or a number, and no secret.
-        self._secrets = sorted({text for text in secrets if len(text) >= _SECRET_CHARACTERS}, key=len, reverse=True)
+        self._mask = SecretMask(text for text in secrets if len(text) >= MIN_SECRET_CHARACTERS)
 
     @classmethod
     async def start(cls, spec: ServerSpec, reaper: ProcessReaper) -> ChildProcess:
@@ -97,10 +95,7 @@ class ChildProcess:
 
     def masked_text(self, output: bytes | bytearray) -> str:
         """What the process wrote, as it may be shown."""
-        text = output.decode("utf-8", errors="replace")
-        for secret in self._secrets:
-            text = text.replace(secret, _MASK)
-        return text
+        return self._mask.mask_text(output.decode("utf-8", errors="replace"))
 
     async def collect_stderr(self) -> None:
         """Read the standard error output until it ends, keeping its end."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
-from urllib.parse import urlsplit
 
 from gateway.catalog.new_server import TransportKind
 from gateway.catalog.review.review_state import OnChange
 from gateway.catalog.server_record import ServerRecord
+from gateway.masking import MASK, url_without_secrets
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
-
-MASK = "********"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +136,11 @@ def detail_of(record: ServerRecord, spec: ServerSpec, card: ServerCard, *, maske
         command=spec.command,
         args=(MASK,) * len(spec.args) if masked else spec.args,
         cwd=spec.cwd,
-        url=_place(spec.url) if masked else spec.url,
+        url=_masked_url(spec.url) if masked else spec.url,
         env_names=tuple(sorted(spec.env)),
         header_names=tuple(sorted(spec.headers)),
         prefix=spec.prefix,
-        document_url=_place(spec.document_url) if masked else spec.document_url,
+        document_url=_masked_url(spec.document_url) if masked else spec.document_url,
         has_document=spec.document is not None,
         has_certificate=spec.certificate is not None,
         tuning=TuningView(
@@ -157,9 +155,5 @@ def detail_of(record: ServerRecord, spec: ServerSpec, card: ServerCard, *, maske
     )
 
 
-def _place(url: str | None) -> str | None:
-    """A URL without what may be secret in it."""
-    if url is None:
-        return None
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+def _masked_url(url: str | None) -> str | None:
+    return None if url is None else url_without_secrets(url)

@@ -12,7 +12,6 @@ from gateway.admin.accounts.principal import Principal
 from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.credential_input import CredentialsInput, as_certificate, as_credential
 from gateway.admin.services.servers.server_card import (
-    MASK,
     ConnectionView,
     HealthState,
     ServerCard,
@@ -41,7 +40,6 @@ from gateway.settings import AdminSettings
 from gateway.upstream.pool import UpstreamPool
 
 __all__ = [
-    "MASK",
     "ConnectionView",
     "Imported",
     "ServerCard",

@@ -10,13 +10,14 @@ from starlette.responses import Response
 
 from gateway.admin.request_input import parse_form
 from gateway.admin.services.servers.credential_input import CredentialsInput
-from gateway.admin.services.servers.server_card import MASK, ServerDetail
+from gateway.admin.services.servers.server_card import ServerDetail
 from gateway.admin.services.servers.server_input import ServerChange, ServerInput
 from gateway.admin.services.servers.trials import ServerTest
 from gateway.admin.web.page import get, post
 from gateway.admin.web.page_context import PageContext
 from gateway.admin.web.pages.credential_form import CREDENTIAL_KINDS, certificate_values, credential_values
 from gateway.errors import InvalidInputError, ModelGateError
+from gateway.masking import MASK
 
 FormFields = Mapping[str, str]
 

@@ -60,7 +60,7 @@ class Problem:
     errors: tuple[FieldProblem, ...] = ()
 
 
-def problem_of(error: ModelGateError) -> Problem:
+def build_problem(error: ModelGateError) -> Problem:
     """The problem that an error is told as."""
     if isinstance(error, HttpError):
         status = error.status
@@ -73,7 +73,7 @@ def problem_of(error: ModelGateError) -> Problem:
 
 def problem_response(error: ModelGateError) -> Response:
     """The response for an error."""
-    problem = problem_of(error)
+    problem = build_problem(error)
     headers: dict[str, str] = dict(error.headers) if isinstance(error, HttpError) else {}
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="ModelGate admin"'

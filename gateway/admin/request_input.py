@@ -22,7 +22,7 @@ FORBID_EXTRA = ConfigDict(extra="forbid")
 T = TypeVar("T")
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
-_SHOWN_CHARACTERS = 60
+_MAX_NAME_CHARACTERS = 60
 
 
 @cache
@@ -35,10 +35,10 @@ def parse_json(kind: type[T], body: bytes) -> T:
     """`body` as a `kind`, judged strictly: a number in quotes is no number. Raises InvalidInputError."""
     try:
         if b"\x00" in body or b"\\u0000" in body:
-            _refuse_null(json.loads(body), "")
+            _reject_nulls(json.loads(body), "")
         return cast(T, type_adapter(cast(Any, kind)).validate_json(body, strict=True))
     except ValidationError as error:
-        raise _told(error, kind) from None
+        raise _to_input_error(error, kind) from None
     except (ValueError, RecursionError):
         raise InvalidInputError("The body is not valid JSON.", "") from None
 
@@ -46,16 +46,16 @@ def parse_json(kind: type[T], body: bytes) -> T:
 def parse_query(kind: type[T], values: Mapping[str, list[str]]) -> T:
     """A query string, each name with all its values, as the dataclass `kind`. Raises InvalidInputError."""
     hints = typing.get_type_hints(kind)
-    given = {}
-    for name, said in values.items():
-        shape = _plain(hints.get(name, str))
+    converted = {}
+    for name, texts in values.items():
+        shape = _without_none(hints.get(name, str))
         if typing.get_origin(shape) is tuple:
-            given[name] = [_typed(typing.get_args(shape)[0], value) for value in said]
-        elif len(said) > 1:
-            raise InvalidInputError(f"{name} is given {len(said)} times; give it once.", name)
+            converted[name] = [_convert(typing.get_args(shape)[0], value) for value in texts]
+        elif len(texts) > 1:
+            raise InvalidInputError(f"{name} is given {len(texts)} times; give it once.", name)
         else:
-            given[name] = _typed(shape, said[0])
-    return parse_json(kind, json.dumps(given).encode())
+            converted[name] = _convert(shape, texts[0])
+    return parse_json(kind, json.dumps(converted).encode())
 
 
 def parse_form(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -64,20 +64,20 @@ def parse_form(kind: type[T], values: Mapping[str, Any]) -> T:
     Raises InvalidInputError.
     """
     try:
-        _refuse_null(dict(values), "")
+        _reject_nulls(dict(values), "")
         return cast(T, type_adapter(cast(Any, kind)).validate_python(dict(values)))
     except ValidationError as error:
-        raise _told(error, kind) from None
+        raise _to_input_error(error, kind) from None
 
 
-def _plain(hint: Any) -> Any:
+def _without_none(hint: Any) -> Any:
     """A type without None."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return next(part for part in typing.get_args(hint) if part is not type(None))
     return hint
 
 
-def _typed(shape: Any, value: str) -> Any:
+def _convert(shape: Any, value: str) -> Any:
     if shape is int and _INTEGER.fullmatch(value):
         return int(value)
     if shape is float:
@@ -90,44 +90,44 @@ def _typed(shape: Any, value: str) -> Any:
     return value
 
 
-def _refuse_null(value: Any, where: str) -> None:
+def _reject_nulls(value: Any, location: str) -> None:
     """PostgreSQL has no null character in texts; it is refused for everything alike."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise InvalidInputError(f"{where or 'It'} holds a null character; leave it out.", where)
+            raise InvalidInputError(f"{location or 'It'} holds a null character; leave it out.", location)
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            _refuse_null(name, where)
-            _refuse_null(item, f"{where}.{name}" if where else str(name))
+            _reject_nulls(name, location)
+            _reject_nulls(item, f"{location}.{name}" if location else str(name))
     elif isinstance(value, (list, tuple)):
         for position, item in enumerate(value):
-            _refuse_null(item, f"{where}.{position}")
+            _reject_nulls(item, f"{location}.{position}")
 
 
-def _told(error: ValidationError, kind: Any) -> InvalidInputError:
-    return InvalidInputError.of_fields(_problem(each, kind) for each in error.errors(include_url=False))
+def _to_input_error(error: ValidationError, kind: Any) -> InvalidInputError:
+    return InvalidInputError.of_fields(_field_problem(each, kind) for each in error.errors(include_url=False))
 
 
-def _problem(error: ErrorDetails, kind: Any) -> FieldProblem:
-    where = ".".join(str(part) for part in error["loc"])
-    name = where or "The body"
-    told = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+def _field_problem(error: ErrorDetails, kind: Any) -> FieldProblem:
+    location = ".".join(str(part) for part in error["loc"])
+    name = location or "The body"
+    sentence = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     match error["type"]:
         case "missing":
             detail = f"{name} is missing."
         case "extra_forbidden" | "unexpected_keyword_argument":
             known = ", ".join(each.name for each in fields(kind)) if hasattr(kind, "__dataclass_fields__") else ""
-            detail = f"{_cut(name)} is not known here{f'; there are {known}' if known else ''}."
+            detail = f"{_shorten(name)} is not known here{f'; there are {known}' if known else ''}."
         case "json_invalid":
             detail = "The body is not valid JSON."
         case "string_too_short" if error.get("ctx", {}).get("min_length") == 1:
             detail = f"{name} is empty."
         case _ if error["msg"].startswith("Input should be "):
-            detail = f"{name} has to be {told}."
+            detail = f"{name} has to be {sentence}."
         case _:
-            detail = f"{name}: {told}."
-    return FieldProblem(where, detail)
+            detail = f"{name}: {sentence}."
+    return FieldProblem(location, detail)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_NAME_CHARACTERS else f"{text[:_MAX_NAME_CHARACTERS]}…"

@@ -1,4 +1,4 @@
-"""The trace, use of tools, and the map."""
+"""The audit log, use of tools, and the map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.admin.services.audit import GATEWAY_TENANT, AuditFilter, AuditPage,
 from gateway.admin.services.tool_map import MapFilter, ToolMap
 from gateway.admin.services.usage import CallsFilter, ToolCallRecord, Usage, UsageFilter
 
-_LINES = "application/jsonl"
+_JSON_LINES = "application/jsonl"
 _CSV = "text/csv"
 
 
@@ -21,9 +21,9 @@ async def list_audit(context: RestContext, query: AuditFilter) -> AuditPage:
     return await context.services.audit.list(context.tenant.id, query)
 
 
-@operation("GET", "/audit/export", returns=str, media=(_LINES, _CSV))
+@operation("GET", "/audit/export", returns=str, media=(_JSON_LINES, _CSV))
 async def export_audit(context: RestContext, query: ExportFilter) -> Response:
-    """Export the trace of the tenant as JSON lines or CSV, oldest first."""
+    """Export the audit log of the tenant as JSON lines or CSV, oldest first."""
     return export_response(context.services.audit.export(context.tenant.id, query), query)
 
 
@@ -33,9 +33,9 @@ async def list_gateway_audit(context: RestContext, query: AuditFilter) -> AuditP
     return await context.services.audit.list(GATEWAY_TENANT, query)
 
 
-@operation("GET", "/audit/gateway/export", gateway_wide=True, returns=str, media=(_LINES, _CSV))
+@operation("GET", "/audit/gateway/export", gateway_wide=True, returns=str, media=(_JSON_LINES, _CSV))
 async def export_gateway_audit(context: RestContext, query: ExportFilter) -> Response:
-    """Export the trace of the gateway as a whole."""
+    """Export the audit log of the gateway as a whole."""
     return export_response(context.services.audit.export(GATEWAY_TENANT, query), query)
 
 
@@ -48,7 +48,7 @@ async def get_usage(context: RestContext, query: UsageFilter) -> Usage:
 @operation("GET", "/tools/{tool_id}/calls")
 async def list_tool_calls(context: RestContext, tool_id: int, query: CallsFilter) -> tuple[ToolCallRecord, ...]:
     """List the last calls of a tool."""
-    return await context.services.usage.calls_of_tool(context.tenant.id, tool_id, query)
+    return await context.services.usage.list_tool_calls(context.tenant.id, tool_id, query)
 
 
 @operation("GET", "/map")
@@ -57,11 +57,11 @@ async def get_map(context: RestContext, query: MapFilter) -> ToolMap:
     return await context.services.tool_map.get(context.tenant.id, context.tenant.catalogue_version, query)
 
 
-def export_response(lines: AsyncIterator[str], wanted: ExportFilter) -> StreamingResponse:
+def export_response(lines: AsyncIterator[str], query: ExportFilter) -> StreamingResponse:
     """An export as a file to keep."""
-    media = _CSV if wanted.format == "csv" else _LINES
+    media = _CSV if query.format == "csv" else _JSON_LINES
     headers = {
-        "Content-Disposition": f'attachment; filename="modelgate-audit.{wanted.format}"',
+        "Content-Disposition": f'attachment; filename="modelgate-audit.{query.format}"',
         "Cache-Control": "no-store",
     }
     return StreamingResponse(lines, headers=headers, media_type=media)

@@ -78,23 +78,23 @@ class AuditService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def list(self, tenant_id: int, wanted: AuditFilter) -> AuditPage:
+    async def list(self, tenant_id: int, query: AuditFilter) -> AuditPage:
         """A page of the audit log. Raises InvalidInputError for a cursor of something else."""
-        chosen = AuditQuery(wanted.since, wanted.action, wanted.outcome, wanted.text)
-        rows = await read_audit_page(self._database, tenant_id, chosen, wanted.limit + 1, _before(wanted.cursor))
-        items = tuple(_row(row) for row in rows[: wanted.limit])
-        more = len(rows) > wanted.limit
+        criteria = AuditQuery(query.since, query.action, query.outcome, query.text)
+        rows = await read_audit_page(self._database, tenant_id, criteria, query.limit + 1, _parse_cursor(query.cursor))
+        items = tuple(_audit_row(row) for row in rows[: query.limit])
+        more = len(rows) > query.limit
         return AuditPage(items, f"{items[-1].at.isoformat()}/{items[-1].id}" if more else None)
 
-    async def export(self, tenant_id: int, wanted: ExportFilter) -> AsyncIterator[str]:
+    async def export(self, tenant_id: int, query: ExportFilter) -> AsyncIterator[str]:
         """The audit log of a span, line by line with their ends, oldest first."""
-        if wanted.format == "csv":
+        if query.format == "csv":
             yield csv_line(list(COLUMNS)) + "\r\n"
-        async for row in read_audit_records(self._database, tenant_id, wanted.since, wanted.until):
-            yield f"{row.as_csv()}\r\n" if wanted.format == "csv" else f"{row.as_json()}\n"
+        async for row in read_audit_records(self._database, tenant_id, query.since, query.until):
+            yield f"{row.as_csv()}\r\n" if query.format == "csv" else f"{row.as_json()}\n"
 
 
-def _before(cursor: str | None) -> tuple[datetime, int] | None:
+def _parse_cursor(cursor: str | None) -> tuple[datetime, int] | None:
     if cursor is None:
         return None
     at, _, row_id = cursor.partition("/")
@@ -107,7 +107,7 @@ def _before(cursor: str | None) -> tuple[datetime, int] | None:
     return moment, number
 
 
-def _row(row: AuditRecord) -> AuditRow:
+def _audit_row(row: AuditRecord) -> AuditRow:
     return AuditRow(
         row.at,
         row.id,

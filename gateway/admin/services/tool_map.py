@@ -17,11 +17,11 @@ from gateway.embedding.embedder import Vectors
 from gateway.embedding.spaces import Spaces
 from gateway.errors import EmbeddingError
 
-_MOST_POINTS = 10_000
+_MAX_POINTS = 10_000
 _MAX_MAPS = 16
-_DUPLICATE = 0.95
-_MOST_PAIRS = 500
-_ROWS_AT_A_TIME = 512
+_DUPLICATE_COSINE = 0.95
+_MAX_PAIRS = 500
+_ROWS_PER_PRODUCT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ToolMap:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plane:
+class _Projection:
     """Principal components: `mean` (d,), `axes` (d, 2), `scale` (2,), all float32."""
 
     mean: Vectors
@@ -87,15 +87,15 @@ class _Plane:
     scale: Vectors
     explained: float
 
-    def place(self, vectors: Vectors) -> Vectors:
+    def project(self, vectors: Vectors) -> Vectors:
         """Vectors of shape (n, d) as points of shape (n, 2)."""
-        placed: Vectors = np.clip((vectors - self.mean) @ self.axes / self.scale, -1, 1)
-        return placed
+        positions: Vectors = np.clip((vectors - self.mean) @ self.axes / self.scale, -1, 1)
+        return positions
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
-    plane: _Plane | None
+class _CachedMap:
+    projection: _Projection | None
     map: ToolMap
 
 
@@ -105,43 +105,43 @@ class ToolMapService:
     def __init__(self, database: Database, spaces: Spaces) -> None:
         self._database = database
         self._spaces = spaces
-        self._drawn: LRUCache[tuple[int, int, int], _Drawn] = LRUCache(_MAX_MAPS)
+        self._maps: LRUCache[tuple[int, int, int], _CachedMap] = LRUCache(_MAX_MAPS)
 
-    async def get(self, tenant_id: int, catalogue_version: int, wanted: MapFilter) -> ToolMap:
+    async def get(self, tenant_id: int, catalogue_version: int, query: MapFilter) -> ToolMap:
         """The map of a tenant at a version of its catalogue."""
         try:
             space = await self._spaces.active_space()
         except EmbeddingError as error:
             return ToolMap((), (), None, 0.0, error.message)
         key = (tenant_id, catalogue_version, space.id)
-        drawn = self._drawn.get(key)
-        if drawn is None:
-            drawn = await self._draw(tenant_id, space.id)
-            self._drawn[key] = drawn
-        if wanted.query is None or drawn.plane is None:
-            return drawn.map
+        cached = self._maps.get(key)
+        if cached is None:
+            cached = await self._build(tenant_id, space.id)
+            self._maps[key] = cached
+        if query.query is None or cached.projection is None:
+            return cached.map
         try:
-            vector = (await self._spaces.embed_query(wanted.query)).vector
+            vector = (await self._spaces.embed_query(query.query)).vector
         except EmbeddingError as error:
-            return replace(drawn.map, notice=error.message)
-        x, y = drawn.plane.place(vector.reshape(1, -1))[0]
-        return replace(drawn.map, query=QueryPoint(round(float(x), 4), round(float(y), 4)))
+            return replace(cached.map, notice=error.message)
+        x, y = cached.projection.project(vector.reshape(1, -1))[0]
+        return replace(cached.map, query=QueryPoint(round(float(x), 4), round(float(y), 4)))
 
-    async def _draw(self, tenant_id: int, space_id: int) -> _Drawn:
-        rows = await self._database.fetch("map_points", tenant_id, space_id, _MOST_POINTS)
+    async def _build(self, tenant_id: int, space_id: int) -> _CachedMap:
+        rows = await self._database.fetch("map_points", tenant_id, space_id, _MAX_POINTS)
         if len(rows) < 2:
             points = tuple(_point(row, 0.0, 0.0) for row in rows)
-            return _Drawn(None, ToolMap(points, (), None, 0.0, "There are too few tools with vectors for a map."))
+            return _CachedMap(None, ToolMap(points, (), None, 0.0, "There are too few tools with vectors for a map."))
         vectors = np.array([row["vector"].to_numpy() for row in rows], dtype=np.float32)
-        plane = await asyncio.to_thread(_plane_of, vectors)
-        duplicates = await asyncio.to_thread(_near_pairs, [row["id"] for row in rows], vectors)
-        placed = zip(rows, plane.place(vectors), strict=True)
-        points = tuple(_point(row, float(x), float(y)) for row, (x, y) in placed)
-        notice = f"Only {_MOST_POINTS} tools are drawn." if len(rows) == _MOST_POINTS else ""
-        return _Drawn(plane, ToolMap(points, duplicates, None, plane.explained, notice))
+        projection = await asyncio.to_thread(_principal_plane, vectors)
+        duplicates = await asyncio.to_thread(_duplicate_pairs, [row["id"] for row in rows], vectors)
+        positions = zip(rows, projection.project(vectors), strict=True)
+        points = tuple(_point(row, float(x), float(y)) for row, (x, y) in positions)
+        notice = f"Only {_MAX_POINTS} tools are drawn." if len(rows) == _MAX_POINTS else ""
+        return _CachedMap(projection, ToolMap(points, duplicates, None, projection.explained, notice))
 
 
-def _plane_of(vectors: Vectors) -> _Plane:
+def _principal_plane(vectors: Vectors) -> _Projection:
     """The plane of the two principal components of `vectors`, shape (n, d), scaled so that the farthest reach 1."""
     mean = vectors.mean(axis=0)
     centred = vectors - mean
@@ -151,18 +151,18 @@ def _plane_of(vectors: Vectors) -> _Plane:
     first *= np.where(first[np.abs(first).argmax(axis=0), [0, 1]] < 0, -1, 1).astype(np.float32)
     scale = np.maximum(np.abs(centred @ first).max(axis=0), 1e-6)
     total = float(values.sum())
-    return _Plane(mean, first, scale, float(values[-2:].sum()) / total if total > 0 else 0.0)
+    return _Projection(mean, first, scale, float(values[-2:].sum()) / total if total > 0 else 0.0)
 
 
-def _near_pairs(ids: list[int], vectors: Vectors) -> tuple[NearPair, ...]:
+def _duplicate_pairs(ids: list[int], vectors: Vectors) -> tuple[NearPair, ...]:
     """Pairs of unit vectors with a cosine of 0.95 and more."""
     pairs: list[NearPair] = []
-    for start in range(0, len(ids), _ROWS_AT_A_TIME):
-        cosines = vectors[start : start + _ROWS_AT_A_TIME] @ vectors.T
-        for row, column in np.argwhere(cosines >= _DUPLICATE):
+    for start in range(0, len(ids), _ROWS_PER_PRODUCT):
+        cosines = vectors[start : start + _ROWS_PER_PRODUCT] @ vectors.T
+        for row, column in np.argwhere(cosines >= _DUPLICATE_COSINE):
             if start + row < column:
                 pairs.append(NearPair(ids[start + row], ids[column], round(float(cosines[row, column]), 4)))
-    return tuple(sorted(pairs, key=lambda pair: -pair.similarity)[:_MOST_PAIRS])
+    return tuple(sorted(pairs, key=lambda pair: -pair.similarity)[:_MAX_PAIRS])
 
 
 def _point(row: Row, x: float, y: float) -> MapPoint:

@@ -23,9 +23,9 @@ from gateway.errors import ConflictError, EmbeddingError, NotFoundError, Upstrea
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest
 
-_SIMILAR = 8
+_MAX_SIMILAR = 8
 # Two tools this near in meaning do the same thing.
-_DUPLICATE = 0.95
+_DUPLICATE_COSINE = 0.95
 
 ToolState = Literal["present", "removed", "unembedded", "quarantined", "changed", "flagged", "any"]
 Category = Literal["messaging", "file-system", "database", "api", "git", "calendar", "shell", "search", "other"]
@@ -174,27 +174,27 @@ class ToolService:
         self._pool = pool
         self._recorder = recorder
 
-    async def list(self, tenant_id: int, wanted: ToolFilter) -> ToolPage:
+    async def list(self, tenant_id: int, query: ToolFilter) -> ToolPage:
         """A page of the tools that fit, in the order of their exposed names."""
-        space = await self._space()
+        space = await self._active_space()
         arguments = [
             tenant_id,
             space[0],
-            None if not wanted.text else f"%{_literal(wanted.text)}%",
-            wanted.server_id,
-            wanted.category,
-            wanted.state,
-            wanted.role_id,
-            wanted.visibility if wanted.role_id is not None else None,
+            None if not query.text else f"%{_escape_like(query.text)}%",
+            query.server_id,
+            query.category,
+            query.state,
+            query.role_id,
+            query.visibility if query.role_id is not None else None,
         ]
         async with self._database.connection() as connection:
-            rows = await connection.fetch("filtered_tools_page", *arguments, wanted.cursor, wanted.limit + 1)
+            rows = await connection.fetch("filtered_tools_page", *arguments, query.cursor, query.limit + 1)
             total = await connection.fetchval("count_filtered_tools", *arguments)
         cards = [
-            ToolCard(**{**row, "visibility": (row["visibility"] or "DENY") if wanted.role_id is not None else None})
-            for row in rows[: wanted.limit]
+            ToolCard(**{**row, "visibility": (row["visibility"] or "DENY") if query.role_id is not None else None})
+            for row in rows[: query.limit]
         ]
-        more = len(rows) > wanted.limit
+        more = len(rows) > query.limit
         return ToolPage(tuple(cards), total, cards[-1].exposed_name if more else None)
 
     async def get(self, tenant_id: int, tool_id: int) -> ToolDetail:
@@ -208,19 +208,19 @@ class ToolService:
                 "definition": json.loads(row["definition"]),
                 "spaces": tuple(ToolSpace(**each) for each in spaces),
                 "roles": tuple(RoleView(**each) for each in views),
-                "similar": await self.similar(tenant_id, tool_id),
+                "similar": await self._similar_tools(tenant_id, tool_id),
             }
         )
 
-    async def similar(self, tenant_id: int, tool_id: int) -> tuple[SimilarTool, ...]:
+    async def _similar_tools(self, tenant_id: int, tool_id: int) -> tuple[SimilarTool, ...]:
         """The tools nearest in meaning, of whatever server; none while there are no vectors."""
-        space_id, dimensions = await self._space()
+        space_id, dimensions = await self._active_space()
         if not space_id:
             return ()
         rows = await self._database.fetch(
-            "similar_tools", tenant_id, tool_id, _SIMILAR, space=space_id, dimensions=dimensions
+            "similar_tools", tenant_id, tool_id, _MAX_SIMILAR, space=space_id, dimensions=dimensions
         )
-        return tuple(SimilarTool(**row, likely_duplicate=row["similarity"] >= _DUPLICATE) for row in rows)
+        return tuple(SimilarTool(**row, likely_duplicate=row["similarity"] >= _DUPLICATE_COSINE) for row in rows)
 
     async def call(self, tenant_id: int, tool_id: int, trial: ToolTrial) -> TrialResult:
         """Call a tool with these arguments, past all roles.
@@ -239,17 +239,17 @@ class ToolService:
         try:
             result: Any = await self._pool.request(spec, UpstreamRequest("tools/call", params))
         except UpstreamReplyError as error:
-            self._trace(tenant_id, row["exposed_name"], "failed", _since(started))
-            return TrialResult(_since(started), error_code=error.code, error=error.message)
+            self._record_trial(tenant_id, row["exposed_name"], "failed", _milliseconds_since(started))
+            return TrialResult(_milliseconds_since(started), error_code=error.code, error=error.message)
         except UpstreamError:
-            self._trace(tenant_id, row["exposed_name"], "failed", _since(started))
+            self._record_trial(tenant_id, row["exposed_name"], "failed", _milliseconds_since(started))
             raise
-        self._trace(tenant_id, row["exposed_name"], "ok", _since(started))
-        return TrialResult(_since(started), result)
+        self._record_trial(tenant_id, row["exposed_name"], "ok", _milliseconds_since(started))
+        return TrialResult(_milliseconds_since(started), result)
 
-    def _trace(self, tenant_id: int, name: str, outcome: Literal["ok", "failed"], milliseconds: float) -> None:
-        deed = AuditEvent(current_actor(), "tool.tried", name, outcome, tenant_id, milliseconds)
-        self._recorder.record(deed)
+    def _record_trial(self, tenant_id: int, name: str, outcome: Literal["ok", "failed"], milliseconds: float) -> None:
+        event = AuditEvent(current_actor(), "tool.tried", name, outcome, tenant_id, milliseconds)
+        self._recorder.record(event)
 
     async def _row(self, tenant_id: int, tool_id: int) -> Mapping[str, Any]:
         row = await self._database.fetchrow("tool_detail", tenant_id, tool_id)
@@ -257,7 +257,7 @@ class ToolService:
             raise NotFoundError(f"There is no tool {tool_id} in this tenant.")
         return dict(row)
 
-    async def _space(self) -> tuple[int, int]:
+    async def _active_space(self) -> tuple[int, int]:
         """Number and dimensions of the space that serves; zeros while there is none."""
         try:
             stored = await self._spaces.active_space()
@@ -266,10 +266,10 @@ class ToolService:
         return stored.id, stored.space.dimensions
 
 
-def _literal(text: str) -> str:
+def _escape_like(text: str) -> str:
     """`text` with nothing in it that LIKE would take for a pattern."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _since(started: float) -> float:
+def _milliseconds_since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 2)

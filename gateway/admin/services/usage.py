@@ -11,7 +11,7 @@ from pydantic import Field
 from gateway.admin.request_input import FORBID_EXTRA
 from gateway.database.pool import Database
 
-_TOP = 20
+_MAX_ROWS = 20
 _CHARACTERS_PER_TOKEN = 4
 _SPANS = {
     "1h": (timedelta(hours=1), timedelta(minutes=1)),
@@ -137,9 +137,9 @@ class UsageService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, tenant_id: int, wanted: UsageFilter) -> Usage:
+    async def get(self, tenant_id: int, query: UsageFilter) -> Usage:
         """Use within a span that ends now."""
-        span, step = _SPANS[wanted.span]
+        span, step = _SPANS[query.span]
         now = datetime.now(timezone.utc)
         # Whole steps, so that the same moment stays in the same step.
         seconds = step.total_seconds()
@@ -148,9 +148,9 @@ class UsageService:
         async with self._database.connection() as connection:
             totals = await connection.fetchrow("usage_totals", tenant_id, since)
             series = await connection.fetch("usage_over_time", tenant_id, since, step)
-            top = await connection.fetch("top_tools", tenant_id, since, _TOP)
-            missed = await connection.fetch("queries_without_result", tenant_id, since, _TOP)
-            unused = await connection.fetch("tools_never_found", tenant_id, since, _TOP)
+            top = await connection.fetch("top_tools", tenant_id, since, _MAX_ROWS)
+            missed = await connection.fetch("queries_without_result", tenant_id, since, _MAX_ROWS)
+            unused = await connection.fetch("tools_never_found", tenant_id, since, _MAX_ROWS)
             saved = await connection.fetchrow("usage_characters_saved", tenant_id, since)
         assert totals is not None
         assert saved is not None
@@ -168,7 +168,7 @@ class UsageService:
             unused=tuple(UnusedTool(row["id"], row["exposed_name"], row["server_name"]) for row in unused),
         )
 
-    async def calls_of_tool(self, tenant_id: int, tool_id: int, wanted: CallsFilter) -> tuple[ToolCallRecord, ...]:
+    async def list_tool_calls(self, tenant_id: int, tool_id: int, query: CallsFilter) -> tuple[ToolCallRecord, ...]:
         """The last calls of a tool, newest first; none for a tool that is not there."""
-        rows = await self._database.fetch("recent_tool_calls", tenant_id, tool_id, wanted.limit)
+        rows = await self._database.fetch("recent_tool_calls", tenant_id, tool_id, query.limit)
         return tuple(ToolCallRecord(**row) for row in rows)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.admin.problem_details import problem_of
+from gateway.admin.problem_details import build_problem
 from gateway.admin.web.page_context import HOME_PATH, SIGN_IN_PATH
 from gateway.admin.web.renderer import PageRenderer
 from gateway.errors import HttpError, ModelGateError, SignInRequiredError
@@ -39,7 +39,7 @@ class PageEndpoint:
     def _error_page(self, request: Request, error: ModelGateError) -> Response:
         if isinstance(error, SignInRequiredError):
             return _redirect_to_sign_in(request)
-        status = problem_of(error).status
+        status = build_problem(error).status
         headers = error.headers if isinstance(error, HttpError) else {}
         if "hx-request" in request.headers or "text/event-stream" in request.headers.get("accept", ""):
             return PlainTextResponse(error.message, status, {**headers, "Cache-Control": "no-store"})

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.access.tenants import Tenant
 from gateway.admin.accounts.principal import Principal
-from gateway.admin.problem_details import problem_of
+from gateway.admin.problem_details import build_problem
 from gateway.admin.public_url import PublicUrl
 from gateway.admin.request_guard import CSRF_FIELD, Admission
 from gateway.admin.services.services import Services
@@ -99,7 +99,7 @@ class PageContext:
             return FormRejection(200, {})
         if isinstance(error, ForbiddenError):
             self.admission.record_denial()
-        return FormRejection(problem_of(error).status, errors_by_field(error))
+        return FormRejection(build_problem(error).status, errors_by_field(error))
 
     def form_again(
         self,
@@ -147,6 +147,6 @@ class PageContext:
 def errors_by_field(error: ModelGateError) -> dict[str, str]:
     """Sentences by field; what belongs to no field stands under the empty name."""
     errors: dict[str, str] = {}
-    for problem in problem_of(error).errors:
+    for problem in build_problem(error).errors:
         errors.setdefault(problem.field.partition(".")[0], problem.detail)
     return errors or {"": error.message}

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from gateway.admin.accounts.authenticator import Authenticator, NewSession
 from gateway.admin.accounts.setup import FirstAdminSetup
-from gateway.admin.problem_details import problem_of
+from gateway.admin.problem_details import build_problem
 from gateway.admin.request_guard import Admission, RequestGuard, Requirement
 from gateway.admin.session_cookie import SessionCookie
 from gateway.admin.web.error_page import PageEndpoint
@@ -114,7 +114,7 @@ class SignInPages:
 
     def _page(self, request: Request, template: str, error: ModelGateError | None = None, **values: Any) -> Response:
         errors = {} if error is None else errors_by_field(error)
-        status = 200 if error is None else problem_of(error).status
+        status = 200 if error is None else build_problem(error).status
         return self._renderer.response(
             request, template, {"errors": errors, "submitted": {}, "openid": self._openid, **values}, status
         )

@@ -92,22 +92,22 @@ class KeyService:
 
     async def create(self, tenant_id: int, new: KeyInput) -> MadeKey:
         """Make a key. Raises InvalidInputError, and NotFoundError for a role that is not there."""
-        _check_end(new)
+        _validate_expiry(new)
         return _made(
             await self._keys.create(tenant_id, new.name, new.roles, new.expires_at, note=new.note, limits=_limits(new))
         )
 
-    async def change(self, tenant_id: int, key_id: int, wanted: KeyInput) -> KeyCard:
+    async def change(self, tenant_id: int, key_id: int, change: KeyInput) -> KeyCard:
         """Write anew what goes with a key that is not revoked. Raises as `create`, and NotFoundError for the key."""
-        _check_end(wanted)
+        _validate_expiry(change)
         await self._keys.update(
             tenant_id,
             key_id,
-            name=wanted.name,
-            roles=wanted.roles,
-            expires_at=wanted.expires_at,
-            note=wanted.note,
-            limits=_limits(wanted),
+            name=change.name,
+            roles=change.roles,
+            expires_at=change.expires_at,
+            note=change.note,
+            limits=_limits(change),
         )
         return await self.get(tenant_id, key_id)
 
@@ -125,7 +125,7 @@ def _limits(given: KeyInput) -> Limits:
     return Limits(given.requests_per_minute, given.concurrent_calls, given.calls_per_day)
 
 
-def _check_end(given: KeyInput) -> None:
+def _validate_expiry(given: KeyInput) -> None:
     if given.expires_at is not None and given.expires_at <= datetime.now(timezone.utc):
         raise InvalidInputError("expires_at lies in the past; a key has to be of use for a while.", "expires_at")
 

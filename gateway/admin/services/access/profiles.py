@@ -100,10 +100,10 @@ class ProfileService:
         await self.get(tenant_id, profile_id)
         return await self._rules.list(tenant_id, profile_id)
 
-    async def set_rules(self, tenant_id: int, profile_id: int, wanted: RulesInput) -> tuple[RuleCard, ...]:
+    async def set_rules(self, tenant_id: int, profile_id: int, rules: RulesInput) -> tuple[RuleCard, ...]:
         """Select or leave out at once; raises as `RuleService.set`."""
         await self.get(tenant_id, profile_id)
-        return await self._rules.set(tenant_id, profile_id, wanted)
+        return await self._rules.set(tenant_id, profile_id, rules)
 
     async def change_rule(self, tenant_id: int, profile_id: int, rule_id: int, change: RuleChange) -> RuleCard:
         """Change one rule; raises as `RuleService.change`."""

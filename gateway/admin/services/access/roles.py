@@ -150,10 +150,10 @@ class RoleService:
         await self.get(tenant_id, role_id)
         return await self._rules.list(tenant_id, role_id)
 
-    async def set_rules(self, tenant_id: int, role_id: int, wanted: RulesInput) -> tuple[RuleCard, ...]:
+    async def set_rules(self, tenant_id: int, role_id: int, rules: RulesInput) -> tuple[RuleCard, ...]:
         """Set or take away several rules at once; raises as `RuleService.set`."""
         await self.get(tenant_id, role_id)
-        return await self._rules.set(tenant_id, role_id, wanted)
+        return await self._rules.set(tenant_id, role_id, rules)
 
     async def change_rule(self, tenant_id: int, role_id: int, rule_id: int, change: RuleChange) -> RuleCard:
         """Change what a rule says; raises as `RuleService.change`."""
@@ -174,8 +174,10 @@ class RoleService:
         """Which rule of a role decided about a tool, and why. Raises NotFoundError."""
         card = await self.get(tenant_id, role_id)
         role = Role(card.id, card.name, card.description, card.default_visibility, card.version)
-        found = await explain(self._database, tenant_id, role, tool_id)
-        return Decision(found.tool, found.visibility, found.rule_id, found.denied_explicitly, found.reason)
+        decision = await explain(self._database, tenant_id, role, tool_id)
+        return Decision(
+            decision.tool, decision.visibility, decision.rule_id, decision.denied_explicitly, decision.reason
+        )
 
 
 def _card(role: RoleRecord) -> RoleCard:

@@ -84,13 +84,13 @@ class RuleService:
         """The rules, the more specific first."""
         return tuple(_card(rule) for rule in await list_rules(self._database, tenant_id, role_id))
 
-    async def set(self, tenant_id: int, role_id: int, wanted: RulesInput) -> tuple[RuleCard, ...]:
+    async def set(self, tenant_id: int, role_id: int, rules: RulesInput) -> tuple[RuleCard, ...]:
         """Set or take away several rules in one transaction, and return all.
 
         A rule about the same target is replaced. Raises NotFoundError for a tool or server that is not there, and
         InvalidInputError.
         """
-        targets = [(_target(rule, position), rule.visibility) for position, rule in enumerate(wanted.rules)]
+        targets = [(_target(rule, position), rule.visibility) for position, rule in enumerate(rules.rules)]
         try:
             async with self._database.transaction() as transaction:
                 for target, visibility in targets:

@@ -91,9 +91,9 @@ class TenantService:
             await suspend_tenant(self._database, tenant_id, suspended=change.suspended)
         return await self._card(tenant_id, principal)
 
-    async def remove(self, tenant_id: int, typed: Confirmation) -> None:
+    async def remove(self, tenant_id: int, confirmation: Confirmation) -> None:
         """Remove a tenant with everything in it. Raises NotFoundError, InvalidInputError for another confirmation."""
-        await delete_tenant(self._database, await self._tenant(tenant_id), typed.confirmation)
+        await delete_tenant(self._database, await self._tenant(tenant_id), confirmation.confirmation)
 
     async def _tenant(self, tenant_id: int) -> Tenant:
         for tenant in await list_tenants(self._database):

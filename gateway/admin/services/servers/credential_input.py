@@ -94,7 +94,7 @@ class CredentialsInput:
     __pydantic_config__ = FORBID_EXTRA
 
 
-def as_credential(given: CredentialInput | None) -> Credential | None:
+def to_credential(given: CredentialInput | None) -> Credential | None:
     """The credential that an input describes."""
     match given:
         case BearerInput():
@@ -109,6 +109,6 @@ def as_credential(given: CredentialInput | None) -> Credential | None:
             return None
 
 
-def as_certificate(given: CertificateInput | None) -> ClientCertificate | None:
+def to_certificate(given: CertificateInput | None) -> ClientCertificate | None:
     """The client certificate that an input describes."""
     return None if given is None else ClientCertificate(given.certificate, given.key, given.authority)

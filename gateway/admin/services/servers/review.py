@@ -108,17 +108,17 @@ class ReviewService:
         self._database = database
         self._servers = servers
 
-    async def list(self, tenant_id: int, wanted: StandingFilter) -> tuple[StandingView, ...]:
+    async def list(self, tenant_id: int, query: StandingFilter) -> tuple[StandingView, ...]:
         """How tools stand, those in quarantine first."""
-        standings = await self._approvals.list(tenant_id, wanted.server_id, wanted=wanted.waiting)
-        return tuple(_view(standing) for standing in standings)
+        reviews = await self._approvals.list(tenant_id, query.server_id, wanted=query.waiting)
+        return tuple(_standing_view(review) for review in reviews)
 
     async def get(self, tenant_id: int, tool_id: int) -> StandingView:
         """How one tool stands. Raises NotFoundError."""
         server_id, name = await self._tool(tenant_id, tool_id)
-        for standing in await self._approvals.list(tenant_id, server_id, tool=name):
-            if standing.id == tool_id:
-                return _view(standing)
+        for review in await self._approvals.list(tenant_id, server_id, tool=name):
+            if review.id == tool_id:
+                return _standing_view(review)
         raise NotFoundError(f"There is no tool {tool_id} in this tenant.")
 
     async def approve(self, tenant_id: int, tool_id: int, approval: Approval) -> StandingView:
@@ -149,23 +149,23 @@ class ReviewService:
         return row["server_id"], row["name"]
 
 
-def field_view(change: FieldChange) -> FieldView:
+def build_field_view(change: FieldChange) -> FieldView:
     """A field that differs, for people."""
     return FieldView(change.path, change.kind, change.before, change.after, change.breaking, change.describe())
 
 
-def _view(standing: ToolReview) -> StandingView:
+def _standing_view(review: ToolReview) -> StandingView:
     return StandingView(
-        id=standing.id,
-        server_id=standing.server_id,
-        server=standing.server,
-        name=standing.name,
-        exposed_name=standing.exposed_name,
-        content_hash=standing.content_hash,
-        changed=standing.changed,
-        changes=tuple(field_view(change) for change in standing.changes),
-        quarantine=standing.quarantine,
-        approved_at=standing.approved_at,
-        flags=tuple(FlagView(**flag) for flag in standing.flags),
-        waiting=standing.wanted,
+        id=review.id,
+        server_id=review.server_id,
+        server=review.server,
+        name=review.name,
+        exposed_name=review.exposed_name,
+        content_hash=review.content_hash,
+        changed=review.changed,
+        changes=tuple(build_field_view(change) for change in review.changes),
+        quarantine=review.quarantine,
+        approved_at=review.approved_at,
+        flags=tuple(FlagView(**flag) for flag in review.flags),
+        waiting=review.wanted,
     )

@@ -34,7 +34,7 @@ class SkippedToolView:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthState:
+class ReviewSummary:
     """What happens to tools of a server that change, and how many of them are in quarantine."""
 
     on_change: OnChange
@@ -99,7 +99,7 @@ class ServerDetail:
     tuning: TuningView
 
 
-def card_of(record: ServerRecord, status: ServerStatus, standing: HealthState) -> ServerCard:
+def build_server_card(record: ServerRecord, status: ServerStatus, review: ReviewSummary) -> ServerCard:
     """A server and how it does."""
     return ServerCard(
         id=record.id,
@@ -110,8 +110,8 @@ def card_of(record: ServerRecord, status: ServerStatus, standing: HealthState) -
         state=record.state,
         enabled=record.enabled,
         tools=record.tool_count,
-        quarantined=standing.quarantined,
-        on_change=standing.on_change,
+        quarantined=review.quarantined,
+        on_change=review.on_change,
         version=record.version,
         synced_at=record.synced_at,
         sync_error=record.sync_error,
@@ -119,16 +119,16 @@ def card_of(record: ServerRecord, status: ServerStatus, standing: HealthState) -
         skipped=tuple(SkippedToolView(each["name"], each["reason"]) for each in record.skipped_tools),
         protocol_version=record.protocol_version,
         credential=record.credential,
-        connection=connection_of(status),
+        connection=build_connection_view(status),
     )
 
 
-def connection_of(status: ServerStatus) -> ConnectionView:
+def build_connection_view(status: ServerStatus) -> ConnectionView:
     """How the sessions with a server do."""
     return ConnectionView(status.state, status.last_seen, status.latency_ms, status.restarts, status.last_error)
 
 
-def detail_of(record: ServerRecord, spec: ServerSpec, card: ServerCard, *, masked: bool) -> ServerDetail:
+def build_server_detail(record: ServerRecord, spec: ServerSpec, card: ServerCard, *, masked: bool) -> ServerDetail:
     """All of a server; arguments and URLs may hold secrets and can be `masked`."""
     tuning = record.tuning
     return ServerDetail(

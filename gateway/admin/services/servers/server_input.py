@@ -13,8 +13,8 @@ from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.credential_input import (
     CertificateInput,
     CredentialInput,
-    as_certificate,
-    as_credential,
+    to_certificate,
+    to_credential,
 )
 from gateway.catalog.new_server import NewServer, TransportKind
 from gateway.errors import ForbiddenError, InvalidInputError
@@ -26,9 +26,9 @@ _Description = Annotated[str, Field(max_length=2_000)]
 _Document = Annotated[str, Field(max_length=4_000_000)]
 _Prefix = Annotated[str, Field(max_length=32)]
 
-_OF_STDIO = ("command", "args", "env", "cwd")
-_OF_URL = ("url", "headers")
-_OF_OPENAPI = ("document", "document_url")
+_STDIO_FIELDS = ("command", "args", "env", "cwd")
+_URL_FIELDS = ("url", "headers")
+_OPENAPI_FIELDS = ("document", "document_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,14 @@ class ServerChange:
     __pydantic_config__ = FORBID_EXTRA
 
     @property
-    def runs_other(self) -> bool:
+    def changes_command(self) -> bool:
         """Whether another command, or the same in another way, would run."""
-        return any(getattr(self, name) is not None for name in _OF_STDIO)
+        return any(getattr(self, name) is not None for name in _STDIO_FIELDS)
 
 
-def as_new_server(new: ServerInput) -> NewServer:
+def to_new_server(new: ServerInput) -> NewServer:
     """The server that an input describes. Raises InvalidInputError for fields that do not go with the transport."""
-    given = {name for name in (*_OF_STDIO, *_OF_URL, *_OF_OPENAPI) if getattr(new, name)}
+    given = {name for name in (*_STDIO_FIELDS, *_URL_FIELDS, *_OPENAPI_FIELDS) if getattr(new, name)}
     _check_fields(new.transport, given)
     if new.transport == "stdio" and not new.command:
         raise InvalidInputError("command is missing; a stdio server is a command to run.", "command")
@@ -103,21 +103,21 @@ def as_new_server(new: ServerInput) -> NewServer:
         headers=new.headers,
         description=new.description,
         prefix=new.prefix,
-        credential=as_credential(new.credential),
-        certificate=as_certificate(new.certificate),
+        credential=to_credential(new.credential),
+        certificate=to_certificate(new.certificate),
         document=new.document or None,
         document_url=new.document_url or None,
     )
 
 
-def changed_server(before: NewServer, change: ServerChange) -> NewServer:
+def apply_change(before: NewServer, change: ServerChange) -> NewServer:
     """`before` with a change made. Raises InvalidInputError for fields that do not go with its transport."""
-    names = (*_OF_STDIO, *_OF_URL, *_OF_OPENAPI, "name", "description")
+    names = (*_STDIO_FIELDS, *_URL_FIELDS, *_OPENAPI_FIELDS, "name", "description")
     given: dict[str, Any] = {name: value for name in names if (value := getattr(change, name)) is not None}
     _check_fields(before.transport, given.keys() - {"name", "description"})
     for name in ("env", "headers"):
         if name in given:
-            given[name] = _merged(getattr(before, name), given[name], name)
+            given[name] = _merge_secrets(getattr(before, name), given[name], name)
     if "cwd" in given:
         given["cwd"] = given["cwd"] or None
     if given.get("document"):
@@ -127,7 +127,7 @@ def changed_server(before: NewServer, change: ServerChange) -> NewServer:
     return replace(before, **given)
 
 
-def check_stdio(server: NewServer, principal: Principal, settings: AdminSettings) -> None:
+def authorize_stdio(server: NewServer, principal: Principal, settings: AdminSettings) -> None:
     """Raises ForbiddenError where this principal may not have the gateway run a command.
 
     Whoever adds a command runs it with the rights of the gateway, so it takes an admin of every tenant. Which commands
@@ -147,18 +147,18 @@ def check_stdio(server: NewServer, principal: Principal, settings: AdminSettings
 
 
 def _check_fields(transport: TransportKind, given: set[str]) -> None:
-    fitting = {
-        "stdio": _OF_STDIO,
-        "http": _OF_URL,
-        "sse": _OF_URL,
-        "openapi": (*_OF_URL, *_OF_OPENAPI),
+    allowed = {
+        "stdio": _STDIO_FIELDS,
+        "http": _URL_FIELDS,
+        "sse": _URL_FIELDS,
+        "openapi": (*_URL_FIELDS, *_OPENAPI_FIELDS),
     }[transport]
-    wrong = sorted(given - set(fitting))
+    wrong = sorted(given - set(allowed))
     if wrong:
         raise InvalidInputError(f"{wrong[0]} is not for a server of the transport {transport}; leave it out.", wrong[0])
 
 
-def _merged(before: Mapping[str, str], change: Mapping[str, str | None], field_name: str) -> Mapping[str, str]:
+def _merge_secrets(before: Mapping[str, str], change: Mapping[str, str | None], field_name: str) -> Mapping[str, str]:
     merged = {}
     for name, value in change.items():
         if value is None and name not in before:

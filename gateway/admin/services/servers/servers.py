@@ -10,23 +10,23 @@ from pydantic import Field
 
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.request_input import FORBID_EXTRA
-from gateway.admin.services.servers.credential_input import CredentialsInput, as_certificate, as_credential
+from gateway.admin.services.servers.credential_input import CredentialsInput, to_certificate, to_credential
 from gateway.admin.services.servers.server_card import (
     ConnectionView,
-    HealthState,
+    ReviewSummary,
     ServerCard,
     ServerDetail,
     SkippedToolView,
-    card_of,
-    connection_of,
-    detail_of,
+    build_connection_view,
+    build_server_card,
+    build_server_detail,
 )
 from gateway.admin.services.servers.server_input import (
     ServerChange,
     ServerInput,
-    as_new_server,
-    changed_server,
-    check_stdio,
+    apply_change,
+    authorize_stdio,
+    to_new_server,
 )
 from gateway.catalog.client_config import parse_client_config
 from gateway.catalog.new_server import NewServer
@@ -101,30 +101,30 @@ class ServerService:
     async def list(self, tenant_id: int) -> list[ServerCard]:
         """Every server, by name."""
         records = await self._servers.list(tenant_id)
-        return list(await self._cards(tenant_id, records))
+        return list(await self._build_cards(tenant_id, records))
 
     async def get(self, tenant_id: int, server_id: int, principal: Principal) -> ServerDetail:
         """One server. Raises NotFoundError."""
         record = await self._record(tenant_id, server_id)
         spec = await self._servers.spec(tenant_id, server_id)
-        return detail_of(record, spec, await self._card(tenant_id, record), masked=not principal.may_write)
+        return build_server_detail(record, spec, await self._card(tenant_id, record), masked=not principal.may_write)
 
     async def add(self, tenant_id: int, new: ServerInput, principal: Principal) -> ServerDetail:
         """Add a server, without connecting to it.
 
         Raises InvalidInputError, ConflictError where the name is taken, ForbiddenError for a command that may not be.
         """
-        server_id = await self._add(tenant_id, as_new_server(new), principal)
+        server_id = await self._add(tenant_id, to_new_server(new), principal)
         return await self.get(tenant_id, server_id, principal)
 
     async def import_json(self, tenant_id: int, text: str, principal: Principal) -> tuple[Imported, ...]:
         """Add the servers of an `mcpServers` document, each for itself. Raises InvalidInputError where it is none."""
         outcomes: list[Imported] = []
         try:
-            servers, wrong = parse_client_config(text)
+            servers, problems = parse_client_config(text)
         except InvalidInputError as error:
             raise InvalidInputError(error.message, "document") from None
-        outcomes += [Imported(None, None, sentence) for sentence in wrong]
+        outcomes += [Imported(None, None, sentence) for sentence in problems]
         for server in servers:
             try:
                 outcomes.append(Imported(server.name, await self._add(tenant_id, server, principal), None))
@@ -134,40 +134,40 @@ class ServerService:
 
     async def change(self, tenant_id: int, server_id: int, change: ServerChange, principal: Principal) -> ServerDetail:
         """Change a server; its sessions end and the next use opens new ones. Raises as `add`, and NotFoundError."""
-        changed = await self.changed(tenant_id, server_id, change)
-        if change.runs_other:
-            check_stdio(changed, principal, self._settings)
+        changed = await self.preview_change(tenant_id, server_id, change)
+        if change.changes_command:
+            authorize_stdio(changed, principal, self._settings)
         await self._servers.update(tenant_id, server_id, changed)
         await self._pool.close_server(server_id)
         return await self.get(tenant_id, server_id, principal)
 
-    async def changed(self, tenant_id: int, server_id: int, change: ServerChange) -> NewServer:
+    async def preview_change(self, tenant_id: int, server_id: int, change: ServerChange) -> NewServer:
         """The server as it would be after a change, stored secrets included; raises as `change`."""
-        return changed_server(await self._servers.stored(tenant_id, server_id), change)
+        return apply_change(await self._servers.stored(tenant_id, server_id), change)
 
     async def set_credentials(
-        self, tenant_id: int, server_id: int, given: CredentialsInput, principal: Principal
+        self, tenant_id: int, server_id: int, credentials: CredentialsInput, principal: Principal
     ) -> ServerDetail:
         """What the gateway is let in with from now on. Raises NotFoundError, InvalidInputError."""
         await self._servers.set_credential(
-            tenant_id, server_id, as_credential(given.credential), as_certificate(given.certificate)
+            tenant_id, server_id, to_credential(credentials.credential), to_certificate(credentials.certificate)
         )
         await self._pool.close_server(server_id)
         return await self.get(tenant_id, server_id, principal)
 
-    async def tune(self, tenant_id: int, server_id: int, wanted: TuningInput, principal: Principal) -> ServerDetail:
+    async def tune(self, tenant_id: int, server_id: int, tuning: TuningInput, principal: Principal) -> ServerDetail:
         """How a server is used from now on. Raises NotFoundError, InvalidInputError."""
         await self._servers.tune(
             tenant_id,
             server_id,
             Tuning(
-                wanted.connect_timeout_seconds,
-                wanted.list_timeout_seconds,
-                wanted.call_timeout_seconds,
-                wanted.max_calls_in_flight,
-                wanted.session,
-                wanted.idle_stop_seconds,
-                wanted.sync_every_seconds,
+                tuning.connect_timeout_seconds,
+                tuning.list_timeout_seconds,
+                tuning.call_timeout_seconds,
+                tuning.max_calls_in_flight,
+                tuning.session,
+                tuning.idle_stop_seconds,
+                tuning.sync_every_seconds,
             ),
         )
         return await self.get(tenant_id, server_id, principal)
@@ -190,7 +190,7 @@ class ServerService:
         if not record.enabled:
             raise ConflictError(f"{record.name} is switched off; switch it on to check it.")
         await self._pool.check(await self._servers.spec(tenant_id, server_id))
-        return connection_of(self._pool.status(server_id))
+        return build_connection_view(self._pool.status(server_id))
 
     async def log(self, tenant_id: int, server_id: int) -> str:
         """The last 64 KiB that a stdio server wrote to its standard error output. Raises NotFoundError."""
@@ -205,30 +205,30 @@ class ServerService:
         return await self._logins.begin(tenant_id, server_id, redirect_uri, metadata_url)
 
     async def _add(self, tenant_id: int, server: NewServer, principal: Principal) -> int:
-        check_stdio(server, principal, self._settings)
+        authorize_stdio(server, principal, self._settings)
         return await self._servers.add(tenant_id, server)
 
-    async def _cards(self, tenant_id: int, records: Sequence[ServerRecord]) -> tuple[ServerCard, ...]:
+    async def _build_cards(self, tenant_id: int, records: Sequence[ServerRecord]) -> tuple[ServerCard, ...]:
         rows = await self._database.fetch("server_review_counts", tenant_id)
-        standings = {row["id"]: HealthState(row["on_change"], row["quarantined"]) for row in rows}
+        reviews = {row["id"]: ReviewSummary(row["on_change"], row["quarantined"]) for row in rows}
         # A server that was removed between the two queries is left out.
         return tuple(
-            card_of(record, self._pool.status(record.id), standings[record.id])
+            build_server_card(record, self._pool.status(record.id), reviews[record.id])
             for record in records
-            if record.id in standings
+            if record.id in reviews
         )
 
     async def _card(self, tenant_id: int, record: ServerRecord) -> ServerCard:
-        for card in await self._cards(tenant_id, [record]):
+        for card in await self._build_cards(tenant_id, [record]):
             return card
-        raise _missing(record.id)
+        raise _no_such_server(record.id)
 
     async def _record(self, tenant_id: int, server_id: int) -> ServerRecord:
         for record in await self._servers.list(tenant_id):
             if record.id == server_id:
                 return record
-        raise _missing(server_id)
+        raise _no_such_server(server_id)
 
 
-def _missing(server_id: int) -> NotFoundError:
+def _no_such_server(server_id: int) -> NotFoundError:
     return NotFoundError(f"There is no server {server_id} in this tenant.")

@@ -15,7 +15,7 @@ from gateway.catalog.sync.sync_result import SyncResult
 from gateway.errors import ModelGateError, NotFoundError
 from gateway.task_set import TaskSet
 
-_AT_ONCE = 4
+_MAX_CONCURRENT_SYNCS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class SyncService:
         self._sync = sync
         self._jobs: dict[tuple[int, int], SyncJob] = {}
         self._tasks = TaskSet()
-        self._limit = asyncio.Semaphore(_AT_ONCE)
+        self._limit = asyncio.Semaphore(_MAX_CONCURRENT_SYNCS)
         self._changed = asyncio.Event()
 
     async def start(self, tenant_id: int, server_id: int) -> SyncJob:
@@ -77,7 +77,7 @@ class SyncService:
         if running is not None and running.state == "running":
             return running
         job = SyncJob(server_id, spec.name, "running", "waiting", 0, 0, datetime.now(timezone.utc))
-        self._set(tenant_id, job)
+        self._update(tenant_id, job)
         self._tasks.spawn(self._run(tenant_id, server_id))
         return job
 
@@ -102,13 +102,13 @@ class SyncService:
 
         A follower that is slow misses states in between, never the last.
         """
-        told: dict[int, SyncJob] = {}
+        yielded: dict[int, SyncJob] = {}
         while True:
             changed = self._changed
             jobs = [job for job in self.list(tenant_id) if server_id in (None, job.server_id)]
             for job in jobs:
-                if told.get(job.server_id) is not job:
-                    told[job.server_id] = job
+                if yielded.get(job.server_id) is not job:
+                    yielded[job.server_id] = job
                     yield job
             if changed is self._changed:
                 if all(job.state != "running" for job in jobs):
@@ -120,43 +120,43 @@ class SyncService:
         await self._tasks.aclose()
 
     async def _run(self, tenant_id: int, server_id: int) -> None:
-        def tell(progress: SyncProgress) -> None:
+        def on_progress(progress: SyncProgress) -> None:
             job = self._jobs[tenant_id, server_id]
             step, done, total = progress.step, progress.done, progress.total
-            self._set(tenant_id, replace(job, step=step, done=done, total=total))
+            self._update(tenant_id, replace(job, step=step, done=done, total=total))
 
         error, outcome = "The sync was ended before it was done; start it again.", None
         try:
             async with self._limit:
-                report = await self._sync.run(tenant_id, server_id, tell)
-            outcome = outcome_of(report)
+                result = await self._sync.run(tenant_id, server_id, on_progress)
+            outcome = build_sync_outcome(result)
         except ModelGateError as failure:
             error = failure.message
         finally:
             job = self._jobs[tenant_id, server_id]
             ended = datetime.now(timezone.utc)
             if outcome is not None:
-                self._set(tenant_id, replace(job, state="done", step="done", ended_at=ended, outcome=outcome))
+                self._update(tenant_id, replace(job, state="done", step="done", ended_at=ended, outcome=outcome))
             else:
-                self._set(tenant_id, replace(job, state="failed", ended_at=ended, error=error))
+                self._update(tenant_id, replace(job, state="failed", ended_at=ended, error=error))
 
-    def _set(self, tenant_id: int, job: SyncJob) -> None:
+    def _update(self, tenant_id: int, job: SyncJob) -> None:
         self._jobs[tenant_id, job.server_id] = job
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
 
-def outcome_of(report: SyncResult) -> SyncOutcome:
+def build_sync_outcome(result: SyncResult) -> SyncOutcome:
     """What a sync did, for people."""
     return SyncOutcome(
-        report.added,
-        report.changed,
-        report.removed,
-        report.unchanged,
-        tuple(SkippedToolView(tool.name, tool.reason) for tool in report.skipped),
-        report.embedded,
-        report.seconds,
-        report.notice,
-        report.version,
-        report.quarantined,
+        result.added,
+        result.changed,
+        result.removed,
+        result.unchanged,
+        tuple(SkippedToolView(tool.name, tool.reason) for tool in result.skipped),
+        result.embedded,
+        result.seconds,
+        result.notice,
+        result.version,
+        result.quarantined,
     )

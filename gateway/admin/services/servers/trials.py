@@ -11,7 +11,7 @@ from pydantic import Field
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.server_card import SkippedToolView
-from gateway.admin.services.servers.server_input import ServerChange, ServerInput, as_new_server, check_stdio
+from gateway.admin.services.servers.server_input import ServerChange, ServerInput, authorize_stdio, to_new_server
 from gateway.admin.services.servers.servers import ServerService
 from gateway.catalog.naming import slugify
 from gateway.catalog.new_server import NewServer, validate_new_server
@@ -64,29 +64,29 @@ class TrialService:
 
         Raises InvalidInputError, NotFoundError, and ForbiddenError for a command that may not be run.
         """
-        server = await self._wanted(tenant_id, test)
-        check_stdio(server, principal, self._settings.admin)
+        server = await self._server_to_test(tenant_id, test)
+        authorize_stdio(server, principal, self._settings.admin)
         validate_new_server(server, self._policy)
-        return await self._try(self._spec(tenant_id, server))
+        return await self._connect(self._spec(tenant_id, server))
 
-    async def _wanted(self, tenant_id: int, test: ServerTest) -> NewServer:
+    async def _server_to_test(self, tenant_id: int, test: ServerTest) -> NewServer:
         if (test.server is None) == (test.server_id is None):
             raise InvalidInputError("Either server or server_id has to be given, one of them.", "server")
         if test.server is not None:
             if test.change is not None:
                 raise InvalidInputError("change goes with server_id, not with server.", "change")
-            return as_new_server(test.server)
+            return to_new_server(test.server)
         assert test.server_id is not None
-        return await self._servers.changed(tenant_id, test.server_id, test.change or ServerChange())
+        return await self._servers.preview_change(tenant_id, test.server_id, test.change or ServerChange())
 
-    async def _try(self, spec: ServerSpec) -> TriedServer:
+    async def _connect(self, spec: ServerSpec) -> TriedServer:
         started = time.perf_counter()
         async with UpstreamPool(self._settings.upstream) as pool:
             try:
                 entries = await pool.list_all(spec, "tools/list", "tools")
             except UpstreamError as error:
                 return TriedServer(
-                    False, error.message, _since(started), None, None, (), (), pool.status(spec.id).stderr
+                    False, error.message, _milliseconds_since(started), None, None, (), (), pool.status(spec.id).stderr
                 )
             tools, skipped = parse_listing(entries)
             info = pool.session_info(spec)
@@ -94,7 +94,7 @@ class TrialService:
             return TriedServer(
                 ok=True,
                 error=None,
-                milliseconds=_since(started),
+                milliseconds=_milliseconds_since(started),
                 server_name=name if isinstance(name, str) else None,
                 protocol_version=info.protocol_version if info is not None else None,
                 tools=tuple(tool.name for tool in tools),
@@ -127,5 +127,5 @@ class TrialService:
         )
 
 
-def _since(started: float) -> float:
+def _milliseconds_since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 2)

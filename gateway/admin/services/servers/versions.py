@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from gateway.admin.request_input import FORBID_EXTRA
-from gateway.admin.services.servers.review import FieldView, field_view
-from gateway.admin.services.servers.syncs import SyncOutcome, outcome_of
+from gateway.admin.services.servers.review import FieldView, build_field_view
+from gateway.admin.services.servers.syncs import SyncOutcome, build_sync_outcome
 from gateway.catalog.review.versions import VersionRecord, Versions
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
@@ -102,28 +102,28 @@ class VersionService:
         self._sync = sync
         self._versions = Versions(database)
 
-    async def list(self, tenant_id: int, server_id: int, wanted: VersionFilter) -> VersionPage:
+    async def list(self, tenant_id: int, server_id: int, query: VersionFilter) -> VersionPage:
         """A page of versions. Raises NotFoundError for a server that is not there."""
         await self._servers.spec(tenant_id, server_id)
         records = await self._versions.list(tenant_id, server_id)
-        rest = [record for record in records if wanted.cursor is None or record.version < wanted.cursor]
-        items = tuple(_version(record) for record in rest[: wanted.limit])
-        return VersionPage(items, items[-1].version if len(rest) > wanted.limit else None)
+        rest = [record for record in records if query.cursor is None or record.version < query.cursor]
+        items = tuple(_server_version(record) for record in rest[: query.limit])
+        return VersionPage(items, items[-1].version if len(rest) > query.limit else None)
 
-    async def compare(self, tenant_id: int, server_id: int, wanted: ComparisonFilter) -> Comparison:
+    async def compare(self, tenant_id: int, server_id: int, query: ComparisonFilter) -> Comparison:
         """How two versions differ. Raises NotFoundError for a server or version that is not there."""
         await self._servers.spec(tenant_id, server_id)
-        found = await self._versions.diff(tenant_id, server_id, wanted.before, wanted.after)
+        difference = await self._versions.diff(tenant_id, server_id, query.before, query.after)
         return Comparison(
-            wanted.before,
-            wanted.after,
-            found.breaking,
-            found.added_names,
-            found.removed_names,
-            found.renamed,
+            query.before,
+            query.after,
+            difference.breaking,
+            difference.added_names,
+            difference.removed_names,
+            difference.renamed,
             tuple(
-                ChangedTool(tool.name, tool.breaking, tuple(field_view(field) for field in tool.fields))
-                for tool in found.changed
+                ChangedTool(tool.name, tool.breaking, tuple(build_field_view(field) for field in tool.fields))
+                for tool in difference.changed
             ),
         )
 
@@ -134,14 +134,14 @@ class VersionService:
         """
         if version > _LARGEST_VERSION:
             raise NotFoundError(f"The server has no version {version}.")
-        return outcome_of(await self._sync.restore(tenant_id, server_id, version))
+        return build_sync_outcome(await self._sync.restore(tenant_id, server_id, version))
 
     async def unpin(self, tenant_id: int, server_id: int) -> None:
         """Offer what the server lists from its next sync on. Raises NotFoundError, ConflictError while a sync runs."""
         await self._sync.unpin(tenant_id, server_id)
 
 
-def _version(record: VersionRecord) -> ServerVersion:
+def _server_version(record: VersionRecord) -> ServerVersion:
     return ServerVersion(
         version=record.version,
         created_at=record.created_at,

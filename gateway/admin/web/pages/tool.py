@@ -17,7 +17,7 @@ from gateway.admin.web.schema_form import parse_arguments, schema_fields
 from gateway.admin.web.tool_result import result_parts
 from gateway.errors import InvalidInputError, ModelGateError
 
-_MAX_CALLS = 20
+_LAST_CALLS = CallsFilter(limit=20)
 
 
 async def show_tool(context: PageContext) -> Response:
@@ -62,7 +62,7 @@ async def _page(context: PageContext, status: int = 200, **more: Any) -> Respons
         "tool": tool,
         "definition": definition,
         "fields": schema_fields(definition.get("inputSchema")),
-        "calls": await context.services.usage.calls_of_tool(context.tenant.id, tool.id, CallsFilter(limit=_MAX_CALLS)),
+        "calls": await context.services.usage.list_tool_calls(context.tenant.id, tool.id, _LAST_CALLS),
         "standing": None if tool.removed_at else await context.services.review.get(context.tenant.id, tool.id),
         "submitted": {},
         "answer": None,

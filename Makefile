@@ -29,7 +29,7 @@ conformance: $(INSTALLED) $(SUITE) ## Run the official MCP conformance suite aga
 	$(BIN)/python -m tests.conformance.run .conformance
 
 screenshots: $(INSTALLED) ## Take pictures of every page into tests/.artifacts, and those of the README into docs.
-	$(BIN)/pytest -n 2 tests/ui/test_looks.py -k usable
+	$(BIN)/pytest -n 2 tests/ui/test_every_page.py -k usable
 	cp tests/.artifacts/overview-light-1280.png docs/overview.png
 	cp tests/.artifacts/search-light-1280.png docs/search.png
 	cp tests/.artifacts/role-dark-1280.png docs/role.png

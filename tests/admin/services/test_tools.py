@@ -1,17 +1,12 @@
-"""Tools and the search playground through the REST API."""
+"""Tools through the REST API."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.access.caller import Caller
-from gateway.search.finder import Finder
-from gateway.search.request import SearchRequest
-from gateway.search.search_explanation import StepTimer
 from tests.admin.conftest import Person
 from tests.support.gateway import RunningGateway, add_local_mcp
 
@@ -102,80 +97,3 @@ async def test_a_tool_is_tried_and_its_result_comes_untouched(admin: Person, ser
     assert bad["error"] is not None or bad["result"]["isError"]
     await admin.post(f"/servers/{server_id}/disable")
     assert (await admin.post(f"/tools/{tool}/call", {})).status_code == 409
-
-
-async def test_the_playground_shows_what_was_found_cut_and_hidden(admin: Person, server_id: int) -> None:
-    role = (await admin.post("/roles", {"name": "few", "default_visibility": "SEARCH"})).json()["id"]
-    await admin.post(f"/roles/{role}/rules", {"rules": [{"visibility": "DENY", "pattern": "*weather*"}]})
-    body = {"query": "calculate math expressions", "role_id": role}
-    answer = (await admin.post("/search", body)).json()
-    outcomes = {tool["name"]: tool["outcome"] for tool in answer["tools"]}
-    assert outcomes["calculator"] == "found"
-    assert outcomes["get_weather"] == "hidden"
-    assert outcomes["search_files"] == "cut"
-    for tool in answer["tools"]:
-        assert tool["reason"]
-        if tool["outcome"] != "hidden":
-            assert (tool["score"] >= answer["threshold"]) == (tool["outcome"] == "found")
-    client = json.loads(answer["client_json"])
-    assert client["tools"][0]["_metadata"]["tool"] == "calculator"
-    assert answer["tokens"]["listing_everything"] > answer["tokens"]["answer"] > 0
-    assert answer["times"]["total"] > 0
-
-
-async def test_the_playground_answers_as_the_client_is_answered(
-    gateway: RunningGateway, viewer: Person, server_id: int
-) -> None:
-    query = "what is the weather"
-    answer = (await viewer.post("/search", {"query": query, "role_id": 1})).json()
-    client = await gateway.call("tool_search", {"query": query})
-    assert answer["client_json"] == client["content"][0]["text"]
-
-
-async def test_the_playground_searches_once_and_its_times_add_up(
-    gateway: RunningGateway, viewer: Person, server_id: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    searches: list[SearchRequest] = []
-    search = Finder._search
-
-    async def counted(finder: Finder, caller: Caller, request: SearchRequest, timer: StepTimer) -> Any:
-        searches.append(request)
-        return await search(finder, caller, request, timer)
-
-    monkeypatch.setattr(Finder, "_search", counted)
-    times = (await viewer.post("/search", {"query": "what is the weather"})).json()["times"]
-    assert [request.queries for request in searches] == [("what is the weather",)]
-    steps = times["embed"] + times["sql"] + times["fuse"]
-    # What is left is writing the answer; each time is rounded.
-    assert 0 < steps <= times["total"] + 0.002
-
-
-async def test_a_tool_that_the_query_names_is_shown_as_it_is_answered(viewer: Person, server_id: int) -> None:
-    answer = (await viewer.post("/search", {"query": "get_system_info"})).json()
-    first = answer["tools"][0]
-    assert (first["name"], first["outcome"]) == ("get_system_info", "found")
-    assert "is its name" in first["reason"]
-
-
-async def test_a_search_for_a_role_or_server_that_is_not_there_is_told(viewer: Person, server_id: int) -> None:
-    assert (await viewer.post("/search", {"query": "x", "role_id": 4711})).status_code == 404
-    assert (await viewer.post("/search", {"query": "x", "server": "nope"})).status_code == 404
-    assert (await viewer.post("/search", {"query": ""})).json()["field"] == "query"
-
-
-async def test_a_quarantined_tool_is_hidden_until_it_is_approved(
-    gateway: RunningGateway, admin: Person, server_id: int
-) -> None:
-    tool = await _id_of(admin, "calculator")
-    held = (await admin.post(f"/tools/{tool}/quarantine")).json()
-    assert held["quarantine"]
-    assert [each["id"] for each in (await admin.get("/standings")).json()] == [tool]
-    assert [each["id"] for each in (await admin.get("/tools", state="quarantined")).json()["items"]] == [tool]
-    found = await gateway.call("tool_search", {"query": "calculate math expressions"})
-    assert "calculator" not in found["content"][0]["text"]
-    other = await admin.post(f"/tools/{tool}/approve", {"content_hash": "0" * 64})
-    assert other.status_code == 409
-    approved = await admin.post(f"/tools/{tool}/approve", {"content_hash": held["content_hash"]})
-    assert (approved.status_code, approved.json()["quarantine"]) == (200, None)
-    found = await gateway.call("tool_search", {"query": "calculate math expressions"})
-    assert "calculator" in found["content"][0]["text"]

@@ -21,7 +21,7 @@ from gateway.admin.accounts.password import PasswordHasher
 from gateway.app import open_components
 from gateway.errors import OpenIdError, SettingsError
 from gateway.settings import Settings
-from tests.admin.provider import CLIENT_ID, Provider, running_provider
+from tests.admin.accounts.provider import CLIENT_ID, Provider, running_provider
 from tests.support.gateway import RunningGateway, running_gateway
 
 ROLES = ("ops=admin", "audit=viewer@default")

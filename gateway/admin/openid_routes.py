@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from gateway.admin.accounts.authenticator import Authenticator
 from gateway.admin.accounts.openid import OpenIdClient
+from gateway.admin.paths import SIGN_IN_PATH
 from gateway.admin.problem_details import problem_response
 from gateway.admin.public_url import PublicUrl
 from gateway.admin.request_guard import RequestGuard, Requirement, client_address
@@ -19,7 +20,6 @@ from gateway.errors import ModelGateError, OpenIdError
 
 BEGIN_PATH = "/auth/openid"
 CALLBACK_PATH = "/auth/openid/callback"
-SIGN_IN_PAGE = "/signin"
 
 _COOKIE = "modelgate_openid"
 _COOKIE_SECONDS = 600
@@ -56,7 +56,7 @@ class OpenIdRoutes:
                 async with self._guard.admit(request, _PUBLIC):
                     return await handle(request)
             except OpenIdError as error:
-                return RedirectResponse(f"{SIGN_IN_PAGE}?{urlencode({'failed': error.code})}", status_code=303)
+                return RedirectResponse(f"{SIGN_IN_PATH}?{urlencode({'failed': error.code})}", status_code=303)
             except ModelGateError as error:
                 return problem_response(error)
 

@@ -26,7 +26,7 @@ from gateway.errors import (
     UpstreamTimeoutError,
 )
 
-MEDIA_TYPE = "application/problem+json"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 # The first class that an error is an instance of tells its status.
 _STATUS: tuple[tuple[type[ModelGateError], int], ...] = (
@@ -80,4 +80,4 @@ def problem_response(error: ModelGateError) -> Response:
     if isinstance(error, LockedOutError):
         headers["Retry-After"] = str(error.retry_after)
     body = json.dumps(asdict(problem), ensure_ascii=False).encode("utf-8", "replace")
-    return Response(body, problem.status, headers, MEDIA_TYPE)
+    return Response(body, problem.status, headers, PROBLEM_MEDIA_TYPE)

@@ -19,6 +19,6 @@ def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-def csrf_token_of(session: str) -> str:
+def derive_csrf_token(session: str) -> str:
     """The token that a change made with this session has to carry; who cannot read the session cannot know it."""
     return hmac.new(session.encode("utf-8", "surrogateescape"), b"modelgate csrf", hashlib.sha256).hexdigest()

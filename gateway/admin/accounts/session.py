@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 from gateway.admin.accounts.account import Admin, admin_from_row
 from gateway.admin.accounts.principal import Principal
-from gateway.admin.accounts.secret import csrf_token_of, generate_secret, hash_secret
+from gateway.admin.accounts.secret import derive_csrf_token, generate_secret, hash_secret
 from gateway.database.pool import Database
 
 _TOUCH_AFTER = timedelta(minutes=1)
@@ -37,7 +37,7 @@ class AdminSessions:
         if datetime.now(timezone.utc) - row["used_at"] > _TOUCH_AFTER:
             await self._database.execute("touch_admin_session", session_hash)
         admin = admin_from_row(row)
-        return Principal(admin, "session", admin.role, session_hash, csrf_token_of(session))
+        return Principal(admin, "session", admin.role, session_hash, derive_csrf_token(session))
 
     async def close(self, session_hash: bytes) -> None:
         """End a session at once."""

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from gateway import __version__
-from gateway.admin.problem_details import MEDIA_TYPE, Problem
+from gateway.admin.problem_details import PROBLEM_MEDIA_TYPE, Problem
 from gateway.admin.request_guard import CSRF_HEADER, TENANT_PARAMETER
 from gateway.admin.request_input import type_adapter
 from gateway.admin.rest.operation import API_PREFIX, EVENT_STREAM, Operation
@@ -131,7 +131,7 @@ def _responses(operation: Operation, schemas: dict[_SchemaKey, Any]) -> dict[str
         success["content"] = {
             media: {"schema": _event_schema(schema) if media == EVENT_STREAM else schema} for media in operation.media
         }
-    problem = {"content": {MEDIA_TYPE: {"schema": schemas["problem", "problem"]}}}
+    problem = {"content": {PROBLEM_MEDIA_TYPE: {"schema": schemas["problem", "problem"]}}}
     statuses = [404, 409, 422, 429, 502, 503, 504] + ([413, 415] if operation.body is not None else [])
     statuses += [401, 403] if not operation.public or operation.body is not None else []
     problems = {str(status): {"description": HTTPStatus(status).phrase, **problem} for status in sorted(statuses)}

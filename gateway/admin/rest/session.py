@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from gateway.admin.accounts.account import Admin, AdminRole
 from gateway.admin.accounts.authenticator import NewSession
-from gateway.admin.accounts.secret import csrf_token_of
+from gateway.admin.accounts.secret import derive_csrf_token
 from gateway.admin.accounts.token import ApiToken, NewApiToken
 from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.rest.json_response import json_response
@@ -133,7 +133,7 @@ async def remove_token(context: RestContext, token_id: int) -> None:
 
 
 def _open_session(context: RestContext, opened: NewSession) -> Response:
-    view = _session_view(opened.admin, opened.admin.role, "session", csrf_token_of(opened.session))
+    view = _session_view(opened.admin, opened.admin.role, "session", derive_csrf_token(opened.session))
     response = json_response(SessionView, view)
     context.cookie.set(context.request, response, opened.session)
     return response

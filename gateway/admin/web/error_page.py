@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.admin.paths import HOME_PATH, SIGN_IN_PATH
 from gateway.admin.problem_details import build_problem
-from gateway.admin.web.page_context import HOME_PATH, SIGN_IN_PATH
 from gateway.admin.web.renderer import PageRenderer
 from gateway.errors import HttpError, ModelGateError, SignInRequiredError
 

@@ -12,15 +12,13 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.access.tenants import Tenant
 from gateway.admin.accounts.principal import Principal
+from gateway.admin.paths import HOME_PATH
 from gateway.admin.problem_details import build_problem
 from gateway.admin.public_url import PublicUrl
 from gateway.admin.request_guard import CSRF_FIELD, Admission
 from gateway.admin.services.services import Services
 from gateway.admin.web.renderer import PageRenderer
 from gateway.errors import ForbiddenError, ModelGateError
-
-HOME_PATH = "/admin"
-SIGN_IN_PATH = "/signin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +80,11 @@ class PageContext:
         given = {name: value for name, value in query.items() if value not in (None, "")}
         return f"{HOME_PATH}/t/{quote(slug)}{path}{'?' if given else ''}{urlencode(given)}"
 
-    def page(self, template: str, status: int = 200, **values: Any) -> Response:
+    def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """The template as a page or a fragment of one."""
         return self.renderer.response(self.request, template, {**self._globals, "errors": {}, **values}, status)
 
-    def fragment(self, template: str, **values: Any) -> str:
+    def render_fragment(self, template: str, **values: Any) -> str:
         """The template as text, for a stream."""
         return self.renderer.render(template, {**self._globals, **values})
 
@@ -101,7 +99,7 @@ class PageContext:
             self.admission.record_denial()
         return FormRejection(build_problem(error).status, errors_by_field(error))
 
-    def form_again(
+    def render_form_errors(
         self,
         template: str,
         error: ModelGateError,
@@ -121,7 +119,7 @@ class PageContext:
             name = (input_names or {}).get(field, field)
             name = name if name in submitted or name in also else ""
             errors[name] = f"{errors[name]} {sentence}" if name in errors else sentence
-        return self.page(template, rejection.status, submitted=submitted, errors=errors, **values)
+        return self.render(template, rejection.status, submitted=submitted, errors=errors, **values)
 
     def redirect(self, path: str, **query: str | int | None) -> Response:
         """Go on to a page of the same tenant."""

@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.admin.paths import HOME_PATH
 from gateway.admin.public_url import PublicUrl
 from gateway.admin.request_guard import RequestGuard
 from gateway.admin.services.services import Services
 from gateway.admin.web.error_page import PageEndpoint
 from gateway.admin.web.page import Page
-from gateway.admin.web.page_context import HOME_PATH, PageContext
+from gateway.admin.web.page_context import PageContext
 from gateway.admin.web.renderer import PageRenderer
 from gateway.errors import HttpError
 

@@ -12,11 +12,12 @@ from starlette.routing import Route
 
 from gateway.admin.accounts.authenticator import Authenticator, NewSession
 from gateway.admin.accounts.setup import FirstAdminSetup
+from gateway.admin.paths import HOME_PATH, SIGN_IN_PATH
 from gateway.admin.problem_details import build_problem
 from gateway.admin.request_guard import Admission, RequestGuard, Requirement
 from gateway.admin.session_cookie import SessionCookie
 from gateway.admin.web.error_page import PageEndpoint
-from gateway.admin.web.page_context import HOME_PATH, SIGN_IN_PATH, errors_by_field
+from gateway.admin.web.page_context import errors_by_field
 from gateway.admin.web.renderer import PageRenderer
 from gateway.errors import AccessError, ModelGateError, SignInRequiredError
 

@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.admin.paths import HOME_PATH
 from gateway.admin.web.assets import STATIC_PATH, Assets
 from gateway.admin.web.error_page import PageEndpoint
-from gateway.admin.web.page_context import HOME_PATH
 from gateway.admin.web.page_router import PageRouter
 from gateway.admin.web.pages import (
     admins,

@@ -8,12 +8,13 @@ from typing import Any
 from starlette.responses import Response
 
 from gateway.admin.accounts.account import Admin
+from gateway.admin.paths import HOME_PATH
 from gateway.admin.request_input import parse_form
 from gateway.admin.services.access.admins import AdminInput, PasswordInput, TokenInput
 from gateway.admin.web.export import csv_response
 from gateway.admin.web.lifetime import LIFETIMES, parse_expiry
 from gateway.admin.web.page import get, post
-from gateway.admin.web.page_context import HOME_PATH, PageContext
+from gateway.admin.web.page_context import PageContext
 from gateway.errors import InvalidInputError, ModelGateError
 
 _ADMINS_PATH = f"{HOME_PATH}/admins"
@@ -111,7 +112,7 @@ async def _admins(
     errors: Mapping[str, str] | None = None,
 ) -> Response:
     rejection = context.rejection(error)
-    return context.page(
+    return context.render(
         "admins.html",
         rejection.status,
         admins=await _matching_admins(context),
@@ -126,7 +127,7 @@ async def _account(
     context: PageContext, error: ModelGateError | None = None, submitted: Mapping[str, Any] | None = None, **more: Any
 ) -> Response:
     rejection = context.rejection(error)
-    return context.page(
+    return context.render(
         "account.html",
         rejection.status,
         tokens=await context.services.admins.tokens(context.principal),

@@ -36,7 +36,7 @@ async def list_audit(context: PageContext) -> Response:
     except InvalidInputError as error:
         errors, page = context.rejection(error).errors, AuditPage((), None)
     template = "audit_rows.html" if context.is_htmx else "audit.html"
-    return context.page(template, page=page, filters=filters, errors=errors, actions=_ACTIONS, outcomes=_OUTCOMES)
+    return context.render(template, page=page, filters=filters, errors=errors, actions=_ACTIONS, outcomes=_OUTCOMES)
 
 
 async def export_audit(context: PageContext) -> Response:

@@ -10,7 +10,7 @@ from gateway.admin.web.page_context import PageContext
 
 async def show_embedding(context: PageContext) -> Response:
     """The space in force, how many tools have vectors in it, and whether the model answers."""
-    return context.page("embedding.html", view=await context.services.embedding.get(context.tenant.id))
+    return context.render("embedding.html", view=await context.services.embedding.get(context.tenant.id))
 
 
 PAGES = (get("/embedding", show_embedding),)

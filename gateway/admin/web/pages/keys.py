@@ -26,7 +26,7 @@ _CSV_COLUMNS = (
 async def list_keys(context: PageContext) -> Response:
     """All keys, and the form for another."""
     values = await _page_values(context)
-    return context.page("keys.html", **values, submitted={"role": context.query("role")}, chosen=[])
+    return context.render("keys.html", **values, submitted={"role": context.query("role")}, chosen=[])
 
 
 async def export_keys(context: PageContext) -> Response:
@@ -46,7 +46,7 @@ async def create_key(context: PageContext) -> Response:
         created = await context.services.keys.create(context.tenant.id, parse_form(KeyInput, fields))
     except ModelGateError as error:
         values = {**await _page_values(context), "chosen": roles}
-        return context.form_again("keys.html", error, submitted, ("roles", "expires_at"), **values)
+        return context.render_form_errors("keys.html", error, submitted, ("roles", "expires_at"), **values)
     return _show_created(context, created)
 
 
@@ -66,7 +66,7 @@ async def revoke_key(context: PageContext) -> Response:
 
 def _show_created(context: PageContext, created: MadeKey) -> Response:
     setups = client_setups(context.mcp_url, created.key)
-    return context.page("key_created.html", created=created, setups=setups)
+    return context.render("key_created.html", created=created, setups=setups)
 
 
 def _matching_keys(context: PageContext, keys: list[KeyCard]) -> list[KeyCard]:

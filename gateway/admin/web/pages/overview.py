@@ -25,7 +25,7 @@ async def show_overview(context: PageContext) -> Response:
         "key": counts.keys > 0,
         "client": any(key.last_used_at is not None for key in keys),
     }
-    return context.page(
+    return context.render(
         "overview.html",
         counts=counts,
         usage=usage,

@@ -33,8 +33,8 @@ async def search_tools(context: PageContext) -> Response:
             rejection = context.rejection(error)
             values["errors"], status = rejection.errors, rejection.status
     if context.is_htmx:
-        return context.page("search_answer.html", 422 if status >= 400 else 200, **values)
-    return context.page(
+        return context.render("search_answer.html", 422 if status >= 400 else 200, **values)
+    return context.render(
         "search.html",
         status,
         roles=await context.services.roles.list(context.tenant.id),

@@ -20,7 +20,7 @@ _PAGE_TOOLS = 500
 
 async def list_roles(context: PageContext) -> Response:
     """All roles, and the form for another."""
-    return context.page("roles.html", roles=await context.services.roles.list(context.tenant.id), submitted={})
+    return context.render("roles.html", roles=await context.services.roles.list(context.tenant.id), submitted={})
 
 
 async def create_role(context: PageContext) -> Response:
@@ -30,13 +30,13 @@ async def create_role(context: PageContext) -> Response:
         role = await context.services.roles.create(context.tenant.id, parse_form(RoleInput, _without_blanks(submitted)))
     except ModelGateError as error:
         roles = await context.services.roles.list(context.tenant.id)
-        return context.form_again("roles.html", error, submitted, roles=roles)
+        return context.render_form_errors("roles.html", error, submitted, roles=roles)
     return context.redirect(f"/roles/{role.id}")
 
 
 async def show_role(context: PageContext) -> Response:
     """What a role sees, server by server, and its rules."""
-    return context.page("role.html", **await _role_values(context), submitted={})
+    return context.render("role.html", **await _role_values(context), submitted={})
 
 
 async def change_role(context: PageContext) -> Response:
@@ -46,7 +46,7 @@ async def change_role(context: PageContext) -> Response:
         change = parse_form(RoleChange, submitted)
         await context.services.roles.change(context.tenant.id, context.path_id("role"), change)
     except ModelGateError as error:
-        return context.form_again("role.html", error, submitted, **await _role_values(context))
+        return context.render_form_errors("role.html", error, submitted, **await _role_values(context))
     return context.redirect(f"/roles/{context.path_id('role')}")
 
 
@@ -63,12 +63,12 @@ async def set_rule(context: PageContext) -> Response:
         rejection = context.rejection(error)
         errors = {"target": " ".join(rejection.errors.values())}
         values = {**await _role_values(context), "submitted": submitted, "errors": errors}
-        return context.page("role.html", rejection.status, **values)
+        return context.render("role.html", rejection.status, **values)
     if not context.is_htmx:
         return context.redirect(f"/roles/{role_id}")
     if rule.tool_id is not None:
-        return context.page("role_tool.html", **await _tool_values(context, rule.tool_id))
-    return context.page("role_matrix.html", **await _role_values(context))
+        return context.render("role_tool.html", **await _tool_values(context, rule.tool_id))
+    return context.render("role_matrix.html", **await _role_values(context))
 
 
 async def remove_rule(context: PageContext) -> Response:
@@ -77,7 +77,7 @@ async def remove_rule(context: PageContext) -> Response:
     await context.services.roles.remove_rule(context.tenant.id, role_id, context.path_id("rule"))
     if not context.is_htmx:
         return context.redirect(f"/roles/{role_id}")
-    return context.page("role_matrix.html", **await _role_values(context))
+    return context.render("role_matrix.html", **await _role_values(context))
 
 
 async def remove_role(context: PageContext) -> Response:
@@ -92,7 +92,7 @@ async def show_role_server(context: PageContext) -> Response:
     server = await context.services.servers.get(tenant_id, server_id, context.principal)
     query = ToolFilter(server_id=server_id, role_id=role_id, limit=_PAGE_TOOLS, cursor=context.query("after") or None)
     rules = await context.services.roles.rules(tenant_id, role_id)
-    return context.page(
+    return context.render(
         "role_server.html",
         role=await context.services.roles.get(tenant_id, role_id),
         server=server.card,
@@ -104,7 +104,7 @@ async def show_role_server(context: PageContext) -> Response:
 async def explain_tool(context: PageContext) -> Response:
     """Which rule decided about a tool, in words."""
     decision = await context.services.roles.explain(context.tenant.id, context.path_id("role"), context.path_id("tool"))
-    return context.page("role_decision.html", decision=decision)
+    return context.render("role_decision.html", decision=decision)
 
 
 async def _role_values(context: PageContext) -> dict[str, Any]:

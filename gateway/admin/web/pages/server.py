@@ -21,7 +21,7 @@ async def show_server(context: PageContext) -> Response:
     detail = await context.services.servers.get(tenant_id, server_id, context.principal)
     versions = await context.services.versions.list(tenant_id, server_id, VersionFilter(limit=_MAX_VERSIONS))
     waiting = await context.services.review.list(tenant_id, StandingFilter(server_id=server_id))
-    return context.page(
+    return context.render(
         "server.html",
         waiting=waiting,
         server=detail.card,
@@ -36,7 +36,7 @@ async def show_server(context: PageContext) -> Response:
 async def show_server_log(context: PageContext) -> Response:
     """The end of what a stdio server wrote to its standard error output."""
     log = await context.services.servers.log(context.tenant.id, context.path_id("server"))
-    return context.page("server_log.html", log=log)
+    return context.render("server_log.html", log=log)
 
 
 async def check_server(context: PageContext) -> Response:
@@ -45,7 +45,7 @@ async def check_server(context: PageContext) -> Response:
     connection = await context.services.servers.check(context.tenant.id, server_id)
     if not context.is_htmx:
         return context.redirect(f"/servers/{server_id}")
-    return context.page("server_connection.html", connection=connection)
+    return context.render("server_connection.html", connection=connection)
 
 
 async def begin_server_login(context: PageContext) -> Response:
@@ -54,7 +54,7 @@ async def begin_server_login(context: PageContext) -> Response:
     address = await context.services.servers.begin_login(
         context.tenant.id, context.path_id("server"), base + CALLBACK_PATH, client_metadata_url(base)
     )
-    return context.page("server_login.html", address=address)
+    return context.render("server_login.html", address=address)
 
 
 async def restore_server_version(context: PageContext) -> Response:
@@ -76,7 +76,7 @@ async def compare_server_versions(context: PageContext) -> Response:
     """How a version differs from the one that is offered."""
     query = parse_form(ComparisonFilter, {"before": context.query("before"), "after": context.query("after")})
     comparison = await context.services.versions.compare(context.tenant.id, context.path_id("server"), query)
-    return context.page("server_comparison.html", comparison=comparison)
+    return context.render("server_comparison.html", comparison=comparison)
 
 
 async def approve_server_tools(context: PageContext) -> Response:

@@ -30,7 +30,7 @@ _RENAMED = {"document": "document_text", "document_url": "url"}
 
 async def show_add_form(context: PageContext) -> Response:
     """An empty form."""
-    return context.page("server_add.html", **_ADD_VALUES, submitted={"transport": "stdio"})
+    return context.render("server_add.html", **_ADD_VALUES, submitted={"transport": "stdio"})
 
 
 async def add_server(context: PageContext) -> Response:
@@ -39,7 +39,7 @@ async def add_server(context: PageContext) -> Response:
     try:
         detail = await context.services.servers.add(context.tenant.id, _server_input(submitted), context.principal)
     except ModelGateError as error:
-        return context.form_again("server_add.html", error, submitted, input_names=_INPUT_NAMES, **_ADD_VALUES)
+        return context.render_form_errors("server_add.html", error, submitted, input_names=_INPUT_NAMES, **_ADD_VALUES)
     await context.services.syncs.start(context.tenant.id, detail.card.id)
     return context.redirect(f"/servers/{detail.card.id}")
 
@@ -51,20 +51,20 @@ async def import_servers(context: PageContext) -> Response:
     try:
         outcomes = await context.services.servers.import_json(context.tenant.id, document, context.principal)
     except ModelGateError as error:
-        return context.form_again("server_add.html", error, submitted, **_ADD_VALUES)
+        return context.render_form_errors("server_add.html", error, submitted, **_ADD_VALUES)
     for outcome in outcomes:
         if outcome.id is not None:
             await context.services.syncs.start(context.tenant.id, outcome.id)
     if all(outcome.error is None for outcome in outcomes):
         return context.redirect("/servers")
     values = {**_ADD_VALUES, "submitted": submitted, "imported": outcomes}
-    return context.page("server_add.html", 422, **values)
+    return context.render("server_add.html", 422, **values)
 
 
 async def show_edit_form(context: PageContext) -> Response:
     """The form with what is stored; secrets by name only."""
     detail = await context.services.servers.get(context.tenant.id, context.path_id("server"), context.principal)
-    return context.page("server_edit.html", **_edit_values(detail), submitted=_stored_fields(detail))
+    return context.render("server_edit.html", **_edit_values(detail), submitted=_stored_fields(detail))
 
 
 async def change_server(context: PageContext) -> Response:
@@ -77,7 +77,7 @@ async def change_server(context: PageContext) -> Response:
         await context.services.servers.change(context.tenant.id, server_id, change, context.principal)
     except ModelGateError as error:
         values = _edit_values(detail)
-        return context.form_again("server_edit.html", error, submitted, input_names=_INPUT_NAMES, **values)
+        return context.render_form_errors("server_edit.html", error, submitted, input_names=_INPUT_NAMES, **values)
     return context.redirect(f"/servers/{server_id}")
 
 
@@ -92,7 +92,7 @@ async def set_server_credentials(context: PageContext) -> Response:
         await context.services.servers.set_credentials(context.tenant.id, server_id, credentials, context.principal)
     except ModelGateError as error:
         fields = {**_stored_fields(detail), **submitted}
-        return context.form_again("server_edit.html", error, fields, **_edit_values(detail))
+        return context.render_form_errors("server_edit.html", error, fields, **_edit_values(detail))
     return context.redirect(f"/servers/{server_id}")
 
 
@@ -118,12 +118,12 @@ async def test_changed_server(context: PageContext) -> Response:
 
 async def _test(context: PageContext, test: ServerTest) -> Response:
     tested = await context.services.trials.run(context.tenant.id, test, context.principal)
-    return context.page("server_trial.html", tested=tested)
+    return context.render("server_trial.html", tested=tested)
 
 
 def _untested(context: PageContext, error: ModelGateError) -> Response:
     rejection = context.rejection(error)
-    return context.page("server_trial.html", rejection.status, tested=None, errors=rejection.errors)
+    return context.render("server_trial.html", rejection.status, tested=None, errors=rejection.errors)
 
 
 def _server_input(submitted: FormFields) -> ServerInput:

@@ -18,7 +18,7 @@ async def list_servers(context: PageContext) -> Response:
     text = context.query("q").lower()
     cards = await context.services.servers.list(context.tenant.id)
     matching = [card for card in cards if text in f"{card.name} {card.slug} {card.description}".lower()]
-    return context.page(
+    return context.render(
         "servers_rows.html" if context.is_htmx else "servers.html",
         servers=matching,
         jobs=sync_jobs(context),
@@ -34,10 +34,10 @@ async def start_sync(context: PageContext) -> Response:
     if not context.is_htmx:
         return context.redirect("/servers")
     if "panel" in context.request.query_params:
-        return context.page("server_sync.html", job=job, server_id=server_id)
+        return context.render("server_sync.html", job=job, server_id=server_id)
     cards = await context.services.servers.list(context.tenant.id)
     card = next(card for card in cards if card.id == server_id)
-    return context.page("servers_row.html", server=card, job=job)
+    return context.render("servers_row.html", server=card, job=job)
 
 
 async def start_all_syncs(context: PageContext) -> Response:
@@ -67,12 +67,12 @@ async def _rows(context: PageContext) -> AsyncIterator[str]:
         if job.server_id not in cards or job.state != "running":
             cards = {card.id: card for card in await context.services.servers.list(context.tenant.id)}
         if job.server_id in cards:
-            yield context.fragment("servers_row.html", server=cards[job.server_id], job=job)
+            yield context.render_fragment("servers_row.html", server=cards[job.server_id], job=job)
 
 
 async def _panels(context: PageContext, server_id: int) -> AsyncIterator[str]:
     async for job in context.services.syncs.follow(context.tenant.id, server_id):
-        yield context.fragment("server_sync.html", job=job, server_id=server_id)
+        yield context.render_fragment("server_sync.html", job=job, server_id=server_id)
 
 
 PAGES = (

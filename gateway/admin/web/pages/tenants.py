@@ -7,11 +7,12 @@ from typing import Any
 
 from starlette.responses import Response
 
+from gateway.admin.paths import HOME_PATH
 from gateway.admin.request_input import parse_form
 from gateway.admin.services.access.tenants import Confirmation, TenantCard, TenantChange, TenantInput
 from gateway.admin.web.export import csv_response
 from gateway.admin.web.page import get, post
-from gateway.admin.web.page_context import HOME_PATH, PageContext
+from gateway.admin.web.page_context import PageContext
 from gateway.errors import ModelGateError
 
 _TENANTS_PATH = f"{HOME_PATH}/tenants"
@@ -69,7 +70,7 @@ async def _page(
 ) -> Response:
     """`removing` is the id of the tenant whose form of removal is open, 0 for none."""
     rejection = context.rejection(error)
-    return context.page(
+    return context.render(
         "tenants.html",
         rejection.status,
         tenants=await _matching_tenants(context),

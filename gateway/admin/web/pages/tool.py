@@ -71,8 +71,8 @@ async def _page(context: PageContext, status: int = 200, **more: Any) -> Respons
     }
     # A refusal is part of the form, so that htmx puts it there.
     if context.is_htmx:
-        return context.page("tool_try.html", 422 if status >= 400 else status, **values)
-    return context.page("tool.html", status, **values)
+        return context.render("tool_try.html", 422 if status >= 400 else status, **values)
+    return context.render("tool.html", status, **values)
 
 
 def _parse_raw(text: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class MappedServer:
 async def show_map(context: PageContext) -> Response:
     """The page around the canvas."""
     tools = await context.services.tool_map.get(context.tenant.id, context.tenant.catalogue_version, MapFilter())
-    return context.page("tool_map.html", tools=tools, servers=_servers(tools))
+    return context.render("tool_map.html", tools=tools, servers=_servers(tools))
 
 
 async def list_points(context: PageContext) -> Response:

@@ -36,8 +36,8 @@ async def list_tools(context: PageContext) -> Response:
         errors, page = context.rejection(error).errors, ToolPage((), 0, None)
     values: dict[str, Any] = {"page": page, "filters": filters, "errors": errors}
     if context.is_htmx:
-        return context.page("tools_rows.html", **values)
-    return context.page(
+        return context.render("tools_rows.html", **values)
+    return context.render(
         "tools.html",
         servers=await context.services.servers.list(context.tenant.id),
         roles=await context.services.roles.list(context.tenant.id),

@@ -1,0 +1,6 @@
+"""Addresses of pages to which the parts of the admin side send people."""
+
+from __future__ import annotations
+
+HOME_PATH = "/admin"
+SIGN_IN_PATH = "/signin"

@@ -26,7 +26,7 @@ _LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
-class _TenantRoles:
+class _TokenTenant:
     """What a sign-in can be given: the tenant and the ids of its roles by name."""
 
     tenant_id: int
@@ -46,7 +46,7 @@ class AccessTokens:
         self._settings = settings
         self._issuer = issuer
         self._mapping = _read_mapping(settings.role_map)
-        self._tenants: NotifiedCache[str, _TenantRoles] = NotifiedCache(notices)
+        self._tenants: NotifiedCache[str, _TokenTenant] = NotifiedCache(notices)
 
     async def authenticate(self, token: str, profile: str | None = None) -> Caller:
         """The caller that an access token stands for; at a profile, a token made for that profile will do too.
@@ -105,10 +105,10 @@ class AccessTokens:
             return named
         return [role for group in named for role in self._mapping.get(group, ())]
 
-    async def _read(self) -> _TenantRoles:
+    async def _read(self) -> _TokenTenant:
         tenant = await tenant_by_slug(self._database, self._settings.tenant)
         roles = {role.name: role.id for role in await list_roles(self._database, tenant.id)}
-        return _TenantRoles(tenant.id, tenant.suspended_at is not None, roles)
+        return _TokenTenant(tenant.id, tenant.suspended_at is not None, roles)
 
 
 def _claim(claims: dict[str, Any], name: str) -> Any:

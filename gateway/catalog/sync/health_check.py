@@ -53,7 +53,7 @@ class HealthChecks:
                 checks = bool(every) and time.monotonic() >= next_check
                 if checks:
                     next_check = time.monotonic() + every
-                until_sync = await self.look(checks=checks)
+                until_sync = await self.start_due_checks(checks=checks)
                 until_check = next_check - time.monotonic() if every else _LOOK_SECONDS
                 await asyncio.sleep(max(_LEAST_SECONDS, min(_LOOK_SECONDS, until_check, until_sync)))
         finally:
@@ -66,7 +66,7 @@ class HealthChecks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def look(self, *, checks: bool = True) -> float:
+    async def start_due_checks(self, *, checks: bool = True) -> float:
         """Begin a sync of every server that is due and, with `checks`, a check of each that is not being checked.
 
         Returns in how many seconds the next sync is due.

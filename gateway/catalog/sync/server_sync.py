@@ -37,7 +37,7 @@ class SyncProgress:
     total: int = 0
 
 
-OnProgress = Callable[[SyncProgress], None]
+OnSyncProgress = Callable[[SyncProgress], None]
 
 
 class ServerSync:
@@ -50,7 +50,7 @@ class ServerSync:
         self._catalog_update = catalog_update
         self._versions = Versions(database)
 
-    async def run(self, tenant_id: int, server_id: int, on_progress: OnProgress = lambda _: None) -> SyncResult:
+    async def run(self, tenant_id: int, server_id: int, on_progress: OnSyncProgress = lambda _: None) -> SyncResult:
         """Bring one server's tools up to date.
 
         Raises ConflictError while another sync of it runs, UpstreamError when the server cannot be listed, and what
@@ -77,7 +77,7 @@ class ServerSync:
         return replace(result, seconds=time.monotonic() - started)
 
     async def restore(
-        self, tenant_id: int, server_id: int, version: int, on_progress: OnProgress = lambda _: None
+        self, tenant_id: int, server_id: int, version: int, on_progress: OnSyncProgress = lambda _: None
     ) -> SyncResult:
         """Go back to a version: its tools are offered again, with their rules and vectors, and the server is pinned.
 
@@ -132,7 +132,7 @@ class ServerSync:
         spec: ServerSpec,
         tools: Sequence[ToolDefinition],
         report: ServerReport | None,
-        on_progress: OnProgress,
+        on_progress: OnSyncProgress,
         restores: int | None = None,
     ) -> SyncResult:
         def on_embedded(done: int, total: int) -> None:

@@ -12,7 +12,7 @@ import click
 from gateway.access.tenants import Tenant
 from gateway.app import Components
 from gateway.catalog.server_record import ServerRecord
-from gateway.catalog.sync.server_sync import OnProgress, SyncProgress
+from gateway.catalog.sync.server_sync import OnSyncProgress, SyncProgress
 from gateway.catalog.sync.sync_result import SyncResult
 from gateway.cli.component_runner import run_with_components
 from gateway.cli.options import tenant_option
@@ -90,7 +90,7 @@ def _format_result(result: SyncResult) -> str:
 
 
 @contextlib.contextmanager
-def _progress_display(total: int) -> Iterator[tuple[OnProgress, OnOutcome]]:
+def _progress_display(total: int) -> Iterator[tuple[OnSyncProgress, OnOutcome]]:
     """How progress and outcomes are shown: a bar on a terminal, plain lines of outcomes elsewhere."""
     if not sys.stdout.isatty():
         yield lambda _: None, click.echo

@@ -10,19 +10,19 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.methods.client_requests import check_capability, timeout_error
+from gateway.json_codec import Message
 from gateway.upstream.spec import ServerSpec
 
 _MAXIMUM_CALLS = 1_000
 _MAXIMUM_PER_CALLER = 100
 
-Message = dict[str, Any]
 CallerKey: TypeAlias = "tuple[int, int, str]"
 """Tenant, key and subject: whose calls are counted together, whichever endpoint they are made at."""
 

@@ -67,7 +67,7 @@ async def test_a_check_says_how_each_server_does(parts: Components, tenant_id: i
     await add_raw(parts, tenant_id, "Good")
     await add_raw(parts, tenant_id, "Bad", "exit")
     before = datetime.now(timezone.utc) - timedelta(seconds=5)
-    await health.look()
+    await health.start_due_checks()
     good = await until(parts, tenant_id, "Good", health="connected")
     assert good.latency_ms is not None
     assert good.latency_ms > 0
@@ -83,7 +83,7 @@ async def test_a_check_says_how_each_server_does(parts: Components, tenant_id: i
 async def test_a_server_that_hangs_holds_up_no_other(parts: Components, tenant_id: int, health: HealthChecks) -> None:
     await add_raw(parts, tenant_id, "Hangs", "silent")
     await add_raw(parts, tenant_id, "Good")
-    await health.look()
+    await health.start_due_checks()
     await until(parts, tenant_id, "Good", health="connected")
     assert (await record(parts, tenant_id, "Hangs")).checked_at is None
 
@@ -94,7 +94,7 @@ async def test_a_server_that_is_switched_off_is_left_alone(
     off = await add_raw(parts, tenant_id, "Off")
     await parts.servers.set_enabled(tenant_id, off, False)
     await add_raw(parts, tenant_id, "On")
-    await health.look()
+    await health.start_due_checks()
     await until(parts, tenant_id, "On", health="connected")
     assert (await record(parts, tenant_id, "Off")).checked_at is None
     assert parts.pool.status(off).state == "idle"
@@ -105,7 +105,7 @@ async def test_a_child_that_is_stopped_while_idle_is_not_started_for_a_check(
 ) -> None:
     server_id = await add_raw(parts, tenant_id, "Idle")
     await parts.servers.tune(tenant_id, server_id, Tuning(idle_stop_seconds=60))
-    await health.look()
+    await health.start_due_checks()
     await until(parts, tenant_id, "Idle", health="idle")
     assert parts.pool.status(server_id).state == "idle"
 
@@ -115,11 +115,11 @@ async def test_a_server_is_synced_again_when_it_is_due(
 ) -> None:
     server_id = await add_local_mcp(parts, tmp_path)
     first = (await record(parts, tenant_id, "Local MCP")).synced_at
-    await health.look()
+    await health.start_due_checks()
     await until(parts, tenant_id, "Local MCP", health="connected")
     assert (await record(parts, tenant_id, "Local MCP")).synced_at == first
     await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0.001))
-    await health.look()
+    await health.start_due_checks()
     await changed(parts, tenant_id, "Local MCP", "synced_at", first)
 
 
@@ -128,7 +128,7 @@ async def test_the_first_sync_is_made_by_hand(
 ) -> None:
     server_id = await add_local_mcp(parts, tmp_path, sync=False)
     await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0.001))
-    await health.look()
+    await health.start_due_checks()
     found = await until(parts, tenant_id, "Local MCP", health="connected")
     assert found.synced_at is None
 

@@ -10,19 +10,11 @@ from datetime import datetime, timezone
 
 import pytest
 
-from gateway.access.caller import Caller
-from gateway.audit.events import ToolUse
 from gateway.audit.recorder import AuditRecorder
 from gateway.database.pool import open_database
 from gateway.settings import AuditSettings, Settings
 from tests.cli.process import CommandLine
-
-
-def tool_use(number: int) -> ToolUse:
-    """A call that was just made."""
-    caller = Caller(1, 5, "key five", (1,), address="10.1.1.1")
-    now = datetime.now(timezone.utc).timestamp()
-    return ToolUse("call", caller, f"tool {number}", "ok", now, 1.5, arguments={"number": number})
+from tests.support.audit import tool_use
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from bench.peers.sessions import Idle, idle_sessions
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import open_components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -132,10 +132,10 @@ async def prepare(settings: Settings, http_upstream: str) -> tuple[str, str]:
     async with open_components(settings, connections=4) as parts:
         tenant = await tenant_by_slug(parts.database)
         new = [
-            NewServer("Bench", "stdio", command=UPSTREAM[0], args=tuple(UPSTREAM[1:])),
-            NewServer("Lean", "stdio", command=LEAN[0], args=tuple(LEAN[1:])),
-            NewServer("Web", "http", url=http_upstream),
-            NewServer("Many", "stdio", command=UPSTREAM[0], args=(*UPSTREAM[1:], "--tools", "648")),
+            ServerDefinition("Bench", "stdio", command=UPSTREAM[0], args=tuple(UPSTREAM[1:])),
+            ServerDefinition("Lean", "stdio", command=LEAN[0], args=tuple(LEAN[1:])),
+            ServerDefinition("Web", "http", url=http_upstream),
+            ServerDefinition("Many", "stdio", command=UPSTREAM[0], args=(*UPSTREAM[1:], "--tools", "648")),
         ]
         for server in new:
             await parts.sync.run(tenant.id, await parts.servers.add(tenant.id, server))

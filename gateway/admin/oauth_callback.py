@@ -24,7 +24,7 @@ def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: PublicUrl)
         query = request.query_params
         state, code = query.get("state", ""), query.get("code", "")
         if not code:
-            logins.give_up(state)
+            logins.cancel(state)
             return _sentence_page("You are not signed in: the authorization server gave no code. Begin again.", 400)
         try:
             signed_in = await logins.finish(state, code, query.get("iss"))

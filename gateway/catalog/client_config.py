@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway.catalog.new_server import NewServer, TransportKind
+from gateway.catalog.server_definition import ServerDefinition, TransportKind
 from gateway.errors import InvalidInputError
 
 # What clients call the streamable HTTP transport.
@@ -19,7 +19,7 @@ _TRANSPORTS: dict[str, TransportKind] = {
 }
 
 
-def parse_client_config(text: str) -> tuple[list[NewServer], list[str]]:
+def parse_client_config(text: str) -> tuple[list[ServerDefinition], list[str]]:
     """The servers of a configuration file, and a sentence for each that cannot be read, with its name and field.
 
     A file is `{"mcpServers": {name: {"command": …} or {"url": …}}}`; VS Code's `{"servers": …}` is read as well. Raises
@@ -32,7 +32,7 @@ def parse_client_config(text: str) -> tuple[list[NewServer], list[str]]:
     servers = document.get("mcpServers", document.get("servers")) if isinstance(document, dict) else None
     if not isinstance(servers, dict) or not servers:
         raise InvalidInputError('There is no "mcpServers" object with at least one server in it.')
-    read: list[NewServer] = []
+    read: list[ServerDefinition] = []
     wrong: list[str] = []
     for name, entry in servers.items():
         try:
@@ -42,7 +42,7 @@ def parse_client_config(text: str) -> tuple[list[NewServer], list[str]]:
     return read, wrong
 
 
-def _read_server(name: str, entry: Any) -> NewServer:
+def _read_server(name: str, entry: Any) -> ServerDefinition:
     if not isinstance(entry, dict):
         raise InvalidInputError(f"{name}: a server has to be a JSON object.")
     if "command" not in entry and "url" not in entry:
@@ -52,7 +52,7 @@ def _read_server(name: str, entry: Any) -> NewServer:
     if transport is None:
         raise InvalidInputError(f"{name}: type has to be stdio, http or sse.")
     if transport == "stdio":
-        return NewServer(
+        return ServerDefinition(
             name=name,
             transport=transport,
             command=_text(name, entry, "command"),
@@ -60,7 +60,7 @@ def _read_server(name: str, entry: Any) -> NewServer:
             env=_mapping(name, entry, "env"),
             cwd=entry.get("cwd") and _text(name, entry, "cwd"),
         )
-    return NewServer(
+    return ServerDefinition(
         name=name, transport=transport, url=_text(name, entry, "url"), headers=_mapping(name, entry, "headers")
     )
 

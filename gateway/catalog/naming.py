@@ -19,8 +19,8 @@ _HASH_LENGTH = 6
 
 def slugify(name: str) -> str:
     """A server's name as lower-case letters, digits and single `_`: `Local MCP` gives `local_mcp`."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:_SLUG_LENGTH].strip("_")
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")[:_SLUG_LENGTH].strip("_")
     return slug or f"server_{_digest(name)}"
 
 
@@ -32,16 +32,16 @@ def make_exposed_name(slug: str, tool: str, taken: Collection[str], prefix: str 
     At most 64 of the characters that language models' APIs take; what does not fit, or collides, is cut and ends in
     `_` and six hex digits of a hash of the whole name.
     """
-    before = slug if prefix is None else prefix
-    full = f"{before}__{tool}" if before else tool
-    plain = re.sub(r"[^A-Za-z0-9_-]", "_", full)
-    if len(plain) <= EXPOSED_NAME_LENGTH and plain not in taken:
-        return plain
+    qualifier = slug if prefix is None else prefix
+    full = f"{qualifier}__{tool}" if qualifier else tool
+    allowed = re.sub(r"[^A-Za-z0-9_-]", "_", full)
+    if len(allowed) <= EXPOSED_NAME_LENGTH and allowed not in taken:
+        return allowed
     salt = 0
     while True:
         # The salt only ever counts when two hashes of six digits collide.
         ending = f"_{_digest(full + chr(0) * salt)}"
-        name = plain[: EXPOSED_NAME_LENGTH - len(ending)] + ending
+        name = allowed[: EXPOSED_NAME_LENGTH - len(ending)] + ending
         if name not in taken:
             return name
         salt += 1

@@ -10,7 +10,7 @@ from gateway.errors import InvalidInputError
 from gateway.upstream.credential import AuthorizationCode
 from gateway.upstream.oauth.login import OAuthLogin, begin_login, finish_login
 
-_PATIENCE_SECONDS = 600.0
+_LOGIN_SECONDS = 600.0
 _MAX_PENDING = 1_000
 
 
@@ -24,11 +24,11 @@ class LoginResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
+class _PendingLogin:
     tenant_id: int
     server_id: int
     login: OAuthLogin
-    until: float
+    expires_at: float
 
 
 class OAuthLogins:
@@ -36,7 +36,7 @@ class OAuthLogins:
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
-        self._pending: dict[str, _Pending] = {}
+        self._pending: dict[str, _PendingLogin] = {}
 
     async def begin(self, tenant_id: int, server_id: int, redirect_uri: str, metadata_url: str = "") -> str:
         """The address at which a person signs in, to come back to `redirect_uri`.
@@ -58,10 +58,10 @@ class OAuthLogins:
             )
         login = await begin_login(spec.name, spec.url, credential, redirect_uri, await spec.grants.load(), spec.policy)
         now = time.monotonic()
-        self._pending = {state: one for state, one in self._pending.items() if one.until > now}
+        self._pending = {state: login for state, login in self._pending.items() if login.expires_at > now}
         if len(self._pending) >= _MAX_PENDING:
             raise InvalidInputError("Too many sign-ins are under way; try again in ten minutes.")
-        self._pending[login.state] = _Pending(tenant_id, server_id, login, now + _PATIENCE_SECONDS)
+        self._pending[login.state] = _PendingLogin(tenant_id, server_id, login, now + _LOGIN_SECONDS)
         return login.url
 
     async def finish(self, state: str, code: str, issuer: str | None = None) -> LoginResult:
@@ -71,7 +71,7 @@ class OAuthLogins:
         taken.
         """
         pending = self._pending.pop(state, None)
-        if pending is None or pending.until < time.monotonic():
+        if pending is None or pending.expires_at < time.monotonic():
             raise InvalidInputError("Nobody waits for this sign-in any more; begin again.")
         grant = await finish_login(pending.login, code, state, issuer)
         spec = await self._servers.spec(pending.tenant_id, pending.server_id)
@@ -81,6 +81,6 @@ class OAuthLogins:
             await locked.save(grant)
         return LoginResult(pending.tenant_id, pending.server_id, spec.name)
 
-    def give_up(self, state: str) -> None:
-        """The person came back without a code."""
+    def cancel(self, state: str) -> None:
+        """Forget a sign-in from which the person came back without a code."""
         self._pending.pop(state, None)

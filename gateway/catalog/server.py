@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from gateway.access.roles import refresh_visibility
 from gateway.catalog.naming import slugify
-from gateway.catalog.new_server import NewServer, ServerSecrets, validate_new_server
 from gateway.catalog.oauth_grants import StoredGrant
+from gateway.catalog.server_definition import ServerDefinition, ServerSecrets, check_server_definition
 from gateway.catalog.server_record import ServerRecord, read_server_record
 from gateway.catalog.tuning import Tuning, parse_tuning
 from gateway.database.connection import Row
@@ -29,22 +29,22 @@ class Servers:
         self,
         database: Database,
         vault: Vault,
-        limits: UpstreamSettings,
+        settings: UpstreamSettings,
         notices: Notices | None = None,
         policy: ConnectionPolicy = DEFAULT_POLICY,
     ) -> None:
         self._database = database
         self._specs: NotifiedCache[int, ServerSpec] = NotifiedCache(notices)
         self._vault = vault
-        self._limits = limits
+        self._settings = settings
         self._policy = policy
 
-    async def add(self, tenant_id: int, server: NewServer) -> int:
+    async def add(self, tenant_id: int, server: ServerDefinition) -> int:
         """Add a server and return its id.
 
         Raises InvalidInputError for a server that cannot be, ConflictError when the name is taken.
         """
-        validate_new_server(server, self._policy)
+        check_server_definition(server, self._policy)
         slug = await self._free_slug(tenant_id, server.name)
         try:
             server_id: int = await self._database.fetchval(
@@ -58,7 +58,7 @@ class Servers:
                 list(server.args),
                 server.cwd,
                 server.url,
-                self._vault.seal(server.secrets.to_dict(), _owner(tenant_id, slug)),
+                self._vault.seal(server.secrets.to_dict(), _secrets_owner(tenant_id, slug)),
                 {},
                 server.prefix,
                 "none" if server.credential is None else credential_kind(server.credential),
@@ -75,7 +75,7 @@ class Servers:
         """All servers by name."""
         return [read_server_record(row) for row in await self._database.fetch("list_servers", tenant_id)]
 
-    async def named(self, tenant_id: int, name: str) -> ServerRecord:
+    async def get_by_name(self, tenant_id: int, name: str) -> ServerRecord:
         """The server with this name or slug. Raises NotFoundError and names those that are there."""
         servers = await self.list(tenant_id)
         for server in servers:
@@ -84,18 +84,18 @@ class Servers:
         known = ", ".join(server.name for server in servers)
         raise NotFoundError(f"There is no server {name!r}; there are: {known or 'none'}.")
 
-    async def stored(self, tenant_id: int, server_id: int) -> NewServer:
+    async def load_definition(self, tenant_id: int, server_id: int) -> ServerDefinition:
         """The server as it was added or last changed, read anew, its secrets opened. Raises NotFoundError."""
-        return self._as_stored(await self._row(tenant_id, server_id))
+        return self._definition(await self._row(tenant_id, server_id))
 
-    async def update(self, tenant_id: int, server_id: int, server: NewServer) -> None:
+    async def update(self, tenant_id: int, server_id: int, server: ServerDefinition) -> None:
         """Make a server what `server` says; its slug and prefix stay, and with them the names of its tools.
 
         Credential, certificate and document stay where `server` has none; `set_credential` takes the former away. The
         transport cannot change. Raises NotFoundError, InvalidInputError and ConflictError as `add`.
         """
         row = await self._row(tenant_id, server_id)
-        before = self._as_stored(row)
+        before = self._definition(row)
         server = replace(
             server,
             credential=server.credential or before.credential,
@@ -110,15 +110,15 @@ class Servers:
     ) -> None:
         """What the gateway is let in with from now on; None is nothing. Raises as `update`."""
         row = await self._row(tenant_id, server_id)
-        before = self._as_stored(row)
+        before = self._definition(row)
         await self._write(row, before, replace(before, credential=credential, certificate=certificate))
 
-    async def tune(self, tenant_id: int, server_id: int, tuning: Tuning) -> None:
+    async def set_tuning(self, tenant_id: int, server_id: int, tuning: Tuning) -> None:
         """How a server is used from now on. Raises NotFoundError and InvalidInputError."""
-        tuning.check()
+        tuning.validate()
         async with self._database.transaction() as transaction:
             if not await transaction.execute(
-                "tune_server",
+                "set_server_tuning",
                 tenant_id,
                 server_id,
                 tuning.limits,
@@ -129,10 +129,12 @@ class Servers:
                 raise NotFoundError(f"There is no server {server_id} in this tenant.")
             await transaction.execute("bump_catalogue_version", tenant_id)
 
-    async def _write(self, row: Row, before: NewServer, server: NewServer) -> None:
-        validate_new_server(server, self._policy)
+    async def _write(self, row: Row, before: ServerDefinition, server: ServerDefinition) -> None:
+        check_server_definition(server, self._policy)
         # Tokens are for the server, and by the client, that they were asked for.
-        same = all(getattr(server, held) == getattr(before, held) for held in ("url", "document_url", "credential"))
+        keeps_grant = all(
+            getattr(server, name) == getattr(before, name) for name in ("url", "document_url", "credential")
+        )
         try:
             async with self._database.transaction() as transaction:
                 await transaction.execute(
@@ -145,11 +147,11 @@ class Servers:
                     list(server.args),
                     server.cwd,
                     server.url,
-                    self._vault.seal(server.secrets.to_dict(), _owner(row["tenant_id"], row["slug"])),
+                    self._vault.seal(server.secrets.to_dict(), _secrets_owner(row["tenant_id"], row["slug"])),
                     "none" if server.credential is None else credential_kind(server.credential),
                     server.document,
                     server.document_url,
-                    same,
+                    keeps_grant,
                 )
                 await transaction.execute("bump_catalogue_version", row["tenant_id"])
         except ConflictError:
@@ -194,10 +196,10 @@ class Servers:
             grants=StoredGrant(row["tenant_id"], row["id"], self._database, self._vault),
             document=row["document"],
             document_url=row["document_url"],
-            connect_timeout=_or(tuning.connect_timeout_seconds, self._limits.connect_timeout_seconds),
-            list_timeout=_or(tuning.list_timeout_seconds, self._limits.list_timeout_seconds),
-            call_timeout=_or(tuning.call_timeout_seconds, self._limits.call_timeout_seconds),
-            max_calls=int(_or(tuning.max_calls_in_flight, self._limits.max_calls_in_flight)),
+            connect_timeout=_or_default(tuning.connect_timeout_seconds, self._settings.connect_timeout_seconds),
+            list_timeout=_or_default(tuning.list_timeout_seconds, self._settings.list_timeout_seconds),
+            call_timeout=_or_default(tuning.call_timeout_seconds, self._settings.call_timeout_seconds),
+            max_calls=int(_or_default(tuning.max_calls_in_flight, self._settings.max_calls_in_flight)),
             session=tuning.session,
             idle_stop_seconds=tuning.idle_stop_seconds,
             prefix=row["prefix"],
@@ -207,7 +209,9 @@ class Servers:
     def _secrets(self, row: Row) -> ServerSecrets:
         if row["sealed_secrets"] is None:
             return ServerSecrets()
-        return ServerSecrets.from_dict(self._vault.open(row["sealed_secrets"], _owner(row["tenant_id"], row["slug"])))
+        return ServerSecrets.from_dict(
+            self._vault.open(row["sealed_secrets"], _secrets_owner(row["tenant_id"], row["slug"]))
+        )
 
     async def _row(self, tenant_id: int, server_id: int) -> Row:
         row = await self._database.fetchrow("server_by_id", tenant_id, server_id)
@@ -215,9 +219,9 @@ class Servers:
             raise NotFoundError(f"There is no server {server_id} in this tenant.")
         return row
 
-    def _as_stored(self, row: Row) -> NewServer:
+    def _definition(self, row: Row) -> ServerDefinition:
         secrets = self._secrets(row)
-        return NewServer(
+        return ServerDefinition(
             name=row["name"],
             transport=row["transport"],
             command=row["command"],
@@ -243,9 +247,9 @@ class Servers:
         return numbered
 
 
-def _owner(tenant_id: int, slug: str) -> str:
+def _secrets_owner(tenant_id: int, slug: str) -> str:
     return f"server {slug} of tenant {tenant_id}"
 
 
-def _or(own: float | None, general: float) -> float:
-    return general if own is None else own
+def _or_default(limit: float | None, default: float) -> float:
+    return default if limit is None else limit

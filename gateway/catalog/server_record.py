@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.catalog.new_server import TransportKind
+from gateway.catalog.server_definition import TransportKind
 from gateway.catalog.tuning import Tuning, parse_tuning
 from gateway.database.connection import Row
 

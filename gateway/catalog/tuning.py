@@ -9,7 +9,7 @@ from typing import Literal
 from gateway.database.connection import Row
 from gateway.errors import InvalidInputError
 
-_LONGEST_SECONDS = 86_400.0 * 366
+_MAX_SECONDS = 86_400.0 * 366
 _MAX_CALLS = 10_000
 
 
@@ -34,18 +34,18 @@ class Tuning:
         """The limits that differ, by the name of the setting."""
         return {name: value for name in TUNABLE_LIMITS if (value := getattr(self, name)) is not None}
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Raises InvalidInputError that names what cannot be."""
         for name in TUNABLE_LIMITS:
             value = getattr(self, name)
-            least = 1 if name == "max_calls_in_flight" else 0.1
-            most = _MAX_CALLS if name == "max_calls_in_flight" else _LONGEST_SECONDS
-            if value is not None and not least <= value <= most:
-                raise InvalidInputError(f"{name} has to be from {least} to {most:,.0f}, not {value}.", name)
+            minimum = 1 if name == "max_calls_in_flight" else 0.1
+            maximum = _MAX_CALLS if name == "max_calls_in_flight" else _MAX_SECONDS
+            if value is not None and not minimum <= value <= maximum:
+                raise InvalidInputError(f"{name} has to be from {minimum} to {maximum:,.0f}, not {value}.", name)
         for name in ("idle_stop_seconds", "sync_every_seconds"):
             value = getattr(self, name)
-            if value is not None and (math.isnan(value) or not 0 <= value <= _LONGEST_SECONDS):
-                raise InvalidInputError(f"{name} has to be from 0 to {_LONGEST_SECONDS:,.0f}, not {value}.", name)
+            if value is not None and (math.isnan(value) or not 0 <= value <= _MAX_SECONDS):
+                raise InvalidInputError(f"{name} has to be from 0 to {_MAX_SECONDS:,.0f}, not {value}.", name)
 
 
 TUNABLE_LIMITS = ("connect_timeout_seconds", "list_timeout_seconds", "call_timeout_seconds", "max_calls_in_flight")

@@ -31,6 +31,6 @@ def run_with_server(
     """Run `work` with the components and the server of that name or slug. Raises NotFoundError where there is none."""
 
     async def find_and_work(components: Components, owner: Tenant) -> ResultT:
-        return await work(components, await components.servers.named(owner.id, name))
+        return await work(components, await components.servers.get_by_name(owner.id, name))
 
     return run_with_components(context, tenant, find_and_work)

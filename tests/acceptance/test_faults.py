@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.tuning import Tuning
 from tests.support.gateway import RunningGateway
 from tests.support.listed import add_listed, tool
@@ -39,9 +39,9 @@ def add_unruly(gateway: RunningGateway, tmp_path: Path) -> AddUnruly:
         tenant = await tenant_by_slug(parts.database)
         notes = tmp_path / f"{name}.notes"
         notes.touch()
-        new = NewServer(name, "stdio", command=sys.executable, args=("-I", "-S", str(SERVER), str(notes)))
+        new = ServerDefinition(name, "stdio", command=sys.executable, args=("-I", "-S", str(SERVER), str(notes)))
         server_id = await parts.servers.add(tenant.id, new)
-        await parts.servers.tune(tenant.id, server_id, Tuning(**tuning))
+        await parts.servers.set_tuning(tenant.id, server_id, Tuning(**tuning))
         await parts.sync.run(tenant.id, server_id)
         return notes
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.app import open_components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
@@ -82,7 +82,7 @@ async def test_a_sync_that_is_killed_leaves_nothing_half_written(
             "MODELGATE_CONFIG": "/dev/null",
         }
         async with open_components(settings_for(settings, embedder)) as parts:
-            await parts.servers.add(1, NewServer("Listed", "stdio", command=command, args=arguments))
+            await parts.servers.add(1, ServerDefinition("Listed", "stdio", command=command, args=arguments))
         embedder.fault = Fault.slow(0.15)
         version = 0
         for turn in range(KILLS):
@@ -114,7 +114,7 @@ async def test_a_gateway_that_is_asked_to_stop_does_so_in_order(
     file.write_text(json.dumps({"tools": []}))
     command, arguments = listed_command(file)
     async with open_components(settings) as parts:
-        await parts.servers.add(1, NewServer("Listed", "stdio", command=command, args=arguments))
+        await parts.servers.add(1, ServerDefinition("Listed", "stdio", command=command, args=arguments))
     own = {name: text for name, text in os.environ.items() if not name.startswith("MODELGATE_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "serve"),

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.access.roles import create_role
 from gateway.app import Components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.database.actor import Actor, acting_as
 from tests.support.audit import audit_rows, default_tenant_id, tool_use
 from tests.support.gateway import add_local_mcp
@@ -22,7 +22,7 @@ async def test_every_change_is_recorded_with_who_made_it_and_without_its_secrets
     with acting_as(Actor("admin", "ada", 7, ("admin",), "10.0.0.1")):
         await parts.servers.add(
             tenant,
-            NewServer(
+            ServerDefinition(
                 "Docs",
                 "http",
                 url="https://user:pw@docs.example/mcp?key=s3cret",

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.errors import InvalidInputError
 from gateway.upstream.credential import (
     AuthorizationCode,
@@ -33,7 +33,7 @@ async def oauth() -> AsyncIterator[OAuthServer]:
         yield server
 
 
-async def add(gateway: RunningGateway, new: NewServer) -> tuple[int, int]:
+async def add(gateway: RunningGateway, new: ServerDefinition) -> tuple[int, int]:
     tenant = await tenant_by_slug(gateway.parts.database)
     return tenant.id, await gateway.parts.servers.add(tenant.id, new)
 
@@ -49,7 +49,7 @@ async def add(gateway: RunningGateway, new: NewServer) -> tuple[int, int]:
     ids=lambda credential: type(credential).__name__,
 )
 async def test_a_credential_is_sealed_and_comes_back_as_it_was(gateway: RunningGateway, credential: Credential) -> None:
-    new = NewServer("Locked", "http", url="https://locked.example/mcp", credential=credential)
+    new = ServerDefinition("Locked", "http", url="https://locked.example/mcp", credential=credential)
     tenant_id, server_id = await add(gateway, new)
     servers = gateway.parts.servers
     assert (await servers.spec(tenant_id, server_id)).credential == credential
@@ -61,31 +61,34 @@ async def test_a_credential_is_sealed_and_comes_back_as_it_was(gateway: RunningG
 
 
 async def test_a_change_of_a_server_keeps_its_credential(gateway: RunningGateway) -> None:
-    new = NewServer("Locked", "http", url="https://locked.example/mcp", credential=Bearer(SECRET))
+    new = ServerDefinition("Locked", "http", url="https://locked.example/mcp", credential=Bearer(SECRET))
     tenant_id, server_id = await add(gateway, new)
     servers = gateway.parts.servers
-    await servers.update(tenant_id, server_id, NewServer("Moved", "http", url="https://moved.example/mcp"))
+    await servers.update(tenant_id, server_id, ServerDefinition("Moved", "http", url="https://moved.example/mcp"))
     spec = await servers.spec(tenant_id, server_id)
     assert (spec.name, spec.url, spec.credential) == ("Moved", "https://moved.example/mcp", Bearer(SECRET))
     await servers.set_credential(tenant_id, server_id, None, None)
     assert (await servers.spec(tenant_id, server_id)).credential is None
-    assert (await servers.named(tenant_id, "Moved")).credential == "none"
+    assert (await servers.get_by_name(tenant_id, "Moved")).credential == "none"
 
 
 @pytest.mark.parametrize(
     ("new", "said"),
     [
-        (NewServer("A", "stdio", command="cat", credential=Bearer("t")), "environment only"),
-        (NewServer("A", "http", url="https://a.example", credential=Bearer("a b")), "bearer token"),
-        (NewServer("A", "http", url="https://a.example", credential=Basic("a:b", "c")), "colon"),
-        (NewServer("A", "http", url="https://a.example", credential=ClientCredentials("", "", "x")), "one is missing"),
-        (NewServer("A", "http", url="https://a.example", certificate=ClientCertificate("x", "y")), "in PEM"),
-        (NewServer("A", "openapi"), "needs a document"),
-        (NewServer("A", "openapi", document="{}"), "not an OpenAPI document"),
-        (NewServer("A", "openapi", document_url="ftp://a.example"), "has to begin with http"),
+        (ServerDefinition("A", "stdio", command="cat", credential=Bearer("t")), "environment only"),
+        (ServerDefinition("A", "http", url="https://a.example", credential=Bearer("a b")), "bearer token"),
+        (ServerDefinition("A", "http", url="https://a.example", credential=Basic("a:b", "c")), "colon"),
+        (
+            ServerDefinition("A", "http", url="https://a.example", credential=ClientCredentials("", "", "x")),
+            "one is missing",
+        ),
+        (ServerDefinition("A", "http", url="https://a.example", certificate=ClientCertificate("x", "y")), "in PEM"),
+        (ServerDefinition("A", "openapi"), "needs a document"),
+        (ServerDefinition("A", "openapi", document="{}"), "not an OpenAPI document"),
+        (ServerDefinition("A", "openapi", document_url="ftp://a.example"), "has to begin with http"),
     ],
 )
-async def test_what_could_never_work_is_refused(gateway: RunningGateway, new: NewServer, said: str) -> None:
+async def test_what_could_never_work_is_refused(gateway: RunningGateway, new: ServerDefinition, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         await add(gateway, new)
 
@@ -94,7 +97,7 @@ async def test_somebody_signs_in_through_the_gateway_and_its_clients_call_the_to
     gateway: RunningGateway, oauth: OAuthServer
 ) -> None:
     tenant_id, server_id = await add(
-        gateway, NewServer("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
+        gateway, ServerDefinition("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
     )
     parts = gateway.parts
     url = await parts.logins.begin(tenant_id, server_id, f"{gateway.url}/oauth/callback")
@@ -116,7 +119,7 @@ async def test_somebody_signs_in_through_the_gateway_and_its_clients_call_the_to
 
 async def test_a_callback_is_good_once_and_for_nobody_else(gateway: RunningGateway, oauth: OAuthServer) -> None:
     tenant_id, server_id = await add(
-        gateway, NewServer("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
+        gateway, ServerDefinition("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
     )
     url = await gateway.parts.logins.begin(tenant_id, server_id, f"{gateway.url}/oauth/callback")
     state = parse_qs(urlsplit(url).query)["state"][0]
@@ -135,7 +138,7 @@ async def test_the_client_metadata_document_names_itself(gateway: RunningGateway
 async def test_the_operations_of_an_api_are_found_and_called(gateway: RunningGateway) -> None:
     api = HttpApi()
     async with serving(api.app()) as base:
-        new = NewServer("Pets", "openapi", document_url=f"{base}/openapi.json", credential=Bearer(SECRET))
+        new = ServerDefinition("Pets", "openapi", document_url=f"{base}/openapi.json", credential=Bearer(SECRET))
         await gateway.parts.sync.run(*await add(gateway, new))
         found = await gateway.call("tool_search", {"query": "look up a pet by its id"})
         assert "pets__getPet" in found["content"][0]["text"]

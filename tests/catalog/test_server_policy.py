@@ -10,7 +10,7 @@ import pytest
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import open_components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.errors import InvalidInputError, UpstreamUnavailableError
 from gateway.settings import GuardSettings, Settings
 from tests.support.gateway import LOCAL_MCP
@@ -23,17 +23,17 @@ async def test_servers_outside_of_the_guards_cannot_be_added(settings: Settings)
     async with open_components(replace(settings, guards=guards)) as parts:
         tenant = (await tenant_by_slug(parts.database)).id
         for server in (
-            NewServer("One", "stdio", command="bash", args=("-c", "true")),
-            NewServer("Two", "http", url="http://127.0.0.1:1/mcp"),
-            NewServer("Three", "http", url="http://169.254.169.254/mcp"),
+            ServerDefinition("One", "stdio", command="bash", args=("-c", "true")),
+            ServerDefinition("Two", "http", url="http://127.0.0.1:1/mcp"),
+            ServerDefinition("Three", "http", url="http://169.254.169.254/mcp"),
         ):
             with pytest.raises(InvalidInputError, match="may not be"):
                 await parts.servers.add(tenant, server)
-        await parts.servers.add(tenant, NewServer("Four", "stdio", command="npx"))
+        await parts.servers.add(tenant, ServerDefinition("Four", "stdio", command="npx"))
 
 
 async def test_a_server_added_before_the_guards_is_not_started(settings: Settings, tmp_path: Path) -> None:
-    new = NewServer("Local", "stdio", command=sys.executable, args=(str(LOCAL_MCP), "--root", str(tmp_path)))
+    new = ServerDefinition("Local", "stdio", command=sys.executable, args=(str(LOCAL_MCP), "--root", str(tmp_path)))
     async with open_components(settings) as parts:
         tenant = (await tenant_by_slug(parts.database)).id
         server = await parts.servers.add(tenant, new)
@@ -51,7 +51,7 @@ async def test_a_child_has_the_environment_it_was_given_and_nothing_of_the_gatew
     listing.write_text('{"tools": []}')
     program = f"import os,runpy,sys; open({str(seen)!r},'w').write(repr(dict(os.environ))); sys.argv=sys.argv[1:]; "
     program += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
-    new = NewServer(
+    new = ServerDefinition(
         "Seen", "stdio", command=sys.executable, args=("-c", program, str(SCRIPT), str(listing)), env={"GIVEN": "yes"}
     )
     async with open_components(settings) as parts:
@@ -68,7 +68,7 @@ async def test_a_server_whose_name_leads_inside_is_refused_at_its_sync(
 ) -> None:
     async with open_components(replace(settings, guards=GuardSettings(private_addresses="deny"))) as parts:
         tenant = (await tenant_by_slug(parts.database)).id
-        server = await parts.servers.add(tenant, NewServer("Docs", "http", url="http://docs.example:9/mcp"))
+        server = await parts.servers.add(tenant, ServerDefinition("Docs", "http", url="http://docs.example:9/mcp"))
         leading(monkeypatch, "10.0.0.7")
         with pytest.raises(UpstreamUnavailableError, match="leads to a closed address"):
             await parts.sync.run(tenant, server)

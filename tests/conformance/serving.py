@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Gateway, open_components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ async def serve_gateway(folder: Path, *fixture_arguments: str) -> AsyncIterator[
     )
     async with open_components(settings) as parts:
         tenant = await tenant_by_slug(parts.database)
-        fixture = NewServer(
+        fixture = ServerDefinition(
             "Fixture",
             "stdio",
             command=sys.executable,

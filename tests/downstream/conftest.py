@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from tests.support.gateway import RunningGateway
 
 TALKER = Path(__file__).parent / "talker.py"
@@ -73,7 +73,7 @@ def add_talker(gateway: RunningGateway, tenant_id: int, tmp_path: Path) -> AddTa
     async def add(name: str = "Talker", era: Era = "modern", **more: Any) -> Talker:
         log = tmp_path / f"{name}.log"
         arguments = ("-I", "-S", str(TALKER), era, name, str(log))
-        new = NewServer(name, "stdio", command=sys.executable, args=arguments, **more)
+        new = ServerDefinition(name, "stdio", command=sys.executable, args=arguments, **more)
         server_id = await gateway.parts.servers.add(tenant_id, new)
         await gateway.parts.sync.run(tenant_id, server_id)
         slug = (await gateway.parts.servers.spec(tenant_id, server_id)).slug

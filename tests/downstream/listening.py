@@ -16,7 +16,7 @@ import anyio
 from mcp import Client
 from mcp.shared.exceptions import MCPDeprecationWarning
 
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.tuning import Tuning
 from tests.downstream.conftest import HANDSHAKE, Connect, Era
 from tests.support.gateway import RunningGateway
@@ -89,13 +89,13 @@ async def add_notifying_server(
     listed, log = folder / f"{name}.json", folder / f"{name}.log"
     slug = name.lower()
     arguments = ("-I", "-S", str(NOTIFYING_SERVER), era, str(listed), str(log))
-    new = NewServer(name, "stdio", command=sys.executable, args=arguments)
+    new = ServerDefinition(name, "stdio", command=sys.executable, args=arguments)
     server_id = await gateway.parts.servers.add(1, new)
     server = NotifyingServer(gateway, server_id, slug, era, listed, log)
     server.set_lists(**{"resources": [{"uri": f"note://{name}/a", "name": "a"}], **lists})
     await gateway.parts.sync.run(1, server_id)
     if tuning is not None:
-        await gateway.parts.servers.tune(1, server_id, tuning)
+        await gateway.parts.servers.set_tuning(1, server_id, tuning)
     return server
 
 

@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.downstream.result_limit import ResultLimit, bounded_error
 from gateway.json_codec import decode, encode
 from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect, text_of
@@ -186,7 +186,7 @@ async def test_what_is_too_large_or_too_deep_is_told_to_clients_as_what_it_is(
 ) -> None:
     tenant = await tenant_by_slug(gateway.parts.database)
     spec = raw("modern")
-    new = NewServer("Raw", "stdio", command=spec.command, args=(*spec.args, "lists-all"))
+    new = ServerDefinition("Raw", "stdio", command=spec.command, args=(*spec.args, "lists-all"))
     await gateway.parts.sync.run(tenant.id, await gateway.parts.servers.add(tenant.id, new))
     async with connect(mode) as client:
         if mode == MODERN:

@@ -13,7 +13,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.cli.demo.listing import DemoServer
 from tests.support.gateway import RunningGateway
 
@@ -153,7 +153,7 @@ async def test_the_results_through_the_gateway_are_those_of_a_direct_call(
     fresh(folder, play)
     parts = gateway.parts
     tenant = await tenant_by_slug(parts.database)
-    new = NewServer(play.server, "stdio", command=server.command, args=tuple(args), env=env)
+    new = ServerDefinition(play.server, "stdio", command=server.command, args=tuple(args), env=env)
     server_id = await parts.servers.add(tenant.id, new)
     report = await parts.sync.run(tenant.id, server_id)
     # Servers show some tools only to clients that can answer questions, as the gateway can.

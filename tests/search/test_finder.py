@@ -12,7 +12,7 @@ import pytest
 
 from gateway.access.caller import Caller
 from gateway.app import Components, open_components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.embedding.spaces import QueryVector
 from gateway.errors import EmbedderUnavailableError
 from gateway.search.catalog_statistics import CatalogStatistics
@@ -48,7 +48,7 @@ async def farm_url(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -
     }
     async with open_components(load_settings(environ=environ)) as parts:
         command, arguments = listed_command(file)
-        server_id = await parts.servers.add(1, NewServer("Farm", "stdio", command=command, args=arguments))
+        server_id = await parts.servers.add(1, ServerDefinition("Farm", "stdio", command=command, args=arguments))
         await rows(
             parts.database.url,
             "INSERT INTO roles (tenant_id, name, default_visibility) VALUES (1, 'few', 'DENY'), (1, 'one', 'DENY')",

@@ -14,7 +14,7 @@ import httpx2
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components, Gateway
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.downstream.application import McpLimits
 from tests.support.serving import open_port, serving_at
 
@@ -69,7 +69,7 @@ async def running_gateway(parts: Components, mcp_limits: McpLimits | None = None
 async def add_local_mcp(parts: Components, root: Path, *, name: str = "Local MCP", sync: bool = True) -> int:
     """Add the example server, and sync it; returns its id."""
     tenant = await tenant_by_slug(parts.database)
-    new = NewServer(name, "stdio", command=sys.executable, args=(str(LOCAL_MCP), "--root", str(root)))
+    new = ServerDefinition(name, "stdio", command=sys.executable, args=(str(LOCAL_MCP), "--root", str(root)))
     server_id = await parts.servers.add(tenant.id, new)
     if sync:
         await parts.sync.run(tenant.id, server_id)

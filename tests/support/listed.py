@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.sync_result import SyncResult
 
@@ -55,7 +55,7 @@ async def add_listed(parts: Components, folder: Path, *tools: Any, name: str = "
     tenant = await tenant_by_slug(parts.database)
     file = folder / f"{name.encode().hex()}.json"
     command, args = listed_command(file)
-    server_id = await parts.servers.add(tenant.id, NewServer(name, "stdio", command=command, args=args))
+    server_id = await parts.servers.add(tenant.id, ServerDefinition(name, "stdio", command=command, args=args))
     server = ListedServer(parts, tenant.id, server_id, file)
     server.lists(*tools, **more)
     await server.sync()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Route, expect
 
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from tests.support.gateway import RunningGateway
 from tests.ui.conftest import Person
 
@@ -36,7 +36,7 @@ class SlowServer:
 @pytest.fixture
 async def slow(gateway: RunningGateway, tenant_id: int, tmp_path: Path) -> AsyncIterator[SlowServer]:
     args = ("-I", "-S", str(SCRIPT), str(tmp_path / "gate"), str(TOOLS))
-    new = NewServer("Slow", "stdio", command=sys.executable, args=args)
+    new = ServerDefinition("Slow", "stdio", command=sys.executable, args=args)
     server = SlowServer(await gateway.parts.servers.add(tenant_id, new), tmp_path)
     yield server
     server.let_go()

@@ -6,23 +6,34 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from gateway.access.roles import refresh_visibility
 from gateway.catalog.review.definition_diff import FieldChange, diff_definitions
 from gateway.catalog.review.review_state import BY_HAND, ON_CHANGE_POLICIES
-from gateway.catalog.scan.finding import Finding
+from gateway.catalog.scan.finding import Finding, Severity
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
 
 @dataclass(frozen=True, slots=True)
+class ToolFlag:
+    """A finding in a tool's definition, `dismissed` where an admin has approved the tool with it."""
+
+    rule: str
+    place: str
+    severity: Severity
+    excerpt: str
+    reason: str
+    dismissed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ToolReview:
     """A tool as an admin judges it.
 
-    `changes` are the fields that differ from what was approved, `flags` the findings, each with whether an admin has
-    `dismissed` it. `content_hash` (hex) names what was looked at when it is approved.
+    `changes` are the fields that differ from what was approved, `flags` what the scan has found. `content_hash` (hex)
+    names what was looked at when it is approved.
     """
 
     id: int
@@ -35,12 +46,12 @@ class ToolReview:
     changes: tuple[FieldChange, ...]
     quarantine: str | None
     approved_at: datetime | None
-    flags: tuple[dict[str, Any], ...]
+    flags: tuple[ToolFlag, ...]
 
     @property
-    def wanted(self) -> bool:
+    def needs_review(self) -> bool:
         """Whether it waits for an admin."""
-        return self.changed or self.quarantine is not None or any(not flag["dismissed"] for flag in self.flags)
+        return self.changed or self.quarantine is not None or any(not flag.dismissed for flag in self.flags)
 
 
 class Approvals:
@@ -58,20 +69,20 @@ class Approvals:
         tool is no longer the one with `content_hash`.
         """
         async with self._database.transaction() as transaction:
-            rows = await self._locked(transaction, tenant_id, server_id, tool)
+            rows = await self._lock_tools(transaction, tenant_id, server_id, tool)
             if content_hash is not None and any(row["content_hash"].hex() != content_hash for row in rows):
                 raise ConflictError(f"{tool} has changed since you looked at it; look at it again.")
-            ids = [row["id"] for row in rows if _standing(row).wanted or tool is not None]
+            ids = [row["id"] for row in rows]
             await transaction.execute("save_approved_definitions", tenant_id, ids)
             await transaction.execute("approve_tools", tenant_id, ids)
             await transaction.execute("dismiss_flags", tenant_id, ids)
             await refresh_visibility(transaction, tenant_id, server_id=server_id)
-        return [row["name"] for row in rows if row["id"] in ids]
+        return [row["name"] for row in rows]
 
     async def quarantine(self, tenant_id: int, server_id: int, tool: str) -> None:
         """Hide a tool from every client until it is approved. Raises NotFoundError."""
         async with self._database.transaction() as transaction:
-            for row in await self._locked(transaction, tenant_id, server_id, tool):
+            for row in await self._lock_tools(transaction, tenant_id, server_id, tool):
                 await transaction.execute("quarantine_tool", tenant_id, row["id"], BY_HAND)
             await refresh_visibility(transaction, tenant_id, server_id=server_id)
 
@@ -84,23 +95,23 @@ class Approvals:
         if not await self._database.execute("set_on_change", tenant_id, server_id, on_change):
             raise NotFoundError(f"There is no server {server_id} in this tenant.")
 
-    async def _locked(
+    async def _lock_tools(
         self, transaction: DatabaseConnection, tenant_id: int, server_id: int, tool: str | None
     ) -> Sequence[Row]:
-        """The tools of a server, or the one of this name, which no sync changes until the transaction ends."""
+        """The tools of a server that wait, or the one of this name; no sync changes them until the transaction ends."""
         await transaction.fetchrow("lock_server", tenant_id, server_id)
-        rows = await transaction.fetch("tool_reviews", tenant_id, server_id, tool, False)
+        rows = await transaction.fetch("tool_reviews", tenant_id, server_id, tool, tool is None)
         if tool is not None and not rows:
             raise NotFoundError(f"The server has no tool {tool!r}.")
         # One tool may be exposed under the name that another one has by itself.
         return [row for row in rows if row["name"] == tool] or rows
 
     async def list(
-        self, tenant_id: int, server_id: int | None = None, *, tool: str | None = None, wanted: bool = False
+        self, tenant_id: int, server_id: int | None = None, *, tool: str | None = None, waiting: bool = False
     ) -> list[ToolReview]:
-        """The tools of a server, or of all; `wanted` leaves out those that wait for nobody."""
+        """The tools of a server, or of all; `waiting` leaves out those that wait for nobody."""
         return [
-            _standing(row) for row in await self._database.fetch("tool_reviews", tenant_id, server_id, tool, wanted)
+            _read_review(row) for row in await self._database.fetch("tool_reviews", tenant_id, server_id, tool, waiting)
         ]
 
 
@@ -118,7 +129,7 @@ async def store_findings(
         await transaction.executemany("insert_flag", rows)
 
 
-def _standing(row: Row) -> ToolReview:
+def _read_review(row: Row) -> ToolReview:
     changes: tuple[FieldChange, ...] = ()
     if row["approved_definition"] is not None:
         changes = diff_definitions(json.loads(row["approved_definition"]), json.loads(row["definition"]))
@@ -133,5 +144,5 @@ def _standing(row: Row) -> ToolReview:
         changes=changes,
         quarantine=row["quarantine"],
         approved_at=row["approved_at"],
-        flags=tuple(row["flags"]),
+        flags=tuple(ToolFlag(**flag) for flag in row["flags"]),
     )

@@ -18,8 +18,8 @@ from gateway.upstream.spec import ServerSpec
 logger = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 0.25
-_LONGEST_SECONDS = 5.0
-_BUSY_SECONDS = 0.5
+_MAX_WAIT_SECONDS = 5.0
+_RETRY_SECONDS = 0.5
 
 
 class AutoSync:
@@ -51,18 +51,18 @@ class AutoSync:
         changed = self._changed.setdefault(spec.id, asyncio.Event())
         changed.set()
         if spec.id not in self._tasks:
-            self._tasks[spec.id] = asyncio.create_task(self._follow(spec, changed))
+            self._tasks[spec.id] = asyncio.create_task(self._run_sync(spec, changed))
 
-    async def _follow(self, spec: ServerSpec, changed: asyncio.Event) -> None:
+    async def _run_sync(self, spec: ServerSpec, changed: asyncio.Event) -> None:
         try:
             await self._sync_until_quiet(spec, changed)
         finally:
-            # At once after the last look: a change that comes later starts a task of its own.
+            # At once after the last check: a change that comes later starts a task of its own.
             self._tasks.pop(spec.id, None)
 
     async def _sync_until_quiet(self, spec: ServerSpec, changed: asyncio.Event) -> None:
         while changed.is_set():
-            with anyio.move_on_after(_LONGEST_SECONDS):
+            with anyio.move_on_after(_MAX_WAIT_SECONDS):
                 while changed.is_set():
                     changed.clear()
                     await asyncio.sleep(_QUIET_SECONDS)
@@ -72,7 +72,7 @@ class AutoSync:
             except ConflictError:
                 # The sync under way may have listed before the change.
                 changed.set()
-                await asyncio.sleep(_BUSY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
             except ModelGateError as error:
                 logger.info("Server %s could not be synced after it changed: %s", spec.name, error)
             except Exception:

@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 _CHECKS_AT_ONCE = 8
 _SYNCS_AT_ONCE = 2
-_LOOK_SECONDS = 5.0
-_LEAST_SECONDS = 0.05
+_POLL_SECONDS = 5.0
+_MIN_SLEEP_SECONDS = 0.05
 
 
 class HealthChecks:
@@ -42,7 +42,7 @@ class HealthChecks:
         self._settings = settings
         self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._syncs = asyncio.Semaphore(_SYNCS_AT_ONCE)
-        self._under_way: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Look after all servers until cancelled; a changed interval counts within five seconds."""
@@ -54,14 +54,14 @@ class HealthChecks:
                 if checks:
                     next_check = time.monotonic() + every
                 until_sync = await self.start_due_checks(checks=checks)
-                until_check = next_check - time.monotonic() if every else _LOOK_SECONDS
-                await asyncio.sleep(max(_LEAST_SECONDS, min(_LOOK_SECONDS, until_check, until_sync)))
+                until_check = next_check - time.monotonic() if every else _POLL_SECONDS
+                await asyncio.sleep(max(_MIN_SLEEP_SECONDS, min(_POLL_SECONDS, until_check, until_sync)))
         finally:
             await self.aclose()
 
     async def aclose(self) -> None:
         """Give up what is under way."""
-        tasks = list(self._under_way.values())
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -76,25 +76,25 @@ class HealthChecks:
         except ModelGateError as error:
             logger.info("Servers could not be checked: %s", error)
             return math.inf
-        soonest = math.inf
+        next_sync = math.inf
         for row in rows:
             if checks:
-                self._begin("check", row, self._checks, self._check)
-            left, every = self._until_sync(row)
+                self._start("check", row, self._checks, self._check)
+            left, every = self._seconds_until_sync(row)
             if left <= 0:
-                self._begin("sync", row, self._syncs, self._bring_in)
+                self._start("sync", row, self._syncs, self._sync_server)
                 left = every
-            soonest = min(soonest, left)
-        return soonest
+            next_sync = min(next_sync, left)
+        return next_sync
 
-    def _begin(
-        self, what: str, row: Row, limit: asyncio.Semaphore, work: Callable[[int, int], Awaitable[None]]
+    def _start(
+        self, kind: str, row: Row, limit: asyncio.Semaphore, work: Callable[[int, int], Awaitable[None]]
     ) -> None:
-        key = (what, row["id"])
-        if key not in self._under_way:
+        key = (kind, row["id"])
+        if key not in self._tasks:
             task = asyncio.create_task(self._limited(limit, work, row["tenant_id"], row["id"]))
-            self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+            self._tasks[key] = task
+            task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
     async def _limited(
         self, limit: asyncio.Semaphore, work: Callable[[int, int], Awaitable[None]], tenant_id: int, server_id: int
@@ -117,9 +117,9 @@ class HealthChecks:
         stopped = spec.transport == "stdio" and spec.idle_stop_seconds and status.state == "idle"
         if not stopped:
             status = await self._pool.check(spec)
-        await self.record(tenant_id, server_id, status)
+        await self.record_health(tenant_id, server_id, status)
 
-    async def record(self, tenant_id: int, server_id: int, status: ServerStatus) -> None:
+    async def record_health(self, tenant_id: int, server_id: int, status: ServerStatus) -> None:
         """Keep how a server did at a check."""
         await self._database.execute(
             "record_health",
@@ -132,16 +132,16 @@ class HealthChecks:
             status.last_error,
         )
 
-    async def _bring_in(self, tenant_id: int, server_id: int) -> None:
+    async def _sync_server(self, tenant_id: int, server_id: int) -> None:
         await self._sync.run(tenant_id, server_id)
 
-    def _until_sync(self, row: Row) -> tuple[float, float]:
+    def _seconds_until_sync(self, row: Row) -> tuple[float, float]:
         """In how many seconds a server's sync is due, good or bad as the last one was, and how often it is.
 
         The first sync is made by hand.
         """
-        own = row["sync_every_seconds"]
-        every = self._settings.sync_every_seconds if own is None else own
+        interval = row["sync_every_seconds"]
+        every = self._settings.sync_every_seconds if interval is None else interval
         last = max((at for at in (row["synced_at"], row["sync_failed_at"]) if at is not None), default=None)
         if not every or last is None:
             return math.inf, math.inf

@@ -10,7 +10,7 @@ import click
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.cli.demo.servers import install_demo
 from gateway.cli.http_server import open_listening_socket, serve_gateway
 from gateway.cli.runner import load_command_settings, run_async
@@ -42,7 +42,7 @@ async def _add_demo_servers(components: Components) -> None:
     known = {server.name for server in await components.servers.list(tenant.id)}
     for server in installed:
         if server.name not in known:
-            new = NewServer(
+            new = ServerDefinition(
                 name=server.name,
                 transport="stdio",
                 command=server.command,

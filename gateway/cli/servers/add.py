@@ -12,7 +12,7 @@ import click
 from gateway.access.tenants import Tenant
 from gateway.app import Components
 from gateway.catalog.client_config import parse_client_config
-from gateway.catalog.new_server import NewServer, TransportKind
+from gateway.catalog.server_definition import ServerDefinition, TransportKind
 from gateway.catalog.tuning import Tuning
 from gateway.cli.component_runner import run_with_components
 from gateway.cli.options import tenant_option
@@ -70,7 +70,7 @@ def add(
         raise InvalidInputError("--base-url goes with --openapi; a server's URL is its target.")
     check_transport_options(transport, {"env": env, "headers": headers, "cwd": cwd})
     document, document_url = read_document(target) if openapi else (None, None)
-    server = NewServer(
+    server = ServerDefinition(
         name=name,
         transport=transport,
         command=target if transport == "stdio" else None,
@@ -87,12 +87,12 @@ def add(
         document_url=document_url,
     )
     tuning = read_tuning(options, Tuning())
-    tuning.check()
+    tuning.validate()
 
     async def work(components: Components, owner: Tenant) -> None:
         server_id = await components.servers.add(owner.id, server)
         if tuning != Tuning():
-            await components.servers.tune(owner.id, server_id, tuning)
+            await components.servers.set_tuning(owner.id, server_id, tuning)
 
     run_with_components(context, tenant, work)
     first = f"sign in with modelgate servers login {shlex.quote(name)}, then " if options["sign_in"] else ""

@@ -25,7 +25,7 @@ def check(context: click.Context, name: str, tenant: str) -> None:
         health = HealthChecks(
             components.database, components.servers, components.pool, components.sync, components.settings.upstream
         )
-        await health.record(server.tenant_id, server.id, status)
+        await health.record_health(server.tenant_id, server.id, status)
         return status
 
     status = run_with_server(context, tenant, name, work)

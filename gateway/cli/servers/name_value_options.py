@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from gateway.catalog.new_server import TransportKind
+from gateway.catalog.server_definition import TransportKind
 from gateway.cli.options import option_group
 from gateway.errors import InvalidInputError
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gateway.app import Components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.tuning import Tuning
 from gateway.cli.component_runner import run_with_server
@@ -55,10 +55,10 @@ def set_server(
 
     async def work(components: Components, server: ServerRecord) -> None:
         server_key = (server.tenant_id, server.id)
-        before = await components.servers.stored(*server_key)
+        before = await components.servers.load_definition(*server_key)
         changed = _changed(before, options)
         tuning = read_tuning(options, Tuning() if defaults else server.tuning)
-        tuning.check()
+        tuning.validate()
         if credential is not None or certificate is not None or no_credential:
             kept = replace(before, credential=None, certificate=None) if no_credential else before
             await components.servers.set_credential(
@@ -68,7 +68,7 @@ def set_server(
         if replace(changed, credential=before.credential, certificate=before.certificate) != before:
             await components.servers.update(*server_key, changed)
         if tuning != server.tuning:
-            await components.servers.tune(*server_key, tuning)
+            await components.servers.set_tuning(*server_key, tuning)
         if enabled is not None:
             await components.servers.set_enabled(*server_key, enabled)
 
@@ -76,7 +76,7 @@ def set_server(
     click.echo(f"{name} is changed.")
 
 
-def _changed(before: NewServer, options: dict[str, Any]) -> NewServer:
+def _changed(before: ServerDefinition, options: dict[str, Any]) -> ServerDefinition:
     """`before` with what the options say. Raises InvalidInputError for what is not for this kind of server."""
     check_transport_options(before.transport, options)
     changes = {

@@ -33,7 +33,7 @@ def sync(context: click.Context, names: tuple[str, ...], tenant: str) -> None:
 
     async def work(components: Components, owner: Tenant) -> tuple[int, int]:
         if names:
-            chosen = [await components.servers.named(owner.id, name) for name in dict.fromkeys(names)]
+            chosen = [await components.servers.get_by_name(owner.id, name) for name in dict.fromkeys(names)]
         else:
             chosen = [server for server in await components.servers.list(owner.id) if server.enabled]
         return await sync_servers(components, chosen)

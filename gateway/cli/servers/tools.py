@@ -30,8 +30,8 @@ def flags(context: click.Context, server: str | None, tenant: str) -> None:
     """Show the tools of SERVER, or of all servers, that wait for a look, and why."""
 
     async def work(components: Components, owner: Tenant) -> list[ToolReview]:
-        server_id = None if server is None else (await components.servers.named(owner.id, server)).id
-        return await Approvals(components.database).list(owner.id, server_id, wanted=True)
+        server_id = None if server is None else (await components.servers.get_by_name(owner.id, server)).id
+        return await Approvals(components.database).list(owner.id, server_id, waiting=True)
 
     tools_to_review = run_with_components(context, tenant, work)
     if not tools_to_review:
@@ -45,8 +45,8 @@ def flags(context: click.Context, server: str | None, tenant: str) -> None:
         for field in tool.changes:
             click.echo(f"    {printable(field.describe(), _LINE_CHARACTERS)}")
         for flag in tool.flags:
-            if not flag["dismissed"]:
-                line = f"{flag['severity']}, {flag['rule']} at {flag['place']}: {flag['reason']} {flag['excerpt']!r}"
+            if not flag.dismissed:
+                line = f"{flag.severity}, {flag.rule} at {flag.place}: {flag.reason} {flag.excerpt!r}"
                 click.echo(f"    {printable(line, _LINE_CHARACTERS)}")
     click.echo(f"{len(tools_to_review)} tools wait; approve with modelgate tools approve SERVER [TOOL].")
 

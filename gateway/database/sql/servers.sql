@@ -28,7 +28,7 @@ UPDATE servers SET name = $3, description = $4, command = $5, args = $6, cwd = $
        sealed_grant = CASE WHEN $13::boolean THEN sealed_grant END
 WHERE tenant_id = $1 AND id = $2
 
--- name: tune_server
+-- name: set_server_tuning
 -- How a server is used: limits that differ from the gateway's, sessions, idle stop and the interval of syncs.
 UPDATE servers SET limits = $3, session = $4, idle_stop_seconds = $5, sync_every_seconds = $6
 WHERE tenant_id = $1 AND id = $2

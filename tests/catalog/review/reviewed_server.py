@@ -11,9 +11,9 @@ import asyncpg
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
-from gateway.catalog.new_server import NewServer
 from gateway.catalog.review.approval import Approvals
 from gateway.catalog.review.versions import Versions
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.sync.catalog_update import CatalogUpdate
 from gateway.catalog.sync.sync_result import ServerReport
 from gateway.catalog.tool import ToolDefinition, parse_tool
@@ -69,7 +69,9 @@ class ReviewedServer:
         self._approvals = Approvals(parts.database)
 
     async def add(self) -> None:
-        self._server_id = await self._parts.servers.add(self._tenant_id, NewServer("Judged", "stdio", command="none"))
+        self._server_id = await self._parts.servers.add(
+            self._tenant_id, ServerDefinition("Judged", "stdio", command="none")
+        )
 
     async def remove(self) -> None:
         await self._parts.servers.remove(self._tenant_id, self._server_id)

@@ -34,7 +34,7 @@ async def offered(gateway: RunningGateway, name: str = "listed__convert") -> boo
 
 
 async def waiting(server: ListedServer) -> list[Any]:
-    return await Approvals(server.parts.database).list(server.tenant_id, server.id, wanted=True)
+    return await Approvals(server.parts.database).list(server.tenant_id, server.id, waiting=True)
 
 
 async def test_a_changed_tool_is_flagged_with_a_readable_diff_and_stays_offered(
@@ -96,7 +96,7 @@ async def test_with_accept_a_change_waits_for_nobody(gateway: RunningGateway, tm
 async def test_a_poisoned_tool_is_flagged_and_audited(gateway: RunningGateway, tmp_path: Path) -> None:
     server = await add_listed(gateway.parts, tmp_path, POISON)
     (standing,) = await waiting(server)
-    assert {flag["rule"] for flag in standing.flags} == {"overrides instructions", "keeps things from the user"}
+    assert {flag.rule for flag in standing.flags} == {"overrides instructions", "keeps things from the user"}
     assert await offered(gateway)
     rows = await gateway.parts.database.fetch(
         "audit_page", server.tenant_id, None, None, None, "flag.added", None, None, 10

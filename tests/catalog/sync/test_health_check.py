@@ -14,7 +14,7 @@ import pytest
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.health_check import HealthChecks
 from gateway.catalog.tuning import Tuning
@@ -39,11 +39,11 @@ async def tenant_id(parts: Components) -> int:
 
 async def add_raw(parts: Components, tenant_id: int, name: str, mode: str = "handshake") -> int:
     args = ("-I", "-S", str(RAW), mode)
-    return await parts.servers.add(tenant_id, NewServer(name, "stdio", command=sys.executable, args=args))
+    return await parts.servers.add(tenant_id, ServerDefinition(name, "stdio", command=sys.executable, args=args))
 
 
 async def record(parts: Components, tenant_id: int, name: str) -> ServerRecord:
-    return await parts.servers.named(tenant_id, name)
+    return await parts.servers.get_by_name(tenant_id, name)
 
 
 async def until(parts: Components, tenant_id: int, name: str, **expected: Any) -> ServerRecord:
@@ -104,7 +104,7 @@ async def test_a_child_that_is_stopped_while_idle_is_not_started_for_a_check(
     parts: Components, tenant_id: int, health: HealthChecks
 ) -> None:
     server_id = await add_raw(parts, tenant_id, "Idle")
-    await parts.servers.tune(tenant_id, server_id, Tuning(idle_stop_seconds=60))
+    await parts.servers.set_tuning(tenant_id, server_id, Tuning(idle_stop_seconds=60))
     await health.start_due_checks()
     await until(parts, tenant_id, "Idle", health="idle")
     assert parts.pool.status(server_id).state == "idle"
@@ -118,7 +118,7 @@ async def test_a_server_is_synced_again_when_it_is_due(
     await health.start_due_checks()
     await until(parts, tenant_id, "Local MCP", health="connected")
     assert (await record(parts, tenant_id, "Local MCP")).synced_at == first
-    await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0.001))
+    await parts.servers.set_tuning(tenant_id, server_id, Tuning(sync_every_seconds=0.001))
     await health.start_due_checks()
     await changed(parts, tenant_id, "Local MCP", "synced_at", first)
 
@@ -127,7 +127,7 @@ async def test_the_first_sync_is_made_by_hand(
     parts: Components, tenant_id: int, tmp_path: Path, health: HealthChecks
 ) -> None:
     server_id = await add_local_mcp(parts, tmp_path, sync=False)
-    await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0.001))
+    await parts.servers.set_tuning(tenant_id, server_id, Tuning(sync_every_seconds=0.001))
     await health.start_due_checks()
     found = await until(parts, tenant_id, "Local MCP", health="connected")
     assert found.synced_at is None
@@ -148,14 +148,14 @@ async def test_a_changed_interval_counts_without_a_restart_and_without_checks(
     parts: Components, tenant_id: int, tmp_path: Path
 ) -> None:
     server_id = await add_local_mcp(parts, tmp_path)
-    await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0))
+    await parts.servers.set_tuning(tenant_id, server_id, Tuning(sync_every_seconds=0))
     first = (await record(parts, tenant_id, "Local MCP")).synced_at
     never = replace(parts.settings.upstream, check_every_seconds=0, sync_every_seconds=0)
     health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, never)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(health.run)
         await anyio.wait_all_tasks_blocked()
-        await parts.servers.tune(tenant_id, server_id, Tuning(sync_every_seconds=0.2))
+        await parts.servers.set_tuning(tenant_id, server_id, Tuning(sync_every_seconds=0.2))
         await changed(parts, tenant_id, "Local MCP", "synced_at", first)
         second = (await record(parts, tenant_id, "Local MCP")).synced_at
         with anyio.fail_after(3):
@@ -167,7 +167,7 @@ async def test_a_changed_interval_counts_without_a_restart_and_without_checks(
 async def test_how_a_server_is_used_can_be_tuned(parts: Components, tenant_id: int) -> None:
     server_id = await add_raw(parts, tenant_id, "Good")
     tuning = Tuning(call_timeout_seconds=5, max_calls_in_flight=2, session="per_client", idle_stop_seconds=9)
-    await parts.servers.tune(tenant_id, server_id, tuning)
+    await parts.servers.set_tuning(tenant_id, server_id, tuning)
     spec = await parts.servers.spec(tenant_id, server_id)
     assert (spec.call_timeout, spec.max_calls, spec.session, spec.idle_stop_seconds) == (5, 2, "per_client", 9)
     assert spec.list_timeout == parts.settings.upstream.list_timeout_seconds
@@ -187,4 +187,4 @@ async def test_how_a_server_is_used_can_be_tuned(parts: Components, tenant_id: i
 async def test_tuning_that_cannot_be_is_refused(parts: Components, tenant_id: int, tuning: Tuning) -> None:
     server_id = await add_raw(parts, tenant_id, "Good")
     with pytest.raises(InvalidInputError, match="has to be from"):
-        await parts.servers.tune(tenant_id, server_id, tuning)
+        await parts.servers.set_tuning(tenant_id, server_id, tuning)

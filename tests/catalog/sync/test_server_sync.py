@@ -10,7 +10,7 @@ import pytest
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components, open_components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.errors import ConflictError, ModelGateError, UpstreamError, UpstreamReplyError
 from gateway.settings import Settings
 from tests.doubles.embedding_server import EmbeddingServer
@@ -51,7 +51,9 @@ async def test_a_server_that_says_that_it_has_no_tools_is_synced_without_any(par
     tenant_id = (await tenant_by_slug(parts.database)).id
     spec = raw(era)
     args = (*spec.args, "without-tools", "tools-refused")
-    server_id = await parts.servers.add(tenant_id, NewServer("Prompts", "stdio", command=spec.command, args=args))
+    server_id = await parts.servers.add(
+        tenant_id, ServerDefinition("Prompts", "stdio", command=spec.command, args=args)
+    )
     report = await parts.sync.run(tenant_id, server_id)
     assert (report.added, report.skipped) == ((), ())
     (server,) = await parts.servers.list(tenant_id)
@@ -61,7 +63,7 @@ async def test_a_server_that_says_that_it_has_no_tools_is_synced_without_any(par
 async def test_a_server_that_says_that_it_has_tools_and_does_not_list_them_fails(parts: Components) -> None:
     tenant_id = (await tenant_by_slug(parts.database)).id
     spec = raw("handshake")
-    new = NewServer("Broken", "stdio", command=spec.command, args=(*spec.args, "tools-refused"))
+    new = ServerDefinition("Broken", "stdio", command=spec.command, args=(*spec.args, "tools-refused"))
     server_id = await parts.servers.add(tenant_id, new)
     with pytest.raises(UpstreamReplyError):
         await parts.sync.run(tenant_id, server_id)
@@ -70,7 +72,7 @@ async def test_a_server_that_says_that_it_has_tools_and_does_not_list_them_fails
 async def test_tools_that_are_listed_without_being_announced_are_taken(parts: Components) -> None:
     tenant_id = (await tenant_by_slug(parts.database)).id
     spec = raw("handshake")
-    new = NewServer("Shy", "stdio", command=spec.command, args=(*spec.args, "without-tools"))
+    new = ServerDefinition("Shy", "stdio", command=spec.command, args=(*spec.args, "without-tools"))
     report = await parts.sync.run(tenant_id, await parts.servers.add(tenant_id, new))
     assert report.added == ("echo",)
 
@@ -168,12 +170,12 @@ async def test_a_server_that_does_not_work_says_so_and_the_others_do(
     spec = raw(mode)
     tenant = await tenant_by_slug(parts.database)
     command = "/no/such/command" if mode == "missing" else spec.command
-    bad = await parts.servers.add(tenant.id, NewServer("Bad", "stdio", command=command, args=spec.args))
+    bad = await parts.servers.add(tenant.id, ServerDefinition("Bad", "stdio", command=command, args=spec.args))
     await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
     outcomes = await asyncio.gather(good.sync(), parts.sync.run(tenant.id, bad), return_exceptions=True)
     assert not isinstance(outcomes[0], BaseException)
     assert isinstance(outcomes[1], UpstreamError)
-    record = await parts.servers.named(tenant.id, "Bad")
+    record = await parts.servers.get_by_name(tenant.id, "Bad")
     assert record.state == "failing"
     assert said in str(record.sync_error)
     assert (await good.record()).state == "synced"
@@ -222,7 +224,9 @@ async def test_another_process_that_syncs_what_has_not_changed_asks_the_embedder
 async def test_a_server_is_synced_once_at_a_time(parts: Components, settings: Settings) -> None:
     tenant = await tenant_by_slug(parts.database)
     spec = raw("silent")
-    server_id = await parts.servers.add(tenant.id, NewServer("Silent", "stdio", command=spec.command, args=spec.args))
+    server_id = await parts.servers.add(
+        tenant.id, ServerDefinition("Silent", "stdio", command=spec.command, args=spec.args)
+    )
     await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
     first = asyncio.create_task(parts.sync.run(tenant.id, server_id))
     await until(lambda: parts.pool.status(server_id).state == "connecting")
@@ -238,7 +242,7 @@ async def test_more_syncs_than_connections_leave_some_for_requests(parts: Compon
     tenant = await tenant_by_slug(parts.database)
     spec = raw("silent")
     for number in range(6):
-        new = NewServer(f"Silent {number}", "stdio", command=spec.command, args=spec.args)
+        new = ServerDefinition(f"Silent {number}", "stdio", command=spec.command, args=spec.args)
         await parts.servers.add(tenant.id, new)
     await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
     servers = await parts.servers.list(tenant.id)

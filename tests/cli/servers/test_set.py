@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.upstream.credential import Basic
 from tests.cli.process import CommandLine
 
@@ -36,9 +36,9 @@ async def test_a_server_is_checked_tuned_shown_and_switched_off(servers: Command
 async def test_how_a_server_is_reached_is_changed_without_adding_it_again(
     servers: CommandLine, parts: Components
 ) -> None:
-    async def stored(name: str) -> NewServer:
+    async def stored(name: str) -> ServerDefinition:
         tenant = await tenant_by_slug(parts.database)
-        return await parts.servers.stored(tenant.id, (await parts.servers.named(tenant.id, name)).id)
+        return await parts.servers.load_definition(tenant.id, (await parts.servers.get_by_name(tenant.id, name)).id)
 
     await servers.succeed(
         *("add", "Raw", "python3", "--env", f"TOKEN={SECRET}", "--env", "MODE=a", "--prefix", "r", "--", "one")

@@ -52,7 +52,7 @@ async def test_a_subscription_outlives_a_change_of_the_server(
     server = await add_notifying_server(gateway, tmp_path, era)
     async with listening(connect, mode, NOTE) as client:
         await server.wait_for_log(f"subscribed {NOTE}")
-        await gateway.parts.servers.tune(1, server.id, Tuning(call_timeout_seconds=7))
+        await gateway.parts.servers.set_tuning(1, server.id, Tuning(call_timeout_seconds=7))
         await server.wait_for_log(f"subscribed {NOTE}", 2)
         before = client.received.count(UPDATED)
         await server.notify_updated(NOTE)

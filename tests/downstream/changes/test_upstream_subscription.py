@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
 from tests.downstream.listening import UPDATED, listening
 from tests.support.gateway import RunningGateway
@@ -107,7 +107,7 @@ async def test_a_subscription_outlives_a_restart_of_the_server(
     web = Web(era)
     await web.start()
     try:
-        server_id = await gateway.parts.servers.add(1, NewServer("Web", "http", url=web.url))
+        server_id = await gateway.parts.servers.add(1, ServerDefinition("Web", "http", url=web.url))
         await gateway.parts.sync.run(1, server_id)
         async with listening(connect, mode, NOTE) as client:
 

@@ -180,7 +180,7 @@ async def test_clients_with_sessions_of_their_own_are_asked_what_concerns_them(
     gateway: RunningGateway, add_talker: AddTalker, connect: Connect, tenant_id: int
 ) -> None:
     talker = await add_talker(era="handshake")
-    await gateway.parts.servers.tune(tenant_id, talker.id, Tuning(session="per_client"))
+    await gateway.parts.servers.set_tuning(tenant_id, talker.id, Tuning(session="per_client"))
     told: dict[str, str] = {}
 
     async def call(colour: str) -> None:

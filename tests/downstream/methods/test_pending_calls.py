@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 from gateway.access.caller import Limits
 from gateway.access.roles import create_role
 from gateway.app import open_components
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.tuning import Tuning
 from gateway.settings import Settings
 from gateway.upstream.credential import Bearer
@@ -90,7 +90,7 @@ async def test_a_caller_has_half_of_a_servers_calls_pending_and_leaves_the_rest_
     gateway: RunningGateway, add_talker: AddTalker, connect: Connect, tenant_id: int, listing_key: str
 ) -> None:
     talker = await add_talker(era="handshake")
-    await gateway.parts.servers.tune(tenant_id, talker.id, Tuning(max_calls_in_flight=4, session="per_client"))
+    await gateway.parts.servers.set_tuning(tenant_id, talker.id, Tuning(max_calls_in_flight=4, session="per_client"))
     async with connect(MODERN, elicitation_callback=choose) as client:
         pending = [await ask(client) for _ in range(2)]
         with pytest.raises(MCPError, match=r"2 of your calls to server Talker wait for your answers .*; answer one"):
@@ -166,11 +166,11 @@ async def test_questions_pass_through_a_modelgate_behind_a_modelgate(
     outer_tenant = inner_tenant = 1
     talker = await add_talker("Away", era="handshake")
     spec = await gateway.parts.servers.spec(outer_tenant, talker.id)
-    new = NewServer("Talker", "stdio", command=spec.command, args=spec.args)
+    new = ServerDefinition("Talker", "stdio", command=spec.command, args=spec.args)
     await inner.parts.sync.run(inner_tenant, await inner.parts.servers.add(inner_tenant, new))
     await create_role(inner.parts.database, inner_tenant, "everything", "ALLOW")
     key = (await inner.parts.keys.create(inner_tenant, "outer", ["everything"])).key
-    behind = NewServer("Inner", "http", url=inner.mcp, credential=Bearer(key))
+    behind = ServerDefinition("Inner", "http", url=inner.mcp, credential=Bearer(key))
     await gateway.parts.sync.run(outer_tenant, await gateway.parts.servers.add(outer_tenant, behind))
     async with connect(MODERN, elicitation_callback=choose) as client:
         with anyio.fail_after(15):

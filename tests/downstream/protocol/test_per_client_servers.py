@@ -22,7 +22,7 @@ HANG = {**CALL, "params": {"name": "talker__hang", "arguments": {}}}
 async def add_own(gateway: RunningGateway, add_talker: AddTalker, tenant_id: int, **tuning: Any) -> Any:
     """A talker that each client has a process of."""
     talker = await add_talker(era="handshake")
-    await gateway.parts.servers.tune(tenant_id, talker.id, Tuning(session="per_client", **tuning))
+    await gateway.parts.servers.set_tuning(tenant_id, talker.id, Tuning(session="per_client", **tuning))
     await gateway.parts.pool.close_server(talker.id)
     return talker
 

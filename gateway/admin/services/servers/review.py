@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated
 
@@ -110,7 +110,7 @@ class ReviewService:
 
     async def list(self, tenant_id: int, query: StandingFilter) -> tuple[StandingView, ...]:
         """How tools stand, those in quarantine first."""
-        reviews = await self._approvals.list(tenant_id, query.server_id, wanted=query.waiting)
+        reviews = await self._approvals.list(tenant_id, query.server_id, waiting=query.waiting)
         return tuple(_standing_view(review) for review in reviews)
 
     async def get(self, tenant_id: int, tool_id: int) -> StandingView:
@@ -166,6 +166,6 @@ def _standing_view(review: ToolReview) -> StandingView:
         changes=tuple(build_field_view(change) for change in review.changes),
         quarantine=review.quarantine,
         approved_at=review.approved_at,
-        flags=tuple(FlagView(**flag) for flag in review.flags),
-        waiting=review.wanted,
+        flags=tuple(FlagView(**asdict(flag)) for flag in review.flags),
+        waiting=review.needs_review,
     )

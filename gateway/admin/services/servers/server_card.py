@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from gateway.catalog.new_server import TransportKind
 from gateway.catalog.review.review_state import OnChange
+from gateway.catalog.server_definition import TransportKind
 from gateway.catalog.server_record import ServerRecord
 from gateway.masking import MASK, url_without_secrets
 from gateway.upstream.spec import ServerSpec

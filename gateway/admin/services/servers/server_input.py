@@ -16,7 +16,7 @@ from gateway.admin.services.servers.credential_input import (
     to_certificate,
     to_credential,
 )
-from gateway.catalog.new_server import NewServer, TransportKind
+from gateway.catalog.server_definition import ServerDefinition, TransportKind
 from gateway.errors import ForbiddenError, InvalidInputError
 from gateway.settings import AdminSettings
 
@@ -82,7 +82,7 @@ class ServerChange:
         return any(getattr(self, name) is not None for name in _STDIO_FIELDS)
 
 
-def to_new_server(new: ServerInput) -> NewServer:
+def to_server_definition(new: ServerInput) -> ServerDefinition:
     """The server that an input describes. Raises InvalidInputError for fields that do not go with the transport."""
     given = {name for name in (*_STDIO_FIELDS, *_URL_FIELDS, *_OPENAPI_FIELDS) if getattr(new, name)}
     _check_fields(new.transport, given)
@@ -92,7 +92,7 @@ def to_new_server(new: ServerInput) -> NewServer:
         raise InvalidInputError(f"url is missing; an {new.transport} server is reached by one.", "url")
     if new.transport == "openapi" and bool(new.document) == bool(new.document_url):
         raise InvalidInputError("An openapi server needs either document or document_url, one of them.", "document")
-    return NewServer(
+    return ServerDefinition(
         name=new.name,
         transport=new.transport,
         command=new.command or None,
@@ -110,7 +110,7 @@ def to_new_server(new: ServerInput) -> NewServer:
     )
 
 
-def apply_change(before: NewServer, change: ServerChange) -> NewServer:
+def apply_change(before: ServerDefinition, change: ServerChange) -> ServerDefinition:
     """`before` with a change made. Raises InvalidInputError for fields that do not go with its transport."""
     names = (*_STDIO_FIELDS, *_URL_FIELDS, *_OPENAPI_FIELDS, "name", "description")
     given: dict[str, Any] = {name: value for name in names if (value := getattr(change, name)) is not None}
@@ -127,7 +127,7 @@ def apply_change(before: NewServer, change: ServerChange) -> NewServer:
     return replace(before, **given)
 
 
-def authorize_stdio(server: NewServer, principal: Principal, settings: AdminSettings) -> None:
+def authorize_stdio(server: ServerDefinition, principal: Principal, settings: AdminSettings) -> None:
     """Raises ForbiddenError where this principal may not have the gateway run a command.
 
     Whoever adds a command runs it with the rights of the gateway, so it takes an admin of every tenant. Which commands

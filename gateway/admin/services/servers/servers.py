@@ -26,12 +26,12 @@ from gateway.admin.services.servers.server_input import (
     ServerInput,
     apply_change,
     authorize_stdio,
-    to_new_server,
+    to_server_definition,
 )
 from gateway.catalog.client_config import parse_client_config
-from gateway.catalog.new_server import NewServer
 from gateway.catalog.oauth_logins import OAuthLogins
 from gateway.catalog.server import Servers
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.tuning import Tuning
 from gateway.database.pool import Database
@@ -114,7 +114,7 @@ class ServerService:
 
         Raises InvalidInputError, ConflictError where the name is taken, ForbiddenError for a command that may not be.
         """
-        server_id = await self._add(tenant_id, to_new_server(new), principal)
+        server_id = await self._add(tenant_id, to_server_definition(new), principal)
         return await self.get(tenant_id, server_id, principal)
 
     async def import_json(self, tenant_id: int, text: str, principal: Principal) -> tuple[Imported, ...]:
@@ -141,9 +141,9 @@ class ServerService:
         await self._pool.close_server(server_id)
         return await self.get(tenant_id, server_id, principal)
 
-    async def preview_change(self, tenant_id: int, server_id: int, change: ServerChange) -> NewServer:
+    async def preview_change(self, tenant_id: int, server_id: int, change: ServerChange) -> ServerDefinition:
         """The server as it would be after a change, stored secrets included; raises as `change`."""
-        return apply_change(await self._servers.stored(tenant_id, server_id), change)
+        return apply_change(await self._servers.load_definition(tenant_id, server_id), change)
 
     async def set_credentials(
         self, tenant_id: int, server_id: int, credentials: CredentialsInput, principal: Principal
@@ -157,7 +157,7 @@ class ServerService:
 
     async def tune(self, tenant_id: int, server_id: int, tuning: TuningInput, principal: Principal) -> ServerDetail:
         """How a server is used from now on. Raises NotFoundError, InvalidInputError."""
-        await self._servers.tune(
+        await self._servers.set_tuning(
             tenant_id,
             server_id,
             Tuning(
@@ -204,7 +204,7 @@ class ServerService:
         """
         return await self._logins.begin(tenant_id, server_id, redirect_uri, metadata_url)
 
-    async def _add(self, tenant_id: int, server: NewServer, principal: Principal) -> int:
+    async def _add(self, tenant_id: int, server: ServerDefinition, principal: Principal) -> int:
         authorize_stdio(server, principal, self._settings)
         return await self._servers.add(tenant_id, server)
 

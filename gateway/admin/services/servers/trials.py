@@ -11,10 +11,10 @@ from pydantic import Field
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.server_card import SkippedToolView
-from gateway.admin.services.servers.server_input import ServerChange, ServerInput, authorize_stdio, to_new_server
+from gateway.admin.services.servers.server_input import ServerChange, ServerInput, authorize_stdio, to_server_definition
 from gateway.admin.services.servers.servers import ServerService
 from gateway.catalog.naming import slugify
-from gateway.catalog.new_server import NewServer, validate_new_server
+from gateway.catalog.server_definition import ServerDefinition, check_server_definition
 from gateway.catalog.tool import parse_listing
 from gateway.errors import InvalidInputError, UpstreamError
 from gateway.settings import Settings
@@ -66,16 +66,16 @@ class TrialService:
         """
         server = await self._server_to_test(tenant_id, test)
         authorize_stdio(server, principal, self._settings.admin)
-        validate_new_server(server, self._policy)
+        check_server_definition(server, self._policy)
         return await self._connect(self._spec(tenant_id, server))
 
-    async def _server_to_test(self, tenant_id: int, test: ServerTest) -> NewServer:
+    async def _server_to_test(self, tenant_id: int, test: ServerTest) -> ServerDefinition:
         if (test.server is None) == (test.server_id is None):
             raise InvalidInputError("Either server or server_id has to be given, one of them.", "server")
         if test.server is not None:
             if test.change is not None:
                 raise InvalidInputError("change goes with server_id, not with server.", "change")
-            return to_new_server(test.server)
+            return to_server_definition(test.server)
         assert test.server_id is not None
         return await self._servers.preview_change(tenant_id, test.server_id, test.change or ServerChange())
 
@@ -102,7 +102,7 @@ class TrialService:
                 log=pool.status(spec.id).stderr,
             )
 
-    def _spec(self, tenant_id: int, server: NewServer) -> ServerSpec:
+    def _spec(self, tenant_id: int, server: ServerDefinition) -> ServerSpec:
         limits = self._settings.upstream
         return ServerSpec(
             id=0,

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.new_server import NewServer
+from gateway.catalog.server_definition import ServerDefinition
 from gateway.upstream.credential import AuthorizationCode
 from tests.admin.conftest import Person
 from tests.doubles.oauth_server import OAuthServer
@@ -27,7 +27,7 @@ async def test_the_page_of_a_server_leads_to_its_sign_in_and_back(
     gateway: RunningGateway, admin: Person, oauth: OAuthServer
 ) -> None:
     tenant = await tenant_by_slug(gateway.parts.database)
-    new = NewServer("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
+    new = ServerDefinition("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
     server_id = await gateway.parts.servers.add(tenant.id, new)
     page = await admin.http.post(f"/admin/t/default/servers/{server_id}/login")
     assert page.status_code == 200, page.text

@@ -1,4 +1,4 @@
-"""A server as it is to be added, and what it may be."""
+"""A server as its admin defines it, what it may be, and what of it is secret."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _NAME_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class NewServer:
-    """A server to be added: a command for stdio, else a URL. `env` and `headers` may hold secrets.
+class ServerDefinition:
+    """A server to be added or changed: a command for stdio, else a URL. `env` and `headers` may hold secrets.
 
     An OpenAPI server is a `document`, or a `document_url` to read it from; a `url` goes before the document's own.
     """
@@ -51,7 +51,7 @@ class NewServer:
         return ServerSecrets(self.env, self.headers, self.credential, self.certificate)
 
 
-def validate_new_server(server: NewServer, policy: ConnectionPolicy = DEFAULT_POLICY) -> None:
+def check_server_definition(server: ServerDefinition, policy: ConnectionPolicy = DEFAULT_POLICY) -> None:
     """Raises InvalidInputError for a server that cannot be, or may not by the gateway's `policy`."""
     if not server.name.strip() or len(server.name) > _NAME_LENGTH or not server.name.isprintable():
         raise InvalidInputError(

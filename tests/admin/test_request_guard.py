@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx2
@@ -189,8 +190,13 @@ async def test_a_change_that_only_its_function_refuses_is_in_the_trace_of_the_te
     command = {"name": "Shell", "transport": "stdio", "command": "sh"}
     assert (await limited.post("/servers", command)).status_code == 403
     assert (await limited.http.post("/admin/t/other/servers/add", data=command)).status_code == 403
-    rows = await _denied(admin, "/audit", 2, tenant="other")
+    document = json.dumps({"mcpServers": {"one": {"command": "sh"}}})
+    assert (await limited.post("/servers/import", {"document": document})).json()[0]["id"] is None
+    assert (await limited.http.post("/admin/t/other/servers/paste", data={"document": document})).status_code == 422
+    rows = await _denied(admin, "/audit", 4, tenant="other")
     assert [row[1:3] for row in rows] == [
+        ("page.import_servers", "/admin/t/other/servers/paste"),
+        ("api.import_servers", "/api/v1/servers/import"),
         ("page.add_server", "/admin/t/other/servers/add"),
         ("api.add_server", "/api/v1/servers"),
     ]

@@ -58,7 +58,9 @@ async def add_server(context: RestContext, body: ServerInput) -> ServerDetail:
 @operation("POST", "/servers/import")
 async def import_servers(context: RestContext, body: ImportInput) -> tuple[Imported, ...]:
     """Add the servers of an mcpServers document, each for itself."""
-    return await context.services.servers.import_json(context.tenant.id, body.document, context.principal)
+    return await context.services.servers.import_json(
+        context.tenant.id, body.document, context.principal, context.admission.record_denial
+    )
 
 
 @operation("POST", "/servers/test")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -117,8 +117,13 @@ class ServerService:
         server_id = await self._add(tenant_id, to_server_definition(new), principal)
         return await self.get(tenant_id, server_id, principal)
 
-    async def import_json(self, tenant_id: int, text: str, principal: Principal) -> tuple[Imported, ...]:
-        """Add the servers of an `mcpServers` document, each for itself. Raises InvalidInputError where it is none."""
+    async def import_json(
+        self, tenant_id: int, text: str, principal: Principal, record_denial: Callable[[], None]
+    ) -> tuple[Imported, ...]:
+        """Add the servers of an `mcpServers` document, each for itself; `record_denial` is called for each refused.
+
+        Raises InvalidInputError where it is no such document.
+        """
         outcomes: list[Imported] = []
         try:
             servers, problems = parse_client_config(text)
@@ -129,6 +134,8 @@ class ServerService:
             try:
                 outcomes.append(Imported(server.name, await self._add(tenant_id, server, principal), None))
             except (ConflictError, InvalidInputError, ForbiddenError) as error:
+                if isinstance(error, ForbiddenError):
+                    record_denial()
                 outcomes.append(Imported(server.name, None, error.message))
         return tuple(outcomes)
 

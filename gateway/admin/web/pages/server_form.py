@@ -49,7 +49,9 @@ async def import_servers(context: PageContext) -> Response:
     submitted = {**await context.form(), "transport": "stdio"}
     document = submitted.get("document", "")
     try:
-        outcomes = await context.services.servers.import_json(context.tenant.id, document, context.principal)
+        outcomes = await context.services.servers.import_json(
+            context.tenant.id, document, context.principal, context.admission.record_denial
+        )
     except ModelGateError as error:
         return context.render_form_errors("server_add.html", error, submitted, **_ADD_VALUES)
     for outcome in outcomes:

@@ -1,0 +1,81 @@
+"""Who may open which page and send which form: signed out, as a viewer, without a token, in another tenant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+
+from gateway.access.tenants import create_tenant
+from gateway.admin.web.page import Page
+from gateway.admin.web.site import PAGES
+from tests.admin.conftest import Person, SignInAs
+from tests.support.gateway import RunningGateway
+
+
+def _address(page: Page, tenant: str = "default") -> str:
+    path = re.sub(r"{\w+:int}", "1", page.path)
+    return f"/admin/t/{tenant}{path}" if page.in_tenant else f"/admin{path}"
+
+
+async def _send(http: httpx2.AsyncClient, page: Page) -> httpx2.Response:
+    return await http.request(page.method, _address(page), data={} if page.method == "POST" else None)
+
+
+def _forms() -> Iterator[Page]:
+    return (page for page in PAGES if page.method == "POST")
+
+
+def test_a_refusal_of_each_page_has_a_name_of_its_own() -> None:
+    actions = [page.requirement.action for page in PAGES]
+    assert len(set(actions)) == len(actions)
+
+
+async def test_who_has_not_signed_in_is_sent_to_sign_in(gateway: RunningGateway) -> None:
+    for page in PAGES:
+        response = await _send(gateway.http, page)
+        assert response.status_code == 303, page.path
+        assert response.headers["location"].startswith("/signin"), page.path
+
+
+async def test_a_viewer_sends_no_form_that_changes_anything(viewer: Person) -> None:
+    changing = [page for page in PAGES if page.write]
+    assert len(changing) > 25
+    for page in changing:
+        assert (await _send(viewer.http, page)).status_code == 403, page.path
+
+
+async def test_no_form_is_taken_with_a_session_alone(admin: Person) -> None:
+    del admin.http.headers["X-CSRF-Token"]
+    for page in _forms():
+        assert (await _send(admin.http, page)).status_code == 403, page.path
+
+
+async def test_who_is_limited_to_a_tenant_opens_no_page_of_another(
+    gateway: RunningGateway, sign_in_as: SignInAs
+) -> None:
+    await create_tenant(gateway.parts.database, "other")
+    limited = await sign_in_as("lim", "admin", ["other"])
+    for page in PAGES:
+        if page.in_tenant:
+            assert (await _send(limited.http, page)).status_code == 404, page.path
+        if page.gateway_wide:
+            assert (await _send(limited.http, page)).status_code == 403, page.path
+    assert (await limited.http.get("/admin")).headers["location"] == "/admin/t/other/overview"
+
+
+async def test_a_form_that_is_too_large_or_does_not_say_how_large_is_not_read(
+    gateway: RunningGateway, admin: Person
+) -> None:
+    async def without_length() -> AsyncIterator[bytes]:
+        yield b"name=" + b"x" * 100
+
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    here = "/admin/t/default/roles"
+    too_large = b"name=" + b"x" * gateway.parts.settings.server.max_body_bytes
+    for client in (admin.http, gateway.http):
+        assert (await client.post(here, content=too_large, headers=form)).status_code == 413
+        assert (await client.post("/signin", content=too_large, headers=form)).status_code == 413
+        assert (await client.post(here, content=without_length(), headers=form)).status_code == 413
+    assert (await admin.http.post("/api/v1/sync", content=too_large, headers=form)).status_code == 413

@@ -58,19 +58,19 @@ class Admission:
     """
 
     address: str
-    signed_in: Principal | None
-    entered: Tenant | None
+    principal_or_none: Principal | None
+    tenant_or_none: Tenant | None
     record_denial: Callable[[], None]
 
     @property
     def principal(self) -> Principal:
-        assert self.signed_in is not None
-        return self.signed_in
+        assert self.principal_or_none is not None
+        return self.principal_or_none
 
     @property
     def tenant(self) -> Tenant:
-        assert self.entered is not None
-        return self.entered
+        assert self.tenant_or_none is not None
+        return self.tenant_or_none
 
 
 class RequestGuard:

@@ -22,12 +22,12 @@ expect.set_options(timeout=WAIT_MS)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody at a page of the gateway; `complaints` are what the browser said in its console."""
+    """Somebody at a page of the gateway; `console_errors` are what the browser said in its console."""
 
     page: Page
     gateway: RunningGateway
-    complaints: list[str]
-    elsewhere: list[str]
+    console_errors: list[str]
+    foreign_requests: list[str]
 
     async def go(self, path: str) -> None:
         """Open a page of the default tenant."""
@@ -72,14 +72,14 @@ async def new_person(browser: Browser, gateway: RunningGateway) -> AsyncIterator
         def said(message: ConsoleMessage) -> None:
             # That an answer was not 2xx is no complaint: tests cause such answers on purpose.
             if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
-                person.complaints.append(message.text)
+                person.console_errors.append(message.text)
 
         def asked(request: Request) -> None:
             if not request.url.startswith((gateway.url, "data:")):
-                person.elsewhere.append(request.url)
+                person.foreign_requests.append(request.url)
 
         page.on("console", said)
-        page.on("pageerror", lambda error: person.complaints.append(str(error)))
+        page.on("pageerror", lambda error: person.console_errors.append(str(error)))
         page.on("request", asked)
         return person
 
@@ -96,8 +96,8 @@ async def person(new_person: NewPerson, gateway: RunningGateway) -> AsyncIterato
     await made.sign_in()
     await made.page.wait_for_url("**/overview")
     yield made
-    assert made.complaints == []
-    assert made.elsewhere == []
+    assert made.console_errors == []
+    assert made.foreign_requests == []
 
 
 @pytest.fixture

@@ -63,8 +63,8 @@ async def test_every_page_is_usable_by_everybody(
         wrong += await _look(somebody, name, theme)
     assert wrong == []
     assert await _dead_links(somebody, links) == []
-    assert somebody.complaints == []
-    assert somebody.elsewhere == []
+    assert somebody.console_errors == []
+    assert somebody.foreign_requests == []
 
 
 async def test_the_first_load_is_small_and_stays_at_home(person: Person) -> None:

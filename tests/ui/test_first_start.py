@@ -79,8 +79,8 @@ async def test_five_minutes_lead_from_the_first_start_to_a_client_that_calls_a_t
     await page.goto(f"{gateway.url}/admin")
     await expect(page.locator("h1")).to_have_text("Overview")
     await expect(page.locator("#next")).to_have_count(0)
-    assert somebody.complaints == []
-    assert somebody.elsewhere == []
+    assert somebody.console_errors == []
+    assert somebody.foreign_requests == []
 
 
 async def test_a_setup_link_works_once(new_person: NewPerson, gateway: RunningGateway) -> None:

@@ -157,9 +157,9 @@ async def set_account_tenants(transaction: DatabaseConnection, admin_id: int, te
         return
     if not tenants:
         raise InvalidInputError("An admin who is limited to tenants needs at least one of them.", "tenants")
-    wanted = set(tenants)
-    if len(await transaction.fetch("insert_admin_tenants", admin_id, list(wanted))) != len(wanted):
-        raise NotFoundError(f"One of the tenants {', '.join(sorted(wanted))} is not there.")
+    slugs = set(tenants)
+    if len(await transaction.fetch("insert_admin_tenants", admin_id, list(slugs))) != len(slugs):
+        raise NotFoundError(f"One of the tenants {', '.join(sorted(slugs))} is not there.")
 
 
 async def _require_full_admin(transaction: DatabaseConnection) -> None:

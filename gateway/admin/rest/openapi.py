@@ -113,8 +113,8 @@ def _parameters(operation: Operation, schemas: dict[_SchemaKey, Any]) -> list[di
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """A query string has no null: what may be None may be left out."""
     choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
-    kept = {key: value for key, value in schema.items() if key not in ("anyOf", "title", "default")}
-    return {**kept, **choices[0]} if len(choices) == 1 else schema
+    rest = {key: value for key, value in schema.items() if key not in ("anyOf", "title", "default")}
+    return {**rest, **choices[0]} if len(choices) == 1 else schema
 
 
 def _event_schema(schema: Any) -> dict[str, Any]:

@@ -49,11 +49,11 @@ class PageEndpoint:
 def _redirect_to_sign_in(request: Request) -> Response:
     """To the sign-in page, and from there back to where the person is."""
     if request.method in ("GET", "HEAD") and "hx-request" not in request.headers:
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return_to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     else:
-        seen = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
-        here = seen.path + (f"?{seen.query}" if seen.query else "")
-    address = SIGN_IN_PATH + (f"?next={quote(here)}" if here.startswith(HOME_PATH) else "")
+        current_page = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
+        return_to = current_page.path + (f"?{current_page.query}" if current_page.query else "")
+    address = SIGN_IN_PATH + (f"?next={quote(return_to)}" if return_to.startswith(HOME_PATH) else "")
     if "text/event-stream" in request.headers.get("accept", ""):
         return PlainTextResponse("Sign in again.", 401)
     if "hx-request" in request.headers:

@@ -76,7 +76,7 @@ class PageContext:
 
     def url(self, path: str, **query: str | int | None) -> str:
         """The address of a page of the same tenant; parameters that are None or empty are left out."""
-        slug = self.admission.entered.slug if self.admission.entered is not None else "default"
+        slug = self.admission.tenant_or_none.slug if self.admission.tenant_or_none is not None else "default"
         given = {name: value for name, value in query.items() if value not in (None, "")}
         return f"{HOME_PATH}/t/{quote(slug)}{path}{'?' if given else ''}{urlencode(given)}"
 
@@ -135,7 +135,7 @@ class PageContext:
     def _globals(self) -> dict[str, Any]:
         return {
             "principal": self.principal,
-            "current_tenant": self.admission.entered,
+            "current_tenant": self.admission.tenant_or_none,
             "url": self.url,
             "csrf_field": CSRF_FIELD,
             "csrf_token": self.principal.csrf_token or "",

@@ -103,8 +103,8 @@ class SignInPages:
         requirement = Requirement("page.sign_out", public=request.method != "POST")
         with contextlib.suppress(SignInRequiredError):
             async with self._guard.admit(request, requirement) as admission:
-                if admission.signed_in is not None:
-                    await self._authenticator.sign_out(admission.signed_in)
+                if admission.principal_or_none is not None:
+                    await self._authenticator.sign_out(admission.principal_or_none)
                     self._cookie.delete(request, response)
         return response
 

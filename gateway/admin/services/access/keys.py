@@ -93,7 +93,7 @@ class KeyService:
     async def create(self, tenant_id: int, new: KeyInput) -> MadeKey:
         """Make a key. Raises InvalidInputError, and NotFoundError for a role that is not there."""
         _validate_expiry(new)
-        return _made(
+        return _made_key(
             await self._keys.create(tenant_id, new.name, new.roles, new.expires_at, note=new.note, limits=_limits(new))
         )
 
@@ -114,7 +114,7 @@ class KeyService:
     async def rotate(self, tenant_id: int, key_id: int, rotation: Rotation) -> MadeKey:
         """Make a key that takes over from one in force. Raises NotFoundError."""
         overlap = timedelta(seconds=rotation.overlap_seconds)
-        return _made(await self._keys.rotate(tenant_id, key_id, overlap))
+        return _made_key(await self._keys.rotate(tenant_id, key_id, overlap))
 
     async def revoke(self, tenant_id: int, key_id: int) -> None:
         """End a key at once. Raises NotFoundError."""
@@ -130,8 +130,8 @@ def _validate_expiry(given: KeyInput) -> None:
         raise InvalidInputError("expires_at lies in the past; a key has to be of use for a while.", "expires_at")
 
 
-def _made(made: NewKey) -> MadeKey:
-    return MadeKey(made.id, made.name, made.key)
+def _made_key(new: NewKey) -> MadeKey:
+    return MadeKey(new.id, new.name, new.key)
 
 
 def _card(record: KeyRecord) -> KeyCard:

@@ -76,8 +76,8 @@ class ApiKeys:
 
     def __init__(self, database: Database, notices: Notices | None = None) -> None:
         self._database = database
-        self._stored: NotifiedCache[bytes, _StoredKey | None] = NotifiedCache(notices)
-        self._used: dict[tuple[int, int], datetime] = {}
+        self._cache: NotifiedCache[bytes, _StoredKey | None] = NotifiedCache(notices)
+        self._last_used: dict[tuple[int, int], datetime] = {}
 
     async def create(
         self,
@@ -114,10 +114,10 @@ class ApiKeys:
         if not _KEY_FORMAT.fullmatch(key):
             raise CredentialError("The API key is not one of this gateway: a key is mg_ followed by 64 hex digits.")
         hashed = _hash(key)
-        known = await self._stored.get(None, hashed, lambda: self._read(hashed))
-        if known is None or not hmac.compare_digest(known.row["hash"], hashed):
+        stored = await self._cache.get(None, hashed, lambda: self._read(hashed))
+        if stored is None or not hmac.compare_digest(stored.row["hash"], hashed):
             raise CredentialError("The API key is unknown; ask for a new one.")
-        row = known.row
+        row = stored.row
         if row["revoked_at"] is not None:
             raise CredentialError("The API key has been revoked; ask for a new one.")
         now = datetime.now(timezone.utc)
@@ -125,8 +125,8 @@ class ApiKeys:
             raise CredentialError("The API key has expired; ask for a new one.")
         if row["suspended_at"] is not None:
             raise CredentialError("The tenant of this API key is suspended; ask its administrator.")
-        self._used[row["tenant_id"], row["id"]] = now
-        return known.caller
+        self._last_used[row["tenant_id"], row["id"]] = now
+        return stored.caller
 
     async def list(self, tenant_id: int) -> list[KeyRecord]:
         """Every key of a tenant, newest first."""
@@ -202,7 +202,7 @@ class ApiKeys:
 
     async def write_last_used(self) -> None:
         """Write down when keys were last used, all since the last time in one statement."""
-        used, self._used = self._used, {}
+        used, self._last_used = self._last_used, {}
         if used:
             tenants, ids = zip(*used, strict=True)
             await self._database.execute("touch_keys", tenants, ids, list(used.values()))

@@ -50,8 +50,8 @@ class Limiter:
         self._clock = clock
         self._now = now
         self._requests: dict[int, deque[float]] = {}
-        self._running: Counter[int] = Counter()
-        self._days: dict[tuple[int, int], _DailyBudget] = {}
+        self._calls_under_way: Counter[int] = Counter()
+        self._budgets: dict[tuple[int, int], _DailyBudget] = {}
         self._trimmed_on: date | None = None
 
     def count_request(self, caller: Caller) -> None:
@@ -78,29 +78,29 @@ class Limiter:
         Raises LimitError where the key has as many calls under way as it may have, or its budget of the day is spent.
         """
         at_once = caller.limits.concurrent_calls
-        if at_once is not None and self._running[caller.key_id] >= at_once:
+        if at_once is not None and self._calls_under_way[caller.key_id] >= at_once:
             raise LimitError(
                 f"This API key may have {at_once} calls under way at the same time, and has; wait for one to end.",
                 "concurrent_calls",
                 1,
             )
-        self._running[caller.key_id] += 1
+        self._calls_under_way[caller.key_id] += 1
         try:
             if caller.limits.calls_per_day is not None:
                 await self._spend(caller, caller.limits.calls_per_day)
             yield
         finally:
-            self._running[caller.key_id] -= 1
-            if not self._running[caller.key_id]:
-                del self._running[caller.key_id]
+            self._calls_under_way[caller.key_id] -= 1
+            if not self._calls_under_way[caller.key_id]:
+                del self._calls_under_way[caller.key_id]
 
     async def write_usage(self) -> None:
         """Give back what was taken and not used. Raises DatabaseError; what is left is given back the next time."""
         today = self._now().date()
-        for key, day in list(self._days.items()):
-            await self._give_back(*key, day)
-            if day.day != today:
-                self._days.pop(key, None)
+        for key, budget in list(self._budgets.items()):
+            await self._give_back(*key, budget)
+            if budget.day != today:
+                self._budgets.pop(key, None)
         # A minute without a request leaves nothing to count.
         past = self._clock() - _MINUTE
         self._requests = {key: times for key, times in self._requests.items() if times and times[-1] > past}
@@ -111,28 +111,28 @@ class Limiter:
     async def _spend(self, caller: Caller, limit: int) -> None:
         now = self._now()
         key = (caller.tenant_id, caller.key_id)
-        day = self._days.get(key)
-        if day is None or day.day != now.date():
-            day = self._days[key] = _DailyBudget(now.date())
-        if day.left <= 0:
-            async with day.lock:
-                if day.left <= 0:
+        budget = self._budgets.get(key)
+        if budget is None or budget.day != now.date():
+            budget = self._budgets[key] = _DailyBudget(now.date())
+        if budget.left <= 0:
+            async with budget.lock:
+                if budget.left <= 0:
                     share = max(1, limit // _BUDGET_SHARES)
-                    day.left += await self._database.fetchval("reserve_key_calls", *key, day.day, share, limit)
-                if day.left <= 0:
+                    budget.left += await self._database.fetchval("reserve_key_calls", *key, budget.day, share, limit)
+                if budget.left <= 0:
                     raise _budget_exhausted(limit, now)
-                day.left -= 1
+                budget.left -= 1
                 return
-        day.left -= 1
+        budget.left -= 1
 
-    async def _give_back(self, tenant_id: int, key_id: int, day: _DailyBudget) -> None:
-        left, day.left = day.left, 0
+    async def _give_back(self, tenant_id: int, key_id: int, budget: _DailyBudget) -> None:
+        left, budget.left = budget.left, 0
         if not left:
             return
         try:
-            await self._database.execute("release_key_calls", tenant_id, key_id, day.day, left)
+            await self._database.execute("release_key_calls", tenant_id, key_id, budget.day, left)
         except DatabaseError:
-            day.left += left
+            budget.left += left
             raise
 
 

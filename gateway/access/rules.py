@@ -45,7 +45,7 @@ class Rule:
     server_name: str | None
 
     @property
-    def about(self) -> str:
+    def target_description(self) -> str:
         """The target in words."""
         return describe_target(self.tool_name, self.target.pattern, self.server_name, self.target.category)
 

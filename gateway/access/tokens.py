@@ -41,11 +41,11 @@ class AccessTokens:
         self, database: Database, notices: Notices | None, settings: OauthSettings, issuer: TokenIssuer
     ) -> None:
         """Raises SettingsError for settings under which no token, or anybody's, would do."""
-        _check(settings)
+        _validate(settings)
         self._database = database
         self._settings = settings
         self._issuer = issuer
-        self._mapping = _read_mapping(settings.role_map)
+        self._role_map = _parse_role_map(settings.role_map)
         self._tenants: NotifiedCache[str, _TokenTenant] = NotifiedCache(notices)
 
     async def authenticate(self, token: str, profile: str | None = None) -> Caller:
@@ -98,12 +98,12 @@ class AccessTokens:
 
     def _granted_roles(self, claims: dict[str, Any]) -> list[str]:
         """The names of the roles that the claims grant: mapped where there is a mapping, else as they are."""
-        value = _claim(claims, self._settings.roles_claim)
+        value = _find_claim(claims, self._settings.roles_claim)
         groups = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
-        named = [group for group in groups if isinstance(group, str)]
-        if not self._mapping:
-            return named
-        return [role for group in named for role in self._mapping.get(group, ())]
+        names = [group for group in groups if isinstance(group, str)]
+        if not self._role_map:
+            return names
+        return [role for group in names for role in self._role_map.get(group, ())]
 
     async def _read(self) -> _TokenTenant:
         tenant = await tenant_by_slug(self._database, self._settings.tenant)
@@ -111,26 +111,26 @@ class AccessTokens:
         return _TokenTenant(tenant.id, tenant.suspended_at is not None, roles)
 
 
-def _claim(claims: dict[str, Any], name: str) -> Any:
+def _find_claim(claims: dict[str, Any], name: str) -> Any:
     """A claim by name; `realm_access.roles` is also looked for inside of `realm_access`."""
     if name in claims:
         return claims[name]
     outer, _, inner = name.partition(".")
     nested = claims.get(outer)
-    return _claim(nested, inner) if inner and isinstance(nested, dict) else None
+    return _find_claim(nested, inner) if inner and isinstance(nested, dict) else None
 
 
-def _read_mapping(entries: tuple[str, ...]) -> dict[str, list[str]]:
-    mapping: dict[str, list[str]] = {}
+def _parse_role_map(entries: tuple[str, ...]) -> dict[str, list[str]]:
+    role_map: dict[str, list[str]] = {}
     for entry in entries:
         group, separator, role = entry.rpartition("=")
         if not separator or not group.strip() or not role.strip():
             raise SettingsError(f'oauth.role_map: {entry!r} has to be "group=role".')
-        mapping.setdefault(group.strip(), []).append(role.strip())
-    return mapping
+        role_map.setdefault(group.strip(), []).append(role.strip())
+    return role_map
 
 
-def _check(settings: OauthSettings) -> None:
+def _validate(settings: OauthSettings) -> None:
     for name, url in (("issuer", settings.issuer), ("jwks_url", settings.jwks_url)):
         parts = urlsplit(url)
         safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS)

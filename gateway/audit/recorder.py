@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import time
 from collections import deque
@@ -13,13 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from types import TracebackType
-from typing import Any
 
 import asyncpg
 from typing_extensions import Self
 
 from gateway.audit.events import AuditEvent, ToolUse
-from gateway.audit.redaction import Redactor
+from gateway.audit.rows import AuditRowBuilder
 from gateway.database.pool import Database
 from gateway.errors import AuditUnavailableError, DatabaseUnavailableError, ModelGateError
 from gateway.settings import AuditSettings
@@ -32,8 +30,6 @@ _FLUSH_DELAY_SECONDS = 0.2
 _RETRY_SECONDS = 1.0
 _SHUTDOWN_SECONDS = 5.0
 _MAINTENANCE_INTERVAL_SECONDS = 6 * 3600.0
-_TARGET_CHARACTERS = 2_000
-_ERROR_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class AuditRecorder:
         """Raises SettingsError for rules of redaction that cannot be."""
         self._database = database
         self._settings = settings
-        self._redactor = Redactor(settings)
+        self._rows = AuditRowBuilder(settings)
         self._waiting: deque[ToolUse | AuditEvent] = deque()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -195,8 +191,8 @@ class AuditRecorder:
         for moment in {(at.year, at.month): at for event in batch if (at := _as_datetime(event.at))}.values():
             if (moment.year, moment.month) not in self._partitions:
                 await self._make_partitions(moment)
-        uses = [self._tool_use_row(event) for event in batch if isinstance(event, ToolUse)]
-        events = [self._event_row(event) for event in batch if isinstance(event, AuditEvent)]
+        uses = [self._rows.build_tool_call(event) for event in batch if isinstance(event, ToolUse)]
+        events = [self._rows.build_event(event) for event in batch if isinstance(event, AuditEvent)]
         if not events:
             # Most batches by far, and one statement is a transaction by itself.
             await self._database.execute("insert_tool_calls", uses)
@@ -209,46 +205,6 @@ class AuditRecorder:
     async def _make_partitions(self, moment: datetime) -> None:
         await self._database.fetchval("make_audit_partitions", moment)
         self._partitions.add((moment.year, moment.month))
-
-    def _tool_use_row(self, use: ToolUse) -> dict[str, Any]:
-        digest = hashlib.sha256(use.target.encode(errors="replace")).hexdigest() if use.kind == "search" else None
-        by_hash = use.kind == "search" and self._settings.queries == "hash"
-        arguments = use.arguments if self._settings.arguments else None
-        return {
-            "tenant_id": use.caller.tenant_id,
-            "at": use.at,
-            "kind": use.kind,
-            "key_id": use.caller.key_id,
-            "key_name": use.caller.key_name,
-            "role_ids": use.caller.role_ids,
-            "address": use.caller.address,
-            "server_id": use.server_id,
-            "tool_id": use.tool_id,
-            "target": digest if by_hash else self._redactor.redact_text(use.target[:_TARGET_CHARACTERS]),
-            "outcome": use.outcome,
-            "duration_ms": use.duration_ms,
-            "arguments": None if arguments is None else self._redactor.redact_json(arguments),
-            "query_hash": digest,
-            "results": use.results,
-            "found": use.found if use.kind == "search" else None,
-            "error": use.error and self._redactor.redact_text(use.error[:_ERROR_CHARACTERS]),
-        }
-
-    def _event_row(self, event: AuditEvent) -> dict[str, Any]:
-        return {
-            "tenant_id": event.tenant_id,
-            "at": event.at,
-            "actor_kind": event.actor.kind,
-            "actor_id": event.actor.id,
-            "actor_name": self._redactor.redact_text(event.actor.name),
-            "roles": event.actor.roles,
-            "address": event.actor.address,
-            "action": event.action,
-            "target": self._redactor.redact_text(event.target[:_TARGET_CHARACTERS]),
-            "outcome": event.outcome,
-            "duration_ms": event.duration_ms,
-            "details": self._redactor.redact_json(event.details),
-        }
 
 
 def _as_datetime(seconds: float) -> datetime:

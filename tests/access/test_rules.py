@@ -92,7 +92,7 @@ async def test_a_rule_about_a_tool_waits_while_the_tool_is_gone(
     told = await explain(database, tenant.id, role, tools[0].id)
     assert "does not list it any more" in told.reason
     (rule, _) = await list_rules(database, tenant.id, role.id)
-    assert (rule.about, rule.tool_removed) == ("tool github__create_issue", True)
+    assert (rule.target_description, rule.tool_removed) == ("tool github__create_issue", True)
     async with direct_connection(database) as connection:
         await connection.execute("UPDATE tools SET removed_at = NULL WHERE id = $1", tools[0].id)
     await set_rule(database, tenant.id, role.id, "SEARCH", category="other")

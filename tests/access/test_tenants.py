@@ -60,7 +60,7 @@ async def test_a_deleted_tenant_leaves_nothing_behind(database: Database) -> Non
             "WHERE column_name = 'tenant_id' AND table_type = 'BASE TABLE' AND columns.table_schema = 'public'"
         )
         assert len(tables) > 10
-        # The trace of what was done outlives what it was done to.
+        # The audit log outlives what it was done to.
         for row in [row for row in tables if not row[0].startswith(("audit_log", "tool_calls"))]:
             left = await connection.fetchval(f"SELECT count(*) FROM {row[0]} WHERE tenant_id = $1", tenant.id)
             assert left == 0, row[0]

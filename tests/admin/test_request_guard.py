@@ -203,7 +203,7 @@ async def test_a_change_that_only_its_function_refuses_is_in_the_trace_of_the_te
 
 
 async def _denied(admin: Person, path: str, count: int, **parameters: str) -> list[tuple[str, str, str, str]]:
-    """Who was refused what, newest first; the trace is written beside the requests."""
+    """Who was refused what, newest first; the audit log is written beside the requests."""
 
     async def rows() -> list[tuple[str, str, str, str]]:
         page = (await admin.get(path, outcome="denied", **parameters)).json()

@@ -127,7 +127,7 @@ async def test_every_reference_between_tables_of_tenants_holds_the_tenant(owned:
     assert len(between) > 10
     assert [row["conname"] for row in between if "tenant_id" not in row["columns"]] == []
     linked = {row["source"] for row in rows if "tenant_id" in row["columns"]}
-    # What has no reference to its tenant at all would outlive it; the trace is meant to.
+    # What has no reference to its tenant at all would outlive it; the audit log is meant to.
     assert set(tables) - linked <= {"audit_log", "tool_calls"}
 
 

@@ -95,7 +95,7 @@ def print_rules(rules: list[Rule]) -> None:
         [
             [
                 str(rule.id),
-                printable(rule.about) + (" (not there just now)" if rule.tool_removed else ""),
+                printable(rule.target_description) + (" (not there just now)" if rule.tool_removed else ""),
                 rule.visibility,
             ]
             for rule in rules

@@ -10,7 +10,7 @@ from tests.support.gateway import RunningGateway, add_local_mcp
 
 
 async def _until(person: Person, action: str, count: int) -> list[dict[str, Any]]:
-    """Rows of the trace, which is written beside the requests."""
+    """Rows of the audit log, which is written beside the requests."""
     rows: list[dict[str, Any]] = []
     while len(rows) < count:
         rows = (await person.get("/audit", action=action)).json()["items"]

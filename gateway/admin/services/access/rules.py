@@ -135,7 +135,7 @@ def _card(rule: Rule) -> RuleCard:
         role_id=rule.role_id,
         visibility=rule.visibility,
         version=rule.version,
-        about=rule.about,
+        about=rule.target_description,
         tool_id=rule.target.tool_id,
         tool_name=rule.tool_name,
         tool_removed=rule.tool_removed,

@@ -1,0 +1,64 @@
+"""Rows of the audit log, as they are written: cut to length and without secrets."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from gateway.audit.events import AuditEvent, ToolUse
+from gateway.audit.redaction import Redactor
+from gateway.settings import AuditSettings
+
+_TARGET_CHARACTERS = 2_000
+_ERROR_CHARACTERS = 500
+
+
+class AuditRowBuilder:
+    """Turns events into the JSON objects that the statements of `sql/audit.sql` take."""
+
+    def __init__(self, settings: AuditSettings) -> None:
+        """Raises SettingsError for rules of redaction that cannot be."""
+        self._settings = settings
+        self._redactor = Redactor(settings)
+
+    def build_tool_call(self, use: ToolUse) -> dict[str, Any]:
+        """The row of a call or a search."""
+        digest = hashlib.sha256(use.target.encode(errors="replace")).hexdigest() if use.kind == "search" else None
+        by_hash = use.kind == "search" and self._settings.queries == "hash"
+        arguments = use.arguments if self._settings.arguments else None
+        return {
+            "tenant_id": use.caller.tenant_id,
+            "at": use.at,
+            "kind": use.kind,
+            "key_id": use.caller.key_id,
+            "key_name": use.caller.key_name,
+            "role_ids": use.caller.role_ids,
+            "address": use.caller.address,
+            "server_id": use.server_id,
+            "tool_id": use.tool_id,
+            "target": digest if by_hash else self._redactor.redact_text(use.target[:_TARGET_CHARACTERS]),
+            "outcome": use.outcome,
+            "duration_ms": use.duration_ms,
+            "arguments": None if arguments is None else self._redactor.redact_json(arguments),
+            "query_hash": digest,
+            "results": use.results,
+            "found": use.found if use.kind == "search" else None,
+            "error": use.error and self._redactor.redact_text(use.error[:_ERROR_CHARACTERS]),
+        }
+
+    def build_event(self, event: AuditEvent) -> dict[str, Any]:
+        """The row of any other event."""
+        return {
+            "tenant_id": event.tenant_id,
+            "at": event.at,
+            "actor_kind": event.actor.kind,
+            "actor_id": event.actor.id,
+            "actor_name": self._redactor.redact_text(event.actor.name),
+            "roles": event.actor.roles,
+            "address": event.actor.address,
+            "action": event.action,
+            "target": self._redactor.redact_text(event.target[:_TARGET_CHARACTERS]),
+            "outcome": event.outcome,
+            "duration_ms": event.duration_ms,
+            "details": self._redactor.redact_json(event.details),
+        }

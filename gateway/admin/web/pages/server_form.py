@@ -25,8 +25,6 @@ FormFields = Mapping[str, str]
 _INPUT_NAMES = {"document": "document_text", "document_url": "url"}
 _ADD_VALUES: Mapping[str, Any] = {"imported": (), "credential_kinds": CREDENTIAL_KINDS}
 
-_RENAMED = {"document": "document_text", "document_url": "url"}
-
 
 async def show_add_form(context: PageContext) -> Response:
     """An empty form."""

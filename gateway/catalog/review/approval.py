@@ -9,7 +9,7 @@ from datetime import datetime
 
 from gateway.access.roles import refresh_visibility
 from gateway.catalog.review.definition_diff import FieldChange, diff_definitions
-from gateway.catalog.review.review_state import BY_HAND, ON_CHANGE_POLICIES
+from gateway.catalog.review.review_state import HIDDEN_BY_ADMIN, ON_CHANGE_POLICIES
 from gateway.catalog.scan.finding import Finding, Severity
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
@@ -83,7 +83,7 @@ class Approvals:
         """Hide a tool from every client until it is approved. Raises NotFoundError."""
         async with self._database.transaction() as transaction:
             for row in await self._lock_tools(transaction, tenant_id, server_id, tool):
-                await transaction.execute("quarantine_tool", tenant_id, row["id"], BY_HAND)
+                await transaction.execute("quarantine_tool", tenant_id, row["id"], HIDDEN_BY_ADMIN)
             await refresh_visibility(transaction, tenant_id, server_id=server_id)
 
     async def set_on_change(self, tenant_id: int, server_id: int, on_change: str) -> None:

@@ -13,11 +13,11 @@ ON_CHANGE_POLICIES: tuple[OnChange, ...] = ("accept", "flag", "quarantine")
 
 Approver = Literal["person", "policy", "rollback"]
 
-NEW = "It is new, and new tools of this server wait for approval."
-CHANGED = "It has changed since it was approved."
-BY_HAND = "An admin has put it here."
-SCAN = "The scan found: "
-UNAPPROVED = "It was quarantined before, and nobody has approved it since."
+NEW_TOOL = "It is new, and new tools of this server wait for approval."
+CHANGED_TOOL = "It has changed since it was approved."
+HIDDEN_BY_ADMIN = "An admin has put it here."
+FOUND_BY_SCAN = "The scan found: "
+NOT_APPROVED_SINCE = "It was quarantined before, and nobody has approved it since."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,16 @@ def next_review_state(
     if rules and policy.quarantine_findings and approver != "person":
         # What the scan finds voids an approval by nobody in particular.
         approved_by = None if approver else state.approved_by
-        quarantine = BY_HAND if state.quarantine == BY_HAND else f"{SCAN}{', '.join(rules)}."
+        quarantine = HIDDEN_BY_ADMIN if state.quarantine == HIDDEN_BY_ADMIN else f"{FOUND_BY_SCAN}{', '.join(rules)}."
         return replace(state, approved_by=approved_by, quarantine=quarantine)
     if approver:
         return replace(state, quarantine=None)
     if state.quarantine is not None:
-        return replace(state, quarantine=UNAPPROVED if state.quarantine.startswith(SCAN) else state.quarantine)
+        return replace(
+            state, quarantine=NOT_APPROVED_SINCE if state.quarantine.startswith(FOUND_BY_SCAN) else state.quarantine
+        )
     if policy.trusts(new=before is None):
         return ReviewState(content_hash, "rollback" if policy.rollback else "policy")
     if policy.on_change == "quarantine":
-        return replace(state, quarantine=NEW if before is None else CHANGED)
+        return replace(state, quarantine=NEW_TOOL if before is None else CHANGED_TOOL)
     return state

@@ -128,8 +128,12 @@ async def http_clients() -> list[tuple[str, Cost]]:
         async with aiohttp.ClientSession() as session:
 
             async def post_by_aiohttp() -> bytes:
-                async with session.post(url, data=BODY, headers=headers) as response:
-                    return await response.read()
+                # Callers hand over a request and are given a response of httpx2, whatever is between.
+                asked = httpx2.Request("POST", url, content=BODY, headers=headers)
+                async with session.post(str(asked.url), data=BODY, headers=asked.headers.multi_items()) as answer:
+                    content = await answer.read()
+                    response = httpx2.Response(answer.status, headers=answer.raw_headers, content=content)
+                return response.content
 
             costs.append(("aiohttp", await measure(post_by_aiohttp)))
     finally:

@@ -168,7 +168,9 @@ class Gateway:
                 Route(METADATA_PATH + "{path:path}", ResourceMetadata(self._parts.settings).answer),
                 *self._admin.routes(),
             ],
-            middleware=[Middleware(_At, path="/mcp", below=PROFILES_PATH, app_there=self._front.endpoint)],
+            middleware=[
+                Middleware(_PathDispatcher, path="/mcp", below=PROFILES_PATH, app_at_path=self._front.endpoint)
+            ],
             lifespan=self._lifespan,
         )
 
@@ -233,19 +235,19 @@ def _tokens(database: Database, notices: Notices, settings: OauthSettings) -> Ac
     return AccessTokens(database, notices, settings, issuer)
 
 
-class _At:
+class _PathDispatcher:
     """Gives requests for one path, and for those below `below`, to an application of their own, ahead of the router.
 
     A mount would answer `/mcp` with a redirect to `/mcp/`, which clients do not follow with a body.
     """
 
-    def __init__(self, app: ASGIApp, path: str, below: str, app_there: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, path: str, below: str, app_at_path: ASGIApp) -> None:
         self._app = app
         self._path = path
         self._below = below
-        self._there = app_there
+        self._app_at_path = app_at_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         there = scope["type"] == "http" and (path.rstrip("/") == self._path or path.startswith(self._below))
-        await (self._there if there else self._app)(scope, receive, send)
+        await (self._app_at_path if there else self._app)(scope, receive, send)

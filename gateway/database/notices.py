@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from gateway.database.connection import CONNECTION_ERRORS
 from gateway.database.pool import Database
 from gateway.database.queries import statement
 
@@ -104,13 +105,7 @@ class Notices:
                 self._publish(ANYTHING)
                 tried.set()
                 await _until_lost(connection, lost)
-            except (
-                OSError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                asyncio.TimeoutError,
-            ) as error:
+            except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
                 logger.info("Not listening for changes for the moment: %s", error)
             finally:
                 self.connected = False

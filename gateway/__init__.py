@@ -11,3 +11,7 @@ EMBEDDED_EXTRA = "modelgate-mcp[embedded]"
 # Read by NumPy's OpenBLAS when it is loaded. A process that is forked for a stdio server while threads of OpenBLAS
 # work never gets to run, and the gateway waits for it for ever; its matrices are too small to be worth threads.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+# Read by onnxruntime when it is loaded. From 1.29 on it reports to its maker what it runs, over the network and under a
+# number that it leaves in the home directory; the call that turns this off comes too late for the first report.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
+from dataclasses import replace
+from pathlib import Path
 
 import anyio
 
-from gateway import EMBEDDED_EXTRA
-from gateway.embedding.builtin import BuiltinEmbedder
-from gateway.embedding.embedder import Embedder
+from gateway.embedding.builtin import BUILTIN_MODEL, BuiltinEmbedder
+from gateway.embedding.embedder import Embedder, EmbeddingSpace
 from gateway.embedding.http_client import EmbeddingHttpClient
 from gateway.embedding.ollama import OLLAMA_HINT, OllamaEmbedder
+from gateway.embedding.onnx_model import ONNX_PROVIDER, OnnxEmbedder
 from gateway.embedding.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
+from gateway.embedding.static_model import BUILTIN_PROVIDER, STATIC_MODEL, StaticEmbedder
+from gateway.errors import EmbeddingError, SettingsError
 from gateway.settings import EmbedderSettings
 
 logger = logging.getLogger(__name__)
@@ -22,13 +25,15 @@ _DETECTION_SECONDS = 1.0
 async def choose_embedder(settings: EmbedderSettings) -> Embedder:
     """The embedder that `settings` mean; the caller closes it.
 
-    "auto" is Ollama if it answers within a second and has the model, else the builtin embedder where its package is
-    installed. A named type is taken as it is, answering or not. One log line says which one and why.
-    Raises SettingsError for a `base_url` that is no URL and an `api_key` that is no key.
+    "auto" is Ollama if it answers within a second and has the model, else the builtin embedder. A named type is taken
+    as it is, answering or not. One log line says which one and why.
+    Raises SettingsError for a `base_url` that is no URL, an `api_key` that is no key, and "onnx" without a `path`.
     """
     if settings.type == "builtin":
         logger.info("Embedder: builtin, as embedder.type says.")
         return BuiltinEmbedder()
+    if settings.type == "onnx":
+        return _onnx(settings)
     if settings.type == "openai":
         return _openai(settings)
     ollama = _ollama(settings)
@@ -39,12 +44,51 @@ async def choose_embedder(settings: EmbedderSettings) -> Embedder:
     if not reason:
         logger.info("Embedder: ollama with %s, because it answers and has the model.", settings.model)
         return ollama
-    if importlib.util.find_spec("wordllama") is None:
-        logger.warning('Embedder: ollama, for want of `pip install "%s"`. %s', EMBEDDED_EXTRA, reason)
-        return ollama
     await ollama.aclose()
     logger.info("Embedder: builtin. %s", reason)
     return BuiltinEmbedder()
+
+
+async def choose_former_embedder(space: EmbeddingSpace, settings: EmbedderSettings) -> Embedder:
+    """The embedder that made the vectors of `space`, although `settings` mean another by now; the caller closes it.
+
+    Raises EmbeddingError for a local model that is gone: vectors of another one would be compared with its own.
+    """
+    if space.provider == ONNX_PROVIDER:
+        return await _former_onnx(space, settings)
+    if space.provider != BUILTIN_PROVIDER:
+        former = replace(settings, model=space.model)
+        return _openai(former) if space.provider == "openai" else _ollama(former)
+    if space.model == STATIC_MODEL:
+        return StaticEmbedder()
+    if space.model == BUILTIN_MODEL:
+        return BuiltinEmbedder()
+    raise _former_model_gone(space.model, "in this version")
+
+
+async def _former_onnx(space: EmbeddingSpace, settings: EmbedderSettings) -> OnnxEmbedder:
+    """From embedder.path or, as models tend to stand side by side, from the folder beside it that has its name."""
+    name = space.model.rpartition("@")[0]
+    if settings.path:
+        embedder = OnnxEmbedder(_folder(settings).parent / name)
+        try:
+            if await embedder.space() == space:
+                return embedder
+        except EmbeddingError:
+            logger.info("Embedder: the former model %s does not load.", name)
+        await embedder.aclose()
+    raise _former_model_gone(name, "at embedder.path or beside it")
+
+
+def _former_model_gone(name: str, where: str) -> EmbeddingError:
+    return EmbeddingError(
+        f"The stored vectors are of the model {name}, which is not {where}",
+        "wait until the tools are embedded with the new one",
+    )
+
+
+def _folder(settings: EmbedderSettings) -> Path:
+    return Path(settings.path).expanduser().resolve()
 
 
 async def _why_unusable(ollama: OllamaEmbedder) -> str:
@@ -53,6 +97,17 @@ async def _why_unusable(ollama: OllamaEmbedder) -> str:
         health = await ollama.check_health()
         return "" if health.ok else health.detail
     return f"Ollama did not answer within {_DETECTION_SECONDS:g} s."
+
+
+def _onnx(settings: EmbedderSettings) -> OnnxEmbedder:
+    if not settings.path:
+        raise SettingsError(
+            'embedder.type is "onnx" and embedder.path is empty; set it to the folder that holds model.onnx and '
+            "tokenizer.json."
+        )
+    folder = _folder(settings)
+    logger.info("Embedder: onnx with the model in %s, as embedder.type says.", folder)
+    return OnnxEmbedder(folder)
 
 
 def _ollama(settings: EmbedderSettings) -> OllamaEmbedder:

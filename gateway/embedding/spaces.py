@@ -12,14 +12,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gateway.database.connection import Row
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors
-from gateway.embedding.selection import choose_embedder
-from gateway.errors import BadVectorError, EmbedderUnavailableError, EmbeddingError
+from gateway.embedding.selection import choose_former_embedder
+from gateway.errors import BadVectorError, EmbeddingError
 from gateway.settings import EmbedderSettings
 
 logger = logging.getLogger(__name__)
@@ -39,11 +41,11 @@ class StoredSpace:
 
 
 @dataclass(frozen=True, slots=True)
-class QueryVector:
-    """A query in a space: `vector` is float32, shape (space.dimensions,)."""
+class QueryVectors:
+    """Queries in a space: `vectors` is float32, shape (n, space.dimensions), in their order."""
 
     stored: StoredSpace
-    vector: Vectors
+    vectors: Vectors
 
 
 class Spaces:
@@ -59,7 +61,8 @@ class Spaces:
         self._cache = QueryCache(database)
         self._configured: StoredSpace | None = None
         self._active: NotifiedCache[None, StoredSpace | None] = NotifiedCache(notices)
-        self._former: tuple[str, Embedder] | None = None
+        self._former: tuple[str, Embedder | EmbeddingError] | None = None
+        self._former_lock = asyncio.Lock()
         self._learning_lock = asyncio.Lock()
         self._failure: EmbeddingError | None = None
         self._failed_at = 0.0
@@ -108,13 +111,16 @@ class Spaces:
             raise self._model_changed(self._configured, vectors.shape[1])
         return vectors
 
-    async def embed_query(self, text: str) -> QueryVector:
-        """The query in the active space. Raises EmbeddingError when its embedder cannot say."""
+    async def embed_queries(self, texts: Sequence[str]) -> QueryVectors:
+        """Queries in the active space, each by itself. Raises EmbeddingError when its embedder cannot say."""
         stored = await self.active_space()
-        vector = await self._cache.get_or_embed(stored.id, text, await self._embedder_for(stored))
-        if vector.shape != (stored.space.dimensions,):
-            raise self._model_changed(stored, vector.shape[0])
-        return QueryVector(stored, vector)
+        embedder = await self._embedder_for(stored)
+        embedded = [self._cache.get_or_embed(stored.id, text, embedder) for text in texts]
+        vectors = [await embedded[0]] if len(embedded) == 1 else await asyncio.gather(*embedded)
+        for vector in vectors:
+            if vector.shape != (stored.space.dimensions,):
+                raise self._model_changed(stored, vector.shape[0])
+        return QueryVectors(stored, np.stack(vectors))
 
     async def activate_configured_space(self) -> None:
         """Let the configured space serve. The one before stays for searches under way: see `drop_replaced_space`."""
@@ -136,8 +142,7 @@ class Spaces:
     async def aclose(self) -> None:
         """Close the embedders."""
         await self.embedder.aclose()
-        if self._former is not None:
-            await self._former[1].aclose()
+        await self._forget_former()
 
     def _model_changed(self, stored: StoredSpace, dimensions: int) -> BadVectorError:
         """The model is another one under the name it had: from now on its space is what it says, not what was known."""
@@ -189,31 +194,38 @@ class Spaces:
         return StoredSpace(space_id, space)
 
     async def _embedder_for(self, stored: StoredSpace) -> Embedder:
-        if self._configured is None or stored.id != self._configured.id:
-            try:
-                if (await self.configured_space()).id == stored.id:
-                    return self.embedder
-            except EmbedderUnavailableError:
-                # The configured embedder is down; the one of the active space may not be.
-                pass
+        if self._configured is not None and stored.id == self._configured.id:
+            return self.embedder
+        failure: EmbeddingError | None = None
+        try:
+            if (await self.configured_space()).id == stored.id:
+                return self.embedder
+        except EmbeddingError as error:
+            # The configured embedder is down or damaged; the one of the active space may not be.
+            failure = error
+        try:
             return await self._former_embedder(stored.space)
-        return self.embedder
+        except EmbeddingError as error:
+            raise failure or error from error
 
     async def _former_embedder(self, space: EmbeddingSpace) -> Embedder:
-        """The embedder of a space that is active although the settings have moved on."""
-        if self._former is None or self._former[0] != space.key:
-            settings = EmbedderSettings(
-                type="builtin" if space.provider == "builtin" else "openai" if space.provider == "openai" else "ollama",
-                base_url=self._settings.base_url,
-                model=space.model,
-                api_key=self._settings.api_key,
-                timeout_seconds=self._settings.timeout_seconds,
-                batch_size=self._settings.batch_size,
-            )
-            former, self._former = self._former, (space.key, await choose_embedder(settings))
-            if former is not None:
-                await former[1].aclose()
-        return self._former[1]
+        """The embedder of a space that is active although the settings have moved on. Raises EmbeddingError if gone."""
+        async with self._former_lock:
+            if self._former is None or self._former[0] != space.key:
+                await self._forget_former()
+                try:
+                    self._former = (space.key, await choose_former_embedder(space, self._settings))
+                except EmbeddingError as error:
+                    self._former = (space.key, error)
+            former = self._former[1]
+        if isinstance(former, EmbeddingError):
+            raise EmbeddingError(former.detail, former.next_step)
+        return former
+
+    async def _forget_former(self) -> None:
+        former, self._former = self._former, None
+        if former is not None and not isinstance(former[1], EmbeddingError):
+            await former[1].aclose()
 
 
 def _parse_space(row: Row) -> EmbeddingSpace:

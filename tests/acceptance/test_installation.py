@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,15 @@ def install(wheel: Path, folder: Path, extra: str = "") -> Installation:
     return Installation(environment / "bin", empty)
 
 
+def test_the_wheel_carries_the_model_and_what_the_search_reads(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        model = {name for name in names if name.startswith("gateway/embedding/model/")}
+        assert archive.getinfo("gateway/embedding/model/model.onnx").file_size > 20 * 2**20
+    assert {name.rpartition("/")[2] for name in model} == {"MODEL.md", "model.onnx", "modelgate.toml", "tokenizer.json"}
+    assert "gateway/search/everyday_requests.txt" in names
+
+
 async def test_without_extras_it_serves_on_a_database_of_the_users_own_and_says_what_to_install_without_one(
     wheel: Path, tmp_path: Path, database_url: str
 ) -> None:
@@ -115,7 +125,7 @@ async def test_without_extras_it_serves_on_a_database_of_the_users_own_and_says_
     nowhere = {"MODELGATE_EMBEDDER_URL": "http://127.0.0.1:1"}
     async with installed.serving(log, MODELGATE_DATABASE_URL=database_url, **nowhere) as url:
         assert httpx2.get(f"{url}/health").status_code == 200
-    assert 'for want of `pip install "modelgate-mcp[embedded]"`' in log.read_text()
+    assert "Embedder: builtin." in log.read_text()
 
 
 async def test_with_its_extra_it_needs_nothing_else(wheel: Path, tmp_path: Path) -> None:

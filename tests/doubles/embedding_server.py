@@ -1,4 +1,4 @@
-"""An embedding server for tests: Ollama's and OpenAI's wire over a socket, with the builtin model behind it."""
+"""An embedding server for tests: Ollama's and OpenAI's wire over a socket, with static vectors behind it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway.embedding.builtin import StaticModel, load_static_model
 from gateway.embedding.model_input_format import input_format_for
+from gateway.embedding.static_model import StaticModel, load_static_model
 from tests.doubles.embedding_faults import Fault
 
 
@@ -38,7 +38,7 @@ class EmbeddingServer:
     """Serves from `with` (or `start`) to its end (or `stop`), on one port for as long as it lives.
 
     `requests` and `texts` record what arrived, prefixes included; `embedded` the texts that were answered with
-    vectors. `fault` is what goes wrong from now on, None for nothing. Real vectors are those of the builtin model for
+    vectors. `fault` is what goes wrong from now on, None for nothing. Real vectors are the static ones for
     the text without its task prefix, cut or repeated to `dimensions`.
     """
 

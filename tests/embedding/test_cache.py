@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from gateway.app import Components
-from gateway.embedding.builtin import BuiltinEmbedder
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.embedder import Vectors
+from gateway.embedding.static_model import StaticEmbedder
 from tests.support.rows import value
 
 
-class CountingEmbedder(BuiltinEmbedder):
+class CountingEmbedder(StaticEmbedder):
     """Keeps the queries that it is asked for."""
 
     def __init__(self, *, is_remote: bool = False) -> None:

@@ -5,9 +5,9 @@ import anyio.to_thread
 import numpy as np
 import pytest
 
-from gateway.embedding.builtin import BuiltinEmbedder
 from gateway.embedding.embedder import EmbeddingSpace
 from gateway.embedding.ollama import OllamaEmbedder
+from gateway.embedding.static_model import StaticEmbedder
 from gateway.errors import BadVectorError, EmbedderUnavailableError, EmbeddingError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
@@ -21,7 +21,7 @@ async def test_documents_go_out_in_batches_with_their_prefix_and_come_back_in_or
 ) -> None:
     vectors = await ollama.embed_documents(TEXTS)
     assert vectors.dtype == np.float32
-    assert np.allclose(vectors, await BuiltinEmbedder().embed_documents(TEXTS), atol=1e-6)
+    assert np.allclose(vectors, await StaticEmbedder().embed_documents(TEXTS), atol=1e-6)
     assert sorted(server.texts) == [f"search_document: {text}" for text in TEXTS]
     assert [seen.path for seen in server.requests] == ["/api/embed"] * 3
 
@@ -61,7 +61,7 @@ async def test_empty_overlong_and_broken_texts_are_sent_in_a_form_that_works(
 
 async def test_an_older_server_is_asked_text_by_text(ollama: OllamaEmbedder, server: EmbeddingServer) -> None:
     server.fault = Fault.no_lists()
-    assert np.allclose(await ollama.embed_documents(TEXTS), await BuiltinEmbedder().embed_documents(TEXTS), atol=1e-6)
+    assert np.allclose(await ollama.embed_documents(TEXTS), await StaticEmbedder().embed_documents(TEXTS), atol=1e-6)
     server.clear()
     await ollama.embed_documents(TEXTS[:3])
     assert [seen.path for seen in server.requests] == ["/api/embeddings"] * 3

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.embedding.builtin import BuiltinEmbedder
 from gateway.embedding.embedder import EmbeddingSpace
 from gateway.embedding.http_client import EmbeddingHttpClient
 from gateway.embedding.openai import OpenAIEmbedder, normalize_base_url
+from gateway.embedding.static_model import StaticEmbedder
 from gateway.errors import BadVectorError, EmbeddingError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
@@ -21,7 +21,7 @@ async def test_documents_go_out_in_batches_and_come_back_by_their_index(
 ) -> None:
     server.fault = fault
     vectors = await openai.embed_documents(TEXTS)
-    assert np.allclose(vectors, await BuiltinEmbedder().embed_documents(TEXTS), atol=1e-6)
+    assert np.allclose(vectors, await StaticEmbedder().embed_documents(TEXTS), atol=1e-6)
     assert sorted(server.texts) == [f"search_document: {text}" for text in TEXTS]
     assert [seen.path for seen in server.requests] == ["/v1/embeddings"] * 3
     assert {seen.authorization for seen in server.requests} == {"Bearer sk-secret"}

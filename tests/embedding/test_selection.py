@@ -1,25 +1,27 @@
 from __future__ import annotations
 
-import importlib.util
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from gateway.embedding.builtin import BuiltinEmbedder
-from gateway.embedding.embedder import Embedder
+from gateway.embedding.builtin import BUILTIN_MODEL, BuiltinEmbedder
+from gateway.embedding.embedder import Embedder, EmbeddingSpace
 from gateway.embedding.ollama import OllamaEmbedder
+from gateway.embedding.onnx_model import OnnxEmbedder
 from gateway.embedding.openai import OpenAIEmbedder
-from gateway.embedding.selection import choose_embedder
-from gateway.errors import SettingsError
+from gateway.embedding.selection import choose_embedder, choose_former_embedder
+from gateway.embedding.static_model import STATIC_MODEL, StaticEmbedder
+from gateway.errors import EmbeddingError, SettingsError
 from gateway.settings import EmbedderSettings
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
+from tests.embedding.model_folder import copy_model
 
 
 @asynccontextmanager
@@ -78,23 +80,6 @@ async def test_auto_does_not_wait_for_a_server_that_accepts_and_says_nothing(log
     assert log_line() == "Embedder: builtin. Ollama did not answer within 1 s."
 
 
-async def test_auto_stays_with_ollama_where_the_builtin_embedder_is_not_installed(
-    server: EmbeddingServer, log_line: Callable[[], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    find = importlib.util.find_spec
-
-    def without_wordllama(name: str, package: str | None = None) -> ModuleSpec | None:
-        return None if name == "wordllama" else find(name, package)
-
-    monkeypatch.setattr("importlib.util.find_spec", without_wordllama)
-    server.fault = Fault.model_missing()
-    async with chosen(EmbedderSettings(base_url=server.url)) as embedder:
-        assert isinstance(embedder, OllamaEmbedder)
-        assert 'pip install "modelgate-mcp[embedded]"' in log_line()
-        server.fault = None
-        assert (await embedder.embed_query("hello")).shape == (256,)
-
-
 async def test_a_named_type_is_taken_whether_it_answers_or_not(server: EmbeddingServer) -> None:
     server.fault = Fault.model_missing()
     async with chosen(EmbedderSettings(type="ollama", base_url=server.url)) as embedder:
@@ -129,6 +114,77 @@ async def test_the_key_of_openai_is_not_sent_to_ollama(server: EmbeddingServer) 
     async with chosen(EmbedderSettings(base_url=server.url, api_key="sk-1")) as embedder:
         await embedder.embed_query("hello")
     assert {seen.authorization for seen in server.requests} == {None}
+
+
+async def test_onnx_is_the_model_of_the_folder_that_path_names(
+    tmp_path: Path, log_line: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_model(tmp_path / "mine")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with chosen(EmbedderSettings(type="onnx", path="~/mine")) as embedder:
+        assert (await embedder.embed_query("hello")).shape == (384,)
+    assert log_line() == f"Embedder: onnx with the model in {folder}, as embedder.type says."
+
+
+async def test_onnx_without_a_path_is_refused_with_what_to_set() -> None:
+    with pytest.raises(SettingsError, match=r"set it to the folder that holds model\.onnx and tokenizer\.json"):
+        await choose_embedder(EmbedderSettings(type="onnx"))
+
+
+async def test_a_folder_without_a_model_is_told_once_a_text_is_to_be_embedded(tmp_path: Path) -> None:
+    async with chosen(EmbedderSettings(type="onnx", path=str(tmp_path))) as embedder:
+        health = await embedder.check_health()
+    assert (health.ok, health.detail) == (False, f"There is no model.onnx in {tmp_path}.")
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "kind"),
+    [
+        ("builtin", STATIC_MODEL, StaticEmbedder),
+        ("builtin", BUILTIN_MODEL, BuiltinEmbedder),
+        ("ollama", "bge-m3", OllamaEmbedder),
+        ("openai", "text-embedding-3-large", OpenAIEmbedder),
+    ],
+)
+async def test_what_a_former_embedder_stored_is_searched_with_that_embedder(
+    provider: str, model: str, kind: type[Embedder]
+) -> None:
+    space = EmbeddingSpace(provider, model, 8)
+    embedder = await choose_former_embedder(space, EmbedderSettings())
+    assert isinstance(embedder, kind)
+    assert embedder.matches_space(space)
+    await embedder.aclose()
+
+
+@pytest.mark.parametrize("path", ["former", "other"])
+async def test_a_former_model_is_found_at_the_path_and_beside_it(tmp_path: Path, path: str) -> None:
+    copy_model(tmp_path / "other")
+    former = OnnxEmbedder(copy_model(tmp_path / "former"))
+    space = await former.space()
+    await former.aclose()
+    embedder = await choose_former_embedder(space, EmbedderSettings(path=str(tmp_path / path)))
+    assert await embedder.space() == space
+    await embedder.aclose()
+
+
+@pytest.mark.parametrize("gone", ["path", "folder", "content"])
+async def test_a_former_model_that_is_gone_is_told_and_no_other_takes_its_place(tmp_path: Path, gone: str) -> None:
+    folder = copy_model(tmp_path / "former")
+    former = OnnxEmbedder(folder)
+    space = await former.space()
+    await former.aclose()
+    if gone == "folder":
+        folder.rename(tmp_path / "elsewhere")
+    elif gone == "content":
+        (folder / "modelgate.toml").write_text("max_tokens = 32\n")
+    path = "" if gone == "path" else str(folder)
+    with pytest.raises(EmbeddingError, match=r"are of the model former, which is not at embedder\.path"):
+        await choose_former_embedder(space, EmbedderSettings(path=path))
+
+
+async def test_a_builtin_model_of_another_version_is_told() -> None:
+    with pytest.raises(EmbeddingError, match="of the model of-tomorrow, which is not in this version"):
+        await choose_former_embedder(EmbeddingSpace("builtin", "of-tomorrow", 8), EmbedderSettings())
 
 
 async def test_an_address_that_is_no_url_is_refused() -> None:

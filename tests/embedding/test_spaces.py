@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from gateway.app import Components
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway.app import Components, open_components
+from gateway.catalog.sync.tool_vectors import VectorFiller
 from gateway.database.notices import Notices
+from gateway.embedding import builtin
+from gateway.embedding.builtin import BUILTIN_MODEL
+from gateway.embedding.embedder import Embedder
 from gateway.embedding.spaces import Spaces
+from gateway.embedding.static_model import STATIC_MODEL, StaticEmbedder
+from gateway.search.request import SearchOutcome, SearchRequest
+from gateway.settings import EmbedderSettings, Settings
+from tests.embedding.model_folder import copy_model
 from tests.support.database_proxy import DatabaseProxy
-from tests.support.rows import rows
+from tests.support.listed import add_listed, tool
+from tests.support.rows import caller_with, rows
 from tests.support.waiting import until
 
 OTHER_SPACE = """
@@ -14,6 +31,31 @@ OTHER_SPACE = """
     SELECT key || $1::text, provider, model || $1::text, dimensions, document_prefix, query_prefix, true
     FROM embedding_spaces WHERE id = $2
 """
+
+
+TOOLS = [
+    tool("calculator", "Perform mathematical calculations", expression="what to calculate"),
+    tool("get_weather", "Get the current weather of a city", city="the city"),
+]
+
+
+async def find(parts: Components, query: str = "is it raining outside") -> SearchOutcome:
+    return await parts.finder.find(await caller_with(parts), SearchRequest((query,), 5))
+
+
+async def model_of_searches(parts: Components) -> str:
+    return (await parts.spaces.embed_queries(["is it raining outside"])).stored.space.model
+
+
+async def fill(parts: Components) -> None:
+    await VectorFiller(parts.database, parts.spaces).fill()
+
+
+@asynccontextmanager
+async def opened(settings: Settings, **embedder: str) -> AsyncIterator[Components]:
+    changed = EmbedderSettings(**embedder)  # type: ignore[arg-type]
+    async with open_components(replace(settings, embedder=changed)) as parts:
+        yield parts
 
 
 async def switch(parts: Components, suffix: str) -> None:
@@ -39,3 +81,83 @@ async def test_the_space_that_serves_is_read_anew_while_no_notices_come_in(parts
             await until(lambda: notices.connected)
             assert await spaces.active_space() is await spaces.active_space()
             assert await spaces.active_space() == second
+
+
+async def test_queries_come_back_in_their_order_as_they_do_one_by_one(parts: Components) -> None:
+    texts = ["calculate", "is it raining outside", "calculate"]
+    together = await parts.spaces.embed_queries(texts)
+    assert together.vectors.shape == (3, together.stored.space.dimensions)
+    assert together.vectors.dtype == np.float32
+    for text, vector in zip(texts, together.vectors, strict=True):
+        assert np.array_equal((await parts.spaces.embed_queries([text])).vectors[0], vector)
+
+
+async def test_what_version_0_1_stored_is_searched_with_its_static_vectors_until_the_new_ones_are_there(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def of_0_1(_: EmbedderSettings) -> Embedder:
+        return StaticEmbedder()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.app.choose_embedder", of_0_1)
+        async with open_components(settings) as parts:
+            await add_listed(parts, tmp_path, *TOOLS)
+            assert await model_of_searches(parts) == STATIC_MODEL
+    async with open_components(settings) as parts:
+        before = await find(parts)
+        assert await model_of_searches(parts) == STATIC_MODEL
+        await fill(parts)
+        assert await model_of_searches(parts) == BUILTIN_MODEL
+        after = await find(parts)
+    for outcome in (before, after):
+        assert (outcome.notice, outcome.tools[0].name) == ("", "get_weather")
+
+
+async def test_what_a_model_of_a_folder_stored_is_searched_with_it_while_another_is_filled(
+    settings: Settings, tmp_path: Path
+) -> None:
+    former, other = copy_model(tmp_path / "former"), copy_model(tmp_path / "other", "max_tokens = 64\n")
+    async with opened(settings, type="onnx", path=str(former)) as parts:
+        await add_listed(parts, tmp_path, *TOOLS)
+        assert (await model_of_searches(parts)).startswith("former@")
+    async with opened(settings, type="onnx", path=str(other)) as parts:
+        assert (await model_of_searches(parts)).startswith("former@")
+        assert (await find(parts)).notice == ""
+        await fill(parts)
+        assert (await model_of_searches(parts)).startswith("other@")
+    async with opened(settings, type="builtin") as parts:
+        # Nothing says any more where the model is.
+        assert "stored vectors are of the model other, which is not at embedder.path" in (await find(parts)).notice
+        await fill(parts)
+        assert await model_of_searches(parts) == BUILTIN_MODEL
+        assert (await find(parts)).notice == ""
+
+
+async def test_the_former_model_serves_while_the_new_one_is_damaged(settings: Settings, tmp_path: Path) -> None:
+    async with opened(settings, type="builtin") as parts:
+        await add_listed(parts, tmp_path, *TOOLS)
+    folder = copy_model(tmp_path / "mine")
+    (folder / "model.onnx").write_bytes(b"not a model")
+    async with opened(settings, type="onnx", path=str(folder)) as parts:
+        outcome = await find(parts)
+        assert (outcome.notice, outcome.tools[0].name) == ("", "get_weather")
+        assert await model_of_searches(parts) == BUILTIN_MODEL
+
+
+@pytest.mark.parametrize("kind", ["builtin", "onnx"])
+async def test_with_a_damaged_model_tools_are_found_by_their_words_and_one_sentence_says_why(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    folder = copy_model(tmp_path / "mine")
+    monkeypatch.setattr(builtin, "model_folder", lambda: folder)
+    async with opened(settings, type=kind, path=str(folder)) as parts:
+        await add_listed(parts, tmp_path, TOOLS[0])
+        assert (await find(parts)).notice == ""
+    (folder / "model.onnx").write_bytes(b"not a model")
+    async with opened(settings, type=kind, path=str(folder)) as parts:
+        server = await add_listed(parts, tmp_path, TOOLS[1], name="Other")
+        assert (await server.record()).state == "synced"
+        outcome = await find(parts, "weather in a city")
+        assert outcome.tools[0].name == "get_weather"
+        said = f"Semantic search is unavailable, these results are by words alone: {folder}/model.onnx is damaged"
+        assert outcome.notice.startswith(said)

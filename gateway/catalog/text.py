@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import re
+from collections import Counter
 from dataclasses import dataclass
 
 from gateway.catalog.category import split_words
+from gateway.catalog.terms import terms_of
 from gateway.catalog.tool import ToolDefinition
 
-# PostgreSQL counts a word no more often than this, and a definition may be long: more tells nothing new.
+COMBINED_WEIGHT, NAME_WEIGHT, DESCRIPTION_WEIGHT = 0.8, 0.1, 0.1
+"""Shares of a tool's three vectors in the one that it is ranked by."""
+
+# A definition may be long: more tells nothing new.
 _LEXICAL_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class ToolTexts:
-    """What is embedded (`name`, `description`, `combined`) and what is stemmed into terms (`lexical`)."""
+    """What is embedded (`name`, `description`, `combined`) and what terms are made of (`lexical`)."""
 
     name: str
     description: str
@@ -27,6 +31,11 @@ class ToolTexts:
         """Of the embedded texts: as long as it is the same, so are the vectors."""
         return hashlib.sha256("\x00".join((self.name, self.description, self.combined)).encode()).digest()
 
+    @property
+    def terms(self) -> Counter[str]:
+        """How often each term occurs."""
+        return Counter(terms_of(self.lexical))
+
 
 def build_tool_texts(server: str, tool: ToolDefinition) -> ToolTexts:
     """The texts of a tool on the server of that name."""
@@ -37,18 +46,4 @@ def build_tool_texts(server: str, tool: ToolDefinition) -> ToolTexts:
         combined += f" Parameters: {', '.join(described)}"
     # The name counts twice: it says in two words what the rest explains.
     lexical = f"{name} {name} {server} {tool.description} {' '.join(described)}"
-    return ToolTexts(name, tool.description or name, combined, lexical_text(lexical[:_LEXICAL_CHARACTERS]))
-
-
-def lexical_text(text: str) -> str:
-    """Words alone, for PostgreSQL to stem: its parser would take paths, hosts and dotted names for one word each.
-
-    A word that is split at case stands whole as well: GitHub is asked for as `github`, getWeather as `get weather`.
-    """
-    words = []
-    for word in re.split(r"[\W_]+", text):
-        parts = split_words(word)
-        words += parts
-        if len(parts) > 1:
-            words.append(word.lower())
-    return " ".join(words)
+    return ToolTexts(name, tool.description or name, combined, lexical[:_LEXICAL_CHARACTERS])

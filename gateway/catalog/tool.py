@@ -13,6 +13,7 @@ from typing import Any
 import mcp_types
 from pydantic import ValidationError
 
+from gateway.database.connection import Row
 from gateway.errors import InvalidInputError
 
 _MAXIMUM_NAME_LENGTH = 256
@@ -48,6 +49,11 @@ class ToolDefinition:
             text = schema.get("description") if isinstance(schema, dict) else None
             described.append((name, text if isinstance(text, str) else ""))
         return described
+
+
+def stored_definition(row: Row) -> ToolDefinition:
+    """The definition that a row of the catalogue holds, by its columns name, definition and content_hash."""
+    return ToolDefinition(row["name"], row["definition"], row["content_hash"])
 
 
 @dataclass(frozen=True, slots=True)

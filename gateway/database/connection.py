@@ -85,10 +85,16 @@ class DatabaseConnection:
             await self._connection.executemany(self._text(name, numbers), rows)
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """One transaction: all that is run inside is kept, or none of it."""
+    async def snapshot(self) -> AsyncIterator[None]:
+        """Several statements that read the database as it was at the first of them."""
+        async with self.transaction(isolation="repeatable_read", readonly=True):
+            yield
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, **options: Any) -> AsyncIterator[None]:
+        """One transaction: all that is run inside is kept, or none of it. `options` are those of asyncpg."""
         with translated_errors():
-            transaction = self._connection.transaction()
+            transaction = self._connection.transaction(**options)
             await transaction.start()
         try:
             yield

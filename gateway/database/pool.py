@@ -94,6 +94,12 @@ class Database:
             yield connection
 
     @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[DatabaseConnection]:
+        """Several statements that read the database as it was at the first of them."""
+        async with self.connection() as connection, connection.snapshot():
+            yield connection
+
+    @contextlib.asynccontextmanager
     async def dedicated_connection(self) -> AsyncIterator[DatabaseConnection]:
         """A connection outside of the pool, for what holds one for long: it takes none away from requests."""
         try:

@@ -30,6 +30,7 @@ OF_NO_TENANT = {
     "servers_to_check": "the timer looks after the servers of all, each under its own tenant",
     "insert_audit_log": "a batch of what happened to all, each row with its own tenant",
     "insert_tool_calls": "a batch of what happened to all, each row with its own tenant",
+    "tools_with_old_terms": "terms are renewed for all, each stored with its tool's own tenant",
     "tools_without_vectors": "vectors are filled in for all, each stored with its tool's own tenant",
 }
 _BLOCK = re.compile(r"\{\{[a-z0-9_]+\}\}")
@@ -100,6 +101,7 @@ def argument(kind: str, tenant: int | None) -> Any:
         "jsonb": "{}",
         "uuid": "00000000-0000-0000-0000-000000000000",
         "halfvec": VECTOR,
+        "vector": VECTOR,
     }[kind]
 
 

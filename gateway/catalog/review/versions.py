@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.catalog.review.tool_list_diff import ToolListDiff, diff_tool_lists
-from gateway.catalog.tool import ToolDefinition
+from gateway.catalog.tool import ToolDefinition, stored_definition
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
 from gateway.errors import NotFoundError
@@ -80,7 +80,7 @@ async def load_version_tools(
 ) -> list[ToolDefinition]:
     """The tools of a version as they were; none where there is no such version."""
     rows = await statements.fetch("version_tools", tenant_id, server_id, version)
-    return [ToolDefinition(row["name"], row["definition"], row["content_hash"]) for row in rows]
+    return [stored_definition(row) for row in rows]
 
 
 class Versions:

@@ -12,6 +12,7 @@ from gateway.catalog.review.approval import store_findings
 from gateway.catalog.review.review_state import ReviewPolicy, ReviewState, next_review_state
 from gateway.catalog.review.versions import write_version
 from gateway.catalog.sync.sync_result import ServerReport, SyncResult
+from gateway.catalog.sync.tool_terms import store_terms
 from gateway.catalog.sync.tool_vectors import store_vectors
 from gateway.catalog.sync.update_plan import UpdatePlan, VectorPlan
 from gateway.catalog.tool import ToolDefinition
@@ -81,6 +82,7 @@ class CatalogWriter:
         transaction, tenant_id = self._transaction, self._spec.tenant_id
         ids = {name: tool.id for name, tool in plan.stored.items()}
         if not plan.diff:
+            await self._rewrite_terms(plan, ids)
             return ids
         ids |= await self._insert_tools([tool for tool in plan.diff.added if tool.name not in plan.stored])
         written = plan.diff.new_definitions
@@ -96,11 +98,20 @@ class CatalogWriter:
         await transaction.execute("mark_tools_removed", tenant_id, removed_ids)
         written_ids = [ids[tool.name] for tool in written]
         texts = [plan.texts[tool.name] for tool in written]
-        await transaction.execute("delete_terms", tenant_id, [*written_ids, *removed_ids])
-        await transaction.execute("insert_terms", tenant_id, written_ids, [text.lexical for text in texts])
-        await transaction.execute("update_term_counts", tenant_id, written_ids)
+        await transaction.execute("delete_terms", tenant_id, removed_ids)
+        await store_terms(transaction, tenant_id, dict(zip(written_ids, texts, strict=True)))
         await transaction.execute("drop_stale_embeddings", tenant_id, written_ids, [text.hash for text in texts])
+        await self._rewrite_terms(plan, ids)
         return ids
+
+    async def _rewrite_terms(self, plan: UpdatePlan, ids: Mapping[str, int]) -> None:
+        """Write the terms of tools that say the same as before, on a server that is now called otherwise."""
+        written = {tool.name for tool in plan.diff.new_definitions}
+        renamed = {name for name in (*plan.vectors.former, *plan.vectors.embedded) if name not in written}
+        if renamed:
+            await store_terms(
+                self._transaction, self._spec.tenant_id, {ids[name]: plan.texts[name] for name in sorted(renamed)}
+            )
 
     async def _insert_tools(self, tools: Sequence[ToolDefinition]) -> dict[str, int]:
         if not tools:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.catalog.text import ToolTexts, build_tool_texts
-from gateway.catalog.tool import ToolDefinition
+from gateway.catalog.tool import stored_definition
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
 from gateway.embedding.embedder import Vectors
@@ -105,12 +105,7 @@ class VectorFiller:
         return filled
 
     async def _fill(self, space_id: int, tenant_id: int, rows: Sequence[Row]) -> int:
-        texts = {
-            row["id"]: build_tool_texts(
-                row["server_name"], ToolDefinition(row["name"], row["definition"], row["content_hash"])
-            )
-            for row in rows
-        }
+        texts = {row["id"]: build_tool_texts(row["server_name"], stored_definition(row)) for row in rows}
         vectors = await embed_texts(self._spaces, list(texts.values()))
         async with self._database.transaction() as transaction:
             # A sync may have changed a tool while its former texts were embedded.

@@ -11,7 +11,7 @@ from gateway.catalog.scan.finding import Finding, OtherTool
 from gateway.catalog.scan.scanner import scan_definitions
 from gateway.catalog.sync.tool_vectors import OnEmbedded, VectorsByText, embed_texts
 from gateway.catalog.text import ToolTexts, build_tool_texts
-from gateway.catalog.tool import ToolDefinition
+from gateway.catalog.tool import ToolDefinition, stored_definition
 from gateway.database.pool import Database
 from gateway.embedding.spaces import Spaces
 from gateway.errors import EmbeddingError
@@ -92,7 +92,7 @@ class UpdatePlanner:
         return {
             row["name"]: StoredTool(
                 row["id"],
-                ToolDefinition(row["name"], row["definition"], row["content_hash"]),
+                stored_definition(row),
                 row["removed"],
                 row["text_hash"],
             )

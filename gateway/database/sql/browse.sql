@@ -76,13 +76,13 @@ LIMIT $3
 -- name: nearest_hidden_tools
 -- The nearest tools that these roles may not find: $3 the query's vector, $4 how many.
 SELECT e.tool_id AS id, t.exposed_name, t.name, s.name AS server_name, t.category,
-       1 - (e.combined_embedding::halfvec({dimensions}) <=> $3::halfvec({dimensions})) AS similarity
+       -(e.ranking_embedding::halfvec({dimensions}) <#> $3::halfvec({dimensions})) AS similarity
 FROM tool_embeddings e
 JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 WHERE e.tenant_id = $1 AND e.space_id = {space}
   AND {{tool_visibility}} IS NULL
-ORDER BY e.combined_embedding::halfvec({dimensions}) <=> $3::halfvec({dimensions})
+ORDER BY e.ranking_embedding::halfvec({dimensions}) <#> $3::halfvec({dimensions})
 LIMIT $4
 
 -- name: visible_tools_size

@@ -31,7 +31,7 @@ SELECT pg_notify('modelgate', json_build_object('space', $1::bigint)::text)
 
 -- name: drop_space_index
 -- The index of a space that is given up.
-DROP INDEX IF EXISTS tool_embeddings_space_{space}
+DROP INDEX IF EXISTS tool_embeddings_ranking_{space}
 
 -- name: delete_space
 -- A space with all its vectors.
@@ -39,16 +39,8 @@ DELETE FROM embedding_spaces WHERE id = $1 AND NOT active
 
 -- name: create_space_index
 -- The nearest-neighbour index of one space, over its own dimensions.
-CREATE INDEX IF NOT EXISTS tool_embeddings_space_{space} ON tool_embeddings
-USING hnsw ((combined_embedding::halfvec({dimensions})) halfvec_cosine_ops) WHERE space_id = {space}
-
--- name: sampled_embeddings
--- Vectors of up to $3 tools of a tenant in a space, spread over the catalogue, the same ones each time.
-SELECT t.name, e.name_embedding, e.description_embedding, e.combined_embedding
-FROM tool_embeddings e JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
-WHERE e.tenant_id = $1 AND e.space_id = $2
-ORDER BY md5(e.tool_id::text)
-LIMIT $3
+CREATE INDEX IF NOT EXISTS tool_embeddings_ranking_{space} ON tool_embeddings
+USING hnsw ((ranking_embedding::halfvec({dimensions})) halfvec_ip_ops) WHERE space_id = {space}
 
 -- name: cached_query_embedding
 -- The vector of a query that was embedded before.

@@ -34,20 +34,25 @@ WHERE tenant_id = $1 AND id = ANY($2::bigint[]) AND removed_at IS NULL
 DELETE FROM tool_terms WHERE tenant_id = $1 AND tool_id = ANY($2::bigint[])
 
 -- name: insert_terms
--- The stemmed words of tools with how often they occur, from their lexical texts.
-WITH texts AS (
-    SELECT unnest($2::bigint[]) AS tool_id, unnest($3::text[]) AS body
-)
+-- Term $3 stands $4 times in tool $2, one of each a row.
 INSERT INTO tool_terms (tenant_id, lexeme, tool_id, count)
-SELECT $1, w.lexeme, texts.tool_id, coalesce(cardinality(w.positions), 1)
-FROM texts, unnest(to_tsvector('english', texts.body)) AS w
+SELECT $1, term, tool_id, count FROM unnest($2::bigint[], $3::text[], $4::integer[]) AS given (tool_id, term, count)
 
 -- name: update_term_counts
--- The document length of tools, after their terms were written.
-UPDATE tools t SET term_count = (
+-- The document length of tools, after their terms were written by the rules of version $3.
+UPDATE tools t SET terms_version = $3, term_count = (
     SELECT coalesce(sum(m.count), 0) FROM tool_terms m WHERE m.tenant_id = t.tenant_id AND m.tool_id = t.id
 )
 WHERE t.tenant_id = $1 AND t.id = ANY($2::bigint[])
+
+-- name: tools_with_old_terms
+-- Tools that are there and whose terms were made by other rules than those of version $1, of any tenant.
+SELECT t.tenant_id, t.id, t.name, t.definition, t.content_hash, s.name AS server_name
+FROM tools t
+JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
+WHERE t.removed_at IS NULL AND t.terms_version <> $1
+ORDER BY t.id
+LIMIT $2
 
 -- name: upsert_embedding
 -- The three vectors of a tool in a space.
@@ -83,39 +88,42 @@ WHERE t.tenant_id = $1 AND t.removed_at IS NULL
 FOR SHARE OF t
 
 -- name: listed_tools
--- What a caller with these roles gets listed, by exposed name: what is ALLOW, or what the profile has listed.
+-- What a caller with these roles gets listed, by exposed name: what is ALLOW, or what the profile has listed, but for
+-- tools that are for apps alone.
 SELECT t.id, t.exposed_name, t.name, t.definition, t.server_id, s.name AS server_name, s.slug AS server_slug
 FROM visible_tools($1, $2) AS v
 JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-WHERE v.listed
+WHERE v.listed AND NOT t.app_only
 ORDER BY t.exposed_name
 
 -- name: tools_by_name
--- The tools that go by a name: $3 as an exposed name, as tool $5 of server $4 (by name or slug; both null: the name has
--- no such form), or as the tool's own name; in this order, those that are hidden too. What roles $2 see of each: null
+-- The tools that go by a name: $3 as an exposed name, as one of tools $5 of the server (by name or slug) at the same
+-- place in $4, or as the tool's own name; in this order, those that are hidden too. What roles $2 see of each: null
 -- where they cannot find it.
 SELECT t.id, t.server_id, t.name, t.exposed_name, t.category, t.definition, t.removed_at IS NOT NULL AS removed,
        s.enabled, {{tool_visibility}}::text AS visibility,
        t.exposed_name <> $3 AND t.name = $3 AS own_name_only
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-WHERE t.tenant_id = $1 AND (t.exposed_name = $3 OR t.name = $3 OR t.name = $5 AND (s.name = $4 OR s.slug = $4))
-ORDER BY t.exposed_name = $3 DESC, t.name = $3, s.name = $4 DESC, t.id
+WHERE t.tenant_id = $1 AND (t.exposed_name = $3 OR t.name = $3 OR t.name = ANY($5::text[]) AND EXISTS (
+      SELECT FROM unnest($4::text[], $5::text[]) AS p (server, tool)
+      WHERE p.tool = t.name AND p.server IN (s.name, s.slug)))
+ORDER BY t.exposed_name = $3 DESC, t.name = $3, s.name = ANY($4::text[]) DESC, t.id
 
 -- name: result_tools
 -- What a search result shows of tools $3, as far as roles $2 can find them at this moment.
 SELECT t.id, t.exposed_name, t.name, t.title, t.description, t.input_schema, t.annotations, t.definition -> 'icons' AS icons,
-       t.category, s.name AS server_name
+       t.definition -> '_meta' AS meta, t.category, t.server_id, s.name AS server_name
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-WHERE t.tenant_id = $1 AND t.id = ANY($3::bigint[]) AND {{tool_visibility}} IS NOT NULL
+WHERE t.tenant_id = $1 AND t.id = ANY($3::bigint[]) AND NOT t.app_only AND {{tool_visibility}} IS NOT NULL
 
 -- name: visible_servers
 -- The servers behind what these roles may find, with the number of tools, most first.
 SELECT s.id, s.name, s.slug, s.description, s.instructions, s.server_info, count(*) AS tool_count
 FROM visible_tools($1, $2) AS v
-JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
+JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id AND NOT t.app_only
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 GROUP BY s.tenant_id, s.id
 ORDER BY count(*) DESC, s.name

@@ -1,0 +1,106 @@
+-- name: catalogue_version
+-- What each change of a tenant's catalogue raises.
+SELECT catalogue_version FROM tenants WHERE id = $1
+
+-- name: index_state
+-- The catalogue's version, and the transaction before which all is visible: what changes later has this id or a higher one.
+SELECT catalogue_version, pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
+       (SELECT count(*) FROM tools t WHERE t.tenant_id = $1 AND t.removed_at IS NULL) AS tools
+FROM tenants WHERE id = $1
+
+-- name: index_servers
+-- The names of a tenant's servers.
+SELECT id, name, slug FROM servers WHERE tenant_id = $1
+
+-- name: index_tool_ids
+-- All tools of a tenant that are there.
+SELECT id FROM tools WHERE tenant_id = $1 AND removed_at IS NULL
+
+-- name: index_tools
+-- What the index in memory holds of each tool after tool $2, in order, $3 at most: of those that changed in transaction
+-- $4 or later, or whose vectors did.
+SELECT t.id, t.position, t.server_id, t.category, t.exposed_name, t.name, t.title, t.description,
+       t.input_schema, t.annotations, t.definition -> 'icons' AS icons, t.definition -> '_meta' AS meta, t.term_count,
+       t.removed_at IS NOT NULL AS removed,
+       e.ranking_embedding::halfvec({dimensions}) AS ranking_embedding
+FROM (
+    (SELECT id FROM tools WHERE tenant_id = $1 AND id > $2 AND changed_in >= $4::text::xid8 ORDER BY id LIMIT $3)
+    UNION
+    (SELECT tool_id FROM tool_embeddings
+     WHERE tenant_id = $1 AND space_id = {space} AND tool_id > $2 AND changed_in >= $4::text::xid8
+     ORDER BY tool_id LIMIT $3)
+    ORDER BY 1 LIMIT $3
+) AS changed
+JOIN tools t ON t.tenant_id = $1 AND t.id = changed.id
+LEFT JOIN tool_embeddings e ON e.tenant_id = $1 AND e.tool_id = t.id AND e.space_id = {space}
+ORDER BY t.id
+
+-- name: index_terms
+-- The terms of tools $2 and how often each holds them.
+SELECT tool_id, array_agg(lexeme) AS terms, array_agg(count) AS counts
+FROM tool_terms WHERE tenant_id = $1 AND tool_id = ANY($2::bigint[]) GROUP BY tool_id
+
+-- name: tools_in_scope
+-- Those of the tools $5 that are in scope.
+SELECT t.id FROM tools t WHERE t.tenant_id = $1 AND t.id = ANY($5::bigint[]) AND {{in_scope}}
+
+-- name: scope_corpus
+-- The tools in scope: how many, and their mean length in terms. A tool without a word is there all the same.
+SELECT count(*) AS tools, coalesce(avg(greatest(t.term_count, 1)), 0)::float8 AS mean_length
+FROM tools t WHERE t.tenant_id = $1 AND {{in_scope}}
+
+-- name: scope_frequencies
+-- In how many tools in scope each of the terms $5 stands, where it does.
+SELECT m.lexeme, count(*) AS found_in
+FROM tool_terms m JOIN tools t ON t.tenant_id = m.tenant_id AND t.id = m.tool_id
+WHERE m.tenant_id = $1 AND m.lexeme = ANY($5::text[]) AND {{in_scope}}
+GROUP BY m.lexeme
+
+-- name: scope_postings
+-- The tools in scope that hold each of the terms $5, how often, and how long they are.
+SELECT m.lexeme, array_agg(m.tool_id) AS tool_ids, array_agg(m.count) AS counts,
+       array_agg(greatest(t.term_count, 1)) AS lengths
+FROM tool_terms m JOIN tools t ON t.tenant_id = m.tenant_id AND t.id = m.tool_id
+WHERE m.tenant_id = $1 AND m.lexeme = ANY($5::text[]) AND {{in_scope}}
+GROUP BY m.lexeme
+
+-- name: nearest_in_scope
+-- The tools in scope that are nearest to query vector $5, by the index of the space: $6 of them, or nearly so.
+SELECT e.tool_id
+FROM tool_embeddings e
+WHERE e.space_id = {space} AND e.tenant_id = $1
+  AND (SELECT {{in_scope}} FROM tools t WHERE t.tenant_id = $1 AND t.id = e.tool_id)
+ORDER BY e.ranking_embedding::halfvec({dimensions}) <#> $5::halfvec({dimensions})
+LIMIT $6
+
+-- name: widen_index_scan
+-- For this transaction, let the nearest-neighbour index look far enough for a thousand tools that one may see.
+SELECT set_config('hnsw.ef_search', '1000', true), set_config('hnsw.max_scan_tuples', '200000', true)
+
+-- name: scope_cosines
+-- The tools in scope (null for $6: all, else those among $6) by id, with their servers and the product of the ranking
+-- vector and query vector $5, null where there is none.
+SELECT coalesce(array_agg(t.id ORDER BY t.id), '{}') AS ids,
+       coalesce(array_agg(t.server_id ORDER BY t.id), '{}') AS servers,
+       coalesce(array_agg(-(e.ranking_embedding::vector({dimensions}) <#> $5::vector({dimensions})) ORDER BY t.id), '{}') AS cosines
+FROM tools t
+LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = {space}
+WHERE t.tenant_id = $1 AND ($6::bigint[] IS NULL OR t.id = ANY($6)) AND {{in_scope}}
+
+-- name: count_ranking_vectors
+-- How many tools of a tenant that are there have a ranking vector in a space.
+SELECT count(*) FROM tool_embeddings e
+JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
+WHERE e.tenant_id = $1 AND e.space_id = {space} AND e.ranking_embedding IS NOT NULL
+
+-- name: sampled_ranking_vectors
+-- Every $2th ranking vector of a tenant in a space.
+SELECT ranking_embedding
+FROM (
+    SELECT e.ranking_embedding, t.position, row_number() OVER (ORDER BY t.position) - 1 AS place
+    FROM tool_embeddings e
+    JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
+    WHERE e.tenant_id = $1 AND e.space_id = {space} AND e.ranking_embedding IS NOT NULL
+) AS with_vector
+WHERE place % $2::integer = 0
+ORDER BY position

@@ -29,18 +29,21 @@ from gateway.catalog.sync.auto_sync import AutoSync
 from gateway.catalog.sync.catalog_update import CatalogUpdate
 from gateway.catalog.sync.health_check import HealthChecks
 from gateway.catalog.sync.server_sync import ServerSync
+from gateway.catalog.sync.tool_terms import TermRenewal
 from gateway.catalog.sync.tool_vectors import VectorFiller
 from gateway.database.notices import Notices
 from gateway.database.pool import Database, open_database
 from gateway.downstream.application import McpApplication, McpLimits
-from gateway.downstream.methods.search_answer import format_search_answer
+from gateway.downstream.methods.search_answer import answer_format, format_search_answer
 from gateway.downstream.protocol.authentication import METADATA_PATH, PROFILES_PATH
 from gateway.downstream.protocol.resource_metadata import ResourceMetadata
 from gateway.embedding.selection import choose_embedder
 from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
-from gateway.search.catalog_statistics import CatalogStatistics
 from gateway.search.finder import Finder
+from gateway.search.index.selection import open_index
+from gateway.search.index.tool_index import ToolIndex
+from gateway.search.visible_tools import VisibilityCache
 from gateway.settings import OauthSettings, Settings
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.policy import policy_from_settings
@@ -69,7 +72,8 @@ class Components:
     pool: UpstreamPool
     upstream_notifications: UpstreamNotifications
     spaces: Spaces
-    statistics: CatalogStatistics
+    visibility: VisibilityCache
+    index: ToolIndex
     finder: Finder
     sync: ServerSync
     recorder: AuditRecorder
@@ -88,8 +92,9 @@ async def open_components(settings: Settings, *, connections: int | None = None)
         notices = Notices(database)
         spaces = Spaces(database, embedder, settings.embedder, notices)
         stack.push_async_callback(spaces.aclose)
-        statistics = CatalogStatistics(database, spaces, notices)
-        stack.push_async_callback(statistics.aclose)
+        visibility = VisibilityCache(database, notices)
+        index = open_index(settings.search, database, spaces, visibility, notices)
+        stack.push_async_callback(index.aclose)
         notifications = UpstreamNotifications()
         pool = await stack.enter_async_context(
             UpstreamPool(
@@ -117,8 +122,9 @@ async def open_components(settings: Settings, *, connections: int | None = None)
             pool=pool,
             upstream_notifications=notifications,
             spaces=spaces,
-            statistics=statistics,
-            finder=Finder(database, spaces, statistics, settings.search),
+            visibility=visibility,
+            index=index,
+            finder=Finder(database, spaces, index, settings.search),
             sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards)),
             recorder=await stack.enter_async_context(AuditRecorder(database, settings.audit)),
         )
@@ -137,11 +143,12 @@ class Gateway:
             parts.servers,
             parts.pool,
             parts.upstream_notifications,
+            parts.spaces,
             parts.finder,
             parts.recorder,
             mcp_limits or McpLimits(),
         )
-        path_names = parts.settings.mcp.names == "path"
+        client_format = answer_format(parts.settings)
         self._admin = AdminApplication(
             parts.settings,
             database=parts.database,
@@ -153,9 +160,7 @@ class Gateway:
             spaces=parts.spaces,
             finder=parts.finder,
             recorder=parts.recorder,
-            client_answer=lambda request, outcome: format_search_answer(
-                request, outcome, "full", path_names=path_names
-            ),
+            client_answer=lambda request, outcome: format_search_answer(request, outcome, client_format),
         )
         self._watch = AutoSync(parts.sync, parts.upstream_notifications)
 
@@ -178,9 +183,12 @@ class Gateway:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         parts = self._parts
         filler = VectorFiller(parts.database, parts.spaces)
+        terms = TermRenewal(parts.database)
         health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
         async with self._parts.notices.listening(), self._watch.running(), self._front.running(), self._admin.running():
-            tasks = [asyncio.create_task(work) for work in (filler.run(), health.run(), self._write_usage())]
+            tasks = [
+                asyncio.create_task(work) for work in (terms.run(), filler.run(), health.run(), self._write_usage())
+            ]
             try:
                 yield
             finally:

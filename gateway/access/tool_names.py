@@ -9,6 +9,8 @@ from gateway.access.roles import Visibility
 from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 
+_SEPARATORS = ("/", ":")
+
 
 @dataclass(frozen=True, slots=True)
 class NamedTool:
@@ -34,12 +36,15 @@ class NamedTool:
 async def tools_by_name(
     database: Database, tenant_id: int, name: str, role_ids: Sequence[int] = ()
 ) -> tuple[NamedTool, ...]:
-    """The tools that go by `name`, the best match first: exposed name, "server name/tool", "slug/tool", own name."""
+    """The tools that go by `name`, the best match first: exposed name, server and tool, own name.
+
+    Server and tool are "server name/tool", "slug/tool", or the same with a colon.
+    """
     if not _can_be_stored(name):
         return ()
-    server, slash, tool = name.partition("/")
-    path = (server, tool) if slash else (None, None)
-    rows = await database.fetch("tools_by_name", tenant_id, list(role_ids), name, *path)
+    paths = [(server, tool) for server, separator, tool in map(name.partition, _SEPARATORS) if separator]
+    servers, tools = [server for server, _ in paths], [tool for _, tool in paths]
+    rows = await database.fetch("tools_by_name", tenant_id, list(role_ids), name, servers, tools)
     return tuple(NamedTool(**row) for row in rows)
 
 

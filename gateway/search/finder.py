@@ -1,46 +1,65 @@
-"""Search from end to end: embed, retrieve, score, cut, merge."""
+"""Search from end to end: embed, ask the index, rank, score, cut, merge."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gateway.access.caller import Caller
-from gateway.access.tool_names import tools_by_name
 from gateway.database.pool import Database
-from gateway.embedding.spaces import QueryVector, Spaces
+from gateway.embedding.builtin import knows_english_only
+from gateway.embedding.spaces import QueryVectors, Spaces, StoredSpace
 from gateway.errors import EmbeddingError, InvalidInputError
-from gateway.search.calibration import Calibration
-from gateway.search.catalog_statistics import CatalogStatistics
-from gateway.search.fusion import Candidate, fuse
+from gateway.search.clauses import clauses_of
+from gateway.search.deprecation import living_first
+from gateway.search.index.tool_card import ToolCard
+from gateway.search.index.tool_index import SearchScope, ToolIndex
+from gateway.search.query_form import QueryForm, query_terms
+from gateway.search.query_language import is_latin
+from gateway.search.ranking import Floats, Signals, rank
 from gateway.search.request import FoundTool, Match, SearchOutcome, SearchRequest
-from gateway.search.retriever import CANDIDATE_LIMIT, Retrieved, Retriever, SearchScope
-from gateway.search.search_explanation import ExplainedTool, SearchExplanation, StepTimer
+from gateway.search.score import NAMEABLE, score_of, scores_of
+from gateway.search.search_explanation import ExplainedTool, MeasuredTool, SearchExplanation, StepTimer
 from gateway.settings import SearchSettings
 
-_LIMIT_GROWTH = 8
-_LARGEST_LIMIT = 100_000
+MOST_MORE = 8
+"""So many tools at most are named beside those that are shown."""
 
+_FEWEST_MORE = 5
+"""Of these, so many where nothing is shown at all."""
 
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    candidate: Candidate
-    score: float
+_ASK_IN_ENGLISH = "The search understands English best; ask in English to find more."
+
+_BEST_OF_EACH = 100
+"""So many of the best tools of each query take part in what is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class _QueryResult:
-    """What came of one query: `matches` are those that pass, `scored` is all that was looked at."""
+    """What came of one query: `tool_ids` int64 (n,), `scores` float32 (n,) and `order`, places in them, best first."""
 
-    matches: list[Match]
-    scored: list[_Scored]
-    vector: QueryVector | None
+    signals: Signals
+    scores: Floats
+    order: NDArray[np.intp]
+    named: Sequence[int]
+    vectors: QueryVectors | None
     embedding_error: str
+
+    def match(self, place: int, *, is_named: bool = False) -> Match:
+        cosines = self.signals.cosines
+        cosine = None if cosines is None else float(cosines[0, place])
+        similarity = None if cosine is None or np.isnan(cosine) else cosine
+        return Match(
+            int(self.signals.tool_ids[place]), min(float(self.scores[place]), 1.0), similarity, is_named=is_named
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _SearchResult:
-    """What came of a search: `matches` are those of all queries, best first."""
+    """What came of a search: `matches` are the best of all queries, best first, whether they pass or not."""
 
     outcome: SearchOutcome
     matches: list[Match]
@@ -50,13 +69,10 @@ class _SearchResult:
 class Finder:
     """Finds tools for callers."""
 
-    def __init__(
-        self, database: Database, spaces: Spaces, statistics: CatalogStatistics, settings: SearchSettings
-    ) -> None:
+    def __init__(self, database: Database, spaces: Spaces, index: ToolIndex, settings: SearchSettings) -> None:
         self._database = database
         self._spaces = spaces
-        self._statistics = statistics
-        self._retriever = Retriever(database, statistics)
+        self._index = index
         self._settings = settings
 
     async def find(self, caller: Caller, request: SearchRequest) -> SearchOutcome:
@@ -76,22 +92,29 @@ class Finder:
         result = await self._search(caller, request, timer)
         first = result.queries[0]
         return SearchExplanation(
-            result.outcome, _explained(result, others), timer.times, first.vector, first.embedding_error
+            result.outcome, _explained(result, others), timer.times, first.vectors, first.embedding_error
         )
 
     async def _search(self, caller: Caller, request: SearchRequest, timer: StepTimer) -> _SearchResult:
         scope = await self._resolve_scope(caller, request)
-        timer.lap("sql")
+        timer.lap("index")
         queries = [await self._search_for(scope, query, timer) for query in request.queries]
-        merged: dict[int, Match] = {}
-        for position, query in enumerate(queries):
-            for match in query.matches:
-                merged[match.tool_id] = _merge(merged.get(match.tool_id), match, position)
-        best = sorted(merged.values(), key=_best_first)
+        matches = self._merge(queries)
+        total = self._count(queries, matches)
         timer.lap("score")
-        tools = await self._load(caller, best[: request.max_results])
-        timer.lap("sql")
-        return _SearchResult(SearchOutcome(len(merged), tools, _notice(queries)), best, queries)
+        space = next((result.vectors.stored for result in queries if result.vectors is not None), None)
+        passing = [match for match in matches if match.is_named or match.score >= self._settings.threshold]
+        wanted = matches[: request.max_results + MOST_MORE]
+        cards = await self._index.cards(scope, space, [match.tool_id for match in (*passing, *wanted)])
+        if self._settings.mode == "hybrid":
+            # A score that is the cosine stays with its tool.
+            passing = living_first(passing, cards)
+        tools = _found(passing[: request.max_results], cards)
+        shown = {tool.match.tool_id for tool in tools}
+        more = self._more([match for match in matches if match.tool_id not in shown], bool(tools))
+        outcome = SearchOutcome(total, tools, _notice(request, queries), _found(more, cards))
+        timer.lap("index")
+        return _SearchResult(outcome, matches, queries)
 
     async def _resolve_scope(self, caller: Caller, request: SearchRequest) -> SearchScope:
         scope = SearchScope(caller.tenant_id, caller.role_ids, request.category)
@@ -107,125 +130,138 @@ class Finder:
         return replace(scope, server_id=server_id)
 
     async def _search_for(self, scope: SearchScope, query: str, timer: StepTimer) -> _QueryResult:
-        vector: QueryVector | None = None
+        texts = (query, *clauses_of(query))
+        vectors: QueryVectors | None = None
+        space: StoredSpace | None = None
         embedding_error = ""
         try:
-            vector = await self._spaces.embed_query(query)
+            vectors = await self._spaces.embed_queries(texts)
+            space = vectors.stored
         except EmbeddingError as error:
             embedding_error = error.message
         timer.lap("embed")
-        calibration: Calibration | None = Calibration()
-        if vector is not None:
-            by_cosine = self._settings.mode == "cosine"
-            calibration = None if by_cosine else await self._statistics.calibration(scope.tenant_id, vector.stored)
-        limit = CANDIDATE_LIMIT
-        while True:
-            retrieved = await self._retriever.retrieve(scope, query, vector, limit)
-            timer.lap("sql")
-            scored = _score(retrieved, calibration)
-            passing = [_match(each) for each in scored if each.score >= self._settings.threshold]
-            timer.lap("score")
-            # So many pass that tools beyond the limit may pass too, and are to be counted.
-            if len(passing) < limit // 2 or len(scored) < limit or limit >= _LARGEST_LIMIT:
-                break
-            limit *= _LIMIT_GROWTH
-        named = await self._exactly_named(scope, query, scored)
-        ids = {match.tool_id for match in named}
-        matches = [*named, *(match for match in passing if match.tool_id not in ids)]
-        timer.lap("sql")
-        return _QueryResult(matches, scored, vector, embedding_error)
-
-    async def _exactly_named(self, scope: SearchScope, query: str, scored: list[_Scored]) -> list[Match]:
-        """The tools that go by the query as it stands; in cosine mode their score is still the cosine."""
-        name = query.strip()
-        if "/" not in name and len(name.split()) != 1:
-            return []
-        tools = [
-            tool
-            for tool in await tools_by_name(self._database, scope.tenant_id, name, scope.role_ids)
-            if tool.visibility is not None
-            and scope.category in (None, tool.category)
-            and scope.server_id in (None, tool.server_id)
+        vocabulary = await self._index.vocabulary(scope, space, texts)
+        forms = [
+            QueryForm(query_terms(text, vocabulary), None if vectors is None else vectors.vectors[place])
+            for place, text in enumerate(texts)
         ]
-        by_id = {each.candidate.tool_id: _match(each) for each in scored}
-        named = [by_id.get(tool.id, Match(tool.id, 0.0, None)) for tool in tools]
-        cosine = self._settings.mode == "cosine"
-        return [replace(match, score=match.score if cosine else 1.0, is_named=True) for match in named]
+        signals = await self._index.signals(scope, space, forms)
+        background = await self._index.background(scope.tenant_id, space)
+        named = await self._index.named(scope, space, query.strip())
+        # A tool may have come or become visible between the two.
+        named = [tool_id for tool_id in named if (signals.tool_ids == tool_id).any()]
+        timer.lap("index")
+        if self._settings.mode == "cosine" and signals.cosines is not None:
+            scores = np.clip(np.nan_to_num(signals.cosines[0]), 0.0, 1.0)
+            order = np.lexsort((signals.tool_ids, -scores))
+        else:
+            ranking = rank(signals, background)
+            scores, order = scores_of(signals, ranking, background), ranking.order
+        timer.lap("score")
+        return _QueryResult(signals, scores, order, named, vectors, embedding_error)
 
-    async def _load(self, caller: Caller, matches: list[Match]) -> tuple[FoundTool, ...]:
-        if not matches:
-            return ()
-        rows = await self._database.fetch(
-            "result_tools", caller.tenant_id, list(caller.role_ids), [match.tool_id for match in matches]
-        )
-        by_id = {row["id"]: row for row in rows}
-        return tuple(
-            FoundTool(
-                match=match,
-                exposed_name=row["exposed_name"],
-                name=row["name"],
-                server=row["server_name"],
-                category=row["category"],
-                title=row["title"],
-                description=row["description"],
-                input_schema_json=row["input_schema"],
-                annotations_json=row["annotations"],
-                icons_json=row["icons"],
-            )
-            for match in matches
-            # A tool may be removed or denied between the two statements.
-            if (row := by_id.get(match.tool_id)) is not None
-        )
+    def _merge(self, queries: Sequence[_QueryResult]) -> list[Match]:
+        """The best of each query, each tool once: those that a query names first, then by score."""
+        merged: dict[int, Match] = {}
+        for position, result in enumerate(queries):
+            places = {int(result.signals.tool_ids[place]): int(place) for place in result.order[:_BEST_OF_EACH]}
+            named = [self._named_match(result, tool_id) for tool_id in result.named]
+            for match in (*named, *(result.match(place) for place in places.values())):
+                known = merged.get(match.tool_id)
+                if known is None or position not in known.query_positions:
+                    merged[match.tool_id] = _join(known, match, position, self._settings.threshold)
+        return sorted(merged.values(), key=_best_first)
+
+    def _count(self, queries: Sequence[_QueryResult], matches: Sequence[Match]) -> int:
+        """How many tools pass, or go by a query as it stands, each once."""
+        passing = [result.signals.tool_ids[result.scores >= self._settings.threshold] for result in queries]
+        named = [match.tool_id for match in matches if match.is_named]
+        if len(passing) == 1 and not named:
+            return len(passing[0])
+        return len(np.unique(np.concatenate([*passing, np.array(named, np.int64)])))
+
+    def _named_match(self, result: _QueryResult, tool_id: int) -> Match:
+        """A tool that goes by the query as it stands; in cosine mode its score is still the cosine."""
+        place = int(np.flatnonzero(result.signals.tool_ids == tool_id)[0])
+        match = result.match(place, is_named=True)
+        return match if self._settings.mode == "cosine" else replace(match, score=1.0)
+
+    def _more(self, others: Sequence[Match], something_is_shown: bool) -> list[Match]:
+        """The next best that are worth a line; a few in any case where nothing is shown."""
+        if self._settings.mode == "cosine":
+            return []
+        worth = [match for match in others if match.score >= score_of(NAMEABLE)]
+        if not something_is_shown and len(worth) < _FEWEST_MORE:
+            worth = list(others[:_FEWEST_MORE])
+        return worth[:MOST_MORE]
 
 
-def _score(retrieved: Retrieved, calibration: Calibration | None) -> list[_Scored]:
-    """The score of each candidate: the cosine where there is no calibration to read it by."""
-    if calibration is None:
-        scores = [max(candidate.combined or 0.0, 0.0) for candidate in retrieved.candidates]
-    else:
-        scores = fuse(retrieved.candidates, calibration, retrieved.lexical_ceiling, retrieved.tool_count)
-    pairs = zip(retrieved.candidates, scores, strict=True)
-    return [_Scored(candidate, min(score, 1.0)) for candidate, score in pairs]
-
-
-def _match(scored: _Scored) -> Match:
-    return Match(scored.candidate.tool_id, scored.score, scored.candidate.combined)
+def _join(known: Match | None, match: Match, position: int, threshold: float) -> Match:
+    """A tool that another query found as well; only queries for which it passes count as having found it."""
+    found = (position,) if match.is_named or match.score >= threshold else ()
+    if known is None:
+        return replace(match, query_positions=found)
+    best = min(match, known, key=_best_first)
+    return replace(best, query_positions=(*known.query_positions, *found))
 
 
 def _best_first(match: Match) -> tuple[bool, float, float, int]:
     return not match.is_named, -match.score, -(match.similarity or 0.0), match.tool_id
 
 
-def _merge(before: Match | None, match: Match, position: int) -> Match:
-    if before is None:
-        return replace(match, query_positions=(position,))
-    best = min(match, before, key=_best_first)
-    return replace(best, query_positions=(*before.query_positions, position))
+def _found(matches: Sequence[Match], cards: Mapping[int, ToolCard]) -> tuple[FoundTool, ...]:
+    # A tool may be removed or denied between the two.
+    return tuple(
+        FoundTool(
+            match=match,
+            exposed_name=card.exposed_name,
+            name=card.name,
+            server=card.server,
+            category=card.category,
+            title=card.title,
+            description=card.description,
+            input_schema_json=card.input_schema_json,
+            annotations_json=card.annotations_json,
+            icons_json=card.icons_json,
+        )
+        for match in matches
+        if (card := cards.get(match.tool_id)) is not None
+    )
 
 
-def _notice(queries: Sequence[_QueryResult]) -> str:
+def _notice(request: SearchRequest, queries: Sequence[_QueryResult]) -> str:
     error = next((query.embedding_error for query in queries if query.embedding_error), "")
-    return error and f"Semantic search is unavailable, these results are by words alone: {error}"
+    if error:
+        return f"Semantic search is unavailable, these results are by words alone: {error}"
+    for text, result in zip(request.queries, queries, strict=True):
+        if result.vectors is not None and knows_english_only(result.vectors.stored.space) and not is_latin(text):
+            return _ASK_IN_ENGLISH
+    return ""
 
 
 def _explained(result: _SearchResult, others: int) -> tuple[ExplainedTool, ...]:
     """The tools of the outcome in its order, then those beyond it and those cut, best first, at most `others`."""
-    scored: dict[int, _Scored] = {}
-    for each in (each for query in result.queries for each in query.scored):
-        best = scored.get(each.candidate.tool_id)
-        if best is None or best.score < each.score:
-            scored[each.candidate.tool_id] = each
+    shown = {tool.match.tool_id: tool.match for tool in result.outcome.tools}
+    rest = [match for match in result.matches if match.tool_id not in shown]
+    passing = result.outcome.total_found - len(shown)
+    explained = [
+        ExplainedTool(tool_id, "found", match.score, _measured(result, tool_id)) for tool_id, match in shown.items()
+    ]
+    explained += [
+        ExplainedTool(
+            match.tool_id, "beyond" if place < passing else "cut", match.score, _measured(result, match.tool_id)
+        )
+        for place, match in enumerate(rest[:others])
+    ]
+    return tuple(explained)
 
-    def candidate_of(match: Match) -> Candidate | None:
-        each = scored.get(match.tool_id)
-        return None if each is None else each.candidate
 
-    shown = [tool.match for tool in result.outcome.tools]
-    shown_ids = {match.tool_id for match in shown}
-    beyond = [match for match in result.matches if match.tool_id not in shown_ids]
-    match_ids = {match.tool_id for match in result.matches}
-    cut = sorted((_match(each) for tool_id, each in scored.items() if tool_id not in match_ids), key=_best_first)
-    explained = [ExplainedTool(match.tool_id, "found", match.score, candidate_of(match)) for match in shown]
-    rest = [ExplainedTool(match.tool_id, "beyond", match.score, candidate_of(match)) for match in beyond]
-    rest += [ExplainedTool(match.tool_id, "cut", match.score, candidate_of(match)) for match in cut]
-    return (*explained, *rest[:others])
+def _measured(result: _SearchResult, tool_id: int) -> MeasuredTool | None:
+    """What the query that a tool fits best measured of it."""
+    best: tuple[float, MeasuredTool] | None = None
+    for query in result.queries:
+        for place in np.flatnonzero(query.signals.tool_ids == tool_id).tolist():
+            match = query.match(place)
+            if best is None or match.score > best[0]:
+                best = (match.score, MeasuredTool(match.similarity, float(query.signals.lexical[0, place])))
+    return None if best is None else best[1]

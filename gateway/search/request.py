@@ -55,9 +55,10 @@ class FoundTool:
 class SearchOutcome:
     """`total_found` counts every tool at or over the threshold, `tools` holds the best of them, best first.
 
-    `notice` says what was not as usual, empty when all was.
+    `notice` says what was not as usual, empty when all was; `more` are the next best, worth a line each.
     """
 
     total_found: int
     tools: tuple[FoundTool, ...] = field(default=())
     notice: str = ""
+    more: tuple[FoundTool, ...] = field(default=())

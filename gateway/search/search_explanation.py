@@ -7,28 +7,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from gateway.embedding.spaces import QueryVector
-from gateway.search.fusion import Candidate
+from gateway.embedding.spaces import QueryVectors
 from gateway.search.request import SearchOutcome
 
 ToolOutcome: TypeAlias = Literal["found", "beyond", "cut"]
 """In the answer; over the threshold, after the last of `max_results`; or under it."""
 
-SearchStep: TypeAlias = Literal["embed", "sql", "score"]
-"""Embedding the queries; what is read of the database; scoring, cutting and merging."""
+SearchStep: TypeAlias = Literal["embed", "index", "score"]
+"""Embedding the queries; what is asked of the index and the database; scoring, cutting and merging."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredTool:
+    """What the index measured of a tool: its weighted `cosine`, None without vectors, and its BM25, `lexical`."""
+
+    cosine: float | None
+    lexical: float
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedTool:
     """A tool that a search looked at, with what decided.
 
-    `candidate` is None of a tool that was not among the candidates, and was found by its name alone.
+    `measured` is None of a tool that is no longer there.
     """
 
     tool_id: int
     outcome: ToolOutcome
     score: float
-    candidate: Candidate | None
+    measured: MeasuredTool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class SearchTimes:
     """Milliseconds of each step; together they are the time that the search took."""
 
     embed: float
-    sql: float
+    index: float
     score: float
 
 
@@ -44,14 +51,14 @@ class SearchTimes:
 class SearchExplanation:
     """An outcome, and how it came about.
 
-    `tools` are those of the outcome in its order, then the others, best first. `query_vector` is that of the first
+    `tools` are those of the outcome in its order, then the others, best first. `query_vectors` are those of the first
     query, None where it could not be embedded; `embedding_error` says why, empty where it could.
     """
 
     outcome: SearchOutcome
     tools: tuple[ExplainedTool, ...]
     times: SearchTimes
-    query_vector: QueryVector | None
+    query_vectors: QueryVectors | None
     embedding_error: str
 
 
@@ -61,7 +68,7 @@ class StepTimer:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """`clock` gives seconds."""
         self._clock = clock
-        self._milliseconds: dict[SearchStep, float] = {"embed": 0.0, "sql": 0.0, "score": 0.0}
+        self._milliseconds: dict[SearchStep, float] = {"embed": 0.0, "index": 0.0, "score": 0.0}
         self._lapped_at = clock()
 
     def lap(self, step: SearchStep) -> None:

@@ -46,7 +46,8 @@ class DatabaseSettings:
 class EmbedderSettings:
     """What turns texts into vectors."""
 
-    type: Literal["auto", "ollama", "openai", "builtin"] = "auto"
+    type: Literal["auto", "ollama", "openai", "builtin", "onnx"] = "auto"
+    path: str = ""
     base_url: str = "http://localhost:11434"
     model: str = "nomic-embed-text"
     api_key: Secret = field(default="", repr=False)
@@ -69,11 +70,19 @@ class McpSettings:
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """How results are scored, cut and counted."""
+    """How results are scored, cut and counted, and where searches run.
+
+    In PostgreSQL a search compares all tools up to `exact_tools`; of more, those nearest and those best by words.
+    """
 
     mode: Literal["hybrid", "cosine"] = "hybrid"
     threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     max_results: Annotated[int, Field(ge=1, le=50)] = 5
+    answer_tokens: Annotated[int, Field(ge=200)] = 2_500
+    detail: Literal["auto", "full", "brief"] = "auto"
+    index: Literal["memory", "pgvector"] = "memory"
+    index_mib: Annotated[int, Field(ge=1)] = 1_024
+    exact_tools: Annotated[int, Field(ge=0)] = 50_000
 
 
 @dataclass(frozen=True, slots=True)

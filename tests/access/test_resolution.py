@@ -154,7 +154,7 @@ class Resolved:
             (named,) = await self._connection.fetch(
                 statement("tools_by_name"), 1, ids, exposed(_TOOLS[asked]), None, None
             )
-            found = {positions[tool_id] for tool_id in visible["ids"]}
+            found = set(visible["positions"])
             assert {positions[row["id"]] for row in shown} == found
             assert (named["visibility"] is not None) == (asked in found)
             return Seen({positions[row["id"]] for row in listed}, found)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from gateway.search.search_explanation import SearchTimes, StepTimer
+from gateway.search.search_explanation import SearchStep, SearchTimes, StepTimer
 
 
 def test_the_time_that_passes_is_divided_without_a_gap() -> None:
     ticks = iter([10.0, 10.002, 10.005, 10.006, 10.01])
     timer = StepTimer(lambda: next(ticks))
-    for step in ("embed", "sql", "score", "sql"):
+    steps: tuple[SearchStep, ...] = ("embed", "index", "score", "index")
+    for step in steps:
         timer.lap(step)
     times = timer.times
-    assert SearchTimes(*(round(each, 6) for each in (times.embed, times.sql, times.score))) == SearchTimes(2, 7, 1)
+    assert SearchTimes(*(round(each, 6) for each in (times.embed, times.index, times.score))) == SearchTimes(2, 7, 1)

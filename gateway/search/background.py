@@ -1,0 +1,112 @@
+"""What everyday requests find in a space: the measure by which the cosines of a query are read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+from cachetools import LRUCache
+from numpy.typing import NDArray
+
+from gateway.embedding.embedder import Vectors
+from gateway.embedding.spaces import Spaces, StoredSpace
+from gateway.errors import DatabaseError, EmbeddingError
+from gateway.search.ranking import ASSUMED_BACKGROUND, Background
+
+logger = logging.getLogger(__name__)
+
+SAMPLE = 2_000
+"""So many ranking vectors, spread over the catalogue, stand for all."""
+
+# The background is measured again when the catalogue has grown or shrunk by this share.
+_MEASURE_AFTER = 0.1
+_PATIENCE_SECONDS = 1.0
+_RETRY_SECONDS = 5.0
+_MOST_KEPT = 1_000
+
+ReadSample = Callable[[], Awaitable[NDArray[np.float32]]]
+"""Reads ranking vectors of tools: float32 (n, d), at most `SAMPLE` of them."""
+
+
+def everyday_requests() -> tuple[str, ...]:
+    """Requests of all kinds that people make, one a line in the package: some have a tool anywhere, most have none."""
+    text = (resources.files("gateway.search") / "everyday_requests.txt").read_text("utf-8")
+    return tuple(line for line in text.splitlines() if line)
+
+
+def background_of(tools: NDArray[np.float32], requests: Vectors) -> Background:
+    """Mean and deviation of the cosines between `requests`, float32 (n, d), and ranking vectors of tools (m, d)."""
+    if not len(tools) or not len(requests):
+        return ASSUMED_BACKGROUND
+    cosines = requests @ tools.T
+    return Background(float(cosines.mean()), max(float(cosines.std()), 1e-6))
+
+
+def sample_step(vectors: int, most: int = SAMPLE) -> int:
+    """Every so many vectors of a catalogue, in the order of positions, one is taken into a sample of `most`."""
+    return max(1, -(-vectors // most))
+
+
+@dataclass(slots=True)
+class _Measured:
+    background: Background = ASSUMED_BACKGROUND
+    vectors: int = 0
+    measuring: asyncio.Task[None] | None = None
+    retry_at: float = 0.0
+
+    def is_due(self, vectors: int) -> bool:
+        """Whether so much has changed since it was measured that it may be another one."""
+        if self.measuring is not None or time.monotonic() < self.retry_at:
+            return False
+        return abs(vectors - self.vectors) > _MEASURE_AFTER * self.vectors
+
+
+class Backgrounds:
+    """The backgrounds of catalogues, by tenant and space."""
+
+    def __init__(self, spaces: Spaces) -> None:
+        self._spaces = spaces
+        self._measured: LRUCache[tuple[int, int], _Measured] = LRUCache(_MOST_KEPT)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def background(self, tenant_id: int, space: StoredSpace, vectors: int, sample: ReadSample) -> Background:
+        """That of a catalogue with so many `vectors`; what is assumed until everyday requests are embedded."""
+        key = (tenant_id, space.id)
+        measured = self._measured.get(key)
+        if measured is None:
+            measured = self._measured[key] = _Measured()
+        if measured.is_due(vectors):
+            measured.measuring = task = asyncio.create_task(self._measure(measured, vectors, sample))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.shield(task), _PATIENCE_SECONDS)
+        return measured.background
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _measure(self, measured: _Measured, vectors: int, sample: ReadSample) -> None:
+        try:
+            requests = await self._spaces.embed_queries(everyday_requests())
+            tools = await sample()
+            if requests.vectors.shape[1] == tools.shape[1]:
+                measured.background, measured.vectors = background_of(tools, requests.vectors), vectors
+            else:
+                # Another space has begun to serve.
+                measured.retry_at = time.monotonic() + _RETRY_SECONDS
+        except (DatabaseError, EmbeddingError) as error:
+            measured.retry_at = time.monotonic() + _RETRY_SECONDS
+            logger.info("What everyday requests find is not known for the moment: %s", error)
+        finally:
+            measured.measuring = None

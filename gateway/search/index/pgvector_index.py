@@ -1,0 +1,208 @@
+"""The index in PostgreSQL: for tenants that do not fit into memory, or where it is set.
+
+The database measures every tool that the caller may see, and the same code as for the index in memory ranks what it
+measured: both give the same answers. Of more than `exact_tools` tools only the thousand nearest to the query, by the
+space's HNSW index, and the thousand best by words are measured. How rare a word is and how long a tool is on average
+are still counted over all of them; what is standardised over tools is standardised over those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.access.tool_names import tools_by_name
+from gateway.database.connection import DatabaseConnection
+from gateway.database.notices import Notices
+from gateway.database.notified_cache import NotifiedCache
+from gateway.database.pool import Database
+from gateway.embedding.spaces import Spaces, StoredSpace
+from gateway.search.background import Backgrounds, sample_step
+from gateway.search.index.postings import Corpus, TermRows, bm25
+from gateway.search.index.tool_card import ToolCard
+from gateway.search.index.tool_index import SearchScope
+from gateway.search.query_form import (
+    CountedTerms,
+    QueryForm,
+    Vocabulary,
+    guesses_at,
+    terms_asked_of,
+    unknown_words,
+)
+from gateway.search.ranking import ASSUMED_BACKGROUND, Background, Floats, Signals
+from gateway.search.visible_tools import VisibilityCache
+
+_CANDIDATES = 1_000
+# A space of which nothing is asked, where the statement wants a number.
+_NO_SPACE = 0
+
+_Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _WordMatches:
+    """The tools that hold any term of the queries: `ids` int64 (n,), ascending; `scores` float32 (m, n), BM25 for each
+    query; `ceilings` float64 (m,)."""
+
+    ids: _Ids
+    scores: Floats
+    ceilings: NDArray[np.float64]
+
+    def of(self, ids: _Ids) -> Floats:
+        """The scores of these tools, float32 (m, k), 0 for those that hold no term."""
+        if not len(self.ids):
+            return np.zeros((len(self.scores), len(ids)), np.float32)
+        places = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        scores: Floats = np.where(self.ids[places] == ids, self.scores[:, places], np.float32(0))
+        return scores
+
+    def best(self) -> set[int]:
+        """The tools that are among the best thousand for any of the queries."""
+        best: set[int] = set()
+        for scores in self.scores:
+            best.update(self.ids[np.lexsort((self.ids, -scores))[:_CANDIDATES]].tolist())
+        return best
+
+
+class PgvectorIndex:
+    """Answers from the database: exact up to `exact_tools` tools, and as slow as the tools are many."""
+
+    def __init__(
+        self, database: Database, spaces: Spaces, visibility: VisibilityCache, notices: Notices, exact_tools: int
+    ) -> None:
+        self._database = database
+        self._visibility = visibility
+        self._exact_tools = exact_tools
+        self._backgrounds = Backgrounds(spaces)
+        self._vectors: NotifiedCache[int, int] = NotifiedCache(notices, 1_000)
+
+    async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
+        """See `ToolIndex`."""
+        narrowed = await self._narrowed(scope)
+        asked = {term for query in queries for term in terms_asked_of(query)}
+        counts = await self._count_terms(narrowed, asked)
+        known = CountedTerms(counts)
+        guesses = {guess for query in queries for word in unknown_words(query, known) for guess in guesses_at(word)}
+        return CountedTerms({**await self._count_terms(narrowed, guesses), **counts}) if guesses else known
+
+    async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:
+        """See `ToolIndex`; until everyday requests are embedded, what is assumed."""
+        if space is None:
+            return ASSUMED_BACKGROUND
+        space_id = space.id
+
+        async def count() -> int:
+            counted: int = await self._database.fetchval("count_ranking_vectors", tenant_id, space=space_id)
+            return counted
+
+        vectors = await self._vectors.get(tenant_id, space_id, count)
+
+        async def sample() -> Floats:
+            rows = await self._database.fetch(
+                "sampled_ranking_vectors", tenant_id, sample_step(vectors), space=space_id
+            )
+            read = [row["ranking_embedding"].to_numpy().astype(np.float32) for row in rows]
+            return np.stack(read) if read else np.empty((0, space.space.dimensions), np.float32)
+
+        return await self._backgrounds.background(tenant_id, space, vectors, sample)
+
+    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[QueryForm]) -> Signals:
+        """See `ToolIndex`."""
+        narrowed = await self._narrowed(scope)
+        space_id = space.id if space is not None else _NO_SPACE
+        vectors = [query.vector for query in queries if query.vector is not None]
+        if space is None or len(vectors) < len(queries):
+            space_id, vectors = _NO_SPACE, [np.zeros(1, np.float32)]
+        async with self._database.snapshot() as snapshot:
+            counted = await snapshot.fetchrow("scope_corpus", *narrowed)
+            assert counted is not None
+            corpus = Corpus(counted["tools"], counted["mean_length"])
+            words = await _match_words(snapshot, narrowed, queries, corpus)
+            chosen: list[int] | None = None
+            if corpus.tools > self._exact_tools:
+                chosen = sorted(words.best() | await _nearest(snapshot, narrowed, space_id, vectors))
+            measured = [
+                await snapshot.fetchrow(
+                    "scope_cosines", *narrowed, vector, chosen, space=space_id, dimensions=len(vector)
+                )
+                for vector in vectors
+            ]
+        rows = [row for row in measured if row is not None]
+        ids = np.array(rows[0]["ids"], np.int64)
+        cosines: Floats | None = np.array([row["cosines"] for row in rows], np.float32)
+        if cosines is None or np.isnan(cosines).all():
+            cosines = None
+        return Signals(ids, np.array(rows[0]["servers"], np.int64), cosines, words.of(ids), words.ceilings)
+
+    async def named(self, scope: SearchScope, space: StoredSpace | None, name: str) -> list[int]:
+        """See `ToolIndex`."""
+        named = [tool.id for tool in await tools_by_name(self._database, scope.tenant_id, name)]
+        if not named:
+            return []
+        rows = await self._database.fetch("tools_in_scope", *await self._narrowed(scope), named)
+        in_scope = {row["id"] for row in rows}
+        return [tool_id for tool_id in named if tool_id in in_scope]
+
+    async def cards(
+        self, scope: SearchScope, space: StoredSpace | None, tool_ids: Collection[int]
+    ) -> Mapping[int, ToolCard]:
+        """See `ToolIndex`."""
+        if not tool_ids:
+            return {}
+        rows = await self._database.fetch("result_tools", scope.tenant_id, list(scope.role_ids), list(tool_ids))
+        return {row["id"]: ToolCard.of(row, row["server_name"]) for row in rows}
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        await self._backgrounds.aclose()
+
+    async def _narrowed(self, scope: SearchScope) -> tuple[Any, ...]:
+        """What `in_scope` is asked with."""
+        visible = await self._visibility.visible_tools(scope.tenant_id, scope.role_ids)
+        return scope.tenant_id, visible.bitmap, scope.category, scope.server_id
+
+    async def _count_terms(self, narrowed: tuple[Any, ...], terms: Collection[str]) -> dict[str, int]:
+        rows = await self._database.fetch("scope_frequencies", *narrowed, sorted(terms)) if terms else []
+        return {row["lexeme"]: row["found_in"] for row in rows}
+
+
+async def _match_words(
+    snapshot: DatabaseConnection, narrowed: tuple[Any, ...], queries: Sequence[QueryForm], corpus: Corpus
+) -> _WordMatches:
+    terms = sorted({term for query in queries for term in query.terms})
+    rows = await snapshot.fetch("scope_postings", *narrowed, terms) if terms else []
+    holders = {row["lexeme"]: np.array(row["tool_ids"], np.int64) for row in rows}
+    ids = np.unique(np.concatenate([*holders.values(), np.empty(0, np.int64)]))
+    lengths = np.zeros(len(ids), np.float32)
+    postings = {}
+    for row in rows:
+        places = np.searchsorted(ids, holders[row["lexeme"]]).astype(np.int32)
+        lengths[places] = row["lengths"]
+        postings[row["lexeme"]] = TermRows(places, np.array(row["counts"], np.float32))
+    nowhere = TermRows(np.empty(0, np.int32), np.empty(0, np.float32))
+    matches = [
+        bm25([postings.get(term, nowhere) for term in dict.fromkeys(query.terms)], lengths, corpus) for query in queries
+    ]
+    return _WordMatches(
+        ids, np.stack([match.scores for match in matches]), np.array([match.ceiling for match in matches])
+    )
+
+
+async def _nearest(
+    snapshot: DatabaseConnection, narrowed: tuple[Any, ...], space_id: int, vectors: Sequence[Floats]
+) -> set[int]:
+    """The tools in scope that are nearest to any of the vectors; none without a space."""
+    if space_id == _NO_SPACE:
+        return set()
+    await snapshot.execute("widen_index_scan")
+    nearest: set[int] = set()
+    for vector in vectors:
+        rows = await snapshot.fetch(
+            "nearest_in_scope", *narrowed, vector, _CANDIDATES, space=space_id, dimensions=len(vector)
+        )
+        nearest.update(row["tool_id"] for row in rows)
+    return nearest

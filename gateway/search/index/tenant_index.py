@@ -1,0 +1,221 @@
+"""One tenant's catalogue in one embedding space, in memory: everything that a search asks for, without a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.search.background import SAMPLE, sample_step
+from gateway.search.index.postings import Corpus, Postings
+from gateway.search.query_form import QueryForm, Vocabulary
+from gateway.search.ranking import Signals
+
+_BY_ROW = ("_with_vector", "_ids", "_servers", "_categories", "_lengths", "_live")
+_GROWTH = 1.5
+_FEWEST_ROWS = 64
+# Where a caller sees less than this share, gathering the rows first is faster than multiplying all of them.
+_GATHER_BELOW = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedTool:
+    """A tool as the index takes it in.
+
+    `position` is its place in the tenant's bitmaps and its row here. `vector` float32 (d,), its ranking vector, None
+    while it has none. `terms` counts its terms, `length` is their sum. `size_bytes` is what `card` takes.
+    """
+
+    tool_id: int
+    position: int
+    server_id: int
+    category: str
+    exposed_name: str
+    name: str
+    terms: Mapping[str, int]
+    length: int
+    vector: NDArray[np.float32] | None
+    size_bytes: int
+
+
+class TenantIndex:
+    """Rows by position. Not to be changed while a search reads it: both run on the event loop, neither awaits."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._dimensions = dimensions
+        self._matrix = np.zeros((_FEWEST_ROWS, dimensions), np.float32)
+        self._with_vector = np.zeros(_FEWEST_ROWS, np.bool_)
+        self._ids = np.zeros(_FEWEST_ROWS, np.int64)
+        self._servers = np.zeros(_FEWEST_ROWS, np.int64)
+        self._lengths = np.zeros(_FEWEST_ROWS, np.float32)
+        self._live = np.zeros(_FEWEST_ROWS, np.bool_)
+        self._categories = np.zeros(_FEWEST_ROWS, np.int16)
+        self._category_codes: dict[str, int] = {}
+        self._rows: dict[int, int] = {}
+        self._names: dict[str, set[int]] = {}
+        self._names_of: dict[int, tuple[str, str]] = {}
+        self._card_bytes_of: dict[int, int] = {}
+        self._card_bytes = 0
+        self._postings = Postings()
+        self._vectors = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What the index holds in memory, roughly."""
+        arrays = (self._matrix, *(getattr(self, name) for name in _BY_ROW))
+        arrays_bytes: int = sum(array.nbytes for array in arrays)
+        return arrays_bytes + self._postings.size_bytes + self._card_bytes
+
+    @property
+    def dimensions(self) -> int:
+        """Of its vectors; 0 where it has none and ranks by words."""
+        return self._dimensions
+
+    @property
+    def tools(self) -> int:
+        """How many tools it holds."""
+        return len(self._rows)
+
+    @property
+    def vectors(self) -> int:
+        """How many of its tools have a vector."""
+        return self._vectors
+
+    @property
+    def tool_ids(self) -> Collection[int]:
+        """Of all tools that it holds."""
+        return self._rows.keys()
+
+    def put(self, tools: Collection[IndexedTool]) -> None:
+        """Take in tools that are new or have changed."""
+        self.remove([tool.tool_id for tool in tools])
+        self._grow(max((tool.position for tool in tools), default=-1) + 1)
+        for tool in tools:
+            row = tool.position
+            self._rows[tool.tool_id] = row
+            self._ids[row] = tool.tool_id
+            self._servers[row] = tool.server_id
+            # A tool without a word is there all the same.
+            self._lengths[row] = max(tool.length, 1)
+            self._live[row] = True
+            self._categories[row] = self._category_codes.setdefault(tool.category, len(self._category_codes))
+            self._names_of[row] = (tool.exposed_name, tool.name)
+            for name in self._names_of[row]:
+                self._names.setdefault(name, set()).add(row)
+            self._card_bytes_of[row] = tool.size_bytes
+            self._card_bytes += tool.size_bytes
+            self._with_vector[row] = tool.vector is not None
+            if tool.vector is not None:
+                self._matrix[row] = tool.vector
+                self._vectors += 1
+        self._postings.put({tool.position: tool.terms for tool in tools})
+
+    def remove(self, tool_ids: Iterable[int]) -> None:
+        """Forget these tools; nothing happens to those that are not known."""
+        rows = [row for tool_id in tool_ids if (row := self._rows.pop(tool_id, None)) is not None]
+        self._vectors -= int(self._with_vector[rows].sum())
+        self._live[rows] = self._with_vector[rows] = False
+        self._lengths[rows] = 0
+        self._matrix[rows] = 0
+        self._postings.remove(rows)
+        for row in rows:
+            self._card_bytes -= self._card_bytes_of.pop(row)
+            # A tool whose exposed name is its own has one.
+            for name in set(self._names_of.pop(row)):
+                others = self._names[name]
+                others.discard(row)
+                if not others:
+                    del self._names[name]
+
+    def position(self, tool_id: int) -> int:
+        """The place of a tool in the tenant's bitmaps. Raises KeyError where it is not known."""
+        return self._rows[tool_id]
+
+    def named(self, name: str) -> list[int]:
+        """The ids of tools whose exposed or own name is exactly `name`."""
+        return [int(self._ids[row]) for row in sorted(self._names.get(name, ()))]
+
+    def sample(self, most: int = SAMPLE) -> NDArray[np.float32]:
+        """Ranking vectors of at most so many tools, float32 (n, d), spread over the catalogue."""
+        rows = np.flatnonzero(self._with_vector)
+        return self._matrix[rows[:: sample_step(len(rows), most)]]
+
+    def found_in(self, term: str) -> int:
+        """How many tools hold `term`."""
+        return self._postings.found_in(term)
+
+    def vocabulary(
+        self, visible: NDArray[np.bool_], category: str | None = None, server_id: int | None = None
+    ) -> Vocabulary:
+        """The terms of the tools at the `visible` positions, narrowed as in `signals`: it tells nothing of others."""
+        return _VisibleTerms(self._postings, self._seen(visible, category, server_id))
+
+    def signals(
+        self,
+        visible: NDArray[np.bool_],
+        queries: Sequence[QueryForm],
+        category: str | None = None,
+        server_id: int | None = None,
+    ) -> Signals:
+        """What is measured of the tools at the `visible` positions (bool, by position), narrowed to what is given."""
+        seen = self._seen(visible, category, server_id)
+        rows = np.flatnonzero(seen)
+        corpus = Corpus(len(rows), float(self._lengths[rows].mean()) if len(rows) else 0.0)
+        lexical = np.empty((len(queries), len(rows)), np.float32)
+        ceilings = np.empty(len(queries))
+        for number, query in enumerate(queries):
+            matches = self._postings.match(query.terms, seen, self._lengths, corpus)
+            lexical[number], ceilings[number] = matches.scores[rows], matches.ceiling
+        return Signals(self._ids[rows], self._servers[rows], self._cosines(rows, queries), lexical, ceilings)
+
+    def _seen(self, visible: NDArray[np.bool_], category: str | None, server_id: int | None) -> NDArray[np.bool_]:
+        seen = np.zeros(len(self._live), np.bool_)
+        size = min(len(visible), len(seen))
+        seen[:size] = visible[:size]
+        seen &= self._live
+        if server_id is not None:
+            seen &= self._servers == server_id
+        if category is not None:
+            seen &= self._categories == self._category_codes.get(category, -1)
+        return seen
+
+    def _cosines(self, rows: NDArray[np.intp], queries: Sequence[QueryForm]) -> NDArray[np.float32] | None:
+        vectors = [query.vector for query in queries if query.vector is not None]
+        with_vector = self._with_vector[rows]
+        if len(vectors) < len(queries) or not with_vector.any():
+            return None
+        asked = np.stack(vectors)
+        if len(rows) < _GATHER_BELOW * len(self._live):
+            cosines = asked @ self._matrix[rows].T
+        elif len(asked) == 1:
+            cosines = (self._matrix @ asked[0])[None, rows]
+        else:
+            cosines = (asked @ self._matrix.T)[:, rows]
+        if not with_vector.all():
+            cosines[:, ~with_vector] = np.nan
+        measured: NDArray[np.float32] = cosines
+        return measured
+
+    def _grow(self, rows: int) -> None:
+        if rows <= len(self._live):
+            return
+        capacity = max(rows, int(len(self._live) * _GROWTH))
+        matrix = np.zeros((capacity, self._dimensions), np.float32)
+        matrix[: len(self._matrix)] = self._matrix
+        self._matrix = matrix
+        for name in _BY_ROW:
+            old = getattr(self, name)
+            grown = np.zeros(capacity, old.dtype)
+            grown[: len(old)] = old
+            setattr(self, name, grown)
+
+
+@dataclass(frozen=True, slots=True)
+class _VisibleTerms:
+    postings: Postings
+    visible: NDArray[np.bool_]
+
+    def found_in(self, term: str) -> int:
+        return self.postings.found_in(term, self.visible)

@@ -1,0 +1,70 @@
+"""Which index a tenant is searched in: the one in memory, or PostgreSQL where it does not fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+from gateway.embedding.spaces import StoredSpace
+from gateway.errors import IndexTooLargeError
+from gateway.search.index.tool_card import ToolCard
+from gateway.search.index.tool_index import SearchScope, ToolIndex
+from gateway.search.query_form import QueryForm, Vocabulary
+from gateway.search.ranking import Background, Signals
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+
+class TieredIndex:
+    """Asks `memory`, and `database` for tenants whose tools do not fit there; says so once for each."""
+
+    def __init__(self, memory: ToolIndex, database: ToolIndex) -> None:
+        self._memory = memory
+        self._database = database
+        self._too_large: set[int] = set()
+
+    @property
+    def tenants_in_database(self) -> Collection[int]:
+        """The ids of tenants that did not fit into memory when they were last searched."""
+        return frozenset(self._too_large)
+
+    async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
+        """See `ToolIndex`."""
+        return await self._ask(scope.tenant_id, lambda index: index.vocabulary(scope, space, queries))
+
+    async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:
+        """See `ToolIndex`."""
+        return await self._ask(tenant_id, lambda index: index.background(tenant_id, space))
+
+    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[QueryForm]) -> Signals:
+        """See `ToolIndex`."""
+        return await self._ask(scope.tenant_id, lambda index: index.signals(scope, space, queries))
+
+    async def named(self, scope: SearchScope, space: StoredSpace | None, name: str) -> list[int]:
+        """See `ToolIndex`."""
+        return await self._ask(scope.tenant_id, lambda index: index.named(scope, space, name))
+
+    async def cards(
+        self, scope: SearchScope, space: StoredSpace | None, tool_ids: Collection[int]
+    ) -> Mapping[int, ToolCard]:
+        """See `ToolIndex`."""
+        return await self._ask(scope.tenant_id, lambda index: index.cards(scope, space, tool_ids))
+
+    async def aclose(self) -> None:
+        """See `ToolIndex`."""
+        await self._memory.aclose()
+        await self._database.aclose()
+
+    async def _ask(self, tenant_id: int, ask: Callable[[ToolIndex], Awaitable[ResultT]]) -> ResultT:
+        try:
+            answer = await ask(self._memory)
+            self._too_large.discard(tenant_id)
+            return answer
+        except IndexTooLargeError as error:
+            if tenant_id not in self._too_large:
+                self._too_large.add(tenant_id)
+                logger.warning("%s Until then it is searched in PostgreSQL.", error.message)
+            return await ask(self._database)

@@ -1,0 +1,55 @@
+"""What a search asks of an index, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.embedding.spaces import StoredSpace
+from gateway.search.index.tool_card import ToolCard
+from gateway.search.query_form import QueryForm, Vocabulary
+from gateway.search.ranking import Background, Signals
+
+
+@dataclass(frozen=True, slots=True)
+class SearchScope:
+    """Whose search it is and what it is narrowed to."""
+
+    tenant_id: int
+    role_ids: tuple[int, ...]
+    category: str | None = None
+    server_id: int | None = None
+
+
+class ToolIndex(Protocol):
+    """A tenant's catalogue in one space, asked within what a caller may see; without a space it knows words alone.
+
+    Every method raises DatabaseError where it has to ask the database and that does not answer.
+    """
+
+    async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
+        """What `query_terms` asks of the terms of the tools in scope, for these queries."""
+        ...
+
+    async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:
+        """What everyday requests find in the tenant's catalogue."""
+        ...
+
+    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[QueryForm]) -> Signals:
+        """What is measured of every tool in scope."""
+        ...
+
+    async def named(self, scope: SearchScope, space: StoredSpace | None, name: str) -> list[int]:
+        """The ids of tools in scope that go by `name`: exposed name, own name, or server and name."""
+        ...
+
+    async def cards(
+        self, scope: SearchScope, space: StoredSpace | None, tool_ids: Collection[int]
+    ) -> Mapping[int, ToolCard]:
+        """What to show of these tools, as far as they are in scope at this moment."""
+        ...
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        ...

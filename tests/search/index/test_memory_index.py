@@ -1,0 +1,276 @@
+"""How the index in memory follows the catalogue, and what it does where that does not fit."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from gateway.access.tenants import create_tenant
+from gateway.database.notices import Notices
+from gateway.database.pool import open_database
+from gateway.embedding.spaces import StoredSpace
+from gateway.errors import IndexTooLargeError
+from gateway.search.index.memory_index import MemoryIndex
+from gateway.search.index.tool_index import SearchScope
+from gateway.search.query_form import QueryForm
+from gateway.settings import Settings
+from tests.support.catalogue import direct_connection
+from tests.support.database_proxy import DatabaseProxy
+from tests.support.indexed_catalogue import MIB, TENANT, CataloguedTool, IndexedCatalogue
+from tests.support.rows import value
+from tests.support.waiting import until
+
+FEED = CataloguedTool("farm", "feed_cat", "Feed the cat")
+COUNT = CataloguedTool("farm", "count_cows", "Count the cows", vector=(0.0, 1.0, 0.0, 0.0))
+SAIL = CataloguedTool("sea", "sail", "Sail a boat", vector=(0.0, 0.0, 1.0, 0.0))
+CAT = QueryForm(("cat",), np.array([1, 0, 0, 0], np.float32))
+SPEED_TRIES = 9
+
+
+@pytest.fixture
+async def notices(catalogue: IndexedCatalogue) -> AsyncIterator[Notices]:
+    notices = Notices(catalogue.database)
+    async with notices.listening():
+        yield notices
+
+
+async def _role(catalogue: IndexedCatalogue) -> SearchScope:
+    """The scope of a role that finds everything."""
+    async with direct_connection(catalogue.database) as connection:
+        role_id = await connection.fetchval("SELECT id FROM roles WHERE tenant_id = 1 AND name = 'all'")
+    return SearchScope(TENANT, (role_id,))
+
+
+async def _found(index: MemoryIndex, scope: SearchScope, catalogue: IndexedCatalogue) -> dict[str, float]:
+    """The names of all tools in scope, with their BM25 for "cat"."""
+    signals = await index.signals(scope, catalogue.space, [CAT])
+    cards = await index.cards(scope, catalogue.space, signals.tool_ids.tolist())
+    return {
+        cards[tool_id].exposed_name: score
+        for tool_id, score in zip(signals.tool_ids.tolist(), signals.lexical[0].tolist(), strict=True)
+    }
+
+
+async def _finds_only(name: str, index: MemoryIndex, scope: SearchScope, catalogue: IndexedCatalogue) -> bool:
+    return set(await _found(index, scope, catalogue)) == {name}
+
+
+async def test_a_tool_that_changes_goes_or_comes_back_is_found_as_it_is(
+    catalogue: IndexedCatalogue, notices: Notices
+) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(FEED, COUNT)
+    scope = await _role(catalogue)
+    found = await _found(index, scope, catalogue)
+    assert found["farm__feed_cat"] > 0 == found["farm__count_cows"]
+
+    await catalogue.put(replace(COUNT, description="Count the cats"), replace(FEED, name="feed_cat", description=""))
+    assert (await _found(index, scope, catalogue))["farm__count_cows"] > 0
+    feed = catalogue.ids["farm__feed_cat"]
+    assert (await index.cards(scope, catalogue.space, [feed]))[feed].description == ""
+
+    await catalogue.hide("farm__feed_cat")
+    assert set(await _found(index, scope, catalogue)) == {"farm__count_cows"}
+    await catalogue.put(FEED)
+    assert set(await _found(index, scope, catalogue)) == {"farm__count_cows", "farm__feed_cat"}
+    assert await index.named(scope, catalogue.space, "feed_cat") == [feed]
+
+
+async def test_a_server_that_goes_takes_its_tools_along_and_leaves_their_places_empty(
+    catalogue: IndexedCatalogue, notices: Notices
+) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(FEED, SAIL)
+    scope = await _role(catalogue)
+    before = await _found(index, scope, catalogue)
+    await catalogue.remove_server("sea")
+    await catalogue.put(COUNT)
+    assert set(before) == {"farm__feed_cat", "sea__sail"}
+    assert set(await _found(index, scope, catalogue)) == {"farm__feed_cat", "farm__count_cows"}
+    positions = "SELECT array_agg(position ORDER BY position) FROM tools"
+    assert await value(catalogue.database.url, positions) == [0, 2]
+
+
+async def test_a_server_that_is_renamed_is_shown_and_named_by_its_new_name(
+    catalogue: IndexedCatalogue, notices: Notices
+) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(FEED, SAIL)
+    scope = await _role(catalogue)
+    await _found(index, scope, catalogue)
+    async with direct_connection(catalogue.database) as connection:
+        await connection.execute("UPDATE servers SET name = 'Zoo' WHERE slug = 'farm'")
+    await catalogue.database.execute("bump_catalogue", TENANT)
+    feed = catalogue.ids["farm__feed_cat"]
+    assert (await index.cards(scope, catalogue.space, [feed]))[feed].server == "Zoo"
+    assert await index.named(scope, catalogue.space, "Zoo/feed_cat") == [feed]
+    assert await index.named(scope, catalogue.space, "farm:feed_cat") == [feed]
+    assert await index.named(scope, catalogue.space, "Farm/feed_cat") == []
+
+
+async def test_a_change_of_a_role_holds_for_the_next_search(catalogue: IndexedCatalogue, notices: Notices) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(FEED, COUNT, SAIL)
+    role_id = await catalogue.add_role("some", "farm__feed_cat")
+    scope = SearchScope(TENANT, (role_id,))
+    for visible in (("farm__feed_cat",), ("sea__sail", "farm__count_cows"), (), ("farm__feed_cat", "sea__sail")):
+        await catalogue.set_visible(role_id, *visible)
+        assert set(await _found(index, scope, catalogue)) == set(visible)
+
+
+async def test_another_process_is_followed_within_200_milliseconds(
+    catalogue: IndexedCatalogue, notices: Notices, settings: Settings
+) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(FEED)
+    role_id = await catalogue.add_role("some", "farm__feed_cat")
+    scope = SearchScope(TENANT, (role_id,))
+    await _found(index, scope, catalogue)
+    took = []
+    async with open_database(settings, size=2) as database:
+        other = replace(catalogue, database=database)
+        for number in range(SPEED_TRIES):
+            name = f"farm__feed_dog_{number}"
+            await other.put(CataloguedTool("farm", f"feed_dog_{number}"))
+            await other.set_visible(role_id, name)
+            begun = time.monotonic()
+            await until(partial(_finds_only, name, index, scope, catalogue))
+            took.append(time.monotonic() - begun)
+    assert statistics.median(took) < 0.2
+
+
+async def test_without_the_listening_connection_each_search_asks_what_is_new(
+    catalogue: IndexedCatalogue, settings: Settings
+) -> None:
+    proxy = DatabaseProxy(catalogue.database)
+    async with proxy.running(), open_database(settings, size=2) as database:
+        notices = Notices(proxy.database)
+        async with notices.listening():
+            index = catalogue.memory(notices)
+            await catalogue.put(FEED)
+            role_id = await catalogue.add_role("some", "farm__feed_cat")
+            scope = SearchScope(TENANT, (role_id,))
+            assert set(await _found(index, scope, catalogue)) == {"farm__feed_cat"}
+            proxy.close()
+            await until(lambda: not notices.connected)
+            # Nothing tells this process of what another one does.
+            other = replace(catalogue, database=database)
+            await other.put(COUNT)
+            for visible in (("farm__count_cows",), ("farm__count_cows", "farm__feed_cat"), ()):
+                await other.set_visible(role_id, *visible)
+                assert set(await _found(index, scope, catalogue)) == set(visible)
+
+
+async def test_what_changes_while_an_update_is_read_is_not_lost(
+    catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(FEED)
+    scope = await _role(catalogue)
+    read = MemoryIndex._read_tools
+    reading, changed = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*arguments: object) -> None:
+        await read(*arguments)  # type: ignore[arg-type]
+        reading.set()
+        await changed.wait()
+
+    monkeypatch.setattr(MemoryIndex, "_read_tools", slowly)
+    first = asyncio.create_task(_found(index, scope, catalogue))
+    await reading.wait()
+    # Another search waits for the index to be whole, instead of reading what is there.
+    second = asyncio.create_task(_found(index, scope, catalogue))
+    await catalogue.put(COUNT)
+    assert not second.done()
+    changed.set()
+    await asyncio.gather(first, second)
+    assert set(await _found(index, scope, catalogue)) == {"farm__feed_cat", "farm__count_cows"}
+
+
+async def test_a_search_that_is_given_up_does_not_stop_the_index_from_being_read(
+    catalogue: IndexedCatalogue, notices: Notices
+) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(FEED)
+    scope = await _role(catalogue)
+    given_up = asyncio.create_task(_found(index, scope, catalogue))
+    other = asyncio.create_task(_found(index, scope, catalogue))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    assert set(await other) == {"farm__feed_cat"}
+
+
+async def test_a_vector_that_comes_later_counts_from_then_on(catalogue: IndexedCatalogue, notices: Notices) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(replace(FEED, vector=None), replace(COUNT, vector=None))
+    scope = await _role(catalogue)
+    assert (await index.signals(scope, catalogue.space, [CAT])).cosines is None
+    assumed = await index.background(TENANT, catalogue.space)
+    await catalogue.put(FEED)
+    cosines = (await index.signals(scope, catalogue.space, [CAT])).cosines
+    assert cosines is not None
+    assert np.nanmax(cosines[0]) == pytest.approx(1)
+    assert np.isnan(cosines[0]).sum() == 1
+    assert await index.background(TENANT, catalogue.space) != assumed
+
+
+async def test_without_a_space_words_alone_are_measured(catalogue: IndexedCatalogue, notices: Notices) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(FEED, SAIL)
+    signals = await index.signals(await _role(catalogue), None, [QueryForm(("cat",), None)])
+    assert signals.cosines is None
+    assert sorted(signals.lexical[0].tolist())[1] > 0
+
+
+async def test_the_tenant_that_was_searched_longest_ago_goes_first(
+    catalogue: IndexedCatalogue, notices: Notices
+) -> None:
+    others = [(await create_tenant(catalogue.database, slug)).id for slug in ("two", "three")]
+    await catalogue.put(FEED)
+    for tenant_id in others:
+        await catalogue.put(CataloguedTool(f"farm{tenant_id}", "feed_cat", "Feed the cat"), tenant_id=tenant_id)
+    one_alone = catalogue.memory(notices)
+    await one_alone.signals(await _role(catalogue), catalogue.space, [CAT])
+    index = catalogue.memory(notices, int(one_alone.size_bytes * 2.5))
+    for tenant_id in (TENANT, *others[:1], TENANT):
+        await index.signals(SearchScope(tenant_id, ()), catalogue.space, [CAT])
+    assert list(index.tenant_ids) == [others[0], TENANT]
+    await index.signals(SearchScope(others[1], ()), catalogue.space, [CAT])
+    assert list(index.tenant_ids) == [TENANT, others[1]]
+
+
+async def test_a_space_that_took_over_leaves_no_index_of_the_former_one(
+    catalogue: IndexedCatalogue, notices: Notices
+) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.put(FEED)
+    scope = await _role(catalogue)
+    await index.signals(scope, catalogue.space, [CAT])
+    before = index.size_bytes
+    later = StoredSpace(catalogue.space.id + 1, catalogue.space.space)
+    await catalogue.database.execute("announce_space", later.id)
+    await until(lambda: index.size_bytes == 0)
+    assert (await index.signals(scope, later, [CAT])).cosines is None
+    assert 0 < index.size_bytes <= before
+
+
+@pytest.mark.parametrize("kilobytes", [8, 120])
+async def test_a_tenant_that_does_not_fit_says_so_until_it_does(
+    catalogue: IndexedCatalogue, notices: Notices, kilobytes: int
+) -> None:
+    # The smaller bound is exceeded by what is expected, the larger one by what the texts turn out to take.
+    index = catalogue.memory(notices, kilobytes * 1024)
+    await catalogue.put(*(CataloguedTool("farm", f"feed_{n}", "cat " * 5_000) for n in range(10)))
+    scope = await _role(catalogue)
+    for _ in range(2):
+        with pytest.raises(IndexTooLargeError, match=r"10 tools of tenant 1 .* search\.index_mib"):
+            await index.signals(scope, catalogue.space, [CAT])
+    assert index.size_bytes < 8 * 1024
+    assert index.size_bytes < MIB

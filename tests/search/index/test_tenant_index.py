@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from gateway.search.index.tenant_index import IndexedTool, TenantIndex
+from gateway.search.query_form import QueryForm
+
+NORTH, EAST = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
+BOTH = np.ones(2, np.bool_)
+
+
+def _tool(tool_id: int, position: int, *words: str, vector: np.ndarray | None = NORTH, **more: object) -> IndexedTool:
+    values = {
+        "server_id": 1,
+        "category": "other",
+        "exposed_name": f"farm__{tool_id}",
+        "name": f"tool_{tool_id}",
+        "terms": dict.fromkeys(words, 1),
+        "length": len(words),
+        "vector": vector,
+        "size_bytes": 100,
+    }
+    return IndexedTool(tool_id=tool_id, position=position, **{**values, **more})  # type: ignore[arg-type]
+
+
+def _ids(index: TenantIndex, visible: np.ndarray = BOTH, **narrowed: object) -> list[int]:
+    signals = index.signals(visible, [QueryForm((), None)], **narrowed)  # type: ignore[arg-type]
+    return [int(tool_id) for tool_id in signals.tool_ids]
+
+
+def test_only_tools_at_visible_positions_are_measured() -> None:
+    index = TenantIndex(2)
+    index.put([_tool(7, 0), _tool(9, 1), _tool(11, 200)])
+    assert _ids(index) == [7, 9]
+    assert _ids(index, np.array([False, True])) == [9]
+    assert _ids(index, np.zeros(0, np.bool_)) == []
+    assert _ids(index, np.ones(1_000, np.bool_)) == [7, 9, 11]
+
+
+def test_a_search_is_narrowed_to_a_category_and_a_server() -> None:
+    index = TenantIndex(2)
+    index.put([_tool(7, 0, category="git"), _tool(9, 1, server_id=2)])
+    assert _ids(index, category="git") == [7]
+    assert _ids(index, server_id=2) == [9]
+    assert _ids(index, category="git", server_id=2) == []
+    assert _ids(index, category="none has it") == []
+
+
+def test_a_tool_is_replaced_wherever_it_stands() -> None:
+    index = TenantIndex(2)
+    index.put([_tool(7, 0, "cat", exposed_name="a", name="b")])
+    index.put([_tool(7, 1, "dog", exposed_name="a", name="c", vector=EAST)])
+    assert index.tools == index.vectors == 1
+    assert (index.found_in("cat"), index.found_in("dog")) == (0, 1)
+    assert (index.named("a"), index.named("b"), index.named("c")) == ([7], [], [7])
+    signals = index.signals(BOTH, [QueryForm((), EAST)])
+    assert signals.tool_ids.tolist() == [7]
+    assert signals.cosines is not None
+    assert signals.cosines.tolist() == [[1.0]]
+
+
+def test_what_is_removed_leaves_nothing_behind() -> None:
+    index = TenantIndex(2)
+    empty = index.size_bytes
+    index.put([_tool(7, 0, exposed_name="same", name="same"), _tool(9, 1)])
+    index.remove([7, 9, 1_234])
+    assert index.tools == index.vectors == 0
+    assert index.named("same") == []
+    assert _ids(index) == []
+    assert index.size_bytes == empty
+
+
+@pytest.mark.parametrize("shown", [1, 90])
+def test_the_cosines_are_the_same_however_many_are_asked_for(shown: int) -> None:
+    random = np.random.default_rng(3)
+    vectors = random.normal(size=(100, 2)).astype(np.float32)
+    index = TenantIndex(2)
+    index.put([_tool(number, number, vector=vector) for number, vector in enumerate(vectors)])
+    visible = np.arange(100) < shown
+    for queries in ([EAST], [NORTH, EAST]):
+        cosines = index.signals(visible, [QueryForm((), query) for query in queries]).cosines
+        assert cosines == pytest.approx(np.stack(queries) @ vectors[:shown].T)
+
+
+def test_a_tool_without_a_vector_has_no_cosine() -> None:
+    index = TenantIndex(2)
+    index.put([_tool(7, 0, vector=None), _tool(9, 1)])
+    signals = index.signals(BOTH, [QueryForm((), NORTH)])
+    assert signals.cosines is not None
+    assert np.isnan(signals.cosines[0]).tolist() == [True, False]
+    assert index.signals(np.array([True, False]), [QueryForm((), NORTH)]).cosines is None
+    assert index.signals(BOTH, [QueryForm((), NORTH), QueryForm((), None)]).cosines is None
+
+
+def test_the_vocabulary_is_that_of_the_visible_tools() -> None:
+    index = TenantIndex(2)
+    index.put([_tool(7, 0, "cat"), _tool(9, 1, "cat", "dog", server_id=2)])
+    assert index.vocabulary(BOTH).found_in("cat") == 2
+    assert index.vocabulary(np.array([True, False])).found_in("dog") == 0
+    assert index.vocabulary(BOTH, server_id=2).found_in("cat") == 1
+
+
+def test_a_sample_is_spread_over_the_catalogue() -> None:
+    index = TenantIndex(2)
+    index.put([_tool(number, number, vector=np.array([number, 0], np.float32)) for number in range(100)])
+    assert index.sample(4)[:, 0].tolist() == [0, 25, 50, 75]
+    assert len(index.sample()) == 100
+
+
+def test_what_it_says_that_it_takes_is_what_it_takes() -> None:
+    random = np.random.default_rng(1)
+    words = [f"word{number}" for number in range(3_000)]
+    tracemalloc.start()
+    try:
+        index = TenantIndex(2)
+        before = tracemalloc.get_traced_memory()[0]
+        for start in range(0, 4_000, 1_000):
+            # Each tool comes with strings of its own, as from the database.
+            drawn = random.integers(0, 3_000, (1_000, 40)).tolist()
+            index.put(
+                [
+                    _tool(start + number, start + number, *("".join(words[word]) for word in set(of_tool)))
+                    for number, of_tool in enumerate(drawn)
+                ]
+            )
+        took = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 0.5 * took < index.size_bytes < 2 * took

@@ -1,0 +1,45 @@
+"""Tenants that do not fit into memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.database.notices import Notices
+from gateway.search.index.tiered_index import TieredIndex
+from gateway.search.index.tool_index import SearchScope
+from gateway.search.query_form import QueryForm
+from tests.support.indexed_catalogue import MIB, TENANT, CataloguedTool, IndexedCatalogue
+
+
+async def test_a_tenant_that_is_too_large_is_searched_in_postgresql_and_it_is_said_once(
+    catalogue: IndexedCatalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    notices = Notices(catalogue.database)
+    index = TieredIndex(catalogue.memory(notices, 20_000), catalogue.pgvector(notices))
+    await catalogue.put(*(CataloguedTool("farm", f"feed_{number}") for number in range(20)))
+    role_id = await catalogue.add_role("some", "farm__feed_1", "farm__feed_2")
+    scope = SearchScope(TENANT, (role_id,))
+    query = QueryForm(("1",), None)
+    for _ in range(3):
+        signals = await index.signals(scope, catalogue.space, [query])
+        assert signals.tool_ids.tolist() == [catalogue.ids["farm__feed_1"], catalogue.ids["farm__feed_2"]]
+        assert set(await index.cards(scope, catalogue.space, signals.tool_ids.tolist())) == set(signals.tool_ids)
+        assert await index.named(scope, catalogue.space, "feed_1") == [catalogue.ids["farm__feed_1"]]
+        assert (await index.vocabulary(scope, catalogue.space, ["feed"])).found_in("feed") == 2
+    assert index.tenants_in_database == {TENANT}
+    said = [record.message for record in caplog.records if "search.index_mib" in record.message]
+    assert len(said) == 1
+    assert "20 tools of tenant 1" in said[0]
+
+    await catalogue.hide(*(f"farm__feed_{number}" for number in range(1, 19)))
+    assert len((await index.signals(scope, catalogue.space, [query])).tool_ids) == 0
+    assert index.tenants_in_database == set()
+
+
+async def test_a_tenant_that_fits_is_not_asked_of_postgresql(catalogue: IndexedCatalogue) -> None:
+    notices = Notices(catalogue.database)
+    memory = catalogue.memory(notices, MIB)
+    index = TieredIndex(memory, catalogue.pgvector(notices))
+    await catalogue.put(CataloguedTool("farm", "feed_cat"))
+    await index.vocabulary(SearchScope(TENANT, ()), catalogue.space, ["cat"])
+    assert list(memory.tenant_ids) == [TENANT]

@@ -74,6 +74,15 @@ class BadVectorError(EmbeddingError):
     """The embedder returned a vector that cannot be used."""
 
 
+class IndexTooLargeError(ModelGateError):
+    """A tenant's index does not fit into the memory that search may take; `tool_count` is how many tools it has."""
+
+    def __init__(self, tenant_id: int, tool_count: int) -> None:
+        super().__init__(f"The {tool_count:,} tools of tenant {tenant_id} do not fit into search.index_mib; raise it.")
+        self.tenant_id = tenant_id
+        self.tool_count = tool_count
+
+
 class UpstreamError(ModelGateError):
     """An upstream server failed; `server` is its name."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from gateway.access.caller import Caller
@@ -10,7 +12,7 @@ from gateway.access.tenants import tenant_by_slug
 from gateway.app import open_components
 from gateway.cli.output import print_table, printable
 from gateway.cli.runner import POOL_SIZE, load_command_settings, run_async
-from gateway.downstream.methods.search_answer import format_search_answer
+from gateway.downstream.methods.search_answer import answer_format, format_search_answer
 from gateway.downstream.methods.tool_arguments import parse_search_arguments
 from gateway.search.request import SearchOutcome
 
@@ -26,6 +28,8 @@ _SHOWN_CHARACTERS = 70
 def search(context: click.Context, query: str, role: str, max_results: int | None, *, as_json: bool) -> None:
     """Find tools for QUERY."""
     settings = load_command_settings(context, log_level="warning")
+    # For one search it is not worth it to read the whole catalogue.
+    settings = replace(settings, search=replace(settings.search, index="pgvector"))
     request, detail = parse_search_arguments({"query": query, "max_results": max_results}, settings.search.max_results)
 
     async def work() -> tuple[SearchOutcome, int]:
@@ -33,12 +37,12 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
             tenant = await tenant_by_slug(components.database)
             role_record = await role_by_name(components.database, tenant.id, role)
             outcome = await components.finder.find(Caller(tenant.id, 0, "command line", (role_record.id,)), request)
-            visible = await components.statistics.visible_tools(tenant.id, (role_record.id,))
+            visible = await components.visibility.visible_tools(tenant.id, (role_record.id,))
             return outcome, visible.count
 
     outcome, visible = run_async(work)
     if as_json:
-        click.echo(format_search_answer(request, outcome, detail, path_names=settings.mcp.names == "path"))
+        click.echo(format_search_answer(request, outcome, answer_format(settings, detail)))
         return
     if outcome.notice:
         click.echo(outcome.notice, err=True)

@@ -25,6 +25,7 @@ from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.methods.pending_calls import PendingCalls
 from gateway.downstream.methods.prompts import Prompts
 from gateway.downstream.methods.resources import Resources
+from gateway.downstream.methods.search_answer import answer_format
 from gateway.downstream.methods.tool_relay import ToolRelay
 from gateway.downstream.methods.tool_search import ToolSearch
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
@@ -37,6 +38,7 @@ from gateway.downstream.protocol.mcp_server import McpServer
 from gateway.downstream.protocol.modern_requests import ModernRequests
 from gateway.downstream.protocol.one_shot_requests import OneShotRequests
 from gateway.downstream.result_limit import ResultLimit
+from gateway.embedding.spaces import Spaces
 from gateway.search.finder import Finder
 from gateway.settings import Settings
 from gateway.upstream.notifications import UpstreamNotifications
@@ -63,6 +65,7 @@ class McpApplication:
         servers: Servers,
         pool: UpstreamPool,
         notifications: UpstreamNotifications,
+        spaces: Spaces,
         finder: Finder,
         recorder: AuditRecorder,
         limits: McpLimits,
@@ -73,7 +76,7 @@ class McpApplication:
         call_log = CallLog(recorder)
         self._upstream_lists = UpstreamLists(database, notices, servers, pool)
         app_resources = AppResources(database, notices)
-        gateway_tools = GatewayTools(database, default_results)
+        gateway_tools = GatewayTools(database, spaces, default_results, settings.search.detail)
         tool_list = ToolList(
             database, notices, gateway_tools, app_resources, path_names=path_names, page_size=limits.tool_page_size
         )
@@ -83,7 +86,7 @@ class McpApplication:
         resources = Resources(self._upstream_lists, servers, app_resources, forwarder, limit)
         tool_relay = ToolRelay(database, notices, servers, forwarder, limit, call_log, authenticator.limiter)
         method_table = MethodTable(
-            ToolSearch(finder, call_log, default_results, path_names=path_names),
+            ToolSearch(finder, call_log, default_results, answer_format(settings)),
             tool_list,
             tool_relay,
             prompts,

@@ -76,6 +76,7 @@ def tools() -> list[Message]:
         "die",
         "big",
         "refuse",
+        "misfit",
         "ask",
         "twice",
         "together",
@@ -119,6 +120,12 @@ def call(request_id: Any, params: Message) -> Message | None:
         return {"content": [{"type": "text", "text": "é" * arguments["characters"]}], "structuredContent": {"a": 1}}
     if name == "refuse":
         send({"id": request_id, "error": {"code": -31999, "message": "not today", "data": {"retry": [7]}}})
+        return None
+    if name == "misfit":
+        # With a result of this text, or with a JSON-RPC error of this message.
+        if "text" in arguments:
+            return {**text(arguments["text"]), "isError": arguments.get("isError", True)}
+        send({"id": request_id, "error": {"code": -32602, "data": {"path": ["how"]}, **arguments}})
         return None
     if name in ("ask", "twice"):
         return asking(params, arguments, 2 if name == "twice" else 1)

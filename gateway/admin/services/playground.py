@@ -13,7 +13,7 @@ from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.tools import Category
 from gateway.database.connection import Row
 from gateway.database.pool import Database
-from gateway.embedding.spaces import QueryVector
+from gateway.embedding.spaces import QueryVectors
 from gateway.errors import InvalidInputError, NotFoundError
 from gateway.search.finder import Finder
 from gateway.search.request import SearchOutcome, SearchRequest
@@ -46,8 +46,8 @@ class PlaygroundQuery:
 class PlaygroundTool:
     """A tool that was looked at. `score` 0…1 ranks and cuts; None for a tool that is hidden from the role.
 
-    `similarity`, `name_similarity` and `description_similarity` are cosines, `lexical` is BM25. `outcome`: found (in
-    the answer), beyond (over the threshold, after the last of `max_results`), cut (under it), or hidden.
+    `similarity` is the weighted cosine, `lexical` is BM25. `outcome`: found (in the
+    answer), beyond (over the threshold, after the last of `max_results`), cut (under it), or hidden.
     """
 
     id: int
@@ -59,18 +59,16 @@ class PlaygroundTool:
     reason: str
     score: float | None
     similarity: float | None
-    name_similarity: float | None
-    description_similarity: float | None
     lexical: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """Milliseconds of embedding the query, of what is read of the database, of scoring, and of all with the answer."""
+    """Milliseconds of embedding the query, of what is asked of the index, of scoring, and of all with the answer."""
 
     embed: float
-    sql: float
-    fuse: float
+    index: float
+    score: float
     total: float
 
 
@@ -135,11 +133,11 @@ class PlaygroundService:
         return PlaygroundAnswer(
             tools=(
                 *await self._looked_at(tenant_id, explanation),
-                *await self._hidden(tenant_id, role_ids, explanation.query_vector),
+                *await self._hidden(tenant_id, role_ids, explanation.query_vectors),
             ),
             threshold=self._settings.threshold,
             client_json=client_json,
-            times=StepTimes(*(round(step, 3) for step in (times.embed, times.sql, times.score, total))),
+            times=StepTimes(*(round(step, 3) for step in (times.embed, times.index, times.score, total))),
             tokens=TokenCost(
                 len(client_json) // _CHARACTERS_PER_TOKEN,
                 size["characters"] // _CHARACTERS_PER_TOKEN,
@@ -167,18 +165,18 @@ class PlaygroundService:
         return [_playground_tool(by_id[tool.tool_id], tool, reasons.of(tool)) for tool in existing]
 
     async def _hidden(
-        self, tenant_id: int, role_ids: tuple[int, ...], vector: QueryVector | None
+        self, tenant_id: int, role_ids: tuple[int, ...], vectors: QueryVectors | None
     ) -> list[PlaygroundTool]:
-        if vector is None:
+        if vectors is None:
             return []
         rows = await self._database.fetch(
             "nearest_hidden_tools",
             tenant_id,
             list(role_ids),
-            vector.vector,
+            vectors.vectors[0],
             _HIDDEN,
-            space=vector.stored.id,
-            dimensions=vector.stored.space.dimensions,
+            space=vectors.stored.id,
+            dimensions=vectors.stored.space.dimensions,
         )
         return [
             PlaygroundTool(
@@ -191,8 +189,6 @@ class PlaygroundService:
                 reason="The role may not find it.",
                 score=None,
                 similarity=row["similarity"],
-                name_similarity=None,
-                description_similarity=None,
                 lexical=None,
             )
             for row in rows
@@ -200,7 +196,7 @@ class PlaygroundService:
 
 
 def _playground_tool(row: Row, tool: ExplainedTool, reason: str) -> PlaygroundTool:
-    measured = tool.candidate
+    measured = tool.measured
     return PlaygroundTool(
         id=tool.tool_id,
         name=row["name"],
@@ -210,9 +206,7 @@ def _playground_tool(row: Row, tool: ExplainedTool, reason: str) -> PlaygroundTo
         outcome=tool.outcome,
         reason=reason,
         score=tool.score,
-        similarity=None if measured is None else measured.combined,
-        name_similarity=None if measured is None else measured.name,
-        description_similarity=None if measured is None else measured.description,
+        similarity=None if measured is None else measured.cosine,
         lexical=None if measured is None else measured.lexical,
     )
 

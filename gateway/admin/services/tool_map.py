@@ -121,10 +121,10 @@ class ToolMapService:
         if query.query is None or cached.projection is None:
             return cached.map
         try:
-            vector = (await self._spaces.embed_query(query.query)).vector
+            vectors = (await self._spaces.embed_queries((query.query,))).vectors
         except EmbeddingError as error:
             return replace(cached.map, notice=error.message)
-        x, y = cached.projection.project(vector.reshape(1, -1))[0]
+        x, y = cached.projection.project(vectors)[0]
         return replace(cached.map, query=QueryPoint(round(float(x), 4), round(float(y), 4)))
 
     async def _build(self, tenant_id: int, space_id: int) -> _CachedMap:

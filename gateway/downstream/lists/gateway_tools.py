@@ -10,6 +10,9 @@ from gateway.catalog.category import CATEGORIES
 from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
 from gateway.database.connection import Row
 from gateway.database.pool import Database
+from gateway.embedding.builtin import knows_english_only
+from gateway.embedding.spaces import Spaces
+from gateway.errors import EmbeddingError
 
 MAXIMUM_QUERY_CHARACTERS = 4_000
 MAXIMUM_QUERIES = 8
@@ -27,19 +30,32 @@ INSTRUCTIONS = (
 """What clients are told of the gateway when they connect."""
 
 
+# Clients that load tools only when they are searched for must not do so with the search itself.
+_ALWAYS_LOADED = {"anthropic/alwaysLoad": True}
+
+
 class GatewayTools:
     """Describes the two tools, with what stands behind them for a caller."""
 
-    def __init__(self, database: Database, default_results: int) -> None:
-        """A search returns at most `default_results` tools where it does not say how many."""
+    def __init__(self, database: Database, spaces: Spaces, default_results: int, default_detail: str) -> None:
+        """A search returns at most `default_results` tools in `default_detail` where it does not say otherwise."""
         self._database = database
+        self._spaces = spaces
         self._default_results = default_results
+        self._default_detail = default_detail
 
     async def definitions(self, tenant_id: int, role_ids: tuple[int, ...]) -> list[dict[str, Any]]:
         """Both tools as tools/list gives them, with what is behind them for these roles, and their profile's words."""
         servers = await self._database.fetch("visible_servers", tenant_id, list(role_ids))
         profile = await self._database.fetchval("profile_description", tenant_id, list(role_ids))
-        return [self._tool_search(_search_description(servers, profile or "")), _TOOL_CALL_DEFINITION]
+        language = " in English" if await self._wants_english() else ""
+        return [self._tool_search(_search_description(servers, profile or "", language)), _TOOL_CALL_DEFINITION]
+
+    async def _wants_english(self) -> bool:
+        try:
+            return knows_english_only((await self._spaces.active_space()).space)
+        except EmbeddingError:
+            return False
 
     def _tool_search(self, description: str) -> dict[str, Any]:
         query = {"type": "string", "minLength": 1, "maxLength": MAXIMUM_QUERY_CHARACTERS}
@@ -69,13 +85,14 @@ class GatewayTools:
                     },
                     "detail": {
                         "type": "string",
-                        "enum": ["full", "brief"],
-                        "default": "full",
-                        "description": "brief leaves out the input schemas.",
+                        "enum": ["auto", "full", "brief"],
+                        "default": self._default_detail,
+                        "description": "full: input schemas of all tools; brief: of none; auto: of the best two.",
                     },
                 },
             },
             "annotations": {"readOnlyHint": True, "openWorldHint": False},
+            "_meta": _ALWAYS_LOADED,
         }
 
 
@@ -93,16 +110,16 @@ _TOOL_CALL_DEFINITION: dict[str, Any] = {
         "required": ["name"],
     },
     "annotations": {"openWorldHint": True},
+    "_meta": _ALWAYS_LOADED,
 }
 
 
-def _search_description(servers: Sequence[Row], profile: str) -> str:
+def _search_description(servers: Sequence[Row], profile: str, language: str) -> str:
     """What can be found, within 1,000 characters. What upstreams say of themselves is quoted, cut and on one line."""
     count = sum(server["tool_count"] for server in servers)
     text = (
         f"Find the tools for a task by meaning. {count} tools of {len(servers)} servers are behind this gateway; say "
-        "what you want to do and get the tools that fit, with their input schemas, ready to be called by name or "
-        "through tool_call."
+        f"what you want to do{language} and get the tools that fit, ready to be called by name or through tool_call."
     )
     if profile:
         text = f"{_one_line(profile)[:_PROFILE_CHARACTERS]} {text}"

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, cast, get_args
 
 from gateway.catalog.category import CATEGORIES
 from gateway.downstream.lists.gateway_tools import MAXIMUM_QUERIES, MAXIMUM_QUERY_CHARACTERS, MAXIMUM_RESULTS
+from gateway.downstream.methods.search_answer import Detail
 from gateway.errors import InvalidInputError
 from gateway.search.request import SearchRequest
-
-Detail = Literal["full", "brief"]
 
 _SEARCH_ARGUMENTS = {"query", "queries", "category", "server", "max_results", "detail"}
 _SHOWN_CHARACTERS = 60
 
 
-def parse_search_arguments(arguments: Mapping[str, Any], default_results: int) -> tuple[SearchRequest, Detail]:
-    """The search that `arguments` ask for. Raises InvalidInputError that names the argument and what it may be."""
+def parse_search_arguments(arguments: Mapping[str, Any], default_results: int) -> tuple[SearchRequest, Detail | None]:
+    """The search that `arguments` ask for, and the detail of its answer, None where they do not say.
+
+    Raises InvalidInputError that names the argument and what it may be.
+    """
     for name in arguments:
         if name not in _SEARCH_ARGUMENTS:
             raise InvalidInputError(
@@ -34,6 +37,9 @@ def parse_search_arguments(arguments: Mapping[str, Any], default_results: int) -
     results = arguments.get("max_results")
     if results is None:
         results = default_results
+    # Models write numbers as text, too.
+    if isinstance(results, str) and re.fullmatch(r"\s*[0-9]{1,4}\s*", results):
+        results = int(results)
     # JSON has one kind of number: 5.0 is the whole number 5.
     if isinstance(results, float) and results.is_integer():
         results = int(results)
@@ -41,14 +47,11 @@ def parse_search_arguments(arguments: Mapping[str, Any], default_results: int) -
         raise InvalidInputError(
             f"max_results has to be a whole number from 1 to {MAXIMUM_RESULTS}, not {_format(results)}."
         )
-    detail: Detail = "full"
-    given = arguments.get("detail")
-    if given == "brief":
-        detail = "brief"
-    elif given not in (None, "full"):
-        raise InvalidInputError(f"detail has to be full or brief, not {_format(given)}.")
+    detail = arguments.get("detail")
+    if detail is not None and detail not in get_args(Detail):
+        raise InvalidInputError(f"detail has to be auto, full or brief, not {_format(detail)}.")
     is_list = arguments.get("queries") is not None
-    return SearchRequest(_parse_queries(arguments), results, category, server, is_list), detail
+    return SearchRequest(_parse_queries(arguments), results, category, server, is_list), cast("Detail | None", detail)
 
 
 def parse_call_arguments(arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from mcp_types import INVALID_PARAMS
 
 from gateway.access.caller import Caller
 from gateway.access.limits import Limiter
-from gateway.access.tool_names import tools_by_name
+from gateway.access.tool_names import NamedTool, tools_by_name
 from gateway.audit.call_log import CallLog
 from gateway.catalog.server import Servers
 from gateway.database.notices import Notices
@@ -20,12 +20,14 @@ from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.downstream.client_request import ClientRequest, Result
 from gateway.downstream.jsonrpc import LIMIT_EXCEEDED
+from gateway.downstream.methods.argument_error import is_argument_error, with_input_schema
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
 from gateway.downstream.result_limit import ResultLimit
 from gateway.downstream.tool_result import error_result
-from gateway.errors import LimitError, NotFoundError, UpstreamError
+from gateway.errors import DatabaseError, LimitError, NotFoundError, UpstreamError
 
 _SHOWN_CHARACTERS = 100
+_MOST_LISTED = 20
 _HEADER_KEYWORD = "x-mcp-header"
 
 
@@ -41,10 +43,14 @@ class CallableTool:
 
 @dataclass(frozen=True, slots=True)
 class _Resolved:
-    """What a name means to a caller: the tool that may be called, else whether there is one that may not be."""
+    """What a name means to a caller: the tool that may be called, else whether there is one that may not be.
+
+    `several` are the exposed names of tools that all have this name as their own.
+    """
 
     tool: CallableTool | None
     denied: bool = False
+    several: tuple[str, ...] = ()
 
 
 class ToolRelay:
@@ -69,18 +75,18 @@ class ToolRelay:
         self._limiter = limiter
 
     async def call(self, request: ClientRequest, name: str, arguments: Mapping[str, Any]) -> Result:
-        """The upstream's result for a tool, by exposed name or "server/tool".
+        """The upstream's result for a tool, by any of its names; see `tools_by_name`.
 
         Raises MCPError where the tool is not there or not for this caller, which answers alike, and where the upstream
         answers with a JSON-RPC error, whose code and message it then has. An upstream that fails is a tool error: a
-        result that the model can read.
+        result that the model can read. So is one that says that the arguments are wrong, followed by the tool's schema.
         """
         with self._call_log.call(request.caller, name, arguments) as logged:
             resolved = await self._resolve(request.caller, name)
             tool = resolved.tool
             if tool is None:
                 logged.set_outcome("denied" if resolved.denied else "unknown")
-                raise _no_such_tool(name)
+                raise _several_tools(name, resolved.several) if resolved.several else _no_such_tool(name)
             try:
                 spec = await self._servers.spec(request.caller.tenant_id, tool.server_id)
             except NotFoundError:
@@ -101,6 +107,13 @@ class ToolRelay:
             except UpstreamError as error:
                 logged.set_outcome("failed", error.message)
                 return error_result(error.message)
+            except MCPError as error:
+                if not is_argument_error(error):
+                    raise
+                result = await self._with_input_schema(request.caller, tool, error)
+            else:
+                if is_argument_error(result):
+                    result = await self._with_input_schema(request.caller, tool, result)
             logged.set_outcome("tool error" if result.get("isError") else "ok")
             return self._limit.apply(result)
 
@@ -118,11 +131,47 @@ class ToolRelay:
         named = [tool for tool in tools if not tool.own_name_only]
         for tool in named:
             if tool.visibility is not None:
-                schema = json.loads(tool.definition)["inputSchema"] if _HEADER_KEYWORD in tool.definition else None
-                return _Resolved(CallableTool(tool.id, tool.server_id, tool.name, schema))
-        return _Resolved(None, denied=bool(named))
+                return _Resolved(_callable(tool))
+        if named:
+            return _Resolved(None, denied=True)
+        own = [tool for tool in tools if tool.visibility is not None]
+        if len(own) == 1:
+            return _Resolved(_callable(own[0]))
+        return _Resolved(None, denied=bool(tools) and not own, several=tuple(tool.exposed_name for tool in own))
+
+    async def _with_input_schema(
+        self, caller: Caller, tool: CallableTool, answer: MCPError | dict[str, Any]
+    ) -> dict[str, Any]:
+        """`answer` with the tool's schema, where that can be read."""
+        try:
+            rows = await self._database.fetch("result_tools", caller.tenant_id, list(caller.role_ids), [tool.id])
+        except DatabaseError:
+            rows = []
+        for row in rows:
+            return with_input_schema(answer, row["exposed_name"], row["input_schema"])
+        if isinstance(answer, MCPError):
+            raise answer
+        return answer
+
+
+def _callable(tool: NamedTool) -> CallableTool:
+    schema = json.loads(tool.definition)["inputSchema"] if _HEADER_KEYWORD in tool.definition else None
+    return CallableTool(tool.id, tool.server_id, tool.name, schema)
+
+
+def _several_tools(name: str, exposed_names: tuple[str, ...]) -> MCPError:
+    listed = ", ".join(exposed_names[:_MOST_LISTED]) + (", …" if len(exposed_names) > _MOST_LISTED else "")
+    return MCPError(
+        code=INVALID_PARAMS,
+        message=f"{len(exposed_names)} tools are called {_shown(name)}: {listed}; call one of them by this name.",
+    )
 
 
 def _no_such_tool(name: str) -> MCPError:
-    shown = json.dumps(name[:_SHOWN_CHARACTERS], ensure_ascii=False).encode(errors="replace").decode()
-    return MCPError(code=INVALID_PARAMS, message=f"There is no tool {shown}; find the right name with tool_search.")
+    return MCPError(
+        code=INVALID_PARAMS, message=f"There is no tool {_shown(name)}; find the right name with tool_search."
+    )
+
+
+def _shown(name: str) -> str:
+    return json.dumps(name[:_SHOWN_CHARACTERS], ensure_ascii=False).encode(errors="replace").decode()

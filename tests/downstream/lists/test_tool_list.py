@@ -57,8 +57,8 @@ async def test_the_description_of_tool_search_says_what_is_behind_it(
 ) -> None:
     await add_talker("Weather Station")
     tools = (await gateway.request("tools/list"))["result"]["tools"]
-    assert "13 tools of 1 servers" in tools[0]["description"]
-    assert "Weather Station (13)" in tools[0]["description"]
+    assert "14 tools of 1 servers" in tools[0]["description"]
+    assert "Weather Station (14)" in tools[0]["description"]
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "\ud800", "bm9fdG9vbA==", 5, {}, "x" * 10_000])

@@ -23,7 +23,7 @@ NAMES = st.sampled_from(["query", "queries", "category", "server", "max_results"
 def test_what_is_left_out_has_its_default() -> None:
     request, detail = parse_search_arguments({"query": "x"}, 5)
     assert (request.queries, request.max_results, request.category, request.server) == (("x",), 5, None, None)
-    assert (detail, request.is_multi_query) == ("full", False)
+    assert (detail, request.is_multi_query) == (None, False)
 
 
 def test_null_is_the_same_as_left_out() -> None:
@@ -33,6 +33,24 @@ def test_null_is_the_same_as_left_out() -> None:
 
 def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert parse_search_arguments({"query": "x", "max_results": 7.0}, 5)[0].max_results == 7
+
+
+@pytest.mark.parametrize("value", ["7", " 7 ", "07"])
+def test_a_number_may_be_given_as_text(value: str) -> None:
+    assert parse_search_arguments({"query": "x", "max_results": value}, 5)[0].max_results == 7
+
+
+@pytest.mark.parametrize("value", ["0", "51", "", "-3", "3.5", "three", "٣", "9" * 1000, True, 3.5, [3]])
+def test_what_is_no_whole_number_from_1_to_50_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match="max_results has to be a whole number from 1 to 50"):
+        parse_search_arguments({"query": "x", "max_results": value}, 5)
+
+
+@pytest.mark.parametrize("detail", ["auto", "full", "brief"])
+def test_a_search_may_ask_for_a_detail(detail: str) -> None:
+    assert parse_search_arguments({"query": "x", "detail": detail}, 5)[1] == detail
+    with pytest.raises(InvalidInputError, match="detail has to be auto, full or brief, not 'whole'"):
+        parse_search_arguments({"query": "x", "detail": "whole"}, 5)
 
 
 def test_the_bounds_are_within() -> None:

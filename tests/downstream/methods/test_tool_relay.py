@@ -107,6 +107,38 @@ async def test_an_upstream_error_keeps_its_code_message_and_data(
 
 
 @pytest.mark.parametrize("mode", [HANDSHAKE, MODERN])
+async def test_wrong_arguments_are_answered_with_the_schema_that_they_have_to_fit(
+    gateway: RunningGateway, add_talker: AddTalker, connect: Connect, mode: str
+) -> None:
+    await add_talker()
+    schema = {"name": "talker__misfit", "inputSchema": {"type": "object"}}
+    refused = {"message": "Invalid how"}
+    wrong = {"text": "1 validation error for misfit"}
+    async with connect(mode) as client:
+        for name, given in (
+            ("talker__misfit", refused),
+            ("talker__misfit", wrong),
+            ("tool_call", {"name": "Talker/misfit", "arguments": refused}),
+            ("tool_call", {"name": "misfit", "arguments": wrong}),
+        ):
+            result = await client.call_tool(name, given)
+            assert result.is_error
+            first, second = (block.text for block in result.content if block.type == "text")
+            assert first in ('Invalid how\n{"path":["how"]}', wrong["text"])
+            assert json.loads(second) == schema
+
+
+async def test_other_errors_stay_as_they_are(gateway: RunningGateway, add_talker: AddTalker) -> None:
+    await add_talker()
+    for given in ({"text": "The file is not there"}, {"text": "wrong arguments?", "isError": False}):
+        result = await gateway.call("talker__misfit", given)
+        assert [block["text"] for block in result["content"]] == [given["text"]]
+    unknown = {"name": "talker__misfit", "arguments": {"message": "Unknown tool: a"}}
+    error = (await gateway.request("tools/call", unknown))["error"]
+    assert (error["code"], error["message"]) == (-32602, "Unknown tool: a")
+
+
+@pytest.mark.parametrize("mode", [HANDSHAKE, MODERN])
 async def test_a_call_that_is_given_up_is_cancelled_upstream(
     gateway: RunningGateway, add_talker: AddTalker, connect: Connect, mode: str
 ) -> None:
@@ -160,6 +192,20 @@ async def test_two_servers_with_the_same_tool_are_told_apart(gateway: RunningGat
     await add_talker("South")
     assert said(await gateway.call("north__echo"))["label"] == "North"
     assert said(await gateway.call("South/echo"))["label"] == "South"
+    assert said(await gateway.call("south:echo"))["label"] == "South"
+
+
+async def test_a_tools_own_name_is_enough_where_no_other_tool_has_it(
+    gateway: RunningGateway, add_talker: AddTalker
+) -> None:
+    await add_talker("North")
+    assert said(await gateway.call("echo"))["label"] == "North"
+    await add_talker("South")
+    error = (await gateway.request("tools/call", {"name": "echo"}))["error"]
+    assert error["code"] == -32602
+    assert error["message"] == '2 tools are called "echo": north__echo, south__echo; call one of them by this name.'
+    result = await gateway.request("tools/call", {"name": "tool_call", "arguments": {"name": "echo"}})
+    assert "north__echo, south__echo" in json.dumps(result)
 
 
 async def test_a_tool_that_vanishes_between_search_and_call_is_a_clear_error(

@@ -23,8 +23,8 @@ async def search(gateway: RunningGateway, **arguments: Any) -> dict[str, Any]:
 async def test_a_plain_post_finds_a_tool_by_meaning(gateway: RunningGateway, tmp_path: Path) -> None:
     await add_local_mcp(gateway.parts, tmp_path)
     answer = await search(gateway, query="calculate math expressions")
-    assert list(answer) == ["query", "total_found", "tools"]
-    assert answer["total_found"] == 1
+    assert [key for key in answer if key != "more"] == ["query", "total_found", "tools"]
+    assert answer["total_found"] == len(answer["tools"]) >= 1
     found = answer["tools"][0]
     assert list(found) == ["name", "description", "title", "annotations", "inputSchema", "_metadata"]
     assert found["name"] == "local_mcp__calculator"
@@ -47,15 +47,61 @@ async def test_a_tool_without_title_and_annotations_has_none_in_the_answer(
 async def test_nothing_found_has_the_same_shape_and_says_what_to_try(gateway: RunningGateway, tmp_path: Path) -> None:
     await add_local_mcp(gateway.parts, tmp_path)
     answer = await search(gateway, query="zzzz qqqq")
-    assert list(answer) == ["query", "total_found", "tools", "message"]
+    assert list(answer) == ["query", "total_found", "tools", "more", "message"]
     assert (answer["total_found"], answer["tools"]) == (0, [])
-    assert answer["message"].startswith("No tool matches.")
+    assert answer["message"].startswith("No tool matches")
+    assert 3 <= len(answer["more"]) <= 5
+    for line in answer["more"]:
+        assert list(line) == ["name", "summary", "signature", "score"]
+        assert line["score"] < 0.5
 
 
 async def test_an_empty_catalogue_is_searched_without_a_fuss(gateway: RunningGateway) -> None:
     answer = await search(gateway, query="anything")
     assert (answer["total_found"], answer["tools"]) == (0, [])
     assert "notice" not in answer
+
+
+async def test_what_fits_less_well_has_a_line_in_more_and_can_be_called_at_once(
+    settings: Settings, tmp_path: Path
+) -> None:
+    strict = replace(settings, search=replace(settings.search, threshold=1.0))
+    async with open_components(strict) as parts, running_gateway(parts) as gateway:
+        await add_local_mcp(parts, tmp_path)
+        answer = await search(gateway, query="calculate math expressions")
+        assert answer["tools"] == []
+        nearest = answer["more"][0]
+        assert nearest["signature"] == "calculator(expression: string)"
+        result = await gateway.call("tool_call", {"name": nearest["name"], "arguments": {"expression": "6 * 7"}})
+        assert json.loads(result["content"][0]["text"])["result"] == 42
+
+
+async def test_a_query_in_another_script_is_told_that_english_finds_more(
+    gateway: RunningGateway, tmp_path: Path
+) -> None:
+    await add_local_mcp(gateway.parts, tmp_path)
+    for query in ("数式を計算する", "вычислить выражение"):
+        assert "in English" in (await search(gateway, query=query))["notice"]
+    for query in ("calculate π", "mathematische Ausdrücke berechnen", "tính toán biểu thức", "1 + 1"):
+        assert "notice" not in await search(gateway, query=query)
+    for definition in (await gateway.request("tools/list"))["result"]["tools"]:
+        assert ("in English" in definition["description"]) == (definition["name"] == "tool_search")
+
+
+async def test_numbers_given_as_text_are_taken(gateway: RunningGateway, tmp_path: Path) -> None:
+    await add_local_mcp(gateway.parts, tmp_path)
+    answer = await search(gateway, query="calculate math expressions", max_results="1")
+    assert [found["name"] for found in answer["tools"]] == ["local_mcp__calculator"]
+
+
+async def test_a_deprecated_tool_goes_after_its_living_siblings(gateway: RunningGateway, tmp_path: Path) -> None:
+    old = tool("send_message", "Deprecated: send a message to a channel")
+    new = tool("send_message_v2", "Send a message to a channel")
+    await add_listed(gateway.parts, tmp_path, old, new)
+    names = [found["_metadata"]["tool"] for found in (await search(gateway, query="send a message"))["tools"]]
+    assert names == ["send_message_v2", "send_message"]
+    named = await search(gateway, query="send_message")
+    assert named["tools"][0]["_metadata"]["tool"] == "send_message"
 
 
 async def test_a_task_of_several_steps_is_told_which_query_found_what(gateway: RunningGateway, tmp_path: Path) -> None:
@@ -66,7 +112,11 @@ async def test_a_task_of_several_steps_is_told_which_query_found_what(gateway: R
     found = {each["name"]: each["_metadata"]["queries"] for each in answer["tools"]}
     assert queries[0] in found["local_mcp__calculator"]
     assert queries[2] in found["local_mcp__calculator"]
-    assert found["local_mcp__get_weather"] == [queries[1]]
+    assert queries[1] in found["local_mcp__get_weather"]
+    assert {name for name, _ in zip(found, range(2), strict=False)} == {
+        "local_mcp__calculator",
+        "local_mcp__get_weather",
+    }
     assert answer["total_found"] == len(found)
 
 
@@ -92,7 +142,7 @@ async def test_a_search_may_be_narrowed_to_a_server_and_a_category(gateway: Runn
 async def test_the_tool_that_is_named_comes_first(gateway: RunningGateway, tmp_path: Path) -> None:
     others = [tool(f"list_{n}", f"List, list and list again {n}") for n in range(10)]
     await add_listed(gateway.parts, tmp_path, tool("list", "Nothing that tells"), *others)
-    for name in ("list", "listed__list", "Listed/list", "listed/list"):
+    for name in ("list", "listed__list", "Listed/list", "listed/list", "Listed:list", "listed:list"):
         answer = await search(gateway, query=name)
         assert answer["tools"][0]["_metadata"]["tool"] == "list", name
 

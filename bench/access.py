@@ -3,9 +3,9 @@
     python -m bench.access [--tools 10000] [--roles 50] [--rules 200]
 
 On an embedded PostgreSQL of its own: made-up tools with vectors of 256 dimensions, and roles with rules of every kind.
-Searches are the statement and parameters of `gateway.search`, with the check and with the check taken out of the text,
-in turn, each with other words and another vector; the table gives medians in milliseconds that PostgreSQL worked for
-it, which other load on the machine does not lengthen, or where the system does not tell that, that passed.
+A search is what the index in memory measures of the tools that the roles see, and of all tools, each time with other
+words and another vector. The table gives medians in milliseconds that PostgreSQL, or for searches this process, worked
+for it, which other load on the machine does not lengthen, or where the system does not tell that, that passed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import random
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import numpy as np
+from numpy.typing import NDArray
 from pgvector import HalfVector
 from pgvector.asyncpg import register_vector
 
@@ -31,15 +33,14 @@ from gateway.catalog.category import CATEGORIES
 from gateway.database.embedded import EmbeddedServer
 from gateway.database.migrate import migrate
 from gateway.database.queries import statement
-from gateway.search.bm25 import K1, B
+from gateway.search.index.tenant_index import IndexedTool, TenantIndex
+from gateway.search.query_form import QueryForm
 from gateway.search.visible_tools import VisibleTools
 
 DIMENSIONS = 256
 SERVERS = 100
 WORDS = [f"word{number}" for number in range(2_000)]
 SEARCHES = 200
-EXACT_TOOLS = 4_000
-NO_CHECK = "($2::bytea IS NOT NULL AND $3::text IS NULL AND $4::bigint IS NULL)"
 
 
 class Bench:
@@ -52,7 +53,7 @@ class Bench:
         self._space = 0
         self.servers: list[int] = []
         self.roles: list[int] = []
-        self._lexical_statistics: tuple[float, float] = (0.0, 0.0)
+        self._index = TenantIndex(DIMENSIONS)
 
     async def fill(self, tools: int, roles: int, rules: int) -> None:
         """Store tools, roles and rules."""
@@ -76,21 +77,22 @@ class Bench:
             ],
         )  # fmt: skip
         ids = [row[0] for row in await connection.fetch("SELECT id FROM tools ORDER BY id")]
-        texts = [" ".join(self._random.choices(WORDS, k=30)) for _ in ids]
-        await connection.execute(statement("insert_terms"), 1, ids, texts)
-        await connection.execute(statement("update_term_counts"), 1, ids)
+        terms = [Counter(self._random.choices(WORDS, k=30)) for _ in ids]
         self._space = await connection.fetchval(statement("register_space"), "bench", "p", "m", DIMENSIONS, "", "")
         vectors = [self._vector() for _ in ids]
+        self._index.put(
+            [
+                IndexedTool(id_, place, place % SERVERS, "other", f"tool_{id_}", f"tool_{id_}", counts, 30, vector, 500)
+                for place, (id_, counts, vector) in enumerate(zip(ids, terms, vectors, strict=True))
+            ]
+        )
         await connection.executemany(
             statement("upsert_embedding"),
-            [(1, id_, self._space, b"", vector, vector, vector) for id_, vector in zip(ids, vectors, strict=True)],
+            [(1, id_, self._space, b"", *[HalfVector(vector)] * 3) for id_, vector in zip(ids, vectors, strict=True)],
         )
         await connection.execute(statement("create_space_index", space=self._space, dimensions=DIMENSIONS))
         await self._fill_roles(ids, roles, rules)
         await connection.execute("ANALYZE")
-        row = await connection.fetchrow(statement("lexical_statistics"), 1)
-        assert row is not None
-        self._lexical_statistics = (float(row["tools"]), row["mean_length"])
 
     async def _fill_roles(self, ids: list[int], roles: int, rules: int) -> None:
         for number in range(roles):
@@ -122,24 +124,20 @@ class Bench:
         took = await self._timed(self._connection.fetchrow, statement("visible_tool_positions"), 1, roles)
         row = await self._connection.fetchrow(statement("visible_tool_positions"), 1, roles)
         assert row is not None
-        return VisibleTools.of(row["ids"], row["positions"], EXACT_TOOLS), took
+        return VisibleTools.of(row["positions"]), took
 
-    async def searches(self, visible: VisibleTools) -> tuple[float, float]:
-        """Median milliseconds of a search with the check and without."""
-        name = "search_indexed" if visible.ids is None else "search_exact"
-        checked = statement(name, space=self._space, dimensions=DIMENSIONS)
-        unchecked = statement("search_indexed", space=self._space, dimensions=DIMENSIONS)
-        free = unchecked.replace(statement("in_scope"), NO_CHECK)
-        assert free != unchecked
+    def searches(self, visible: VisibleTools) -> tuple[float, float]:
+        """Median milliseconds of a search of what is visible, and of all tools."""
+        bits = np.unpackbits(np.frombuffer(visible.bitmap, np.uint8), bitorder="little").view(np.bool_)
+        everything = np.ones(len(bits), np.bool_)
         with_check: list[float] = []
         without: list[float] = []
         for _ in range(SEARCHES):
-            query = " ".join(self._random.choices(WORDS, k=5))
-            arguments = [1, visible.bitmap, None, None, query, *self._lexical_statistics, K1, B, 60, self._vector()]
-            with_check.append(
-                await self._timed(self._connection.fetch, checked, *arguments, *([visible.ids] if visible.ids else []))
-            )
-            without.append(await self._timed(self._connection.fetch, free, *arguments))
+            query = QueryForm(tuple(self._random.choices(WORDS, k=5)), self._vector())
+            for seen, times in ((bits, with_check), (everything, without)):
+                begun = time.process_time()
+                self._index.signals(seen, [query])
+                times.append((time.process_time() - begun) * 1000)
         return statistics.median(with_check), statistics.median(without)
 
     async def shown(self, roles: list[int], ids: list[int]) -> float:
@@ -166,8 +164,10 @@ class Bench:
     def _verb(self) -> str:
         return self._random.choice(["get", "list", "create", "update", "delete"])
 
-    def _vector(self) -> HalfVector:
-        return HalfVector(self._vectors.normal(size=DIMENSIONS).astype(np.float32))
+    def _vector(self) -> NDArray[np.float32]:
+        vector = self._vectors.normal(size=DIMENSIONS).astype(np.float32)
+        unit: NDArray[np.float32] = vector / np.linalg.norm(vector)
+        return unit
 
 
 async def measure(url: str, tools: int, roles: int, rules: int) -> None:
@@ -193,10 +193,9 @@ async def measure(url: str, tools: int, roles: int, rules: int) -> None:
         visible, once = await bench.visible_tools(each)
         if not visible.count:
             continue
-        checked, free = await bench.searches(visible)
-        row = await connection.fetchrow(statement("visible_tool_positions"), 1, each)
-        assert row is not None
-        shown = await bench.shown(each, row["ids"][:5])
+        checked, free = bench.searches(visible)
+        rows = await connection.fetch("SELECT tool_id FROM visible_tools(1, $1) LIMIT 5", each)
+        shown = await bench.shown(each, [row["tool_id"] for row in rows])
         print(
             f"{len(each):16} {visible.count:7} {checked:16.2f} {free:9.2f} {checked - free:+12.2f} {once:16.1f} "
             f"{shown:15.2f}"

@@ -1,0 +1,1 @@
+"""Labelled catalogues and queries that benchmarks measure search on."""

@@ -104,7 +104,7 @@ class IndexedCatalogue:
         """The servers no longer list the tools of these exposed names."""
         async with self.database.transaction() as transaction:
             ids = [self.ids[name] for name in names]
-            await transaction.execute("hide_tools", TENANT, ids)
+            await transaction.execute("mark_tools_removed", TENANT, ids)
             await transaction.execute("delete_terms", TENANT, ids)
             await refresh_visibility(transaction, TENANT)
 
@@ -162,7 +162,7 @@ async def indexed_catalogue(settings: Settings) -> AsyncIterator[IndexedCatalogu
             space_id = await transaction.fetchval(
                 "register_space", space.key, space.provider, space.model, space.dimensions, "", ""
             )
-            await transaction.execute("index_space", space=space_id, dimensions=DIMENSIONS)
+            await transaction.execute("create_space_index", space=space_id, dimensions=DIMENSIONS)
             await transaction.execute("activate_first_space", space_id)
         yield IndexedCatalogue(database, StoredSpace(space_id, space))
 

@@ -70,10 +70,10 @@ class TermRenewal:
         async with self._database.transaction() as transaction:
             # A sync may have changed a tool meanwhile, and has then written its terms itself.
             unchanged = await transaction.fetch(
-                "unchanged_tools", tenant_id, list(texts), [row["content_hash"] for row in rows]
+                "lock_unchanged_tools", tenant_id, list(texts), [row["content_hash"] for row in rows]
             )
             await store_terms(transaction, tenant_id, {row["id"]: texts[row["id"]] for row in unchanged})
-            await transaction.execute("bump_catalogue", tenant_id)
+            await transaction.execute("bump_catalogue_version", tenant_id)
 
 
 def _build_texts(rows: list[Row]) -> dict[int, ToolTexts]:

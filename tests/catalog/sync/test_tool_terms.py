@@ -34,7 +34,7 @@ async def test_the_terms_of_a_renamed_server_follow_at_its_next_sync(parts: Comp
     server = await add_listed(parts, tmp_path, tool("feed_cats", "Feeding all the cats"), name="Farm")
     assert "farm" in await _terms(parts)
     await rows(parts.database.url, "UPDATE servers SET name = 'Zoo' WHERE id = $1", server.id)
-    await parts.database.execute("bump_catalogue", server.tenant_id)
+    await parts.database.execute("bump_catalogue_version", server.tenant_id)
     await server.sync()
     terms = await _terms(parts)
     assert "zoo" in terms

@@ -107,7 +107,7 @@ async def test_a_server_that_is_renamed_is_shown_and_named_by_its_new_name(
     await _found(index, scope, catalogue)
     async with direct_connection(catalogue.database) as connection:
         await connection.execute("UPDATE servers SET name = 'Zoo' WHERE slug = 'farm'")
-    await catalogue.database.execute("bump_catalogue", TENANT)
+    await catalogue.database.execute("bump_catalogue_version", TENANT)
     feed = catalogue.ids["farm__feed_cat"]
     assert (await index.cards(scope, catalogue.space, [feed]))[feed].server == "Zoo"
     assert await index.named(scope, catalogue.space, "Zoo/feed_cat") == [feed]
@@ -255,7 +255,7 @@ async def test_a_space_that_took_over_leaves_no_index_of_the_former_one(
     await index.signals(scope, catalogue.space, [CAT])
     before = index.size_bytes
     later = StoredSpace(catalogue.space.id + 1, catalogue.space.space)
-    await catalogue.database.execute("announce_space", later.id)
+    await catalogue.database.execute("notify_space", later.id)
     await until(lambda: index.size_bytes == 0)
     assert (await index.signals(scope, later, [CAT])).cosines is None
     assert 0 < index.size_bytes <= before

@@ -19,7 +19,7 @@ from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope, ToolIndex
 from gateway.search.query_form import QueryForm, query_terms
 from gateway.search.query_language import is_latin
-from gateway.search.ranking import Floats, Signals, rank
+from gateway.search.ranking import SHORTLIST, Floats, Signals, rank
 from gateway.search.request import FoundTool, Match, SearchOutcome, SearchRequest
 from gateway.search.score import NAMEABLE, score_of, scores_of
 from gateway.search.search_explanation import ExplainedTool, MeasuredTool, SearchExplanation, StepTimer
@@ -33,8 +33,9 @@ _FEWEST_MORE = 5
 
 _ASK_IN_ENGLISH = "The search understands English best; ask in English to find more."
 
-_BEST_OF_EACH = 100
-"""So many of the best tools of each query take part in what is shown."""
+_SPARE = 20
+"""So many of the best tools take part beyond those that an answer has room for: living siblings of deprecated ones, and
+tools that go while they are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,13 @@ class _QueryResult:
     vectors: QueryVectors | None
     embedding_error: str
 
-    def match(self, place: int, *, is_named: bool = False) -> Match:
+    def match(self, place: int, position: int, threshold: float) -> Match:
+        """The tool at `place`. It counts as found by this query, the one at `position`, if it reaches `threshold`."""
         cosines = self.signals.cosines
         cosine = None if cosines is None else float(cosines[0, place])
         similarity = None if cosine is None or np.isnan(cosine) else cosine
-        return Match(
-            int(self.signals.tool_ids[place]), min(float(self.scores[place]), 1.0), similarity, is_named=is_named
-        )
+        score = min(float(self.scores[place]), 1.0)
+        return Match(int(self.signals.tool_ids[place]), score, similarity, (position,) if score >= threshold else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Finder:
         Raises InvalidInputError for a `server` of which the caller can find nothing, and what the database raises.
         An embedder that is down is no error: the outcome is then by words alone and its `notice` says so.
         """
-        return (await self._search(caller, request, StepTimer())).outcome
+        return (await self._search(caller, request, StepTimer(), request.max_results + MOST_MORE + _SPARE)).outcome
 
     async def explain(self, caller: Caller, request: SearchRequest, others: int) -> SearchExplanation:
         """The outcome of `find`, with how it came about: of its tools, and of the `others` that came nearest.
@@ -89,17 +90,18 @@ class Finder:
         Raises what `find` raises.
         """
         timer = StepTimer()
-        result = await self._search(caller, request, timer)
+        result = await self._search(caller, request, timer, request.max_results + others + _SPARE)
         first = result.queries[0]
         return SearchExplanation(
             result.outcome, _explained(result, others), timer.times, first.vectors, first.embedding_error
         )
 
-    async def _search(self, caller: Caller, request: SearchRequest, timer: StepTimer) -> _SearchResult:
+    async def _search(self, caller: Caller, request: SearchRequest, timer: StepTimer, best: int) -> _SearchResult:
+        """The `best` take part."""
         scope = await self._resolve_scope(caller, request)
         timer.lap("index")
         queries = [await self._search_for(scope, query, timer) for query in request.queries]
-        matches = self._merge(queries)
+        matches = self._merge(queries, best)
         total = self._count(queries, matches)
         timer.lap("score")
         space = next((result.vectors.stored for result in queries if result.vectors is not None), None)
@@ -160,16 +162,20 @@ class Finder:
         timer.lap("score")
         return _QueryResult(signals, scores, order, named, vectors, embedding_error)
 
-    def _merge(self, queries: Sequence[_QueryResult]) -> list[Match]:
-        """The best of each query, each tool once: those that a query names first, then by score."""
+    def _merge(self, queries: Sequence[_QueryResult], best: int) -> list[Match]:
+        """The `best`, each tool once: those that a query names first, then by score."""
+        if len(queries) > 1:
+            # A tool that is shown says which queries found it, also those that it is not among the best of.
+            best = SHORTLIST
         merged: dict[int, Match] = {}
         for position, result in enumerate(queries):
-            places = {int(result.signals.tool_ids[place]): int(place) for place in result.order[:_BEST_OF_EACH]}
-            named = [self._named_match(result, tool_id) for tool_id in result.named]
-            for match in (*named, *(result.match(place) for place in places.values())):
-                known = merged.get(match.tool_id)
-                if known is None or position not in known.query_positions:
-                    merged[match.tool_id] = _join(known, match, position, self._settings.threshold)
+            of_query = {tool_id: self._named_match(result, tool_id, position) for tool_id in result.named}
+            for place in result.order[:best].tolist():
+                match = result.match(place, position, self._settings.threshold)
+                of_query.setdefault(match.tool_id, match)
+            for tool_id, match in of_query.items():
+                known = merged.get(tool_id)
+                merged[tool_id] = match if known is None else _join(known, match)
         return sorted(merged.values(), key=_best_first)
 
     def _count(self, queries: Sequence[_QueryResult], matches: Sequence[Match]) -> int:
@@ -180,10 +186,12 @@ class Finder:
             return len(passing[0])
         return len(np.unique(np.concatenate([*passing, np.array(named, np.int64)])))
 
-    def _named_match(self, result: _QueryResult, tool_id: int) -> Match:
+    def _named_match(self, result: _QueryResult, tool_id: int, position: int) -> Match:
         """A tool that goes by the query as it stands; in cosine mode its score is still the cosine."""
         place = int(np.flatnonzero(result.signals.tool_ids == tool_id)[0])
-        match = result.match(place, is_named=True)
+        match = replace(
+            result.match(place, position, self._settings.threshold), query_positions=(position,), is_named=True
+        )
         return match if self._settings.mode == "cosine" else replace(match, score=1.0)
 
     def _more(self, others: Sequence[Match], something_is_shown: bool) -> list[Match]:
@@ -196,13 +204,9 @@ class Finder:
         return worth[:MOST_MORE]
 
 
-def _join(known: Match | None, match: Match, position: int, threshold: float) -> Match:
-    """A tool that another query found as well; only queries for which it passes count as having found it."""
-    found = (position,) if match.is_named or match.score >= threshold else ()
-    if known is None:
-        return replace(match, query_positions=found)
-    best = min(match, known, key=_best_first)
-    return replace(best, query_positions=(*known.query_positions, *found))
+def _join(known: Match, match: Match) -> Match:
+    """A tool that another query found as well."""
+    return replace(min(match, known, key=_best_first), query_positions=(*known.query_positions, *match.query_positions))
 
 
 def _best_first(match: Match) -> tuple[bool, float, float, int]:
@@ -261,7 +265,7 @@ def _measured(result: _SearchResult, tool_id: int) -> MeasuredTool | None:
     best: tuple[float, MeasuredTool] | None = None
     for query in result.queries:
         for place in np.flatnonzero(query.signals.tool_ids == tool_id).tolist():
-            match = query.match(place)
+            match = query.match(place, 0, 0.0)
             if best is None or match.score > best[0]:
                 best = (match.score, MeasuredTool(match.similarity, float(query.signals.lexical[0, place])))
     return None if best is None else best[1]

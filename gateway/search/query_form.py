@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,10 @@ class QueryForm:
 class Vocabulary(Protocol):
     """The terms of the tools that are searched."""
 
+    def known(self, terms: Set[str]) -> Set[str]:
+        """Those of `terms` that a tool may hold: `found_in` is 0 of all others."""
+        ...
+
     def found_in(self, term: str) -> int:
         """How many tools hold `term`."""
         ...
@@ -41,6 +45,10 @@ class CountedTerms:
 
     counts: Mapping[str, int]
 
+    def known(self, terms: Set[str]) -> Set[str]:
+        """Those of `terms` that were counted."""
+        return self.counts.keys() & terms
+
     def found_in(self, term: str) -> int:
         """How many tools hold `term`."""
         return self.counts.get(term, 0)
@@ -50,7 +58,7 @@ def query_terms(query: str, vocabulary: Vocabulary) -> tuple[str, ...]:
     """The terms of `query`, each once; for a word that no tool knows, the commonest term that one error makes of it."""
     terms = dict.fromkeys(terms_of(query))
     for word in unknown_words(query, vocabulary):
-        near = {guess: vocabulary.found_in(guess) for guess in guesses_at(word)}
+        near = {guess: vocabulary.found_in(guess) for guess in vocabulary.known(guesses_at(word))}
         best = max(sorted(near), key=near.__getitem__, default="")
         if near.get(best):
             terms.pop(stem(word), None)
@@ -72,7 +80,7 @@ def unknown_words(query: str, vocabulary: Vocabulary) -> list[str]:
 
 def guesses_at(word: str) -> set[str]:
     """The terms that may have been meant by a mistyped word."""
-    return {*near_misses(word), *near_misses(stem(word))}
+    return near_misses(word) | near_misses(stem(word))
 
 
 def _words(query: str) -> list[str]:

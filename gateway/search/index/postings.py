@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +83,10 @@ class Postings:
         """What they take in memory, roughly."""
         rows = _BYTES_PER_ROW * len(self._codes_of_row)
         return _BYTES_PER_TERM * len(self._codes) + _BYTES_PER_POSTING * self._count + rows
+
+    def known(self, terms: Set[str]) -> Set[str]:
+        """Those of `terms` that a row holds, or did."""
+        return self._codes.keys() & terms
 
     def found_in(self, term: str, visible: NDArray[np.bool_] | None = None) -> int:
         """How many rows hold `term`, of those that are `visible` (by row; None: of all)."""

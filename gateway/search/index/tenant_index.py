@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -216,6 +216,9 @@ class TenantIndex:
 class _VisibleTerms:
     postings: Postings
     visible: NDArray[np.bool_]
+
+    def known(self, terms: Set[str]) -> Set[str]:
+        return self.postings.known(terms)
 
     def found_in(self, term: str) -> int:
         return self.postings.found_in(term, self.visible)

@@ -142,6 +142,10 @@ class TenantIndex:
         rows = np.flatnonzero(self._with_vector)
         return self._matrix[rows[:: sample_step(len(rows), most)]]
 
+    def known(self, terms: Set[str]) -> Set[str]:
+        """Those of `terms` that a tool holds, or did."""
+        return self._postings.known(terms)
+
     def found_in(self, term: str) -> int:
         """How many tools hold `term`."""
         return self._postings.found_in(term)

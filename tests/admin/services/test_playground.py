@@ -55,9 +55,9 @@ async def test_the_playground_searches_once_and_its_times_add_up(
     searches: list[SearchRequest] = []
     search = Finder._search
 
-    async def counted(finder: Finder, caller: Caller, request: SearchRequest, timer: StepTimer) -> Any:
+    async def counted(finder: Finder, caller: Caller, request: SearchRequest, timer: StepTimer, best: int) -> Any:
         searches.append(request)
-        return await search(finder, caller, request, timer)
+        return await search(finder, caller, request, timer, best)
 
     monkeypatch.setattr(Finder, "_search", counted)
     times = (await viewer.post("/search", {"query": "what is the weather"})).json()["times"]

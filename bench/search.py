@@ -182,7 +182,7 @@ async def measure(folder: Path, size: int, seconds: float) -> None:
                 keys = {1.0: (await gateway.command("keys", "create")).strip()}
                 async with open_database(settings) as database:
                     filler = Filler(database, tools, size)
-                    while (space := await database.fetchrow("active_space")) is None:
+                    while (space := await database.fetchrow("active_space")) is None:  # noqa: ASYNC110 - of another process
                         await asyncio.sleep(0.1)
                     empty = gateway.resident_mib
                     ids = await filler.fill(space["id"])

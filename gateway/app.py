@@ -43,6 +43,7 @@ from gateway.errors import DatabaseError
 from gateway.search.finder import Finder
 from gateway.search.index.selection import open_index
 from gateway.search.index.tool_index import ToolIndex
+from gateway.search.rerank.selection import open_reranking
 from gateway.search.visible_tools import VisibilityCache
 from gateway.settings import OauthSettings, Settings
 from gateway.upstream.notifications import UpstreamNotifications
@@ -95,6 +96,9 @@ async def open_components(settings: Settings, *, connections: int | None = None)
         visibility = VisibilityCache(database, notices)
         index = open_index(settings.search, database, spaces, visibility, notices)
         stack.push_async_callback(index.aclose)
+        reranking = open_reranking(settings.rerank)
+        if reranking is not None:
+            stack.push_async_callback(reranking.aclose)
         notifications = UpstreamNotifications()
         pool = await stack.enter_async_context(
             UpstreamPool(
@@ -124,7 +128,7 @@ async def open_components(settings: Settings, *, connections: int | None = None)
             spaces=spaces,
             visibility=visibility,
             index=index,
-            finder=Finder(database, spaces, index, settings.search),
+            finder=Finder(database, spaces, index, settings.search, reranking),
             sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards)),
             recorder=await stack.enter_async_context(AuditRecorder(database, settings.audit)),
         )

@@ -74,6 +74,10 @@ class BadVectorError(EmbeddingError):
     """The embedder returned a vector that cannot be used."""
 
 
+class RerankError(ModelGateError):
+    """The reranker gave no order; its message is half a sentence, what happened to which reranker."""
+
+
 class IndexTooLargeError(ModelGateError):
     """A tenant's index does not fit into the memory that search may take; `tool_count` is how many tools it has."""
 

@@ -1,4 +1,4 @@
-"""What an embedding server answered, and what it said of its own fault."""
+"""What a server of a model answered, and what it said of its own fault."""
 
 from __future__ import annotations
 

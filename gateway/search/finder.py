@@ -1,12 +1,12 @@
-"""Search from end to end: embed, ask the index, rank, score, cut, merge."""
+"""Search from end to end: embed, ask the index, rank, score, rerank, cut, merge."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gateway.access.caller import Caller
 from gateway.database.pool import Database
@@ -17,12 +17,21 @@ from gateway.search.clauses import clauses_of
 from gateway.search.deprecation import living_first
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope, ToolIndex
+from gateway.search.merging import count_passing, merge
 from gateway.search.query_form import QueryForm, query_terms
 from gateway.search.query_language import is_latin
-from gateway.search.ranking import SHORTLIST, Floats, Signals, rank
+from gateway.search.query_result import QueryResult
+from gateway.search.ranking import Signals, rank
 from gateway.search.request import FoundTool, Match, SearchOutcome, SearchRequest
+from gateway.search.rerank.reranking import CANDIDATES, Reranking
 from gateway.search.score import NAMEABLE, score_of, scores_of
-from gateway.search.search_explanation import ExplainedTool, MeasuredTool, SearchExplanation, StepTimer
+from gateway.search.search_explanation import (
+    ExplainedTool,
+    MeasuredTool,
+    SearchExplanation,
+    StepTimer,
+    ToolOutcome,
+)
 from gateway.settings import SearchSettings
 
 MOST_MORE = 8
@@ -39,48 +48,38 @@ tools that go while they are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
-class _QueryResult:
-    """What came of one query: `tool_ids` int64 (n,), `scores` float32 (n,) and `order`, places in them, best first."""
-
-    signals: Signals
-    scores: Floats
-    order: NDArray[np.intp]
-    named: Sequence[int]
-    vectors: QueryVectors | None
-    embedding_error: str
-
-    def match(self, place: int, position: int, threshold: float) -> Match:
-        """The tool at `place`. It counts as found by this query, the one at `position`, if it reaches `threshold`."""
-        cosines = self.signals.cosines
-        cosine = None if cosines is None else float(cosines[0, place])
-        similarity = None if cosine is None or np.isnan(cosine) else cosine
-        score = min(float(self.scores[place]), 1.0)
-        return Match(int(self.signals.tool_ids[place]), score, similarity, (position,) if score >= threshold else ())
-
-
-@dataclass(frozen=True, slots=True)
 class _SearchResult:
     """What came of a search: `matches` are the best of all queries, best first, whether they pass or not."""
 
     outcome: SearchOutcome
     matches: list[Match]
-    queries: list[_QueryResult]
+    queries: list[QueryResult]
 
 
 class Finder:
     """Finds tools for callers."""
 
-    def __init__(self, database: Database, spaces: Spaces, index: ToolIndex, settings: SearchSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        spaces: Spaces,
+        index: ToolIndex,
+        settings: SearchSettings,
+        reranking: Reranking | None = None,
+    ) -> None:
+        """Without `reranking` the order is that of the index."""
         self._database = database
         self._spaces = spaces
         self._index = index
         self._settings = settings
+        self._reranking = reranking
 
     async def find(self, caller: Caller, request: SearchRequest) -> SearchOutcome:
         """The tools that this caller may find for this request, best first.
 
         Raises InvalidInputError for a `server` of which the caller can find nothing, and what the database raises.
-        An embedder that is down is no error: the outcome is then by words alone and its `notice` says so.
+        An embedder that is down is no error: the outcome is then by words alone and its `notice` says so. Nor is a
+        reranker that fails: then they stay in their first order.
         """
         return (await self._search(caller, request, StepTimer(), request.max_results + MOST_MORE + _SPARE)).outcome
 
@@ -93,7 +92,12 @@ class Finder:
         result = await self._search(caller, request, timer, request.max_results + others + _SPARE)
         first = result.queries[0]
         return SearchExplanation(
-            result.outcome, _explained(result, others), timer.times, first.vectors, first.embedding_error
+            result.outcome,
+            _explained(result, others),
+            timer.times,
+            first.vectors,
+            first.embedding_error,
+            None if first.reranked is None else first.reranked.report,
         )
 
     async def _search(self, caller: Caller, request: SearchRequest, timer: StepTimer, best: int) -> _SearchResult:
@@ -101,10 +105,16 @@ class Finder:
         scope = await self._resolve_scope(caller, request)
         timer.lap("index")
         queries = [await self._search_for(scope, query, timer) for query in request.queries]
-        matches = self._merge(queries, best)
-        total = self._count(queries, matches)
+        if self._reranking is not None:
+            ranking = (
+                self._rerank(self._reranking, scope, *each) for each in zip(request.queries, queries, strict=True)
+            )
+            queries = await asyncio.gather(*ranking)
+            timer.lap("rerank")
+        matches = merge(queries, best, self._settings)
+        total = count_passing(queries, matches, self._settings.threshold)
         timer.lap("score")
-        space = next((result.vectors.stored for result in queries if result.vectors is not None), None)
+        space = next((result.space for result in queries if result.space is not None), None)
         passing = [match for match in matches if match.is_named or match.score >= self._settings.threshold]
         wanted = matches[: request.max_results + MOST_MORE]
         cards = await self._index.cards(scope, space, [match.tool_id for match in (*passing, *wanted)])
@@ -131,7 +141,7 @@ class Finder:
             )
         return replace(scope, server_id=server_id)
 
-    async def _search_for(self, scope: SearchScope, query: str, timer: StepTimer) -> _QueryResult:
+    async def _search_for(self, scope: SearchScope, query: str, timer: StepTimer) -> QueryResult:
         texts = (query, *clauses_of(query))
         vectors: QueryVectors | None = None
         space: StoredSpace | None = None
@@ -153,46 +163,35 @@ class Finder:
         # A tool may have come or become visible between the two.
         named = [tool_id for tool_id in named if (signals.tool_ids == tool_id).any()]
         timer.lap("index")
-        if self._settings.mode == "cosine" and signals.cosines is not None:
+        if signals.cosines is not None and self._scores_are_cosines(signals):
             scores = np.clip(np.nan_to_num(signals.cosines[0]), 0.0, 1.0)
             order = np.lexsort((signals.tool_ids, -scores))
         else:
             ranking = rank(signals, background)
             scores, order = scores_of(signals, ranking, background), ranking.order
         timer.lap("score")
-        return _QueryResult(signals, scores, order, named, vectors, embedding_error)
+        return QueryResult(signals, scores, scores, order, named, vectors, embedding_error)
 
-    def _merge(self, queries: Sequence[_QueryResult], best: int) -> list[Match]:
-        """The `best`, each tool once: those that a query names first, then by score."""
-        if len(queries) > 1:
-            # A tool that is shown says which queries found it, also those that it is not among the best of.
-            best = SHORTLIST
-        merged: dict[int, Match] = {}
-        for position, result in enumerate(queries):
-            of_query = {tool_id: self._named_match(result, tool_id, position) for tool_id in result.named}
-            for place in result.order[:best].tolist():
-                match = result.match(place, position, self._settings.threshold)
-                of_query.setdefault(match.tool_id, match)
-            for tool_id, match in of_query.items():
-                known = merged.get(tool_id)
-                merged[tool_id] = match if known is None else _join(known, match)
-        return sorted(merged.values(), key=_best_first)
+    async def _rerank(self, reranking: Reranking, scope: SearchScope, query: str, result: QueryResult) -> QueryResult:
+        """The best of a result in the order of the reranker; unchanged where it names a tool, or has none to order."""
+        if result.named:
+            return result
+        scores_are_cosines = self._scores_are_cosines(result.signals)
+        positions = result.order[:CANDIDATES].tolist()
+        if scores_are_cosines:
+            # What is cut stays cut, and beside it there is nothing that would be shown.
+            positions = [position for position in positions if result.scores[position] >= self._settings.threshold]
+        tool_ids = [int(result.signals.tool_ids[position]) for position in positions]
+        cards = await self._index.cards(scope, result.space, tool_ids)
+        # A tool may be removed or denied between the two.
+        places = [place for place, tool_id in enumerate(tool_ids) if tool_id in cards]
+        if len(places) < 2:
+            return result
+        report = await reranking.rank(query, [cards[tool_ids[place]] for place in places])
+        return result.rerank(places, report, scores_are_cosines=scores_are_cosines)
 
-    def _count(self, queries: Sequence[_QueryResult], matches: Sequence[Match]) -> int:
-        """How many tools pass, or go by a query as it stands, each once."""
-        passing = [result.signals.tool_ids[result.scores >= self._settings.threshold] for result in queries]
-        named = [match.tool_id for match in matches if match.is_named]
-        if len(passing) == 1 and not named:
-            return len(passing[0])
-        return len(np.unique(np.concatenate([*passing, np.array(named, np.int64)])))
-
-    def _named_match(self, result: _QueryResult, tool_id: int, position: int) -> Match:
-        """A tool that goes by the query as it stands; in cosine mode its score is still the cosine."""
-        place = int(np.flatnonzero(result.signals.tool_ids == tool_id)[0])
-        match = replace(
-            result.match(place, position, self._settings.threshold), query_positions=(position,), is_named=True
-        )
-        return match if self._settings.mode == "cosine" else replace(match, score=1.0)
+    def _scores_are_cosines(self, signals: Signals) -> bool:
+        return self._settings.mode == "cosine" and signals.cosines is not None
 
     def _more(self, others: Sequence[Match], something_is_shown: bool) -> list[Match]:
         """The next best that are worth a line; a few in any case where nothing is shown."""
@@ -202,15 +201,6 @@ class Finder:
         if not something_is_shown and len(worth) < _FEWEST_MORE:
             worth = list(others[:_FEWEST_MORE])
         return worth[:MOST_MORE]
-
-
-def _join(known: Match, match: Match) -> Match:
-    """A tool that another query found as well."""
-    return replace(min(match, known, key=_best_first), query_positions=(*known.query_positions, *match.query_positions))
-
-
-def _best_first(match: Match) -> tuple[bool, float, float, int]:
-    return not match.is_named, -match.score, -(match.similarity or 0.0), match.tool_id
 
 
 def _found(matches: Sequence[Match], cards: Mapping[int, ToolCard]) -> tuple[FoundTool, ...]:
@@ -233,12 +223,17 @@ def _found(matches: Sequence[Match], cards: Mapping[int, ToolCard]) -> tuple[Fou
     )
 
 
-def _notice(request: SearchRequest, queries: Sequence[_QueryResult]) -> str:
-    error = next((query.embedding_error for query in queries if query.embedding_error), "")
-    if error:
-        return f"Semantic search is unavailable, these results are by words alone: {error}"
+def _notice(request: SearchRequest, queries: Sequence[QueryResult]) -> str:
+    notices = []
+    if error := next((query.embedding_error for query in queries if query.embedding_error), ""):
+        notices.append(f"Semantic search is unavailable, these results are by words alone: {error}")
+    reports = (query.reranked.report for query in queries if query.reranked is not None)
+    if failure := next((report.failure for report in reports if report.failure), ""):
+        notices.append(f"Reranking is unavailable, these results are in the order that they had before: {failure}.")
+    if notices:
+        return " ".join(notices)
     for text, result in zip(request.queries, queries, strict=True):
-        if result.vectors is not None and knows_english_only(result.vectors.stored.space) and not is_latin(text):
+        if result.space is not None and knows_english_only(result.space.space) and not is_latin(text):
             return _ASK_IN_ENGLISH
     return ""
 
@@ -248,24 +243,27 @@ def _explained(result: _SearchResult, others: int) -> tuple[ExplainedTool, ...]:
     shown = {tool.match.tool_id: tool.match for tool in result.outcome.tools}
     rest = [match for match in result.matches if match.tool_id not in shown]
     passing = result.outcome.total_found - len(shown)
-    explained = [
-        ExplainedTool(tool_id, "found", match.score, _measured(result, tool_id)) for tool_id, match in shown.items()
-    ]
+    explained = [_explain(result, match, "found") for match in shown.values()]
     explained += [
-        ExplainedTool(
-            match.tool_id, "beyond" if place < passing else "cut", match.score, _measured(result, match.tool_id)
-        )
-        for place, match in enumerate(rest[:others])
+        _explain(result, match, "beyond" if place < passing else "cut") for place, match in enumerate(rest[:others])
     ]
     return tuple(explained)
+
+
+def _explain(result: _SearchResult, match: Match, outcome: ToolOutcome) -> ExplainedTool:
+    moved = (query.moved_from(match.tool_id) for query in result.queries)
+    moved_from = next((place for place in moved if place is not None), None)
+    return ExplainedTool(match.tool_id, outcome, match.score, _measured(result, match.tool_id), moved_from)
 
 
 def _measured(result: _SearchResult, tool_id: int) -> MeasuredTool | None:
     """What the query that a tool fits best measured of it."""
     best: tuple[float, MeasuredTool] | None = None
     for query in result.queries:
-        for place in np.flatnonzero(query.signals.tool_ids == tool_id).tolist():
-            match = query.match(place, 0, 0.0)
-            if best is None or match.score > best[0]:
-                best = (match.score, MeasuredTool(match.similarity, float(query.signals.lexical[0, place])))
+        position = query.position_of(tool_id)
+        if position is None:
+            continue
+        match = query.match(position, 0, 0.0)
+        if best is None or match.score > best[0]:
+            best = (match.score, MeasuredTool(match.similarity, float(query.signals.lexical[0, position])))
     return None if best is None else best[1]

@@ -9,12 +9,13 @@ from typing import Literal, TypeAlias
 
 from gateway.embedding.spaces import QueryVectors
 from gateway.search.request import SearchOutcome
+from gateway.search.rerank.reranking import RerankReport
 
 ToolOutcome: TypeAlias = Literal["found", "beyond", "cut"]
 """In the answer; over the threshold, after the last of `max_results`; or under it."""
 
-SearchStep: TypeAlias = Literal["embed", "index", "score"]
-"""Embedding the queries; what is asked of the index and the database; scoring, cutting and merging."""
+SearchStep: TypeAlias = Literal["embed", "index", "score", "rerank"]
+"""Embedding the queries; what is asked of the index and the database; scoring, cutting and merging; the reranker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,15 @@ class MeasuredTool:
 class ExplainedTool:
     """A tool that a search looked at, with what decided.
 
-    `measured` is None of a tool that is no longer there.
+    `measured` is None of a tool that is no longer there; `moved_from` the place, counted from 1, that a reranker has
+    moved it from, None where it has not.
     """
 
     tool_id: int
     outcome: ToolOutcome
     score: float
     measured: MeasuredTool | None
+    moved_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class SearchTimes:
     embed: float
     index: float
     score: float
+    rerank: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class SearchExplanation:
     """An outcome, and how it came about.
 
     `tools` are those of the outcome in its order, then the others, best first. `query_vectors` are those of the first
-    query, None where it could not be embedded; `embedding_error` says why, empty where it could.
+    query, None where it could not be embedded; `embedding_error` says why, empty where it could. `rerank` is what
+    became of reranking it, None where it was not.
     """
 
     outcome: SearchOutcome
@@ -60,6 +65,7 @@ class SearchExplanation:
     times: SearchTimes
     query_vectors: QueryVectors | None
     embedding_error: str
+    rerank: RerankReport | None = None
 
 
 class StepTimer:
@@ -68,7 +74,7 @@ class StepTimer:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """`clock` gives seconds."""
         self._clock = clock
-        self._milliseconds: dict[SearchStep, float] = {"embed": 0.0, "index": 0.0, "score": 0.0}
+        self._milliseconds: dict[SearchStep, float] = {"embed": 0.0, "index": 0.0, "score": 0.0, "rerank": 0.0}
         self._lapped_at = clock()
 
     def lap(self, step: SearchStep) -> None:

@@ -86,6 +86,17 @@ class SearchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RerankSettings:
+    """What puts the best results of a search in a new order, and how long a search waits for it."""
+
+    type: Literal["none", "server", "llm"] = "none"
+    base_url: str = ""
+    model: str = ""
+    api_key: Secret = field(default="", repr=False)
+    budget_ms: Annotated[int, Field(ge=1, le=60_000)] = 800
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """Limits towards upstream servers; a server may have its own.
 
@@ -184,6 +195,7 @@ class Settings:
     embedder: EmbedderSettings = field(default_factory=EmbedderSettings)
     mcp: McpSettings = field(default_factory=McpSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
+    rerank: RerankSettings = field(default_factory=RerankSettings)
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     oauth: OauthSettings = field(default_factory=OauthSettings)

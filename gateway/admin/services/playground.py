@@ -17,6 +17,7 @@ from gateway.embedding.spaces import QueryVectors
 from gateway.errors import InvalidInputError, NotFoundError
 from gateway.search.finder import Finder
 from gateway.search.request import SearchOutcome, SearchRequest
+from gateway.search.rerank.reranking import RerankReport
 from gateway.search.search_explanation import ExplainedTool, SearchExplanation
 from gateway.settings import SearchSettings
 
@@ -64,11 +65,14 @@ class PlaygroundTool:
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """Milliseconds of embedding the query, of what is asked of the index, of scoring, and of all with the answer."""
+    """Milliseconds of embedding the query, of what is asked of the index, of scoring, of the reranker, and of all with
+    the answer.
+    """
 
     embed: float
     index: float
     score: float
+    rerank: float
     total: float
 
 
@@ -83,7 +87,10 @@ class TokenCost:
 
 @dataclass(frozen=True, slots=True)
 class PlaygroundAnswer:
-    """`client_json` is the text that the client's model reads; `notice` says what was not as usual."""
+    """`client_json` is the text that the client's model reads; `notice` says what was not as usual.
+
+    `reranker` is a sentence on what the reranker did, empty where it was not asked.
+    """
 
     tools: tuple[PlaygroundTool, ...]
     threshold: float
@@ -91,6 +98,7 @@ class PlaygroundAnswer:
     times: StepTimes
     tokens: TokenCost
     notice: str
+    reranker: str
 
 
 class ClientAnswer(Protocol):
@@ -137,13 +145,14 @@ class PlaygroundService:
             ),
             threshold=self._settings.threshold,
             client_json=client_json,
-            times=StepTimes(*(round(step, 3) for step in (times.embed, times.index, times.score, total))),
+            times=StepTimes(*(round(step, 3) for step in (times.embed, times.index, times.score, times.rerank, total))),
             tokens=TokenCost(
                 len(client_json) // _CHARACTERS_PER_TOKEN,
                 size["characters"] // _CHARACTERS_PER_TOKEN,
                 size["tools"],
             ),
             notice=explanation.embedding_error,
+            reranker="" if explanation.rerank is None else _describe(explanation.rerank),
         )
 
     async def _roles(self, tenant_id: int, role_id: int | None) -> tuple[int, ...]:
@@ -211,6 +220,16 @@ def _playground_tool(row: Row, tool: ExplainedTool, reason: str) -> PlaygroundTo
     )
 
 
+def _describe(report: RerankReport) -> str:
+    if report.failure:
+        return f"The tools are in the order of the index: {report.failure}."
+    count = len(report.order)
+    moved = sum(place != number for number, place in enumerate(report.order))
+    if report.repeated:
+        return f"The reranker moved {moved} of the best {count} tools, as an earlier search had asked it."
+    return f"The reranker moved {moved} of the best {count} tools, in {report.milliseconds:.0f} ms."
+
+
 class _Reasons:
     """Says in a sentence why a tool is, or is not, in an answer."""
 
@@ -223,6 +242,10 @@ class _Reasons:
     def of(self, tool: ExplainedTool) -> str:
         if tool.tool_id in self._named:
             return "The query is its name, so it goes first."
+        moved = "" if tool.moved_from is None else f" The reranker moved it from place {tool.moved_from}."
+        return self._place(tool) + moved
+
+    def _place(self, tool: ExplainedTool) -> str:
         if tool.outcome == "found":
             return f"Number {self._positions[tool.tool_id]} of {self._total} over the threshold {self._threshold}."
         if tool.outcome == "beyond":

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.access.caller import Caller
+from gateway.admin.services.playground import PlaygroundQuery, PlaygroundService
+from gateway.app import open_components
 from gateway.search.finder import Finder
 from gateway.search.request import SearchRequest
 from gateway.search.search_explanation import StepTimer
+from gateway.settings import RerankSettings, Settings
 from tests.admin.conftest import Person
+from tests.doubles.ranking_server import Fault, RankingServer
 from tests.support.gateway import RunningGateway, add_local_mcp
 
 
@@ -62,7 +68,7 @@ async def test_the_playground_searches_once_and_its_times_add_up(
     monkeypatch.setattr(Finder, "_search", counted)
     times = (await viewer.post("/search", {"query": "what is the weather"})).json()["times"]
     assert [request.queries for request in searches] == [("what is the weather",)]
-    steps = times["embed"] + times["index"] + times["score"]
+    steps = times["embed"] + times["index"] + times["score"] + times["rerank"]
     # What is left is writing the answer; each time is rounded.
     assert 0 < steps <= times["total"] + 0.002
 
@@ -78,3 +84,23 @@ async def test_a_search_for_a_role_or_server_that_is_not_there_is_told(viewer: P
     assert (await viewer.post("/search", {"query": "x", "role_id": 4711})).status_code == 404
     assert (await viewer.post("/search", {"query": "x", "server": "nope"})).status_code == 404
     assert (await viewer.post("/search", {"query": ""})).json()["field"] == "query"
+
+
+@pytest.mark.parametrize("fault", [None, Fault(status=500)])
+async def test_the_playground_says_what_the_reranker_did(
+    settings: Settings, tmp_path: Path, fault: Fault | None
+) -> None:
+    async with RankingServer("jina", judge=lambda _, text: -len(text), fault=fault).running() as server:
+        rerank = RerankSettings("server", server.url, budget_ms=10_000)
+        async with open_components(replace(settings, rerank=rerank)) as parts:
+            await add_local_mcp(parts, tmp_path)
+            playground = PlaygroundService(parts.database, parts.finder, settings.search, lambda request, outcome: "{}")
+            answer = await playground.search(1, PlaygroundQuery("what is the weather"))
+            again = await playground.search(1, PlaygroundQuery("what is the weather"))
+    if fault is None:
+        assert re.fullmatch(r"The reranker moved \d+ of the best \d+ tools, in \d+ ms\.", answer.reranker)
+        assert again.reranker.endswith("tools, as an earlier search had asked it.")
+        assert "The reranker moved it from place" in answer.tools[0].reason
+    else:
+        assert answer.reranker.startswith("The tools are in the order of the index: The reranker at ")
+    assert answer.times.rerank > 0

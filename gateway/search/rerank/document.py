@@ -1,0 +1,49 @@
+"""A tool as a model that ranks reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from gateway.catalog.tool import ToolDefinition
+from gateway.search.index.tool_card import ToolCard
+
+_MOST_CHARACTERS = 4_000
+
+
+def document_of(card: ToolCard) -> str:
+    """Server, name, title, description and parameters with their descriptions, on one line of at most 4,000 characters.
+
+    It has no lone surrogates, which have no UTF-8 form.
+    """
+    tool = ToolDefinition(card.name, f'{{"inputSchema":{card.input_schema_json}}}', b"")
+    parameters = [f"{name} ({text})" if text else name for name, text in tool.parameters]
+    title = f" ({card.title})" if card.title and card.title != card.name else ""
+    text = f"{card.server}: {card.name}{title}. {card.description}"
+    if parameters:
+        text += f" Parameters: {', '.join(parameters)}"
+    return one_line(text)[:_MOST_CHARACTERS]
+
+
+def one_line(text: str) -> str:
+    """`text` without breaks and runs of blanks, in characters that UTF-8 has."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+
+
+def fit_together(texts: Sequence[str], most_bytes: int) -> list[str]:
+    """`texts`, the longest of them cut to one length, so that all together take at most `most_bytes` as UTF-8."""
+    encoded = [text.encode() for text in texts]
+    left, longest = most_bytes, most_bytes
+    for place, size in enumerate(sorted(len(text) for text in encoded)):
+        # What the short ones leave is shared among the longer ones.
+        share = left // (len(encoded) - place)
+        if size > share:
+            longest = share
+            break
+        left -= size
+    return [text[:longest].decode(errors="ignore") for text in encoded]
+
+
+def quoted(text: str) -> str:
+    """`text` as a JSON string in which nothing can be taken for the marks by which models tell roles apart."""
+    return json.dumps(text, ensure_ascii=False).replace("<", "\\u003c").replace("[", "\\u005b")

@@ -162,6 +162,7 @@ class Gateway:
             pool=parts.pool,
             sync=parts.sync,
             spaces=parts.spaces,
+            index=parts.index,
             finder=parts.finder,
             recorder=parts.recorder,
             client_answer=lambda request, outcome: format_search_answer(request, outcome, client_format),

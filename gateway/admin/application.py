@@ -56,6 +56,7 @@ from gateway.database.pool import Database
 from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
 from gateway.search.finder import Finder
+from gateway.search.index.tool_index import ToolIndex
 from gateway.settings import Settings
 from gateway.upstream.pool import UpstreamPool
 
@@ -78,6 +79,7 @@ class AdminApplication:
         pool: UpstreamPool,
         sync: ServerSync,
         spaces: Spaces,
+        index: ToolIndex,
         finder: Finder,
         recorder: AuditRecorder,
         client_answer: ClientAnswer,
@@ -97,7 +99,7 @@ class AdminApplication:
             admins=AdminService(accounts, tokens),
             audit=AuditService(database),
             authenticator=authenticator,
-            embedding=EmbeddingService(database, spaces),
+            embedding=EmbeddingService(database, spaces, index, settings.search),
             keys=KeyService(keys),
             overview=OverviewService(database, settings),
             playground=PlaygroundService(database, finder, settings.search, client_answer),

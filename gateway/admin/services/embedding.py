@@ -1,4 +1,4 @@
-"""The embedding spaces and the embedder behind them."""
+"""The embedding spaces, the embedder behind them, and where their vectors are searched."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from datetime import datetime
 
 from gateway.database.pool import Database
 from gateway.embedding.spaces import Spaces
+from gateway.search.index.tool_index import ToolIndex
+from gateway.settings import SearchSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +37,27 @@ class EmbedderState:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingView:
-    """`tools` counts the tenant's tools, `embedded` those that have vectors in the active space."""
+    """`tools` counts the tenant's tools, `embedded` those that have vectors in the active space.
+
+    `too_large_for_memory`: when they were last searched they took more than `index_mib`, and PostgreSQL was asked.
+    """
 
     embedder: EmbedderState
     tools: int
     embedded: int
     spaces: tuple[SpaceCard, ...]
+    too_large_for_memory: bool
+    index_mib: int
 
 
 class EmbeddingService:
     """Embedding, seen from a tenant."""
 
-    def __init__(self, database: Database, spaces: Spaces) -> None:
+    def __init__(self, database: Database, spaces: Spaces, index: ToolIndex, settings: SearchSettings) -> None:
         self._database = database
         self._spaces = spaces
+        self._index = index
+        self._settings = settings
 
     async def get(self, tenant_id: int) -> EmbeddingView:
         """How embedding does."""
@@ -62,4 +71,6 @@ class EmbeddingService:
             tools=counts["tools"],
             embedded=next((space.tools for space in spaces if space.active), 0),
             spaces=spaces,
+            too_large_for_memory=tenant_id in self._index.tenants_in_database,
+            index_mib=self._settings.index_mib,
         )

@@ -125,6 +125,11 @@ class MemoryIndex:
             if tool_id in loaded.cards and _is_in_scope(loaded, mask, scope, tool_id)
         }
 
+    @property
+    def tenants_in_database(self) -> Collection[int]:
+        """See `ToolIndex`: whoever does not fit is refused."""
+        return ()
+
     async def aclose(self) -> None:
         """End what is under way."""
         await self._backgrounds.aclose()

@@ -156,6 +156,11 @@ class PgvectorIndex:
         rows = await self._database.fetch("result_tools", scope.tenant_id, list(scope.role_ids), list(tool_ids))
         return {row["id"]: ToolCard.of(row, row["server_name"]) for row in rows}
 
+    @property
+    def tenants_in_database(self) -> Collection[int]:
+        """See `ToolIndex`: none is meant to be in memory."""
+        return ()
+
     async def aclose(self) -> None:
         """End what is under way."""
         await self._backgrounds.aclose()

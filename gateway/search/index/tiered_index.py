@@ -28,7 +28,7 @@ class TieredIndex:
 
     @property
     def tenants_in_database(self) -> Collection[int]:
-        """The ids of tenants that did not fit into memory when they were last searched."""
+        """See `ToolIndex`."""
         return frozenset(self._too_large)
 
     async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:

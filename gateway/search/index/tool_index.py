@@ -28,6 +28,11 @@ class ToolIndex(Protocol):
     Every method raises DatabaseError where it has to ask the database and that does not answer.
     """
 
+    @property
+    def tenants_in_database(self) -> Collection[int]:
+        """The ids of tenants that did not fit into memory when they were last searched."""
+        ...
+
     async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
         """What `query_terms` asks of the terms of the tools in scope, for these queries."""
         ...

@@ -32,7 +32,7 @@ async def measure(calls: int) -> None:
             async with recorder:
                 began = time.perf_counter()
                 for _ in range(calls):
-                    with call_log.call(caller, "server__tool", arguments) as logged:
+                    async with call_log.call(caller, "server__tool", arguments) as logged:
                         logged.set_tool(1, 1)
                         logged.set_outcome("ok")
                 path = time.perf_counter() - began

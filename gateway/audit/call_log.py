@@ -1,4 +1,4 @@
-"""What a call or a search leaves in the audit log, gathered while it runs."""
+"""What a call, a search or any other use of an upstream server leaves in the audit log, gathered while it runs."""
 
 from __future__ import annotations
 
@@ -11,66 +11,72 @@ from typing import Any, Literal
 from mcp.shared.exceptions import MCPError
 from typing_extensions import Self
 
-from gateway.audit.events import AuditedCaller, ToolUse, UseOutcome
+from gateway.audit.events import AuditedCaller, AuditEvent, ToolUse, UseOutcome
 from gateway.audit.recorder import AuditRecorder
+from gateway.database.actor import Actor
 from gateway.errors import ModelGateError
 
+UseAction = Literal[
+    "tool.call", "tool.search", "prompt.get", "resource.read", "resource.subscribe", "completion.complete"
+]
 
-class LoggedCall:
-    """One call or search under way: whoever runs it says what becomes of it. Recorded when it is left."""
+
+class LoggedUse:
+    """One use under way: whoever runs it says what becomes of it. Recorded when it is left."""
 
     def __init__(
         self,
         recorder: AuditRecorder,
-        kind: Literal["call", "search"],
+        action: UseAction,
         caller: AuditedCaller,
         target: str,
         arguments: Mapping[str, Any] | None,
     ) -> None:
         self._recorder = recorder
-        self._kind = kind
+        self._action = action
         self._caller = caller
         self._arguments = arguments
         self._target = target
-        self._outcome: UseOutcome = "unknown" if kind == "call" else "failed"
+        self._outcome: UseOutcome = "failed" if action == "tool.search" else "unknown"
         self._error: str | None = None
         self._server_id: int | None = None
+        self._server_name: str | None = None
         self._tool_id: int | None = None
         self._results: int | None = None
         self._found: tuple[int, ...] = ()
+        self._is_started = False
         self._started_at = time.time()
         self._start_clock = time.perf_counter()
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         """Raises AuditUnavailableError where what cannot be recorded may not be done."""
         self._recorder.require_writable()
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Raises AuditUnavailableError for a search that could not be recorded, where it has to be."""
         if isinstance(error, MCPError | ModelGateError):
             self._error = error.message
         elif isinstance(error, asyncio.CancelledError):
             self.set_outcome("failed", "The client left before the answer came.")
         elif error is not None:
             self.set_outcome("failed", "An internal error; the gateway's log says more.")
-        self._recorder.record(
-            ToolUse(
-                kind=self._kind,
-                caller=self._caller,
-                target=self._target,
-                outcome=self._outcome,
-                at=self._started_at,
-                duration_ms=(time.perf_counter() - self._start_clock) * 1000,
-                server_id=self._server_id,
-                tool_id=self._tool_id,
-                arguments=self._arguments,
-                results=self._results,
-                found=self._found,
-                error=self._error,
-            )
-        )
+        event = self._finished()
+        if self._recorder.fail_closed and self._action == "tool.search" and error is None:
+            # Nothing goes out for a search, so that it is its answer that waits.
+            await self._recorder.record_durably(event)
+        else:
+            self._recorder.record(event)
+
+    async def start(self) -> None:
+        """To be awaited before anything goes out to a server: with `audit.fail_closed` it returns once the trace holds
+        what is about to be done, which no crash takes out of it. Raises AuditUnavailableError where it does not.
+        """
+        if self._recorder.fail_closed and not self._is_started:
+            await self._recorder.record_durably(self._event("started", 0.0, {}))
+            self._is_started = True
 
     def set_outcome(self, outcome: UseOutcome, error: str | None = None) -> None:
         """How it came out, and what went wrong if anything did."""
@@ -79,6 +85,11 @@ class LoggedCall:
     def set_tool(self, tool_id: int, server_id: int) -> None:
         """The call goes to this tool; it counts as failed until something else is said."""
         self._tool_id, self._server_id = tool_id, server_id
+        self._outcome = "failed"
+
+    def set_server(self, name: str) -> None:
+        """It goes to this server; it counts as failed until something else is said."""
+        self._server_name = name
         self._outcome = "failed"
 
     def set_queries(self, queries: Sequence[str]) -> None:
@@ -90,17 +101,60 @@ class LoggedCall:
         self._results, self._found = total, tuple(tool_ids)
         self._outcome = "ok"
 
+    def _finished(self) -> ToolUse | AuditEvent:
+        duration_ms = (time.perf_counter() - self._start_clock) * 1000
+        if self._action not in ("tool.call", "tool.search"):
+            named = {"server": self._server_name, "error": self._error}
+            details = {name: value for name, value in named.items() if value is not None}
+            return self._event(self._outcome, duration_ms, details)
+        return ToolUse(
+            kind="call" if self._action == "tool.call" else "search",
+            caller=self._caller,
+            target=self._target,
+            outcome=self._outcome,
+            at=self._started_at,
+            duration_ms=duration_ms,
+            server_id=self._server_id,
+            tool_id=self._tool_id,
+            arguments=self._arguments,
+            results=self._results,
+            found=self._found,
+            error=self._error,
+        )
+
+    def _event(
+        self, outcome: UseOutcome | Literal["started"], duration_ms: float, details: Mapping[str, Any]
+    ) -> AuditEvent:
+        caller = self._caller
+        return AuditEvent(
+            Actor("key", caller.key_name, caller.key_id, address=caller.address),
+            self._action,
+            self._target,
+            outcome,
+            caller.tenant_id,
+            duration_ms,
+            details,
+            self._started_at,
+            role_ids=caller.role_ids,
+            arguments=self._arguments,
+        )
+
 
 class CallLog:
-    """Records calls and searches."""
+    """Records calls, searches, and whatever else goes out to a server for a client."""
 
     def __init__(self, recorder: AuditRecorder) -> None:
         self._recorder = recorder
 
-    def call(self, caller: AuditedCaller, name: str, arguments: Mapping[str, Any]) -> LoggedCall:
+    def call(self, caller: AuditedCaller, name: str, arguments: Mapping[str, Any]) -> LoggedUse:
         """To be entered around a call of what goes by `name`, which is unknown until something else is said."""
-        return LoggedCall(self._recorder, "call", caller, name, arguments)
+        return LoggedUse(self._recorder, "tool.call", caller, name, arguments)
 
-    def search(self, caller: AuditedCaller) -> LoggedCall:
+    def search(self, caller: AuditedCaller) -> LoggedUse:
         """To be entered around a search."""
-        return LoggedCall(self._recorder, "search", caller, "", None)
+        return LoggedUse(self._recorder, "tool.search", caller, "", None)
+
+    def use(self, caller: AuditedCaller, action: UseAction, target: object, arguments: object = None) -> LoggedUse:
+        """To be entered around any other use of what goes by `target`, unknown until something else is said."""
+        given = arguments if isinstance(arguments, Mapping) else None
+        return LoggedUse(self._recorder, action, caller, str(target), given)

@@ -56,14 +56,17 @@ class AuditEvent:
     """What was done, or tried, beside the use of tools. `tenant_id` 0 is the gateway as a whole.
 
     Changes that the database holds are written to the audit log by the database itself; this is for what it does not
-    see: what was refused, and what leaves no row. `details` are JSON values.
+    see: what was refused, and what leaves no row. `details` are JSON values, `arguments` those of a call; `role_ids`
+    are written as the names that the roles have, after those of the actor. `started`: written before it is done.
     """
 
     actor: Actor
     action: str
     target: str
-    outcome: Literal["ok", "denied", "failed"]
+    outcome: UseOutcome | Literal["started"]
     tenant_id: int = 0
     duration_ms: float = 0.0
     details: Mapping[str, Any] = field(default_factory=dict)
     at: float = field(default_factory=time.time)
+    role_ids: tuple[int, ...] = ()
+    arguments: Mapping[str, Any] | None = None

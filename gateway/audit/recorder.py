@@ -42,6 +42,23 @@ class AuditState:
     dropped: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An event to be written; `written` is for whoever waits until it is."""
+
+    event: ToolUse | AuditEvent
+    written: asyncio.Future[None] | None = None
+
+    def resolve(self, error: AuditUnavailableError | None = None) -> None:
+        """Let who waits go on, with what kept it from being written if anything did."""
+        if self.written is None or self.written.done():
+            return
+        if error is None:
+            self.written.set_result(None)
+        else:
+            self.written.set_exception(error)
+
+
 class AuditRecorder:
     """Takes events at once and writes them soon. Entered and left in one task; leaving writes what is left."""
 
@@ -50,9 +67,11 @@ class AuditRecorder:
         self._database = database
         self._settings = settings
         self._rows = AuditRowBuilder(settings)
-        self._waiting: deque[ToolUse | AuditEvent] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        # Somebody waits for what is to be written, or for the end.
+        self._hurry = asyncio.Event()
         self._dropped = 0
         self._failure: str | None = None
         self._partitions: set[tuple[int, int]] = set()
@@ -67,6 +86,7 @@ class AuditRecorder:
     ) -> None:
         """Write what waits; a database that does not take it within seconds is told of in the log."""
         self._stopping.set()
+        self._hurry.set()
         self._wake.set()
         if self._task is not None:
             done, _ = await asyncio.wait([self._task], timeout=_SHUTDOWN_SECONDS)
@@ -74,8 +94,14 @@ class AuditRecorder:
                 self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        self._give_up_durable()
         if self._waiting:
             logger.error("%d events could not be written to the audit log and are lost.", len(self._waiting))
+
+    @property
+    def fail_closed(self) -> bool:
+        """Whether nothing may be done that is not recorded before."""
+        return self._settings.fail_closed
 
     def require_writable(self) -> None:
         """Call before anything that has to be recorded. Raises AuditUnavailableError where it could not be, and the
@@ -89,9 +115,19 @@ class AuditRecorder:
         if self._full:
             self._dropped += 1
             return
-        self._waiting.append(event)
+        self._waiting.append(_Waiting(event))
         if not self._wake.is_set():
             self._wake.set()
+
+    async def record_durably(self, event: ToolUse | AuditEvent) -> None:
+        """Returns once the event is written. Raises AuditUnavailableError where it cannot be; it is given up then."""
+        if self._full or self._failure is not None or self._stopping.is_set():
+            raise AuditUnavailableError()
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(event, written))
+        self._hurry.set()
+        self._wake.set()
+        await written
 
     def state(self) -> AuditState:
         """For those who look after the gateway."""
@@ -102,7 +138,9 @@ class AuditRecorder:
             detail = "The trace is written too slowly: no further events are taken until some are written."
         if self._dropped:
             detail += f" {self._dropped} events were dropped since the start."
-        return AuditState(self._failure is None and not self._full, detail, len(self._waiting), self._dropped)
+        complete = not (self._settings.fail_closed and self._dropped)
+        ready = self._failure is None and not self._full and complete
+        return AuditState(ready, detail, len(self._waiting), self._dropped)
 
     async def maintain_partitions(self) -> None:
         """Make room for the months to come, and drop those that are past their time. Raises DatabaseError."""
@@ -135,16 +173,33 @@ class AuditRecorder:
                     )
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout=_MAINTENANCE_INTERVAL_SECONDS)
-            await self._pause(_FLUSH_DELAY_SECONDS)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), timeout=_FLUSH_DELAY_SECONDS)
             self._wake.clear()
-            while self._waiting:
-                done = await self._write_batch(list(islice(self._waiting, _BATCH_EVENTS)))
-                for _ in range(done):
-                    self._waiting.popleft()
-                if not done:
-                    await self._pause(_RETRY_SECONDS)
             if self._stopping.is_set():
+                await self._write_waiting()
                 return
+            self._hurry.clear()
+            await self._write_waiting()
+
+    async def _write_waiting(self) -> None:
+        # What failed is tried until it is written, be it with nothing: nobody else would find out that it can be.
+        while self._waiting or (self._failure is not None and not self._stopping.is_set()):
+            batch = list(islice(self._waiting, _BATCH_EVENTS))
+            done = await self._write_batch(batch)
+            for _ in range(done):
+                self._waiting.popleft()
+            if self._failure is not None:
+                self._give_up_durable()
+                await self._pause(_RETRY_SECONDS)
+
+    def _give_up_durable(self) -> None:
+        """Who waits for an event to be written does without, and the event is not written later either: what it tells
+        of is not done.
+        """
+        for waiting in self._waiting:
+            waiting.resolve(AuditUnavailableError())
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.written is None)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not while the gateway stops; then only as long as it takes to try again."""
@@ -155,10 +210,10 @@ class AuditRecorder:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), timeout=seconds)
 
-    async def _write_batch(self, batch: Sequence[ToolUse | AuditEvent]) -> int:
+    async def _write_batch(self, batch: Sequence[_Waiting]) -> int:
         """How many of the batch, from its beginning, are done: written, or dropped for what they hold."""
         try:
-            await self._insert(batch)
+            await self._insert([waiting.event for waiting in batch])
         except DatabaseUnavailableError as error:
             self._fail(error.message)
             return 0
@@ -167,19 +222,22 @@ class AuditRecorder:
             if len(batch) > 1:
                 # One of them cannot be written as it is; the others can.
                 done = 0
-                for event in batch:
-                    if not await self._write_batch([event]):
+                for waiting in batch:
+                    if not await self._write_batch([waiting]):
                         break
                     done += 1
                 return done
-            if isinstance(error, asyncpg.PostgresError):
+            if isinstance(error, asyncpg.PostgresError) or not batch:
                 self._fail(str(error))
                 return 0
             self._dropped += 1
             logger.warning("An event could not be written to the audit log.", exc_info=error)
+            batch[0].resolve(AuditUnavailableError())
         if self._failure is not None:
             logger.warning("The audit log is written again.")
         self._failure = None
+        for waiting in batch:
+            waiting.resolve()
         return len(batch)
 
     def _fail(self, reason: str) -> None:

@@ -36,6 +36,12 @@ _SECRET_PATTERNS = (
 )
 
 
+def storable_text(text: str) -> str:
+    """`text` without what PostgreSQL cannot hold: NUL and lone surrogates."""
+    plain = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return plain if plain.isascii() else plain.encode(errors="replace").decode()
+
+
 class Redactor:
     """Masks secrets by the names of arguments, by JSON pointers, and by what they look like."""
 
@@ -54,10 +60,7 @@ class Redactor:
 
     def redact_text(self, text: str) -> str:
         """`text` without the secrets in it, and without what PostgreSQL cannot hold."""
-        plain = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-        if not plain.isascii():
-            plain = plain.encode(errors="replace").decode()
-        return self._secrets.sub(MASK, plain)
+        return self._secrets.sub(MASK, storable_text(text))
 
     def redact_json(self, arguments: Mapping[str, Any]) -> Any:
         """A copy of `arguments` without secrets; its beginning as text where it is too long as JSON."""

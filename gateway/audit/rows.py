@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from gateway.audit.events import AuditEvent, ToolUse
-from gateway.audit.redaction import Redactor
+from gateway.audit.redaction import Redactor, storable_text
 from gateway.settings import AuditSettings
 
 _TARGET_CHARACTERS = 2_000
@@ -31,9 +31,9 @@ class AuditRowBuilder:
             "at": use.at,
             "kind": use.kind,
             "key_id": use.caller.key_id,
-            "key_name": use.caller.key_name,
+            "key_name": storable_text(use.caller.key_name),
             "role_ids": use.caller.role_ids,
-            "address": use.caller.address,
+            "address": storable_text(use.caller.address),
             "server_id": use.server_id,
             "tool_id": use.tool_id,
             "target": digest if by_hash else self._redactor.redact_text(use.target[:_TARGET_CHARACTERS]),
@@ -48,17 +48,21 @@ class AuditRowBuilder:
 
     def build_event(self, event: AuditEvent) -> dict[str, Any]:
         """The row of any other event."""
+        details = self._redactor.redact_json(event.details)
+        if isinstance(details, dict) and event.arguments is not None and self._settings.arguments:
+            details["arguments"] = self._redactor.redact_json(event.arguments)
         return {
             "tenant_id": event.tenant_id,
             "at": event.at,
             "actor_kind": event.actor.kind,
             "actor_id": event.actor.id,
             "actor_name": self._redactor.redact_text(event.actor.name),
-            "roles": event.actor.roles,
-            "address": event.actor.address,
+            "roles": [storable_text(role) for role in event.actor.roles],
+            "role_ids": event.role_ids,
+            "address": storable_text(event.actor.address),
             "action": event.action,
             "target": self._redactor.redact_text(event.target[:_TARGET_CHARACTERS]),
             "outcome": event.outcome,
             "duration_ms": event.duration_ms,
-            "details": self._redactor.redact_json(event.details),
+            "details": details,
         }

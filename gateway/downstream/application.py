@@ -82,8 +82,8 @@ class McpApplication:
         )
         self._pending_calls = PendingCalls(settings.mcp.question_seconds)
         forwarder = UpstreamForwarder(pool, ClientRequests(settings.mcp.question_seconds), self._pending_calls)
-        prompts = Prompts(self._upstream_lists, servers, forwarder, limit)
-        resources = Resources(self._upstream_lists, servers, app_resources, forwarder, limit)
+        prompts = Prompts(self._upstream_lists, servers, forwarder, limit, call_log)
+        resources = Resources(self._upstream_lists, servers, app_resources, forwarder, limit, call_log)
         tool_relay = ToolRelay(database, notices, servers, forwarder, limit, call_log, authenticator.limiter)
         method_table = MethodTable(
             ToolSearch(finder, call_log, default_results, answer_format(settings)),
@@ -91,13 +91,13 @@ class McpApplication:
             tool_relay,
             prompts,
             resources,
-            Completion(prompts, resources, servers, forwarder, limit),
+            Completion(prompts, resources, servers, forwarder, limit, call_log),
         )
         sessions = ClientSessions(pool.close_sessions, settings.server.max_sessions_per_caller)
         self._change_notifier = ListChangeNotifier(
             tool_list, self._upstream_lists, notices, notifications, limits.max_streams_per_caller
         )
-        self._subscriptions = ResourceSubscriptions(resources, servers, pool, notifications, notices)
+        self._subscriptions = ResourceSubscriptions(resources, servers, pool, notifications, notices, call_log)
         authentication = Authentication(authenticator, RefusalLog(recorder), has_provider=bool(settings.oauth.issuer))
         server = McpServer(method_table, sessions, self._change_notifier, self._subscriptions)
         self.endpoint = McpEndpoint(

@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from gateway.access.caller import Caller
 from gateway.app import Components
 from gateway.audit.events import AuditEvent
 from gateway.audit.recorder import AuditRecorder
@@ -20,6 +21,7 @@ from gateway.errors import AuditUnavailableError
 from gateway.settings import AuditSettings, Settings
 from tests.support.audit import audit_rows, default_tenant_id, tool_use
 from tests.support.gateway import RunningGateway, add_local_mcp
+from tests.support.waiting import until
 
 
 async def test_months_past_their_time_are_dropped_and_no_others(settings: Settings) -> None:
@@ -109,3 +111,46 @@ async def test_an_event_keeps_what_the_database_does_not_see(parts: Components) 
     parts.recorder.record(AuditEvent(Actor("admin", "eve", address="::1"), "sign-in.failed", "eve", "denied"))
     (row,) = await audit_rows(parts.database, action="sign-in", tenant=0)
     assert (row["actor_name"], row["outcome"]) == ("eve", "denied")
+
+
+async def test_names_that_no_database_takes_keep_nothing_out_of_the_audit_log(settings: Settings) -> None:
+    odd = "a\x00b\ud800c"
+    async with open_database(settings) as database:
+        async with AuditRecorder(database, AuditSettings(fail_closed=True)) as recorder:
+            use = tool_use(1)
+            caller = Caller(1, 5, odd, (1,), address=odd)
+            recorder.record(replace(use, caller=caller, target=odd, error=odd, arguments={odd: odd}))
+            actor = Actor("admin", odd, roles=(odd,), address=odd)
+            event = AuditEvent(actor, "tool.tried", odd, "ok", 1, details={odd: [odd]}, arguments={odd: odd})
+            await recorder.record_durably(event)
+            assert recorder.state().dropped == 0
+        rows = await audit_rows(database, wanted=2)
+        assert {row["actor_name"] for row in rows} == {"a\N{REPLACEMENT CHARACTER}b?c"}
+
+
+async def test_what_could_not_be_written_durably_is_said_and_given_up(settings: Settings) -> None:
+    async with open_database(settings) as database:
+        connection = await asyncpg.connect(database.url)
+        async with AuditRecorder(database, AuditSettings(fail_closed=True)) as recorder:
+            await recorder.record_durably(tool_use(1))
+            await connection.execute("ALTER TABLE tool_calls RENAME TO tool_calls_away")
+            with pytest.raises(AuditUnavailableError):
+                await recorder.record_durably(tool_use(2))
+            with pytest.raises(AuditUnavailableError):
+                recorder.require_writable()
+            await connection.execute("ALTER TABLE tool_calls_away RENAME TO tool_calls")
+            # It finds out by itself, with nothing left to write.
+            await until(lambda: recorder.state().ready)
+            await recorder.record_durably(tool_use(3))
+        await connection.close()
+        assert [row["target"] for row in await audit_rows(database, wanted=2)] == ["tool 3", "tool 1"]
+
+
+async def test_what_cannot_be_written_as_it_is_is_refused_where_it_has_to_be_written(settings: Settings) -> None:
+    async with (
+        open_database(settings) as database,
+        AuditRecorder(database, AuditSettings(fail_closed=True)) as recorder,
+    ):
+        with pytest.raises(AuditUnavailableError):
+            await recorder.record_durably(replace(tool_use(2), tool_id=2**70))
+        assert not recorder.state().ready

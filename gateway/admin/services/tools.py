@@ -225,8 +225,9 @@ class ToolService:
     async def call(self, tenant_id: int, tool_id: int, trial: ToolTrial) -> TrialResult:
         """Call a tool with these arguments, past all roles.
 
-        Raises NotFoundError, ConflictError for a tool that is not there any more or whose server is switched off, and
-        UpstreamError where the server does not answer.
+        Raises NotFoundError, ConflictError for a tool that is not there any more or whose server is switched off,
+        UpstreamError where the server does not answer, and AuditUnavailableError for what has to be recorded and cannot
+        be.
         """
         row = await self._row(tenant_id, tool_id)
         if row["removed_at"] is not None:
@@ -235,6 +236,7 @@ class ToolService:
             raise ConflictError(f"{row['server_name']} is switched off; switch it on to call its tools.")
         spec = await self._servers.spec(tenant_id, row["server_id"])
         params = {"name": row["name"], "arguments": dict(trial.arguments)}
+        await self._start_trial(tenant_id, row["exposed_name"], trial)
         started = time.perf_counter()
         try:
             result: Any = await self._pool.request(spec, UpstreamRequest("tools/call", params))
@@ -246,6 +248,12 @@ class ToolService:
             raise
         self._record_trial(tenant_id, row["exposed_name"], "ok", _milliseconds_since(started))
         return TrialResult(_milliseconds_since(started), result)
+
+    async def _start_trial(self, tenant_id: int, name: str, trial: ToolTrial) -> None:
+        """Raises AuditUnavailableError where what cannot be recorded may not be done."""
+        if self._recorder.fail_closed:
+            event = AuditEvent(current_actor(), "tool.tried", name, "started", tenant_id, arguments=trial.arguments)
+            await self._recorder.record_durably(event)
 
     def _record_trial(self, tenant_id: int, name: str, outcome: Literal["ok", "failed"], milliseconds: float) -> None:
         event = AuditEvent(current_actor(), "tool.tried", name, outcome, tenant_id, milliseconds)

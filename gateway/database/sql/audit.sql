@@ -27,11 +27,12 @@ FROM jsonb_to_recordset($1::jsonb) AS e (
 -- Events beside the use of tools, as a JSON array.
 INSERT INTO audit_log (tenant_id, at, actor_kind, actor_id, actor_name, roles, address, action, target, outcome,
                        duration_ms, details)
-SELECT e.tenant_id, to_timestamp(e.at), e.actor_kind, e.actor_id, e.actor_name, e.roles, e.address, e.action, e.target,
-       e.outcome, e.duration_ms, e.details
+SELECT e.tenant_id, to_timestamp(e.at), e.actor_kind, e.actor_id, e.actor_name,
+       e.roles || ARRAY(SELECT r.name FROM roles r WHERE r.tenant_id = e.tenant_id AND r.id = ANY(e.role_ids) ORDER BY r.name),
+       e.address, e.action, e.target, e.outcome, e.duration_ms, e.details
 FROM jsonb_to_recordset($1::jsonb) AS e (
     tenant_id bigint, at double precision, actor_kind text, actor_id bigint, actor_name text, roles text[],
-    address text, action text, target text, outcome text, duration_ms double precision, details jsonb)
+    role_ids bigint[], address text, action text, target text, outcome text, duration_ms double precision, details jsonb)
 
 -- name: audit_page
 -- The audit log of a tenant, newest first: $2 since, $3 before this moment and $4 id, $5 action prefix, $6 outcome,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
+from gateway.audit.call_log import CallLog, LoggedUse
 from gateway.catalog.server import Servers
 from gateway.database.notices import Notices
 from gateway.downstream.changes.subscription_registry import SessionKey, Subscriber, Subscription, SubscriptionRegistry
@@ -41,10 +42,12 @@ class ResourceSubscriptions:
         pool: UpstreamPool,
         notifications: UpstreamNotifications,
         notices: Notices,
+        call_log: CallLog,
     ) -> None:
         self._resources = resources
         self._servers = servers
         self._pool = pool
+        self._call_log = call_log
         self._by_client: dict[str, dict[str, Subscription]] = {}
         self._registry = SubscriptionRegistry()
         self._upstream: dict[SessionKey, UpstreamSubscription] = {}
@@ -71,7 +74,9 @@ class ResourceSubscriptions:
         Raises MCPError for a resource that the client cannot see, and where the server does not agree; ModelGateError
         where the server does not answer.
         """
-        await self._subscribe(*await self._resolve(subscriber, uri), patient=False)
+        async with self._call_log.use(subscriber.get_caller(), "resource.subscribe", uri) as logged:
+            await self._subscribe(*await self._resolve(subscriber, uri, logged), patient=False)
+            logged.set_outcome("ok")
 
     async def add_all(self, subscriber: Subscriber, uris: Collection[str]) -> None:
         """Notify a client of updates of those of these resources that there are; a server that does not answer is asked
@@ -81,12 +86,14 @@ class ResourceSubscriptions:
 
         async def add(uri: str) -> None:
             with contextlib.suppress(ModelGateError, MCPError):
-                async with resolving:
-                    # What is known already is found without waiting, and others want their turn.
-                    await asyncio.sleep(0)
-                    resolved = await self._resolve(subscriber, uri)
-                # Waited for all at once, so that the server is asked once.
-                await self._subscribe(*resolved, patient=True)
+                async with self._call_log.use(subscriber.get_caller(), "resource.subscribe", uri) as logged:
+                    async with resolving:
+                        # What is known already is found without waiting, and others want their turn.
+                        await asyncio.sleep(0)
+                        resolved = await self._resolve(subscriber, uri, logged)
+                    # Waited for all at once, so that the server is asked once.
+                    await self._subscribe(*resolved, patient=True)
+                    logged.set_outcome("ok")
 
         await asyncio.gather(*(add(uri) for uri in uris))
 
@@ -108,13 +115,15 @@ class ResourceSubscriptions:
         """What callers may use, or what servers are, may have changed."""
         self._wake.set()
 
-    async def _resolve(self, subscriber: Subscriber, uri: object) -> tuple[Subscription, SessionKey]:
+    async def _resolve(self, subscriber: Subscriber, uri: object, logged: LoggedUse) -> tuple[Subscription, SessionKey]:
         caller = subscriber.get_caller()
         origins = await self._resources.resolve(caller, uri)
         if not origins:
             raise MCPError(code=INVALID_PARAMS, message=f"There is no resource {str(uri)[:200]!r}.", data={"uri": uri})
         server_id, upstream_uri = origins[0]
         spec = await self._servers.spec(caller.tenant_id, server_id)
+        logged.set_server(spec.name)
+        await logged.start()
         return Subscription(subscriber, str(uri), server_id, upstream_uri), _session_key(spec, subscriber)
 
     async def _subscribe(self, subscription: Subscription, session_key: SessionKey, *, patient: bool) -> None:

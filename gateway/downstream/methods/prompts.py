@@ -8,6 +8,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from gateway.access.caller import Caller
+from gateway.audit.call_log import CallLog
 from gateway.catalog.naming import make_exposed_name
 from gateway.catalog.server import Servers
 from gateway.downstream.client_request import ClientRequest, Result
@@ -23,12 +24,18 @@ class Prompts:
     """Lists and gets prompts. Their names are made as those of tools are: `{slug}__{prompt}`."""
 
     def __init__(
-        self, upstream_lists: UpstreamLists, servers: Servers, forwarder: UpstreamForwarder, limit: ResultLimit
+        self,
+        upstream_lists: UpstreamLists,
+        servers: Servers,
+        forwarder: UpstreamForwarder,
+        limit: ResultLimit,
+        call_log: CallLog,
     ) -> None:
         self._lists = MergedLists(upstream_lists, "prompts", _merge_prompts)
         self._servers = servers
         self._forwarder = forwarder
         self._limit = limit
+        self._call_log = call_log
 
     async def list_prompts(self, request: ClientRequest) -> Result:
         """prompts/list. Raises MCPError for a cursor that is none of the list."""
@@ -36,9 +43,14 @@ class Prompts:
 
     async def get(self, request: ClientRequest) -> Result:
         """prompts/get. Raises MCPError for a prompt that is not there, or not for this caller."""
-        server_id, upstream_name = await self.resolve(request.caller, request.params.get("name"))
-        spec = await self._servers.spec(request.caller.tenant_id, server_id)
-        result = await self._forwarder.forward(request, spec, "prompts/get", {**request.params, "name": upstream_name})
+        name, caller = request.params.get("name"), request.caller
+        async with self._call_log.use(caller, "prompt.get", name, request.params.get("arguments")) as logged:
+            server_id, upstream_name = await self.resolve(caller, name)
+            spec = await self._servers.spec(caller.tenant_id, server_id)
+            logged.set_server(spec.name)
+            params = {**request.params, "name": upstream_name}
+            result = await self._forwarder.forward(request, spec, "prompts/get", params, logged)
+            logged.set_outcome("ok")
         return self._limit.check(result)
 
     async def resolve(self, caller: Caller, name: object) -> Origin:

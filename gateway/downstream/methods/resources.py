@@ -11,6 +11,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from gateway.access.caller import Caller
+from gateway.audit.call_log import CallLog, LoggedUse
 from gateway.catalog.server import Servers
 from gateway.downstream.client_request import ClientRequest, Result
 from gateway.downstream.lists.app_resources import AppResources
@@ -40,12 +41,14 @@ class Resources:
         app_resources: AppResources,
         forwarder: UpstreamForwarder,
         limit: ResultLimit,
+        call_log: CallLog,
     ) -> None:
         self._upstream_lists = upstream_lists
         self._servers = servers
         self._app_resources = app_resources
         self._forwarder = forwarder
         self._limit = limit
+        self._call_log = call_log
         self._lists = {
             kind: MergedLists(upstream_lists, kind, partial(_merge_resources, NAME_FIELDS[kind])) for kind in _KINDS
         }
@@ -64,18 +67,26 @@ class Resources:
         Raises MCPError where no server of this caller has it. Addresses in the result are as the client knows them.
         """
         uri = request.params.get("uri")
+        async with self._call_log.use(request.caller, "resource.read", uri) as logged:
+            result = await self._read(request, uri, logged)
+        return self._limit.check(result)
+
+    async def _read(self, request: ClientRequest, uri: object, logged: LoggedUse) -> dict[str, Any]:
         refusal: MCPError | None = None
         for server_id, upstream_uri in await self.resolve(request.caller, uri):
             spec = await self._servers.spec(request.caller.tenant_id, server_id)
+            logged.set_server(spec.name)
             params = {**request.params, "uri": upstream_uri}
             try:
-                result = await self._forwarder.forward(request, spec, "resources/read", params)
+                result = await self._forwarder.forward(request, spec, "resources/read", params, logged)
             except MCPError as error:
                 if error.code not in _NOT_FOUND:
                     raise
                 refusal = refusal or error
                 continue
-            return self._limit.check(_with_client_uri(result, upstream_uri, str(uri)))
+            logged.set_outcome("ok")
+            return _with_client_uri(result, upstream_uri, str(uri))
+        logged.set_outcome("unknown")
         raise MCPError(
             code=INVALID_PARAMS,
             message=f"There is no resource {str(uri)[:_SHOWN_CHARACTERS]!r}; resources/list shows those there are.",

@@ -81,7 +81,7 @@ class ToolRelay:
         answers with a JSON-RPC error, whose code and message it then has. An upstream that fails is a tool error: a
         result that the model can read. So is one that says that the arguments are wrong, followed by the tool's schema.
         """
-        with self._call_log.call(request.caller, name, arguments) as logged:
+        async with self._call_log.call(request.caller, name, arguments) as logged:
             resolved = await self._resolve(request.caller, name)
             tool = resolved.tool
             if tool is None:
@@ -95,7 +95,7 @@ class ToolRelay:
             params = {**request.params, "name": tool.name, "arguments": arguments}
             try:
                 result = await self._forwarder.forward(
-                    request, spec, "tools/call", params, lambda: self._limiter.call_slot(request.caller)
+                    request, spec, "tools/call", params, logged, lambda: self._limiter.call_slot(request.caller)
                 )
             except LimitError as error:
                 logged.set_outcome("limited", error.message)

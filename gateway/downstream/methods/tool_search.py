@@ -27,7 +27,7 @@ class ToolSearch:
 
     async def call(self, caller: Caller, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The result of calling tool_search; bad arguments are a result too, with `isError`."""
-        with self._call_log.search(caller) as logged:
+        async with self._call_log.search(caller) as logged:
             try:
                 request, detail = parse_search_arguments(arguments, self._default_results)
                 logged.set_queries(request.queries)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
+from gateway.audit.call_log import LoggedUse
 from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.methods.client_requests import CAPABILITY_OF_METHOD, ClientRequests, unsupported_error
 from gateway.downstream.methods.pending_calls import PendingCall, PendingCalls
@@ -41,18 +42,21 @@ class UpstreamForwarder:
         spec: ServerSpec,
         method: str,
         params: Mapping[str, Any],
+        logged: LoggedUse,
         call_context: CallContext = contextlib.nullcontext,
     ) -> Any:
-        """The upstream's result, untouched. The call is made inside of `call_context()`, which a call
-        that is pending while its client answers a question does not leave before it has ended.
+        """The upstream's result, untouched. Nothing goes out before `logged` lets it. The call is made inside of
+        `call_context()`, which a call that is pending while its client answers a question does not leave before it has
+        ended.
 
         Raises MCPError for a JSON-RPC error of the upstream, with its own code, message and data; UpstreamError for
-        what keeps the upstream from answering.
+        what keeps the upstream from answering; AuditUnavailableError for what has to be recorded and cannot be.
         """
         try:
             check_sendable(params)
         except ValueError as error:
             raise MCPError(code=INVALID_PARAMS, message=f"params cannot be passed on as JSON: {error}.") from None
+        await logged.start()
         try:
             if request.era == "modern":
                 return await self._forward_for_modern(request, spec, method, params, call_context)

@@ -9,6 +9,7 @@ from typing import IO
 import click
 
 from gateway.access.tenants import DEFAULT_TENANT, tenant_by_slug
+from gateway.audit.past_rows import redact_rows_before
 from gateway.audit.reader import COLUMNS, AuditQuery, AuditRecord, csv_line, read_audit_page, read_audit_records
 from gateway.cli.options import parse_time
 from gateway.cli.output import print_table, printable
@@ -21,7 +22,7 @@ _WHOLE_GATEWAY = "-"
 
 @click.group()
 def audit() -> None:
-    """Look at the trace of calls, searches, changes and denials, and export it."""
+    """Look at the trace of calls, searches, changes and denials, export it, and mask what is old."""
 
 
 _tenant_option = click.option(
@@ -115,6 +116,19 @@ def export(
     except OSError as error:
         raise click.BadParameter(f"{output} cannot be written: {error.strerror}.", param_hint="--output") from None
     click.echo(f"{written} rows are written to {output}.")
+
+
+@audit.command()
+@click.option("--before", "moment", callback=parse_time, required=True, help="2026-01-31, or 30d, 12h, 90m ago.")
+@click.confirmation_option(prompt="Mask this for good, in the trace of every tenant?")
+@click.pass_context
+def redact(context: click.Context, moment: datetime) -> None:
+    """Mask arguments, queries, errors and values of all tenants' rows before a time; who did what and when stays.
+
+    It takes the database user who owns the tables, and is recorded in the trace.
+    """
+    rows = run_with_database(context, lambda database: redact_rows_before(database, moment))
+    click.echo(f"{rows} rows before {moment.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC are masked.")
 
 
 async def _tenant_id(database: Database, slug: str) -> int:

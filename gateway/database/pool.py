@@ -100,11 +100,16 @@ class Database:
             yield connection
 
     @contextlib.asynccontextmanager
-    async def dedicated_connection(self) -> AsyncIterator[DatabaseConnection]:
-        """A connection outside of the pool, for what holds one for long: it takes none away from requests."""
+    async def dedicated_connection(
+        self, statement_seconds: float | None = _STATEMENT_SECONDS
+    ) -> AsyncIterator[DatabaseConnection]:
+        """A connection outside of the pool, for what holds one for long: it takes none away from requests.
+
+        A statement has `statement_seconds`; None: as long as it takes.
+        """
         try:
             connection = await asyncpg.connect(
-                self.url, timeout=_ACQUIRE_SECONDS, command_timeout=_STATEMENT_SECONDS, server_settings=_SERVER_SETTINGS
+                self.url, timeout=_ACQUIRE_SECONDS, command_timeout=statement_seconds, server_settings=_SERVER_SETTINGS
             )
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             await self._restart_embedded()

@@ -62,3 +62,17 @@ async def test_a_change_at_the_command_line_is_recorded_with_the_users_name(
 ) -> None:
     await modelgate.succeed("keys", "create", "--name", "laptop")
     assert "command line" in await audit.succeed("list", "--action", "key.added")
+
+
+async def test_what_is_old_is_masked_once_that_is_confirmed(audit: CommandLine) -> None:
+    assert (await audit("redact", "--before", "2026-02-01", stdin="n\n")).code == 1
+    assert "1 rows before 2026-02-01 00:00 UTC are masked" in await audit.succeed(
+        "redact", "--before", "2026-02-01", "--yes"
+    )
+    rows = [json.loads(line) for line in (await audit.succeed("export")).splitlines()]
+    assert [row["details"].get("arguments") for row in rows if row["action"] == "tool.call"] == [
+        "********",
+        {"number": 2},
+        {"number": 3},
+    ]
+    assert "audit.redacted" in await audit.succeed("list", "--tenant", "-")

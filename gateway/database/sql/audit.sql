@@ -34,6 +34,10 @@ FROM jsonb_to_recordset($1::jsonb) AS e (
     tenant_id bigint, at double precision, actor_kind text, actor_id bigint, actor_name text, roles text[],
     role_ids bigint[], address text, action text, target text, outcome text, duration_ms double precision, details jsonb)
 
+-- name: redact_trace
+-- Mask what rows before a moment say; how many there were.
+SELECT redact_trace($1)
+
 -- name: audit_page
 -- The audit log of a tenant, newest first: $2 since, $3 before this moment and $4 id, $5 action prefix, $6 outcome,
 -- $7 part of the actor's name or the target, $8 limit; null leaves a filter out.

@@ -4,7 +4,7 @@
 
 A logistic regression tells queries that have their tool among the best five from those that have none: nonsense, and
 requests for other catalogues. Its base is then set where a fifth of the nonsense would get an answer, and the price
-of each step behind the best tool where the sets' answers hold 3.95 tools on average. Nothing of `bench/nonsense.txt` is
+of a step behind the best tool where the sets' answers hold 3.95 tools on average. Nothing of `bench/nonsense.txt` is
 used.
 """
 
@@ -139,7 +139,7 @@ def fit(samples: Sequence[Sample], *, words: bool) -> Weights:
     behind = next(
         (
             price
-            for price in np.arange(0.3, 3.0, 0.1)
+            for price in np.arange(0.1, 3.0, 0.05)
             if np.mean([shown(margin, of, price).sum(axis=1).mean() for margin, of in answered]) <= TOOLS_SHOWN
         ),
         3.0,
@@ -163,7 +163,7 @@ def logistic(features: Matrix, labels: Matrix, weights: Matrix) -> Matrix:
 
 def shown(margin: Matrix, of: Sample, price: float) -> NDArray[np.bool_]:
     """Which of the best five are shown, (n, 5)."""
-    passing: NDArray[np.bool_] = margin[:, None] >= price * of.behind[:, :5]
+    passing: NDArray[np.bool_] = margin[:, None] >= price * np.square(of.behind[:, :5])
     return passing
 
 

@@ -26,7 +26,10 @@ NAMEABLE = 1 / 40
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Of the logistic regression: a base, what speaks for the query, and the price of each step behind the best."""
+    """Of the logistic regression: a base, what speaks for the query, and the price of a step behind the best.
+
+    The price grows with the square of the step: what lies close behind is as good, what lies far is another thing.
+    """
 
     base: float
     lead: float
@@ -37,8 +40,8 @@ class Weights:
     behind: float
 
 
-WITH_VECTORS = Weights(base=-5.3, lead=0.23, meaning=1.03, words=3.1, size=-0.75, content=0.31, behind=1.2)
-BY_WORDS = Weights(base=-6.6, lead=-0.24, meaning=0.0, words=10.4, size=0.04, content=-0.27, behind=0.5)
+WITH_VECTORS = Weights(base=-5.1, lead=0.23, meaning=1.03, words=3.1, size=-0.75, content=0.31, behind=0.35)
+BY_WORDS = Weights(base=-6.3, lead=-0.24, meaning=0.0, words=10.4, size=0.04, content=-0.27, behind=0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ def scores_of(signals: Signals, ranking: Ranking, background: Background) -> Flo
         + weights.size * evidence.size
         + weights.content * evidence.content
     )
-    odds = np.exp(np.clip(best - weights.behind * (evidence.lead - ranking.fused), -60.0, 60.0))
+    steps = evidence.lead - ranking.fused
+    odds = np.exp(np.clip(best - weights.behind * np.square(steps), -60.0, 60.0))
     worth = MISSING_COSTS * odds
     scores: Floats = (worth / (1 + worth)).astype(np.float32)
     return scores

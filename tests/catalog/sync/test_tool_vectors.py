@@ -28,7 +28,8 @@ TOOLS = [
 
 
 async def find(parts: Components, query: str = "calculate math expressions") -> SearchOutcome:
-    return await parts.finder.find(await caller_with(parts), SearchRequest((query,), 5))
+    """The best tool, and what is said beside it."""
+    return await parts.finder.find(await caller_with(parts), SearchRequest((query,), max_results=1))
 
 
 async def vectors(parts: Components) -> int:

@@ -11,6 +11,7 @@ import anyio
 import httpx2
 
 from gateway.backoff import Backoff
+from gateway.bounded_http_client import BoundedHttpClient
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.embedding.retry_policy import RetryPolicy, TransientFailure
 from gateway.embedding.server_reply import ServerReply, parse_retry_after
@@ -53,7 +54,6 @@ class EmbeddingHttpClient:
         self.url = _display_url(self._url)
         self.label = f"{name} at {self.url}"
         self._hint = hint
-        self._max_reply_bytes = max_reply_bytes
         self._api_key = api_key.strip()
         if not re.fullmatch(r"[!-~]*", self._api_key):
             raise SettingsError("embedder.api_key has characters that no key has; copy it again, as one line.")
@@ -75,7 +75,9 @@ class EmbeddingHttpClient:
             purpose: anyio.Semaphore(policy.max_concurrency) for purpose, policy in self._retry_policies.items()
         }
         parts = urlsplit(self._url)
-        self._client = httpx2.AsyncClient(
+        self._client = BoundedHttpClient(
+            total_seconds=max(policy.timeout_seconds for policy in self._retry_policies.values()),
+            max_bytes=max_reply_bytes,
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
             # Loading the certificates takes 50 ms, and plain HTTP has no use for them.
             verify=parts.scheme == "https",
@@ -145,6 +147,11 @@ class EmbeddingHttpClient:
                 # The same work would take as long again, and keep the caller waiting twice.
                 retriable=False,
             )
+        except httpx2.DecodingError as error:
+            raise EmbeddingError(
+                f"{self.label} sent what cannot be read: {error}",
+                "check that embedder.base_url is an embedding server, or lower embedder.batch_size",
+            ) from None
         except httpx2.TransportError as error:
             connecting = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
             return TransientFailure("does not answer" if connecting else "broke off the connection", self._hint)
@@ -182,16 +189,8 @@ class EmbeddingHttpClient:
         return f" ({text})" if text else ""
 
     async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, httpx2.Headers, bytes]:
-        async with self._client.stream(method, self._url + path, json=body) as response:
-            content = bytearray()
-            async for chunk in response.aiter_bytes():
-                content += chunk
-                if len(content) > self._max_reply_bytes:
-                    raise EmbeddingError(
-                        f"{self.label} sent more than {self._max_reply_bytes // 2**20} MiB",
-                        "check that embedder.base_url is an embedding server, or lower embedder.batch_size",
-                    )
-            return response.status_code, response.headers, bytes(content)
+        response = await self._client.request(method, self._url + path, json=body)
+        return response.status_code, response.headers, response.content
 
 
 def _display_url(url: str) -> str:

@@ -23,6 +23,7 @@ from gateway.access.issuer import ALGORITHMS, TokenIssuer
 from gateway.admin.accounts.account import Admin
 from gateway.admin.accounts.provider_accounts import ProviderAccounts
 from gateway.admin.accounts.secret import generate_secret, hash_secret
+from gateway.bounded_http_client import BoundedHttpClient
 from gateway.database.pool import Database
 from gateway.errors import CredentialError, OpenIdError, SignInUnavailableError
 from gateway.settings import AdminSettings
@@ -111,7 +112,7 @@ class OpenIdClient:
                 raise OpenIdError("refused" if error.response.is_client_error else "unavailable") from None
             except AuthlibBaseError:
                 raise OpenIdError("refused") from None
-            except (httpx2.HTTPError, ValueError, TypeError):
+            except (httpx2.HTTPError, ValueError, TypeError, RecursionError):
                 raise OpenIdError("unavailable") from None
             claims = await self._validate(tokens, nonce)
             if not self._accounts.has_role_claim(claims):
@@ -155,7 +156,15 @@ class OpenIdClient:
             response = await client.get(metadata["userinfo_endpoint"])
             response.raise_for_status()
             info = response.json()
-        except (httpx2.HTTPError, httpx2.InvalidURL, AuthlibBaseError, LookupError, ValueError, TypeError):
+        except (
+            httpx2.HTTPError,
+            httpx2.InvalidURL,
+            AuthlibBaseError,
+            LookupError,
+            ValueError,
+            TypeError,
+            RecursionError,
+        ):
             return {}
         return info if isinstance(info, dict) and info.get("sub") == subject else {}
 
@@ -164,7 +173,7 @@ class OpenIdClient:
         secret = self._settings.openid_client_secret
         supported = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         method = "client_secret_basic" if "client_secret_basic" in supported else "client_secret_post"
-        client = AsyncOAuth2Client(
+        client = _ProviderClient(
             client_id=self._settings.openid_client_id,
             client_secret=secret or None,
             token_endpoint_auth_method=method if secret else "none",
@@ -173,7 +182,7 @@ class OpenIdClient:
             code_challenge_method="S256",
             # An access token is used at once, however short it lasts.
             leeway=0,
-            timeout=_TIMEOUT_SECONDS,
+            total_seconds=_TIMEOUT_SECONDS,
         )
         client.register_compliance_hook("access_token_response", httpx2.Response.raise_for_status)
         return client
@@ -183,17 +192,29 @@ class OpenIdClient:
         if self._metadata is None:
             issuer = self._settings.openid_issuer
             try:
-                async with httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS) as http:
+                async with BoundedHttpClient(total_seconds=_TIMEOUT_SECONDS) as http:
                     response = await http.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
                     response.raise_for_status()
                     document = response.json()
                 needed = [document[name] for name in ("authorization_endpoint", "token_endpoint")]
                 if document.get("issuer") != issuer or not all(isinstance(url, str) for url in needed):
                     raise OpenIdError("invalid")
-            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError, AttributeError):
+            except (
+                httpx2.HTTPError,
+                httpx2.InvalidURL,
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                RecursionError,
+            ):
                 raise OpenIdError("unavailable") from None
             self._metadata = document
         return self._metadata
+
+
+class _ProviderClient(BoundedHttpClient, AsyncOAuth2Client):  # type: ignore[misc]
+    """An OAuth client whose answers are bounded."""
 
 
 def local_path(path: str) -> str:

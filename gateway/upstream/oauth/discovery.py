@@ -24,6 +24,7 @@ from mcp.client.auth.utils import (
 from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
 
+from gateway.bounded_http_client import BoundedHttpClient
 from gateway.errors import UpstreamUnavailableError
 from gateway.masking import url_without_secrets
 from gateway.upstream.http.guarded_backend import guard_connections
@@ -141,6 +142,6 @@ async def open_oauth_client(server: str, url: str, policy: ConnectionPolicy) -> 
 
     It connects where `policy` lets it.
     """
-    async with httpx2.AsyncClient(timeout=_REQUEST_SECONDS, follow_redirects=False) as client:
+    async with BoundedHttpClient(total_seconds=_REQUEST_SECONDS) as client:
         guard_connections(client, policy, server)
         yield OAuthHttpClient(server, url, client)

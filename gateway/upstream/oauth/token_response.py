@@ -11,6 +11,9 @@ from pydantic import ValidationError
 from gateway.errors import GrantRefusedError
 from gateway.upstream.oauth_grant import OAuthClient, OAuthGrant
 
+# No token lasts that long; a number without end would not be a time.
+_LONGEST_SECONDS = 10 * 365 * 86_400
+
 
 def parse_token_response(
     server: str, client: OAuthClient, response: httpx2.Response, scope: str, previous: OAuthGrant | None = None
@@ -34,7 +37,7 @@ def parse_token_response(
         client=client,
         access_token=token.access_token,
         refresh_token=token.refresh_token or (previous.refresh_token if previous is not None else None),
-        expires_at=None if token.expires_in is None else time.time() + token.expires_in,
+        expires_at=None if token.expires_in is None else time.time() + min(token.expires_in, _LONGEST_SECONDS),
         scope=token.scope or scope,
     )
 
@@ -43,7 +46,7 @@ def _reason(response: httpx2.Response) -> str:
     """The OAuth error code of a refusal; nothing else of it, for it may repeat what was sent."""
     try:
         code = response.json().get("error")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         code = None
     plain = isinstance(code, str) and code.replace("_", "").isalnum() and len(code) <= 64
     return str(code) if plain else f"HTTP {response.status_code}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from gateway.embedding.onnx_model import load_onnx_model
+from gateway.embedding.local.onnx_model import load_onnx_model
 from training.encoder import load_base, open_tokenizer
 from training.examples import Example, Tool, load_examples
 from training.export import export

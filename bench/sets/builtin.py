@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.sets.labelled import Embedding
-from gateway.embedding.builtin import BUILTIN_MODEL, load_builtin_model
 from gateway.embedding.embedder import Vectors
-from gateway.embedding.local_embedder import LocalModel
-from gateway.embedding.static_model import load_static_model
+from gateway.embedding.local.builtin import BUILTIN_MODEL, load_builtin_model
+from gateway.embedding.local.local_embedder import LocalModel
+from gateway.embedding.local.static_model import load_static_model
 
 
 def builtin() -> Embedding:

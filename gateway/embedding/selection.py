@@ -8,13 +8,13 @@ from pathlib import Path
 
 import anyio
 
-from gateway.embedding.builtin import BUILTIN_MODEL, BuiltinEmbedder
 from gateway.embedding.embedder import Embedder, EmbeddingSpace
-from gateway.embedding.http_client import EmbeddingHttpClient
-from gateway.embedding.ollama import OLLAMA_HINT, OllamaEmbedder
-from gateway.embedding.onnx_model import ONNX_PROVIDER, OnnxEmbedder
-from gateway.embedding.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
-from gateway.embedding.static_model import BUILTIN_PROVIDER, STATIC_MODEL, StaticEmbedder
+from gateway.embedding.local.builtin import BUILTIN_MODEL, BuiltinEmbedder
+from gateway.embedding.local.onnx_model import ONNX_PROVIDER, OnnxEmbedder
+from gateway.embedding.local.static_model import BUILTIN_PROVIDER, STATIC_MODEL, StaticEmbedder
+from gateway.embedding.servers.http_client import EmbeddingHttpClient
+from gateway.embedding.servers.ollama import OLLAMA_HINT, OllamaEmbedder
+from gateway.embedding.servers.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
 from gateway.errors import EmbeddingError, SettingsError
 from gateway.settings import EmbedderSettings
 

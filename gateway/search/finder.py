@@ -10,7 +10,7 @@ import numpy as np
 
 from gateway.access.caller import Caller
 from gateway.database.pool import Database
-from gateway.embedding.builtin import knows_english_only
+from gateway.embedding.local.builtin import knows_english_only
 from gateway.embedding.spaces import QueryVectors, Spaces, StoredSpace
 from gateway.errors import EmbeddingError, InvalidInputError
 from gateway.search.clauses import clauses_of

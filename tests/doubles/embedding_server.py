@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from gateway.embedding.local.static_model import StaticModel, load_static_model
 from gateway.embedding.model_input_format import input_format_for
-from gateway.embedding.static_model import StaticModel, load_static_model
 from tests.doubles.embedding_faults import Fault
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.backoff import Backoff
 from gateway.circuit_breaker import CircuitBreaker
-from gateway.embedding.http_client import EmbeddingHttpClient
-from gateway.embedding.ollama import OLLAMA_HINT, OllamaEmbedder
-from gateway.embedding.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
+from gateway.embedding.servers.http_client import EmbeddingHttpClient
+from gateway.embedding.servers.ollama import OLLAMA_HINT, OllamaEmbedder
+from gateway.embedding.servers.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
 from tests.doubles.embedding_server import EmbeddingServer
 
 MODEL = "nomic-embed-text"

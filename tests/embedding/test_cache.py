@@ -7,7 +7,7 @@ import numpy as np
 from gateway.app import Components
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.embedder import Vectors
-from gateway.embedding.static_model import StaticEmbedder
+from gateway.embedding.local.static_model import StaticEmbedder
 from tests.support.rows import value
 
 

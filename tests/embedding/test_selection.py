@@ -10,18 +10,18 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from gateway.embedding.builtin import BUILTIN_MODEL, BuiltinEmbedder
 from gateway.embedding.embedder import Embedder, EmbeddingSpace
-from gateway.embedding.ollama import OllamaEmbedder
-from gateway.embedding.onnx_model import OnnxEmbedder
-from gateway.embedding.openai import OpenAIEmbedder
+from gateway.embedding.local.builtin import BUILTIN_MODEL, BuiltinEmbedder
+from gateway.embedding.local.onnx_model import OnnxEmbedder
+from gateway.embedding.local.static_model import STATIC_MODEL, StaticEmbedder
 from gateway.embedding.selection import choose_embedder, choose_former_embedder
-from gateway.embedding.static_model import STATIC_MODEL, StaticEmbedder
+from gateway.embedding.servers.ollama import OllamaEmbedder
+from gateway.embedding.servers.openai import OpenAIEmbedder
 from gateway.errors import EmbeddingError, SettingsError
 from gateway.settings import EmbedderSettings
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
-from tests.embedding.model_folder import copy_model
+from tests.embedding.local.model_folder import copy_model
 
 
 @asynccontextmanager

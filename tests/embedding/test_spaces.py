@@ -13,14 +13,14 @@ import pytest
 from gateway.app import Components, open_components
 from gateway.catalog.sync.tool_vectors import VectorFiller
 from gateway.database.notices import Notices
-from gateway.embedding import builtin
-from gateway.embedding.builtin import BUILTIN_MODEL
 from gateway.embedding.embedder import Embedder
+from gateway.embedding.local import builtin
+from gateway.embedding.local.builtin import BUILTIN_MODEL
+from gateway.embedding.local.static_model import STATIC_MODEL, StaticEmbedder
 from gateway.embedding.spaces import Spaces
-from gateway.embedding.static_model import STATIC_MODEL, StaticEmbedder
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import EmbedderSettings, Settings
-from tests.embedding.model_folder import copy_model
+from tests.embedding.local.model_folder import copy_model
 from tests.support.database_proxy import DatabaseProxy
 from tests.support.listed import add_listed, tool
 from tests.support.rows import caller_with, rows

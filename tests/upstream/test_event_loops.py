@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.embedding.builtin import BuiltinEmbedder
+from gateway.embedding.local.builtin import BuiltinEmbedder
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest

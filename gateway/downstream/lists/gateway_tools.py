@@ -10,7 +10,7 @@ from gateway.catalog.category import CATEGORIES
 from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
 from gateway.database.connection import Row
 from gateway.database.pool import Database
-from gateway.embedding.builtin import knows_english_only
+from gateway.embedding.local.builtin import knows_english_only
 from gateway.embedding.spaces import Spaces
 from gateway.errors import EmbeddingError
 

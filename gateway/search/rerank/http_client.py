@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from gateway.embedding.server_reply import ServerReply
+from gateway.embedding.servers.server_reply import ServerReply
 from gateway.errors import RerankError, SettingsError
 from gateway.masking import MASK, url_without_secrets
 

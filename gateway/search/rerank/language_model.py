@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from gateway.embedding.server_reply import ServerReply
+from gateway.embedding.servers.server_reply import ServerReply
 from gateway.errors import RerankError
 from gateway.search.rerank.http_client import RerankHttpClient, is_unknown_route
 from gateway.search.rerank.ranking_prompt import (

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from gateway.embedding.server_reply import ServerReply
+from gateway.embedding.servers.server_reply import ServerReply
 from gateway.errors import RerankError
 from gateway.search.rerank.http_client import RerankHttpClient, is_unknown_route
 from gateway.search.rerank.reranker import read_places

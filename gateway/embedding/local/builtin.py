@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from gateway.embedding.embedder import EmbeddingSpace, Vectors
-from gateway.embedding.local_embedder import LocalEmbedder, LocalModel
-from gateway.embedding.onnx_model import OnnxModel, load_onnx_model
-from gateway.embedding.static_model import BUILTIN_PROVIDER, STATIC_MODEL, StaticModel, load_static_model
+from gateway.embedding.local.local_embedder import LocalEmbedder, LocalModel
+from gateway.embedding.local.onnx_model import OnnxModel, load_onnx_model
+from gateway.embedding.local.static_model import BUILTIN_PROVIDER, STATIC_MODEL, StaticModel, load_static_model
 from gateway.errors import EmbeddingError
 
 # Another name whenever the vectors become others: it is how an installation knows that it has to make them anew.

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from gateway.circuit_breaker import CircuitBreaker
-from gateway.embedding.http_client import EmbeddingHttpClient
-from gateway.embedding.server_reply import ServerReply
+from gateway.embedding.servers.http_client import EmbeddingHttpClient
+from gateway.embedding.servers.server_reply import ServerReply
 from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer

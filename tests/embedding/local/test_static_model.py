@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.embedding.embedder import EmbeddingSpace
-from gateway.embedding.static_model import StaticEmbedder, StaticModel, load_static_model
+from gateway.embedding.local.static_model import StaticEmbedder, StaticModel, load_static_model
 from gateway.errors import EmbeddingError
 
 TEXTS = ["Send a message to a channel", "git commit", "🦄 zażółć", "{'a': [1, 2]}", "\x00\u200b"]

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.embedding.builtin import model_folder
-from gateway.embedding.onnx_model import OnnxEmbedder, OnnxModel, load_onnx_model
+from gateway.embedding.local.builtin import model_folder
+from gateway.embedding.local.onnx_model import OnnxEmbedder, OnnxModel, load_onnx_model
 from gateway.errors import EmbeddingError
-from tests.embedding.model_folder import copy_model
+from tests.embedding.local.model_folder import copy_model
 
 TEXTS = ["Send a message to a channel", "git commit", "🦄 zażółć", "{'a': [1, 2]}", "word " * 2_000, "\x00\u200b"]
 
@@ -131,8 +131,8 @@ def test_no_thread_is_left_that_a_fork_could_lose() -> None:
     program = """
 import os
 import onnxruntime
-from gateway.embedding.builtin import model_folder
-from gateway.embedding.onnx_model import load_onnx_model
+from gateway.embedding.local.builtin import model_folder
+from gateway.embedding.local.onnx_model import load_onnx_model
 before = len(os.listdir("/proc/self/task"))
 model = load_onnx_model(model_folder())
 model.embed(["one", "two"] * 20)
@@ -149,8 +149,8 @@ assert os.waitpid(child, 0)[1] == 0
 
 def test_the_runtime_reports_to_nobody(tmp_path: Path) -> None:
     program = """
-from gateway.embedding.builtin import model_folder
-from gateway.embedding.onnx_model import load_onnx_model
+from gateway.embedding.local.builtin import model_folder
+from gateway.embedding.local.onnx_model import load_onnx_model
 load_onnx_model(model_folder()).embed(["one"])
 """
     # It is silent where it believes to be in a build or a test.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateway.embedding.embedder import EmbeddingSpace, Vectors
-from gateway.embedding.local_embedder import LocalEmbedder
+from gateway.embedding.local.local_embedder import LocalEmbedder
 from gateway.embedding.vector_check import normalize_vectors
 from gateway.errors import EmbeddingError
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from gateway.embedding.http_client import EmbeddingHttpClient, Purpose
-from gateway.embedding.remote_embedder import RemoteEmbedder
-from gateway.embedding.server_reply import ServerReply
+from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
+from gateway.embedding.servers.remote_embedder import RemoteEmbedder
+from gateway.embedding.servers.server_reply import ServerReply
 from gateway.errors import EmbeddingError
 
 OLLAMA_HINT = "start it with `ollama serve`, or set embedder.base_url to where it runs"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gateway.embedding.embedder import EmbeddingSpace
-from gateway.embedding.http_client import EmbeddingHttpClient
-from gateway.embedding.openai import OpenAIEmbedder, normalize_base_url
-from gateway.embedding.static_model import StaticEmbedder
+from gateway.embedding.local.static_model import StaticEmbedder
+from gateway.embedding.servers.http_client import EmbeddingHttpClient
+from gateway.embedding.servers.openai import OpenAIEmbedder, normalize_base_url
 from gateway.errors import BadVectorError, EmbeddingError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer

@@ -9,9 +9,9 @@ import anyio
 import numpy as np
 import pytest
 
-from gateway.embedding import local_embedder
 from gateway.embedding.embedder import EmbeddingSpace, Vectors
-from gateway.embedding.local_embedder import LocalEmbedder
+from gateway.embedding.local import local_embedder
+from gateway.embedding.local.local_embedder import LocalEmbedder
 from gateway.errors import EmbedderUnavailableError, EmbeddingError
 
 SPACE = EmbeddingSpace("local", "held@1", 2, "document: ", "query: ")

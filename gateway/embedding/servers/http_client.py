@@ -13,8 +13,8 @@ import httpx2
 from gateway.backoff import Backoff
 from gateway.bounded_http_client import BoundedHttpClient
 from gateway.circuit_breaker import CircuitBreaker
-from gateway.embedding.retry_policy import RetryPolicy, TransientFailure
-from gateway.embedding.server_reply import ServerReply, parse_retry_after
+from gateway.embedding.servers.retry_policy import RetryPolicy, TransientFailure
+from gateway.embedding.servers.server_reply import ServerReply, parse_retry_after
 from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
 from gateway.masking import MASK, url_without_secrets
 

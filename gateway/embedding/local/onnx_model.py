@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateway.embedding.embedder import EmbeddingSpace, Vectors
-from gateway.embedding.local_embedder import LocalEmbedder
-from gateway.embedding.onnx_options import OPTIONS_FILE, OnnxOptions, load_onnx_options
+from gateway.embedding.local.local_embedder import LocalEmbedder
+from gateway.embedding.local.onnx_options import OPTIONS_FILE, OnnxOptions, load_onnx_options
 from gateway.embedding.vector_check import validate_vectors
 from gateway.errors import EmbeddingError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from gateway.embedding.builtin import model_folder
+from gateway.embedding.local.builtin import model_folder
 
 
 def copy_model(folder: Path, options: str | None = 'pooling = "none"\n') -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.embedding.onnx_options import OnnxOptions, load_onnx_options
+from gateway.embedding.local.onnx_options import OnnxOptions, load_onnx_options
 from gateway.errors import EmbeddingError
 
 

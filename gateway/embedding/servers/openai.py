@@ -9,8 +9,8 @@ import re
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from gateway.embedding.http_client import EmbeddingHttpClient, Purpose
-from gateway.embedding.remote_embedder import RemoteEmbedder
+from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
+from gateway.embedding.servers.remote_embedder import RemoteEmbedder
 
 OPENAI_HINT = "check that it runs and that embedder.base_url is right"
 _PROBE_TEXT = "Is the embedder well?"

@@ -11,8 +11,8 @@ import anyio
 import numpy as np
 
 from gateway.embedding.embedder import EmbedderHealth, EmbeddingSpace, Vectors, prepare_text
-from gateway.embedding.http_client import EmbeddingHttpClient, Purpose
 from gateway.embedding.model_input_format import input_format_for
+from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
 from gateway.embedding.vector_check import validate_vectors
 from gateway.errors import EmbeddingError
 

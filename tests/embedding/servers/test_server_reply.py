@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway.embedding.server_reply import ServerReply, parse_retry_after
+from gateway.embedding.servers.server_reply import ServerReply, parse_retry_after
 
 
 @pytest.mark.parametrize(

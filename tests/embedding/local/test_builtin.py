@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.embedding import builtin
-from gateway.embedding.builtin import BUILTIN_MODEL, BuiltinEmbedder, model_folder
 from gateway.embedding.embedder import EmbeddingSpace
-from gateway.embedding.onnx_model import load_onnx_model
-from gateway.embedding.static_model import load_static_model
+from gateway.embedding.local import builtin
+from gateway.embedding.local.builtin import BUILTIN_MODEL, BuiltinEmbedder, model_folder
+from gateway.embedding.local.onnx_model import load_onnx_model
+from gateway.embedding.local.static_model import load_static_model
 from gateway.errors import EmbeddingError
-from tests.embedding.model_folder import copy_model
+from tests.embedding.local.model_folder import copy_model
 
 TEXTS = ["Send a message to a channel", "", "git commit", "🦄 zażółć", "x" * 20_000, "{'a': [1, 2]}", "\x00\u200b"]
 
@@ -92,7 +92,7 @@ def test_the_model_is_loaded_late_and_leaves_logging_warnings_and_forks_alone() 
     program = """
 import logging, os, sys
 import anyio
-from gateway.embedding.builtin import BuiltinEmbedder
+from gateway.embedding.local.builtin import BuiltinEmbedder
 heavy = ("wordllama", "tokenizers", "safetensors", "onnxruntime", "requests")
 assert not [name for name in heavy if name in sys.modules]
 embedder = BuiltinEmbedder()

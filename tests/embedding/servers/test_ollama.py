@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gateway.embedding.embedder import EmbeddingSpace
-from gateway.embedding.ollama import OllamaEmbedder
-from gateway.embedding.static_model import StaticEmbedder
+from gateway.embedding.local.static_model import StaticEmbedder
+from gateway.embedding.servers.ollama import OllamaEmbedder
 from gateway.errors import BadVectorError, EmbedderUnavailableError, EmbeddingError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer

@@ -46,12 +46,10 @@ class Page:
 def get(
     path: str, handle: PageHandler, *, gateway_wide: bool = False, own_account: bool = False, write: bool = False
 ) -> Page:
-    """A page to look at. `write`: it is of use to admins only."""
+    """A page to look at. `write`: it is for admins only."""
     return Page("GET", path, handle, gateway_wide, write, own_account)
 
 
-def post(
-    path: str, handle: PageHandler, *, gateway_wide: bool = False, own_account: bool = False, read_only: bool = False
-) -> Page:
-    """The answer to a form. `read_only`: it changes nothing, so a viewer may send it too."""
-    return Page("POST", path, handle, gateway_wide, not (own_account or read_only), own_account)
+def post(path: str, handle: PageHandler, *, gateway_wide: bool = False, own_account: bool = False) -> Page:
+    """The answer to a form; a viewer may send those about their own account."""
+    return Page("POST", path, handle, gateway_wide, not own_account, own_account)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
 from gateway.access.tenants import create_tenant
+from gateway.admin.rest.api import OPERATIONS
 from gateway.admin.web.page import Page
 from gateway.admin.web.site import PAGES
+from gateway.catalog.server_definition import ServerDefinition
 from tests.admin.conftest import Person, SignInAs
+from tests.support.audit import default_tenant_id
 from tests.support.gateway import RunningGateway
+from tests.support.waiting import until
 
 
 def _address(page: Page, tenant: str = "default") -> str:
@@ -44,6 +49,39 @@ async def test_a_viewer_sends_no_form_that_changes_anything(viewer: Person) -> N
     assert len(changing) > 25
     for page in changing:
         assert (await _send(viewer.http, page)).status_code == 403, page.path
+
+
+def test_a_page_takes_as_much_as_the_rest_operation_that_does_the_same() -> None:
+    operations = {operation.name.removeprefix("get_"): operation for operation in OPERATIONS}
+    alike = 0
+    for page in PAGES:
+        operation = operations.get(page.handle.__name__.removeprefix("show_"))
+        if operation is not None:
+            assert page.requirement.write == operation.requirement.write, page.path
+            alike += 1
+    assert alike > 20
+
+
+async def test_a_viewer_reads_no_servers_log_and_runs_no_check(
+    gateway: RunningGateway, admin: Person, viewer: Person
+) -> None:
+    script = "import sys; print('pass' + 'phrase', file=sys.stderr, flush=True); input()"
+    tenant = await default_tenant_id(gateway.parts.database)
+    definition = ServerDefinition("Chatty", "stdio", command=sys.executable, args=("-c", script))
+    server = await gateway.parts.servers.add(tenant, definition)
+    await admin.post(f"/servers/{server}/check")
+    page = f"/admin/t/default/servers/{server}"
+
+    async def is_logged() -> bool:
+        return "passphrase" in (await admin.http.get(page)).text
+
+    await until(is_logged)
+    shown = await viewer.http.get(page)
+    assert shown.status_code == 200
+    assert "passphrase" not in shown.text
+    assert "Check</button>" not in shown.text
+    assert (await viewer.http.get(f"{page}/log")).status_code == 403
+    assert (await viewer.http.post(f"{page}/check")).status_code == 403
 
 
 async def test_no_form_is_taken_with_a_session_alone(admin: Person) -> None:

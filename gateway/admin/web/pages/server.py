@@ -16,8 +16,9 @@ _MAX_VERSIONS = 20
 
 
 async def show_server(context: PageContext) -> Response:
-    """All there is to know of a server."""
+    """All there is to know of a server; its log may hold secrets, so it is for admins."""
     tenant_id, server_id = context.tenant.id, context.path_id("server")
+    may_write = context.principal.may_write
     detail = await context.services.servers.get(tenant_id, server_id, context.principal)
     versions = await context.services.versions.list(tenant_id, server_id, VersionFilter(limit=_MAX_VERSIONS))
     waiting = await context.services.review.list(tenant_id, StandingFilter(server_id=server_id))
@@ -27,7 +28,7 @@ async def show_server(context: PageContext) -> Response:
         server=detail.card,
         detail=detail,
         versions=versions.items,
-        log=await context.services.servers.log(tenant_id, server_id),
+        log=await context.services.servers.log(tenant_id, server_id) if may_write else "",
         job=sync_jobs(context).get(server_id),
         server_id=server_id,
     )
@@ -110,8 +111,8 @@ async def remove_server(context: PageContext) -> Response:
 
 PAGES = (
     get("/servers/{server:int}", show_server),
-    get("/servers/{server:int}/log", show_server_log),
-    post("/servers/{server:int}/check", check_server, read_only=True),
+    get("/servers/{server:int}/log", show_server_log, write=True),
+    post("/servers/{server:int}/check", check_server),
     post("/servers/{server:int}/login", begin_server_login),
     get("/servers/{server:int}/compare", compare_server_versions),
     post("/servers/{server:int}/versions/{version:int}/restore", restore_server_version),

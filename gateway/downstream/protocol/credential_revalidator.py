@@ -55,6 +55,9 @@ class CredentialRevalidator:
 
         async def send_noted(message: Message) -> None:
             nonlocal answered
+            if request.error is not None and not answered:
+                # The answer came in the same moment; it is for nobody any more.
+                return
             answered = True
             await send(message)
 

@@ -101,7 +101,10 @@ class McpEndpoint:
             bind_caller(scope, caller)
             await self._revalidator.serve(self._session_manager.handle_request, scope, receive, send)
             return
-        body = await self._read_body(headers, receive)
+        await self._revalidator.serve(partial(self._serve_plain, caller), scope, receive, send)
+
+    async def _serve_plain(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await self._read_body(Headers(scope=scope), receive)
         if isinstance(body, Response):
             await body(scope, receive, send)
             return

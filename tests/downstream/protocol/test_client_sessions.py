@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from gateway.settings import Settings
-from tests.downstream.conftest import AddTalker
+from tests.downstream.conftest import AddTalker, Era
 from tests.support.gateway import RunningGateway
 
 INITIALIZE = {
@@ -94,24 +94,31 @@ async def test_a_revoked_key_ends_its_open_streams_and_is_refused(
     assert await status(gateway, headers) == 401
 
 
-async def test_a_call_whose_key_is_revoked_is_told_so(
-    gateway: RunningGateway, add_talker: AddTalker, tenant_id: int
+MODERN_HEADERS = {
+    **ACCEPT,
+    "Mcp-Protocol-Version": "2026-07-28",
+    "Mcp-Method": "tools/call",
+    "Mcp-Name": "talker__hang",
+}
+
+
+@pytest.mark.parametrize(("client", "more"), [("modern", {"_meta": MODERN}), ("one-shot", {})])
+@pytest.mark.parametrize("era", ["handshake", "modern"])
+async def test_a_call_whose_key_is_revoked_is_told_so_and_its_server_hears_a_cancel(
+    gateway: RunningGateway,
+    add_talker: AddTalker,
+    tenant_id: int,
+    era: Era,
+    client: str,
+    more: dict[str, Any],
 ) -> None:
-    talker = await add_talker()
+    talker = await add_talker(era=era)
     new = await gateway.parts.keys.create(tenant_id, "short-lived", ["all"])
-    call = {
-        "jsonrpc": "2.0",
-        "id": 4,
-        "method": "tools/call",
-        "params": {"name": "talker__hang", "arguments": {}, "_meta": MODERN},
-    }
-    headers = {
-        **ACCEPT,
-        "X-API-Key": new.key,
-        "Mcp-Protocol-Version": "2026-07-28",
-        "Mcp-Method": "tools/call",
-        "Mcp-Name": "talker__hang",
-    }
+    params = {"name": "talker__hang", "arguments": {}}
+    call = {"jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": {**params, **more}}
+    headers = {"X-API-Key": new.key}
+    if client == "modern":
+        headers |= MODERN_HEADERS
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
 
@@ -123,6 +130,7 @@ async def test_a_call_whose_key_is_revoked_is_told_so(
             response = await gateway.post(call, **headers)
     assert response.status_code == 401
     assert "revoked" in response.json()["error"]["message"]
+    await talker.wait_for_log("cancelled ")
 
 
 async def test_a_key_that_expires_ends_its_open_streams(gateway: RunningGateway, tenant_id: int) -> None:

@@ -197,6 +197,7 @@ class Servers:
             document=row["document"],
             document_url=row["document_url"],
             connect_timeout=_or_default(tuning.connect_timeout_seconds, self._settings.connect_timeout_seconds),
+            start_timeout=_or_default(tuning.start_timeout_seconds, self._settings.start_timeout_seconds),
             list_timeout=_or_default(tuning.list_timeout_seconds, self._settings.list_timeout_seconds),
             call_timeout=_or_default(tuning.call_timeout_seconds, self._settings.call_timeout_seconds),
             max_calls=int(_or_default(tuning.max_calls_in_flight, self._settings.max_calls_in_flight)),

@@ -15,7 +15,8 @@ from gateway.database.connection import Row
 class ServerRecord:
     """A server with the state of its last sync and its last health check; without its secrets.
 
-    `credential` names the kind of what the gateway is let in with; `health` is the state of `ServerStatus`.
+    `credential` names the kind of what the gateway is let in with; `health` is the state of `ServerStatus`,
+    `startup_line` what the server wrote last where it was starting.
     """
 
     id: int
@@ -42,6 +43,7 @@ class ServerRecord:
     latency_ms: float | None
     restarts: int
     last_error: str | None
+    startup_line: str | None
     tuning: Tuning
 
     @property

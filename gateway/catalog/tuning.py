@@ -22,6 +22,7 @@ class Tuning:
     """
 
     connect_timeout_seconds: float | None = None
+    start_timeout_seconds: float | None = None
     list_timeout_seconds: float | None = None
     call_timeout_seconds: float | None = None
     max_calls_in_flight: int | None = None
@@ -48,7 +49,13 @@ class Tuning:
                 raise InvalidInputError(f"{name} has to be from 0 to {_MAX_SECONDS:,.0f}, not {value}.", name)
 
 
-TUNABLE_LIMITS = ("connect_timeout_seconds", "list_timeout_seconds", "call_timeout_seconds", "max_calls_in_flight")
+TUNABLE_LIMITS = (
+    "connect_timeout_seconds",
+    "start_timeout_seconds",
+    "list_timeout_seconds",
+    "call_timeout_seconds",
+    "max_calls_in_flight",
+)
 """The limits that a server may have of its own."""
 
 

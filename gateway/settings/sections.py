@@ -98,13 +98,15 @@ class RerankSettings:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """Limits towards upstream servers; a server may have its own.
+    """Limits towards upstream servers; a server may have its own. A stdio server has `start_timeout_seconds` until its
+    first answer, for it may be installed first.
 
     Progress of a call starts its timeout anew, up to `max_call_seconds` in all. Every `check_every_seconds` each server
     is asked whether it is there, every `sync_every_seconds` for its tools; 0 is never.
     """
 
     connect_timeout_seconds: Annotated[float, Field(ge=0.1)] = 10.0
+    start_timeout_seconds: Annotated[float, Field(ge=0.1)] = 120.0
     list_timeout_seconds: Annotated[float, Field(ge=0.1)] = 30.0
     call_timeout_seconds: Annotated[float, Field(ge=0.1)] = 60.0
     max_call_seconds: Annotated[float, Field(ge=0.1)] = 3600.0

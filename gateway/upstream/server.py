@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,6 +24,7 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.json_codec import Message
+from gateway.upstream.failure_line import last_line
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.server_breaker import ServerBreaker
@@ -31,7 +32,7 @@ from gateway.upstream.session import UpstreamSession
 from gateway.upstream.session_pool import SessionPool
 from gateway.upstream.session_slot import SessionSlot
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.status import ServerStatus
+from gateway.upstream.status import ServerState, ServerStatus
 
 T = TypeVar("T")
 
@@ -87,12 +88,16 @@ class UpstreamServer:
         return await self._run(send, request.session_key, seconds, call_timeout)
 
     async def list_all(self, method: str, key: str) -> list[Any]:
-        """Every item under `key` of a list method, within the list timeout of the spec. Raises every UpstreamError."""
+        """Every item under `key` of a list method, within the list timeout of the spec, to which the start of a stdio
+        server adds its own. Raises every UpstreamError.
+        """
+        limit = self.spec.list_timeout
 
         async def collect(session: UpstreamSession, left: float) -> list[Any]:
-            return await session.list_all(method, key, timeout=left)
+            return await session.list_all(method, key, timeout=min(left, limit))
 
-        return await self._run(collect, None, self.spec.list_timeout, self.spec.list_timeout)
+        starts = self.spec.transport == "stdio" and not any(slot.connected for slot in self._sessions)
+        return await self._run(collect, None, limit + self.spec.start_timeout if starts else limit, limit)
 
     async def _run(
         self,
@@ -165,6 +170,7 @@ class UpstreamServer:
             restarts=self._sessions.restarts,
             last_error=self._last_error,
             stderr=self._sessions.stderr,
+            startup_line=next((last_line(each.stderr) for each in self._starting_sessions()), ""),
         )
 
     def drain(self) -> None:
@@ -240,9 +246,13 @@ class UpstreamServer:
             self._last_seen = time.time()
             self._last_error = None
             return session
-        raise UpstreamTimeoutError(
-            self.spec.name, f"Server {self.spec.name} was not connected in the time for the call; try again."
-        )
+        name = self.spec.name
+        if slot.current is not None and slot.current.starting:
+            said = last_line(slot.current.stderr)
+            raise UpstreamTimeoutError(
+                name, f"Server {name} is still starting{f' ({said})' if said else ''}; try again in a moment."
+            )
+        raise UpstreamTimeoutError(name, f"Server {name} was not connected in the time for the call; try again.")
 
     def _create_slot(self, key: str | None, on_empty: Callable[[], None]) -> SessionSlot:
         return SessionSlot(
@@ -288,11 +298,14 @@ class UpstreamServer:
                     each.failing = False
                     each.recycle()
 
-    def _state(self) -> Literal["idle", "connecting", "connected", "failing", "left_alone"]:
+    def _state(self) -> ServerState:
         if self._breaker.is_open:
             return "left_alone"
         if any(slot.connecting for slot in self._sessions):
-            return "connecting"
+            return "starting" if self._starting_sessions() else "connecting"
         if self._last_error is not None:
             return "failing"
         return "connected" if any(slot.connected for slot in self._sessions) else "idle"
+
+    def _starting_sessions(self) -> list[UpstreamSession]:
+        return [slot.current for slot in self._sessions if slot.current is not None and slot.current.starting]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,7 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.json_codec import Message
+from gateway.upstream.failure_line import last_line
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.call import Call
 from gateway.upstream.rpc.list_pages import list_pages
@@ -42,6 +44,10 @@ CLIENT_CAPABILITIES: Message = {"elicitation": {"form": {}, "url": {}}, "samplin
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The largest message taken from a server unless told otherwise, in bytes."""
+
+
+# Some servers ignore what they do not know.
+_PROBE_SHARE = 0.4
 
 
 def _ignore_state(opened: bool) -> None:
@@ -94,11 +100,13 @@ class UpstreamSession:
             on_notification=self._handle_notification,
             on_request=self._handle_server_request,
             on_closed=self._handle_close,
+            on_first_message=self._handle_first_message,
         )
         self._server_requests: ServerRequests | None = None
         self._era: ProtocolEra | None = None
         self._info: SessionInfo | None = None
         self._transport: Transport | None = None
+        self._connecting: anyio.CancelScope | None = None
         self._ending = anyio.Event()
         self._draining = False
         self._last_used = time.monotonic()
@@ -122,6 +130,11 @@ class UpstreamSession:
         return self.connected and not self._draining and not self._ending.is_set()
 
     @property
+    def starting(self) -> bool:
+        """Whether the process of a stdio server runs, and has not answered yet."""
+        return self.spec.transport == "stdio" and self._connecting is not None and not self._peer.answered
+
+    @property
     def has_subscriptions(self) -> bool:
         """Whether anything is subscribed through the session."""
         return bool(self._subscriptions)
@@ -134,8 +147,8 @@ class UpstreamSession:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Connect, report `started`, and stay until the session ends.
 
-        Raises UpstreamError where the session cannot be opened within `spec.connect_timeout`; an end after that is told
-        by `error` alone.
+        Raises UpstreamError where the server does not answer within `spec.first_answer_timeout`, or the session is not
+        open within `spec.connect_timeout` from then; an end after that is told by `error` alone.
         """
         try:
             async with open_transport(self.spec, self._peer, self._reaper, self._max_message_bytes) as transport:
@@ -248,11 +261,17 @@ class UpstreamSession:
         return failure
 
     async def _connect(self, transport: Transport) -> UpstreamError | None:
-        name, seconds = self.spec.name, self.spec.connect_timeout
+        name, spec = self.spec.name, self.spec
         try:
-            with anyio.fail_after(seconds):
+            with anyio.fail_after(spec.first_answer_timeout) as self._connecting:
                 await transport.wait_ready()
-                self._info = await negotiate(name, self._peer, self._capabilities, probe=self._probe, seconds=seconds)
+                self._info = await negotiate(
+                    name,
+                    self._peer,
+                    self._capabilities,
+                    probe=self._probe,
+                    probe_seconds=spec.connect_timeout * _PROBE_SHARE,
+                )
                 version = self._info.protocol_version
                 if self._info.era == "handshake":
                     self._era = HandshakeEra(version)
@@ -261,20 +280,40 @@ class UpstreamSession:
                     self._era = ModernEra(version, self._capabilities)
                 await transport.set_protocol_version(version)
         except (TimeoutError, UpstreamTimeoutError):
-            if transport.non_mcp_output() is not None:
-                return UpstreamProtocolError(
-                    name, f"Server {name} does not speak MCP; it says {transport.non_mcp_output()!r}."
-                )
-            return UpstreamTimeoutError(
-                name,
-                f"Server {name} did not start a session within {seconds:.3g} s; check that it runs and speaks MCP.",
-            )
+            return self._not_opened_error(transport)
         except RequestNotSentError as error:
             self.ended_in_probe = self._probe
             return self.error or error
         except UpstreamError as error:
             return error
+        finally:
+            self._connecting = None
         return None
+
+    def _handle_first_message(self) -> None:
+        """The server is there: from now on it has the time to shake hands, no longer that to start."""
+        if self._connecting is not None:
+            self._connecting.deadline = min(self._connecting.deadline, anyio.current_time() + self.spec.connect_timeout)
+
+    def _not_opened_error(self, transport: Transport) -> UpstreamError:
+        name, spec = self.spec.name, self.spec
+        noise = transport.non_mcp_output()
+        if noise is not None:
+            return UpstreamProtocolError(name, f"Server {name} does not speak MCP; it says {noise!r}.")
+        if spec.transport != "stdio" or self._peer.answered:
+            return UpstreamTimeoutError(
+                name,
+                f"Server {name} did not start a session within {spec.connect_timeout:.3g} s; check that it runs and "
+                "speaks MCP.",
+            )
+        said = last_line(transport.stderr())
+        last_words = f", and said last: {said}" if said else ""
+        return UpstreamTimeoutError(
+            name,
+            f"Server {name} did not answer within {spec.start_timeout:.3g} s of its start{last_words}. Check that it "
+            "speaks MCP; if it was still being installed, raise upstream.start_timeout_seconds, or for it alone: "
+            f"modelgate servers set {shlex.quote(name)} --start-timeout {2 * spec.start_timeout:.3g}",
+        )
 
     async def _wait_for_end(self) -> None:
         idle = self._idle_seconds

@@ -22,7 +22,8 @@ class ServerSpec:
     others. `document` or `document_url` is the OpenAPI document of `transport="openapi"`, where `url` may be None.
     `credential` and `certificate` let the gateway in; `grants` keeps the OAuth tokens. `env`, `headers` and these hold
     secrets in the clear, and so may `args`: none of them is shown by `repr`.
-    Timeouts are in seconds; `idle_stop_seconds=0` never stops the child process.
+    Timeouts are in seconds; `idle_stop_seconds=0` never stops the child process. `start_timeout` is for a stdio server
+    until its first answer, for it may have to be installed first; from then on `connect_timeout` holds.
     `prefix` begins the exposed names of the server's tools and prompts, without it the slug does.
     `policy` says what may be started and connected to at all.
     `session="per_client"` gives each downstream session an upstream session of its own, which `idle_stop_seconds` ends
@@ -47,6 +48,7 @@ class ServerSpec:
     document: str | None = field(default=None, repr=False)
     document_url: str | None = None
     connect_timeout: float = 10.0
+    start_timeout: float = 120.0
     list_timeout: float = 30.0
     call_timeout: float = 60.0
     max_calls: int = 32
@@ -54,3 +56,8 @@ class ServerSpec:
     idle_stop_seconds: float = 0.0
     prefix: str | None = None
     policy: ConnectionPolicy = field(default=DEFAULT_POLICY, repr=False)
+
+    @property
+    def first_answer_timeout(self) -> float:
+        """How long the server may take until it first says anything, in seconds."""
+        return self.start_timeout if self.transport == "stdio" else self.connect_timeout

@@ -140,7 +140,7 @@ async def test_a_server_that_is_still_connecting_can_be_forgotten(pool: Upstream
 
         tasks.start_soon(connect)
         await anyio.wait_all_tasks_blocked()
-        assert pool.status(1).state == "connecting"
+        assert pool.status(1).state == "starting"
         await pool.close_server(1)
 
 
@@ -191,7 +191,7 @@ async def test_a_silent_server_does_not_delay_another(pool: UpstreamPool) -> Non
 
         async def silent() -> None:
             with pytest.raises(UpstreamTimeoutError):
-                await call(pool, raw("silent", connect_timeout=1.0), "echo")
+                await call(pool, raw("silent", start_timeout=1.0), "echo")
 
         tasks.start_soon(silent)
         with anyio.fail_after(0.9):
@@ -199,7 +199,7 @@ async def test_a_silent_server_does_not_delay_another(pool: UpstreamPool) -> Non
 
 
 async def test_callers_of_a_silent_server_wait_no_longer_than_their_own_timeout(pool: UpstreamPool) -> None:
-    with anyio.fail_after(1), pytest.raises(UpstreamTimeoutError, match="was not connected in the time"):
+    with anyio.fail_after(1), pytest.raises(UpstreamTimeoutError, match="is still starting"):
         await call(pool, raw("silent"), "echo", timeout=0.2)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
+from gateway.catalog.tool import make_storable
 from gateway.database.connection import Row
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, ModelGateError, NotFoundError
@@ -129,7 +130,8 @@ class HealthChecks:
             status.last_seen,
             status.latency_ms,
             status.restarts,
-            status.last_error,
+            make_storable(status.last_error) if status.last_error else None,
+            make_storable(status.startup_line) or None,
         )
 
     async def _sync_server(self, tenant_id: int, server_id: int) -> None:

@@ -24,17 +24,24 @@ from gateway.upstream.spec import ServerSpec
 # Of what went wrong with a sync, this much is kept: an upstream may say anything, at any length.
 _MAX_REASON_CHARACTERS = 1_000
 
-Step = Literal["list", "compare", "embed", "store", "done"]
+# How often a starting server is looked at: what it says while it is installed is for people.
+_STARTUP_SECONDS = 1.0
+
+Step = Literal["start", "list", "compare", "embed", "store", "done"]
 
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """Where a sync of a server is; `done` of `total` counts texts in the step "embed" and is 0 of 0 elsewhere."""
+    """Where a sync of a server is; `done` of `total` counts texts in the step "embed" and is 0 of 0 elsewhere.
+
+    `detail` is what the process of the server says in the step "start", empty where it says nothing.
+    """
 
     server: str
     step: Step
     done: int = 0
     total: int = 0
+    detail: str = ""
 
 
 OnSyncProgress = Callable[[SyncProgress], None]
@@ -61,7 +68,7 @@ class ServerSync:
         async with self._exclusive(spec):
             try:
                 on_progress(SyncProgress(spec.name, "list"))
-                entries = await self._list_tools(spec)
+                entries = await self._list_tools(spec, on_progress)
                 on_progress(SyncProgress(spec.name, "compare"))
                 # A listing may be large; reading it must not hold up the calls of others.
                 tools, skipped = await asyncio.to_thread(parse_listing, entries)
@@ -105,8 +112,9 @@ class ServerSync:
                 raise ConflictError(f"{spec.name} is being synced already; wait for that to end.")
             yield
 
-    async def _list_tools(self, spec: ServerSpec) -> list[object]:
+    async def _list_tools(self, spec: ServerSpec, on_progress: OnSyncProgress) -> list[object]:
         """What the server lists; nothing where it has said that it has no tools and does not know the method."""
+        following = asyncio.create_task(self._follow_start(spec, on_progress))
         try:
             return await self._pool.list_all(spec, "tools/list", "tools")
         except UpstreamReplyError as error:
@@ -114,6 +122,22 @@ class ServerSync:
             if error.code != METHOD_NOT_FOUND or info is None or "tools" in info.capabilities:
                 raise
             return []
+        finally:
+            following.cancel()
+
+    async def _follow_start(self, spec: ServerSpec, on_progress: OnSyncProgress) -> None:
+        """Tell what a server says while it starts, for as long as that takes it."""
+        starting, shown = False, ""
+        while True:
+            await asyncio.sleep(_STARTUP_SECONDS)
+            status = self._pool.status(spec.id)
+            if status.state == "starting":
+                if not starting or status.startup_line != shown:
+                    starting, shown = True, status.startup_line
+                    on_progress(SyncProgress(spec.name, "start", detail=make_storable(shown)))
+            elif starting:
+                starting = False
+                on_progress(SyncProgress(spec.name, "list"))
 
     def _report(self, spec: ServerSpec, skipped: Sequence[SkippedTool]) -> ServerReport:
         info = self._pool.session_info(spec)

@@ -67,6 +67,8 @@ def format_health(server: ServerRecord) -> str:
     if not server.enabled or server.health is None:
         return ""
     state = server.health.replace("_", " ")
+    if server.startup_line:
+        return f"{state}: {server.startup_line}"
     return f"{state}, {server.latency_ms:.1f} ms" if server.latency_ms and state == "connected" else state
 
 

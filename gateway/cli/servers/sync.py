@@ -12,7 +12,7 @@ import click
 from gateway.access.tenants import Tenant
 from gateway.app import Components
 from gateway.catalog.server_record import ServerRecord
-from gateway.catalog.sync.server_sync import OnSyncProgress, SyncProgress
+from gateway.catalog.sync.server_sync import OnSyncProgress, Step, SyncProgress
 from gateway.catalog.sync.sync_result import SyncResult
 from gateway.cli.component_runner import run_with_components
 from gateway.cli.options import tenant_option
@@ -20,6 +20,15 @@ from gateway.cli.output import printable, stderr_tail
 from gateway.errors import ModelGateError
 
 _SYNCS_AT_ONCE = 4
+
+_STEPS: dict[Step, str] = {
+    "start": "starting",
+    "list": "list",
+    "compare": "compare",
+    "embed": "embed",
+    "store": "store",
+    "done": "done",
+}
 
 OnOutcome = Callable[[str], None]
 
@@ -89,18 +98,27 @@ def _format_result(result: SyncResult) -> str:
     return "\n".join(lines)
 
 
+def _echo_start(progress: SyncProgress) -> None:
+    if progress.step == "start":
+        detail = f": {progress.detail}" if progress.detail else " …"
+        click.echo(printable(f"{progress.server} is starting{detail}"), err=True)
+
+
 @contextlib.contextmanager
 def _progress_display(total: int) -> Iterator[tuple[OnSyncProgress, OnOutcome]]:
-    """How progress and outcomes are shown: a bar on a terminal, plain lines of outcomes elsewhere."""
+    """How progress and outcomes are shown: a bar on a terminal; elsewhere plain lines of outcomes, and of servers that
+    take long to start, for their installation may.
+    """
     if not sys.stdout.isatty():
-        yield lambda _: None, click.echo
+        yield _echo_start, click.echo
         return
     outcomes: list[str] = []
     with click.progressbar(length=total, label="Syncing", item_show_func=lambda item: item) as bar:
 
         def show_progress(progress: SyncProgress) -> None:
             count = f" {progress.done}/{progress.total}" if progress.total else ""
-            bar.update(0, printable(f"{progress.server}: {progress.step}{count}", 60))
+            detail = f": {progress.detail}" if progress.detail else ""
+            bar.update(0, printable(f"{progress.server}: {_STEPS[progress.step]}{count}{detail}", 60))
 
         def show_outcome(outcome: str) -> None:
             outcomes.append(outcome)

@@ -14,6 +14,9 @@ _SESSIONS = click.Choice(["shared", "per_client"])
 
 tuning_options = option_group(
     click.option("--connect-timeout", "connect_timeout_seconds", type=float, help="Seconds until it has to be ready."),
+    click.option(
+        "--start-timeout", "start_timeout_seconds", type=float, help="Seconds until its command has to answer."
+    ),
     click.option("--list-timeout", "list_timeout_seconds", type=float, help="Seconds for all of its list of tools."),
     click.option("--call-timeout", "call_timeout_seconds", type=float, help="Seconds for a call."),
     click.option("--max-calls", "max_calls_in_flight", type=int, help="Calls at the same time."),

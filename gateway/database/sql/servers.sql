@@ -55,7 +55,7 @@ ORDER BY s.id
 -- name: record_health
 -- How a server did at a check.
 UPDATE servers SET health = $3, checked_at = now(), last_seen_at = coalesce($4, last_seen_at), latency_ms = $5,
-       restarts = $6, last_error = $7
+       restarts = $6, last_error = $7, startup_line = $8
 WHERE tenant_id = $1 AND id = $2
 
 -- name: set_server_enabled

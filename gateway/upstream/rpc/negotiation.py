@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,6 @@ from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import CLIENT_INFO, HandshakeEra, ModernEra
 
-_PROBE_SHARE = 0.4
 _NO_FALLBACK = (401, 403, 407, 429)
 
 
@@ -38,11 +38,13 @@ class SessionInfo:
     instructions: str | None
 
 
-async def negotiate(server: str, peer: Peer, capabilities: Message, *, probe: bool, seconds: float) -> SessionInfo:
-    """Agree with `server` on a protocol version within `seconds`, as a client that offers `capabilities`.
+async def negotiate(
+    server: str, peer: Peer, capabilities: Message, *, probe: bool, probe_seconds: float
+) -> SessionInfo:
+    """Agree with `server` on a protocol version as a client that offers `capabilities`; how long is for the caller.
 
-    Whatever is not a clear sign of the modern era leads to the handshake, as in the SDK's client; `probe=False` goes
-    there at once. The probe takes at most 0.4 of `seconds`: some servers ignore what they do not know.
+    Whatever is not a clear sign of the modern era within `probe_seconds` leads to the handshake, as in the SDK's
+    client; `probe=False` goes there at once.
     Raises UpstreamError where neither era is agreed, RequestNotSentError where the connection ended during the probe.
     """
     version = LATEST_MODERN_VERSION if probe else None
@@ -50,7 +52,7 @@ async def negotiate(server: str, peer: Peer, capabilities: Message, *, probe: bo
         if version is not None:
             supported: object = None
             try:
-                result = await _discover(peer, capabilities, version, seconds * _PROBE_SHARE)
+                result = await _discover(peer, capabilities, version, probe_seconds)
             except UpstreamReplyError as error:
                 supported = _supported_versions(error)
                 if _only_unknown_modern(supported):
@@ -67,7 +69,7 @@ async def negotiate(server: str, peer: Peer, capabilities: Message, *, probe: bo
                 version = better
                 continue
         try:
-            return await _initialize(server, peer, capabilities, seconds)
+            return await _initialize(server, peer, capabilities)
         except UpstreamReplyError as error:
             # A probe that timed out may still have settled the modern era on the server's side.
             version = _newest_common_version(_supported_versions(error))
@@ -92,13 +94,13 @@ def _modern_info(result: Message) -> SessionInfo | None:
     return SessionInfo("modern", version, info if isinstance(info, dict) else {}, capabilities, _instructions(result))
 
 
-async def _initialize(server: str, peer: Peer, capabilities: Message, seconds: float) -> SessionInfo:
+async def _initialize(server: str, peer: Peer, capabilities: Message) -> SessionInfo:
     params: Message = {
         "protocolVersion": LATEST_HANDSHAKE_VERSION,
         "capabilities": capabilities,
         "clientInfo": CLIENT_INFO,
     }
-    request = UpstreamRequest("initialize", params, timeout=seconds, cancellable=False)
+    request = UpstreamRequest("initialize", params, timeout=math.inf, cancellable=False)
     result = await peer.request(request, HandshakeEra(None))
     version = result.get("protocolVersion")
     if version not in HANDSHAKE_PROTOCOL_VERSIONS:

@@ -52,6 +52,7 @@ class Peer:
         on_notification: Callable[[str, Message], None],
         on_request: Callable[[Message, Call | None], None],
         on_closed: Callable[[UpstreamError], None],
+        on_first_message: Callable[[], None],
     ) -> None:
         """`exclusive` says that all calls come from one caller, so that it may hear whatever the server says.
         `on_request` takes a question of the server, and the call it belongs to where that is known.
@@ -66,6 +67,9 @@ class Peer:
         self._on_notification = on_notification
         self._on_request = on_request
         self._on_closed = on_closed
+        self._on_first_message = on_first_message
+        self.answered = False
+        """Whether the server has sent any message."""
         self._calls: dict[int, Call] = {}
         self._cancelled = CancelledCalls()
         self._last_id = 0
@@ -196,6 +200,9 @@ class Peer:
         if not isinstance(message, dict):
             return False
         method = message.get("method")
+        if not self.answered and (isinstance(method, str) or "result" in message or "error" in message):
+            self.answered = True
+            self._on_first_message()
         if isinstance(method, str):
             if not isinstance(message.get("params"), dict):
                 message["params"] = {}

@@ -16,27 +16,39 @@ import anyio
 from anyio.abc import Process
 from typing_extensions import Self
 
+INSTALLER_SECONDS = 60
+"""How long a process that may be installing something has to end after it was told to."""
+
+# `+` is a group to be ended, `~` one that may be installing, `-` one that has ended.
 _SCRIPT = """
 trap '' HUP INT TERM
-groups=
+groups= installing=
+without() { left=; for g in $1; do [ "$g" = "$2" ] || left="$left $g"; done; }
 while read -r verb group; do
-  kept=
-  for g in $groups; do [ "$g" = "$group" ] || kept="$kept $g"; done
-  groups=$kept
+  without "$groups" "$group"; groups=$left
+  without "$installing" "$group"; installing=$left
   [ "$verb" = + ] && groups="$groups $group"
+  [ "$verb" = '~' ] && installing="$installing $group"
 done
-[ -n "$groups" ] || exit 0
-for g in $groups; do kill -TERM "-$g" 2>/dev/null; done
+[ -n "$groups$installing" ] || exit 0
+for g in $groups $installing; do kill -TERM "-$g" 2>/dev/null; done
 sleep 1
 for g in $groups; do kill -KILL "-$g" 2>/dev/null; done
-"""
+seconds=0
+while [ -n "$installing" ] && [ "$seconds" -lt LONGEST ]; do
+  left=; for g in $installing; do kill -0 "-$g" 2>/dev/null && left="$left $g"; done; installing=$left
+  sleep 1
+  seconds=$((seconds + 1))
+done
+for g in $installing; do kill -KILL "-$g" 2>/dev/null; done
+""".replace("LONGEST", str(INSTALLER_SECONDS))
 
 
 class ProcessReaper:
     """Ends the process groups it guards when the gateway is gone. Entered and left by the pool."""
 
     def __init__(self) -> None:
-        self._groups: set[int] = set()
+        self._groups: dict[int, str] = {}
         self._process: Process | None = None
         self._pipe: int | None = None
         self._starting = anyio.Lock()
@@ -50,19 +62,28 @@ class ProcessReaper:
         with anyio.CancelScope(shield=True):
             await self._end()
 
-    async def add_group(self, group: int) -> None:
-        """End process group `group` when this process is gone. Starts the reaper where it does not run."""
+    async def add_group(self, group: int, *, installing: bool = False) -> None:
+        """End process group `group` when this process is gone; one that may be `installing` gets time to end by itself.
+
+        Starts the reaper where it does not run.
+        """
         async with self._starting:
-            self._groups.add(group)
-            if self._write(f"+ {group}\n"):
+            self._groups[group] = "~" if installing else "+"
+            if self._write(f"{self._groups[group]} {group}\n"):
                 return
             await self._end()
             await self._start()
-            self._write("".join(f"+ {known}\n" for known in self._groups))
+            self._write("".join(f"{verb} {known}\n" for known, verb in self._groups.items()))
+
+    def installed(self, group: int) -> None:
+        """Process group `group` installs nothing any more."""
+        if self._groups.get(group) == "~":
+            self._groups[group] = "+"
+            self._write(f"+ {group}\n")
 
     def remove_group(self, group: int) -> None:
         """Process group `group` has ended."""
-        self._groups.discard(group)
+        self._groups.pop(group, None)
         self._write(f"- {group}\n")
 
     def _write(self, commands: str) -> bool:

@@ -11,6 +11,7 @@ import anyio
 
 from gateway.errors import RequestNotSentError, UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
+from gateway.upstream.failure_line import failure_line
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import MessageSink, Transport, message_too_large_error
 from gateway.upstream.transports.child_process import ChildProcess
@@ -129,7 +130,8 @@ class StdioTransport:
 
     async def _end(self) -> None:
         self._closed = True
-        await self._child.wait_exit(_EXIT_WATCH_SECONDS)
+        if await self._child.wait_exit(_EXIT_WATCH_SECONDS):
+            await self._child.wait_stderr()
         self._sink.connection_closed(self._end_error())
 
     def _end_error(self) -> UpstreamError:
@@ -137,11 +139,12 @@ class StdioTransport:
             return self._noise_error()
         code = self._child.returncode
         how = "closed its output" if code is None else f"exited with code {code}"
+        reason = failure_line(self._child.stderr())
+        why = f": {reason}" if reason else ", and did not say why; check its command and arguments."
         if code is not None and code < 0:
             how = f"was ended by signal {-code}"
-        return UpstreamUnavailableError(
-            self._name, f"Server {self._name} {how}; its standard error output may say why."
-        )
+            why = f"; the last that it said was: {reason}" if reason else "; try again."
+        return UpstreamUnavailableError(self._name, f"Server {self._name} {how}{why}")
 
     def _hand_on(self, line: bytes) -> None:
         if not line.strip():
@@ -151,6 +154,7 @@ class StdioTransport:
         except ValueError:
             message = self._salvage_reply(line)
         if self._sink.message_received(message):
+            self._child.mark_installed()
             self._noise_lines = 0
             self._noise = b""
             return

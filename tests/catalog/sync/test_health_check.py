@@ -17,10 +17,13 @@ from gateway.app import Components
 from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.health_check import HealthChecks
+from gateway.catalog.sync.server_sync import SyncProgress
 from gateway.catalog.tuning import Tuning
 from gateway.errors import InvalidInputError
 from gateway.settings import UpstreamSettings
 from tests.support.gateway import add_local_mcp
+from tests.support.waiting import until as happens
+from tests.upstream.package_runner import runner
 
 RAW = Path(__file__).parents[2] / "upstream" / "servers" / "raw.py"
 
@@ -78,6 +81,25 @@ async def test_a_check_says_how_each_server_does(parts: Components, tenant_id: i
     assert bad.last_error is not None
     assert "exited with code 7" in bad.last_error
     assert bad.last_seen_at is None
+
+
+async def test_a_server_that_is_being_installed_is_starting_and_says_what_it_does(
+    parts: Components, tenant_id: int, tmp_path: Path, health: HealthChecks
+) -> None:
+    spec = runner(tmp_path)
+    definition = ServerDefinition("Cold", "stdio", command=spec.command, args=spec.args)
+    server_id = await parts.servers.add(tenant_id, definition)
+    await parts.servers.set_tuning(tenant_id, server_id, Tuning(connect_timeout_seconds=0.3))
+    await health.start_due_checks()
+    cold = await until(parts, tenant_id, "Cold", health="starting", startup_line="added 1 of 2 packages")
+    assert cold.last_error is None
+    heard: list[SyncProgress] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(parts.sync.run, tenant_id, server_id, heard.append)
+        await happens(lambda: SyncProgress("Cold", "start", detail="added 1 of 2 packages") in heard)
+        (tmp_path / "go").touch()
+    await health.start_due_checks()
+    assert (await until(parts, tenant_id, "Cold", health="connected")).startup_line is None
 
 
 async def test_a_server_that_hangs_holds_up_no_other(parts: Components, tenant_id: int, health: HealthChecks) -> None:

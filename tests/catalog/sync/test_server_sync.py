@@ -158,7 +158,7 @@ async def test_a_listing_that_is_truly_empty_removes_the_tools(parts: Components
     ("mode", "said"),
     [
         ("exit", "exited with code 7"),
-        ("silent", "did not start a session within 1 s"),
+        ("silent", "did not answer within 1 s"),
         ("noise", "does not speak MCP; it says 'Server is up and running!'"),
         ("missing", "there is no command '/no/such/command'"),
     ],
@@ -171,7 +171,7 @@ async def test_a_server_that_does_not_work_says_so_and_the_others_do(
     tenant = await tenant_by_slug(parts.database)
     command = "/no/such/command" if mode == "missing" else spec.command
     bad = await parts.servers.add(tenant.id, ServerDefinition("Bad", "stdio", command=command, args=spec.args))
-    await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
+    await rows(parts.database.url, """UPDATE servers SET limits = '{"start_timeout_seconds": 1}'""")
     outcomes = await asyncio.gather(good.sync(), parts.sync.run(tenant.id, bad), return_exceptions=True)
     assert not isinstance(outcomes[0], BaseException)
     assert isinstance(outcomes[1], UpstreamError)
@@ -227,9 +227,9 @@ async def test_a_server_is_synced_once_at_a_time(parts: Components, settings: Se
     server_id = await parts.servers.add(
         tenant.id, ServerDefinition("Silent", "stdio", command=spec.command, args=spec.args)
     )
-    await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
+    await rows(parts.database.url, """UPDATE servers SET limits = '{"start_timeout_seconds": 1}'""")
     first = asyncio.create_task(parts.sync.run(tenant.id, server_id))
-    await until(lambda: parts.pool.status(server_id).state == "connecting")
+    await until(lambda: parts.pool.status(server_id).state == "starting")
     async with open_components(settings) as others:
         for each in (parts, others):
             with pytest.raises(ConflictError, match="Silent is being synced already; wait"):
@@ -244,7 +244,7 @@ async def test_more_syncs_than_connections_leave_some_for_requests(parts: Compon
     for number in range(6):
         new = ServerDefinition(f"Silent {number}", "stdio", command=spec.command, args=spec.args)
         await parts.servers.add(tenant.id, new)
-    await rows(parts.database.url, """UPDATE servers SET limits = '{"connect_timeout_seconds": 1}'""")
+    await rows(parts.database.url, """UPDATE servers SET limits = '{"start_timeout_seconds": 1}'""")
     servers = await parts.servers.list(tenant.id)
     syncs = [asyncio.create_task(parts.sync.run(tenant.id, server.id)) for server in servers]
     await until(lambda: all(parts.pool.status(server.id).state == "connecting" for server in servers))

@@ -44,6 +44,17 @@ async def test_a_server_that_fails_is_told_and_the_others_are_synced(modelgate: 
     assert "Good: tool bad is left out" in shown.out
 
 
+async def test_a_server_that_takes_long_to_start_says_what_it_does(modelgate: CommandLine, tmp_path: Path) -> None:
+    script = tmp_path / "npx"
+    script.write_text("#!/bin/sh\necho 'added 7 packages' >&2\nsleep 2\necho 'Error: no licence' >&2\nexit 3\n")
+    script.chmod(0o755)
+    await modelgate("servers", "add", "Cold", "--", str(script), "-y", "server")
+    synced = await modelgate("sync")
+    assert "Cold is starting: added 7 packages" in synced.err
+    assert "Cold: failed. Server Cold exited with code 3: Error: no licence" in synced.out
+    assert "Cold: Server Cold exited with code 3: Error: no licence" in (await modelgate("servers", "list")).out
+
+
 async def test_a_sync_shows_a_bar_on_a_terminal(modelgate: CommandLine, tmp_path: Path) -> None:
     await modelgate("servers", "add", "Listed", "--", *listed_server(tmp_path, tool("a"), tool("b")))
     master, slave = pty.openpty()

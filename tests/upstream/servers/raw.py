@@ -207,7 +207,9 @@ def main() -> None:
     if MODE == "babble":
         while True:
             sys.stdout.write("y\n" * 1000)
-    if MODE in ("silent", "noise"):
+    if MODE == "stalls":
+        send({"method": "notifications/message", "params": {"level": "info", "data": "nearly there"}})
+    if MODE in ("silent", "noise", "stalls"):
         time.sleep(1000)
     if MODE == "strict":
         first = receive()

@@ -39,14 +39,14 @@ async def test_a_server_that_exits_at_once_says_with_what_code(connect: Connect)
 
 
 async def test_a_silent_server_times_out(connect: Connect) -> None:
-    with pytest.raises(UpstreamTimeoutError, match=r"did not start a session within 0\.5 s"):
-        async with connect(raw("silent", connect_timeout=0.5)):
+    with pytest.raises(UpstreamTimeoutError, match=r"did not answer within 0\.5 s of its start"):
+        async with connect(raw("silent", start_timeout=0.5)):
             pass
 
 
 async def test_a_server_that_prints_something_else_is_quoted(connect: Connect) -> None:
     with pytest.raises(UpstreamProtocolError, match="'Server is up and running!'"):
-        async with connect(raw("noise", connect_timeout=0.7)):
+        async with connect(raw("noise", start_timeout=0.7)):
             pass
 
 

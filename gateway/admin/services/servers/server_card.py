@@ -11,18 +11,21 @@ from gateway.catalog.server_definition import TransportKind
 from gateway.catalog.server_record import ServerRecord
 from gateway.masking import MASK, url_without_secrets
 from gateway.upstream.spec import ServerSpec
-from gateway.upstream.status import ServerStatus
+from gateway.upstream.status import ServerState, ServerStatus
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionView:
-    """How the gateway's sessions with a server do in this process; `latency_ms` is that of the last check."""
+    """How the gateway's sessions with a server do in this process; `latency_ms` is that of the last check,
+    `startup_line` what a server that is starting wrote last.
+    """
 
-    state: Literal["idle", "connecting", "connected", "failing", "left_alone"]
+    state: ServerState
     last_seen: datetime | None
     latency_ms: float | None
     restarts: int
     last_error: str | None
+    startup_line: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class TuningView:
     """How a server is used; null is as the gateway's settings say. Timeouts and intervals in seconds."""
 
     connect_timeout_seconds: float | None
+    start_timeout_seconds: float | None
     list_timeout_seconds: float | None
     call_timeout_seconds: float | None
     max_calls_in_flight: int | None
@@ -125,7 +129,9 @@ def build_server_card(record: ServerRecord, status: ServerStatus, review: Review
 
 def build_connection_view(status: ServerStatus) -> ConnectionView:
     """How the sessions with a server do."""
-    return ConnectionView(status.state, status.last_seen, status.latency_ms, status.restarts, status.last_error)
+    return ConnectionView(
+        status.state, status.last_seen, status.latency_ms, status.restarts, status.last_error, status.startup_line
+    )
 
 
 def build_server_detail(record: ServerRecord, spec: ServerSpec, card: ServerCard, *, masked: bool) -> ServerDetail:
@@ -145,6 +151,7 @@ def build_server_detail(record: ServerRecord, spec: ServerSpec, card: ServerCard
         has_certificate=spec.certificate is not None,
         tuning=TuningView(
             tuning.connect_timeout_seconds,
+            tuning.start_timeout_seconds,
             tuning.list_timeout_seconds,
             tuning.call_timeout_seconds,
             tuning.max_calls_in_flight,

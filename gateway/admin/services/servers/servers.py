@@ -76,6 +76,7 @@ class TuningInput:
     """
 
     connect_timeout_seconds: _Seconds | None = None
+    start_timeout_seconds: _Seconds | None = None
     list_timeout_seconds: _Seconds | None = None
     call_timeout_seconds: _Seconds | None = None
     max_calls_in_flight: Annotated[int, Field(ge=1, le=10_000)] | None = None
@@ -169,6 +170,7 @@ class ServerService:
             server_id,
             Tuning(
                 tuning.connect_timeout_seconds,
+                tuning.start_timeout_seconds,
                 tuning.list_timeout_seconds,
                 tuning.call_timeout_seconds,
                 tuning.max_calls_in_flight,

@@ -39,8 +39,11 @@ class SyncOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SyncJob:
-    """One sync of one server. `step`: waiting, list, compare, embed, store, done; `done` of `total` counts texts in
-    the step embed. `error` is a sentence where `state` is failed, `outcome` is there where it is done.
+    """One sync of one server.
+
+    `step`: waiting, start, list, compare, embed, store, done; `done` of `total` counts texts in the step embed,
+    `detail` is what the server says in the step start. `error` is a sentence where `state` is failed, `outcome` is
+    there where it is done.
     """
 
     server_id: int
@@ -53,6 +56,7 @@ class SyncJob:
     ended_at: datetime | None = None
     outcome: SyncOutcome | None = None
     error: str | None = None
+    detail: str = ""
 
 
 class SyncService:
@@ -122,8 +126,8 @@ class SyncService:
     async def _run(self, tenant_id: int, server_id: int) -> None:
         def on_progress(progress: SyncProgress) -> None:
             job = self._jobs[tenant_id, server_id]
-            step, done, total = progress.step, progress.done, progress.total
-            self._update(tenant_id, replace(job, step=step, done=done, total=total))
+            step, done, total, detail = progress.step, progress.done, progress.total, progress.detail
+            self._update(tenant_id, replace(job, step=step, done=done, total=total, detail=detail))
 
         error, outcome = "The sync was ended before it was done; start it again.", None
         try:

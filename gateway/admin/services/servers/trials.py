@@ -122,6 +122,7 @@ class TrialService:
             document_url=server.document_url,
             policy=self._policy,
             connect_timeout=limits.connect_timeout_seconds,
+            start_timeout=limits.start_timeout_seconds,
             list_timeout=limits.list_timeout_seconds,
             call_timeout=limits.call_timeout_seconds,
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 
+from gateway.backoff import Backoff
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
 from gateway.catalog.tool import make_storable
@@ -25,10 +27,29 @@ _CHECKS_AT_ONCE = 8
 _SYNCS_AT_ONCE = 2
 _POLL_SECONDS = 5.0
 _MIN_SLEEP_SECONDS = 0.05
+_RETRY_SECONDS = 30.0
+
+
+class _Retries:
+    """When the failed sync of a healthy server is tried again: at once, and then less and less often."""
+
+    def __init__(self) -> None:
+        self._tries = 0
+        self._next_at = -math.inf
+
+    def begin(self, longest_seconds: float) -> bool:
+        """Whether it is time, and the try is made now."""
+        if time.monotonic() < self._next_at:
+            return False
+        self._tries += 1
+        backoff = Backoff(_RETRY_SECONDS, max(longest_seconds, _RETRY_SECONDS))
+        self._next_at = time.monotonic() + backoff.delay(self._tries)
+        return True
 
 
 class HealthChecks:
-    """Checks every server that is switched on, keeps what came of it on its record, and syncs it when it is due.
+    """Checks every server that is switched on, keeps what came of it on its record, and syncs it when it is due, or as
+    soon as a check finds it healthy after a sync that has failed.
 
     A server that answers slowly, or not at all, holds up no other.
     """
@@ -44,6 +65,7 @@ class HealthChecks:
         self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._syncs = asyncio.Semaphore(_SYNCS_AT_ONCE)
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._retries: dict[int, _Retries] = {}
 
     async def run(self) -> None:
         """Look after all servers until cancelled; a changed interval counts within five seconds."""
@@ -78,22 +100,30 @@ class HealthChecks:
             logger.info("Servers could not be checked: %s", error)
             return math.inf
         next_sync = math.inf
+        there = {row["id"] for row in rows}
+        self._retries = {server_id: retries for server_id, retries in self._retries.items() if server_id in there}
         for row in rows:
             if checks:
-                self._start("check", row, self._checks, self._check)
+                check = functools.partial(self._check, sync_failed=row["sync_failed_at"] is not None)
+                self._start("check", row["tenant_id"], row["id"], self._checks, check)
             left, every = self._seconds_until_sync(row)
             if left <= 0:
-                self._start("sync", row, self._syncs, self._sync_server)
+                self._start("sync", row["tenant_id"], row["id"], self._syncs, self._sync_server)
                 left = every
             next_sync = min(next_sync, left)
         return next_sync
 
     def _start(
-        self, kind: str, row: Row, limit: asyncio.Semaphore, work: Callable[[int, int], Awaitable[None]]
+        self,
+        kind: str,
+        tenant_id: int,
+        server_id: int,
+        limit: asyncio.Semaphore,
+        work: Callable[[int, int], Awaitable[None]],
     ) -> None:
-        key = (kind, row["id"])
+        key = (kind, server_id)
         if key not in self._tasks:
-            task = asyncio.create_task(self._limited(limit, work, row["tenant_id"], row["id"]))
+            task = asyncio.create_task(self._limited(limit, work, tenant_id, server_id))
             self._tasks[key] = task
             task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
@@ -111,18 +141,22 @@ class HealthChecks:
             except Exception:
                 logger.exception("Looking after server %s broke down", server_id)
 
-    async def _check(self, tenant_id: int, server_id: int) -> None:
+    async def _check(self, tenant_id: int, server_id: int, sync_failed: bool) -> None:
         spec = await self._servers.spec(tenant_id, server_id)
         status = self._pool.status(server_id)
         # What is stopped while nobody uses it is not started to see whether it would start.
-        stopped = spec.transport == "stdio" and spec.idle_stop_seconds and status.state == "idle"
+        stopped = spec.transport == "stdio" and spec.idle_stop_seconds and status.state == "idle" and not sync_failed
         if not stopped:
             status = await self._pool.check(spec)
-        await self.record_health(tenant_id, server_id, status)
+        sync_failed = await self.record_health(tenant_id, server_id, status)
+        if status.state != "connected" or not sync_failed:
+            self._retries.pop(server_id, None)
+        elif self._retries.setdefault(server_id, _Retries()).begin(self._settings.sync_every_seconds):
+            self._start("sync", tenant_id, server_id, self._syncs, self._sync_server)
 
-    async def record_health(self, tenant_id: int, server_id: int, status: ServerStatus) -> None:
-        """Keep how a server did at a check."""
-        await self._database.execute(
+    async def record_health(self, tenant_id: int, server_id: int, status: ServerStatus) -> bool:
+        """Keep how a server did at a check. Returns whether its last sync has failed."""
+        failed: bool | None = await self._database.fetchval(
             "record_health",
             tenant_id,
             server_id,
@@ -133,6 +167,7 @@ class HealthChecks:
             make_storable(status.last_error) if status.last_error else None,
             make_storable(status.startup_line) or None,
         )
+        return bool(failed)
 
     async def _sync_server(self, tenant_id: int, server_id: int) -> None:
         await self._sync.run(tenant_id, server_id)

@@ -53,10 +53,11 @@ WHERE s.enabled AND t.suspended_at IS NULL
 ORDER BY s.id
 
 -- name: record_health
--- How a server did at a check.
+-- How a server did at a check; true where its last sync has failed.
 UPDATE servers SET health = $3, checked_at = now(), last_seen_at = coalesce($4, last_seen_at), latency_ms = $5,
        restarts = $6, last_error = $7, startup_line = $8
 WHERE tenant_id = $1 AND id = $2
+RETURNING sync_failed_at IS NOT NULL
 
 -- name: set_server_enabled
 -- A server that is switched off is left alone, and so are its tools.

@@ -19,7 +19,7 @@ from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.health_check import HealthChecks
 from gateway.catalog.sync.server_sync import SyncProgress
 from gateway.catalog.tuning import Tuning
-from gateway.errors import InvalidInputError
+from gateway.errors import InvalidInputError, UpstreamError
 from gateway.settings import UpstreamSettings
 from tests.support.gateway import add_local_mcp
 from tests.support.waiting import until as happens
@@ -153,6 +153,79 @@ async def test_the_first_sync_is_made_by_hand(
     await health.start_due_checks()
     found = await until(parts, tenant_id, "Local MCP", health="connected")
     assert found.synced_at is None
+
+
+async def fails_first(parts: Components, tenant_id: int, tmp_path: Path, **tuning: Any) -> int:
+    """A server whose command is not there yet, and whose first sync has failed for that."""
+    command = tmp_path / "server"
+    server_id = await parts.servers.add(tenant_id, ServerDefinition("Late", "stdio", command=str(command)))
+    await parts.servers.set_tuning(tenant_id, server_id, Tuning(**tuning))
+    with pytest.raises(UpstreamError):
+        await parts.sync.run(tenant_id, server_id)
+    return server_id
+
+
+def bring_up(tmp_path: Path, mode: str = "handshake") -> None:
+    command = tmp_path / "server"
+    command.write_text(f"#!/bin/sh\nexec {sys.executable} -I -S {RAW} {mode}\n")
+    command.chmod(0o755)
+
+
+@pytest.mark.parametrize("tuning", [{}, {"idle_stop_seconds": 60}, {"sync_every_seconds": 0}])
+async def test_a_failed_first_sync_is_made_again_once_the_server_is_healthy(
+    parts: Components, tenant_id: int, tmp_path: Path, health: HealthChecks, tuning: dict[str, Any]
+) -> None:
+    await fails_first(parts, tenant_id, tmp_path, **tuning)
+    await health.start_due_checks()
+    assert (await until(parts, tenant_id, "Late", health="failing")).state == "failing"
+    bring_up(tmp_path)
+    await health.start_due_checks()
+    found = await until(parts, tenant_id, "Late", state="synced", health="connected")
+    assert (found.tool_count, found.sync_error, found.sync_failed_at, found.last_error) == (1, None, None, None)
+
+
+async def test_a_failed_sync_is_made_again_after_a_restart_of_the_gateway(
+    parts: Components, tenant_id: int, tmp_path: Path
+) -> None:
+    server_id = await fails_first(parts, tenant_id, tmp_path, idle_stop_seconds=60)
+    await parts.pool.close_server(server_id)
+    bring_up(tmp_path)
+    anew = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
+    await anew.start_due_checks()
+    await until(parts, tenant_id, "Late", state="synced")
+    await anew.aclose()
+
+
+async def test_a_later_sync_that_failed_is_made_again_too(
+    parts: Components, tenant_id: int, tmp_path: Path, health: HealthChecks
+) -> None:
+    bring_up(tmp_path)
+    definition = ServerDefinition("Late", "stdio", command=str(tmp_path / "server"))
+    server_id = await parts.servers.add(tenant_id, definition)
+    await parts.sync.run(tenant_id, server_id)
+    await parts.pool.close_server(server_id)
+    (tmp_path / "server").unlink()
+    with pytest.raises(UpstreamError):
+        await parts.sync.run(tenant_id, server_id)
+    assert (await record(parts, tenant_id, "Late")).state == "failing"
+    bring_up(tmp_path)
+    await health.start_due_checks()
+    await until(parts, tenant_id, "Late", state="synced", health="connected")
+
+
+async def test_a_healthy_server_that_cannot_be_listed_is_not_asked_at_every_check(
+    parts: Components, tenant_id: int, tmp_path: Path, health: HealthChecks
+) -> None:
+    await fails_first(parts, tenant_id, tmp_path)
+    bring_up(tmp_path, "handshake tools-refused")
+    before = (await record(parts, tenant_id, "Late")).sync_failed_at
+    await health.start_due_checks()
+    await changed(parts, tenant_id, "Late", "sync_failed_at", before)
+    tried = await record(parts, tenant_id, "Late")
+    await health.start_due_checks()
+    await changed(parts, tenant_id, "Late", "checked_at", tried.checked_at)
+    await health.aclose()
+    assert (await record(parts, tenant_id, "Late")).sync_failed_at == tried.sync_failed_at
 
 
 async def test_looking_goes_on_by_itself(parts: Components, tenant_id: int) -> None:

@@ -29,7 +29,7 @@ async def show_server(context: PageContext) -> Response:
         detail=detail,
         versions=versions.items,
         log=await context.services.servers.log(tenant_id, server_id) if may_write else "",
-        job=sync_jobs(context).get(server_id),
+        job=sync_jobs(context, [detail.card]).get(server_id),
         server_id=server_id,
     )
 

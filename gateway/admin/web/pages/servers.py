@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from starlette.responses import Response
 
@@ -21,7 +21,7 @@ async def list_servers(context: PageContext) -> Response:
     return context.render(
         "servers_rows.html" if context.is_htmx else "servers.html",
         servers=matching,
-        jobs=sync_jobs(context),
+        jobs=sync_jobs(context, matching),
         q=context.query("q"),
         total=len(cards),
     )
@@ -56,9 +56,14 @@ async def follow_sync(context: PageContext) -> Response:
     return fragment_stream(_panels(context, context.path_id("server")))
 
 
-def sync_jobs(context: PageContext) -> dict[int, SyncJob]:
-    """The latest sync of each server that was synced from here."""
-    return {job.server_id: job for job in context.services.syncs.list(context.tenant.id)}
+def sync_jobs(context: PageContext, cards: Iterable[ServerCard]) -> dict[int, SyncJob]:
+    """The latest sync of each server that was synced from here, without the failures that it has got over since."""
+    jobs = {job.server_id: job for job in context.services.syncs.list(context.tenant.id)}
+    for card in cards:
+        job = jobs.get(card.id)
+        if job is not None and job.state == "failed" and card.synced_at is not None and job.started_at < card.synced_at:
+            del jobs[card.id]
+    return jobs
 
 
 async def _rows(context: PageContext) -> AsyncIterator[str]:

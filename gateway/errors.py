@@ -104,11 +104,38 @@ class RequestNotSentError(UpstreamUnavailableError):
 
 
 class UpstreamHttpError(UpstreamUnavailableError):
-    """The upstream server answered with an HTTP status instead of a message; `status` is that status."""
+    """The upstream server answered with an HTTP status instead of a message; `status` is that status.
 
-    def __init__(self, server: str, message: str, status: int) -> None:
+    `said` is the beginning of what came with it. `session_lives` says that the server is known to answer other requests
+    of the same session.
+    """
+
+    def __init__(self, server: str, message: str, status: int, said: str = "") -> None:
         super().__init__(server, message)
         self.status = status
+        self.said = said
+        self.session_lives = False
+
+
+class SessionLostError(UpstreamUnavailableError):
+    """The upstream server has forgotten the session; `refusal` is how it says so.
+
+    `resendable`: the request was certainly not taken, or does no harm twice. `by_ping`: the server refuses pings in the
+    session too, from which this was concluded.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        refusal: UpstreamReplyError | UpstreamHttpError,
+        *,
+        resendable: bool = True,
+        by_ping: bool = False,
+    ) -> None:
+        super().__init__(server, f"Server {server} has forgotten the session ({refusal.message}); try again.")
+        self.refusal = refusal
+        self.resendable = resendable
+        self.by_ping = by_ping
 
 
 class GrantRefusedError(UpstreamUnavailableError):

@@ -13,7 +13,7 @@ from gateway.bridge.client_session import ClientSession
 from gateway.bridge.era_headers import build_headers, modern_version
 from gateway.bridge.pending_requests import PendingRequest, PendingRequests
 from gateway.bridge.stdio_client import ReadLine, StdioClient, WriteLine
-from gateway.errors import RequestNotSentError, UpstreamError, UpstreamUnavailableError
+from gateway.errors import RequestNotSentError, SessionLostError, UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import Transport
@@ -40,6 +40,9 @@ class _BridgeSink:
 
     def request_failed(self, request_id: Any, error: UpstreamError) -> None:
         self._bridge.request_failed(request_id, error, self)
+
+    def session_doubted(self) -> None:
+        self._bridge.session_lost(self)
 
     def connection_closed(self, error: UpstreamError) -> None:
         self._bridge.session_lost(self)
@@ -104,7 +107,10 @@ class Bridge:
         request = self._pending.get(request_id)
         if request is None or request.sink is not sink:
             return
-        retriable = isinstance(error, RequestNotSentError) and not request.is_retry and not request.internal
+        if isinstance(error, SessionLostError):
+            self.session_lost(sink)
+        not_taken = isinstance(error, (RequestNotSentError, SessionLostError))
+        retriable = not_taken and not request.is_retry and not request.internal
         if retriable and self._tasks is not None:
             self._tasks.start_soon(self._send_request, self._pending.retry(request))
         else:

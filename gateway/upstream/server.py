@@ -15,9 +15,11 @@ from anyio.abc import TaskGroup
 
 from gateway.errors import (
     RequestNotSentError,
+    SessionLostError,
     UpstreamBusyError,
     UpstreamDeadlineError,
     UpstreamError,
+    UpstreamHttpError,
     UpstreamProtocolError,
     UpstreamReplyError,
     UpstreamTimeoutError,
@@ -71,6 +73,7 @@ class UpstreamServer:
         self._last_seen: float | None = None
         self._latency_ms: float | None = None
         self._last_error: str | None = None
+        self._ignores_pings = False
 
     @property
     def info(self) -> SessionInfo | None:
@@ -97,7 +100,8 @@ class UpstreamServer:
             return await session.list_all(method, key, timeout=min(left, limit))
 
         starts = self.spec.transport == "stdio" and not any(slot.connected for slot in self._sessions)
-        return await self._run(collect, None, limit + self.spec.start_timeout if starts else limit, limit)
+        seconds = limit + self.spec.start_timeout if starts else limit
+        return await self._run(collect, None, seconds, limit, harmless=True)
 
     async def _run(
         self,
@@ -105,6 +109,8 @@ class UpstreamServer:
         session_key: str | None,
         seconds: float,
         usual_seconds: float,
+        *,
+        harmless: bool = False,
     ) -> T:
         """Run `act(session, seconds left)` with a session, a call slot, and `seconds` in all.
 
@@ -129,7 +135,7 @@ class UpstreamServer:
             async with self._call_slot(deadline - seconds * _RESERVED_SHARE):
                 self._calls_in_flight += 1
                 try:
-                    result = await self._try_twice(act, key, deadline, timeout_is_failure)
+                    result = await self._try_twice(act, key, deadline, timeout_is_failure, harmless=harmless)
                 except UpstreamReplyError:
                     self._replied_at = asyncio.get_running_loop().time()
                     raise
@@ -157,7 +163,7 @@ class UpstreamServer:
 
         probing = self._breaker.admit()
         try:
-            await self._try_twice(measure, None, deadline, timeout_is_failure)
+            await self._try_twice(measure, None, deadline, timeout_is_failure, harmless=True)
         finally:
             if probing:
                 self._breaker.end_probe()
@@ -191,12 +197,27 @@ class UpstreamServer:
         key: str | None,
         deadline: float,
         timeout_is_failure: _TimeoutIsFailure,
+        *,
+        harmless: bool,
     ) -> T:
-        """Send once more what the server certainly did not take, as when its session had just ended."""
+        """Send once more what the server certainly did not take, as when it had just ended or forgotten its session,
+        and what is `harmless` even if it was taken.
+        """
         try:
             return await self._try(act, key, deadline, timeout_is_failure)
         except RequestNotSentError:
             return await self._try(act, key, deadline, timeout_is_failure)
+        except SessionLostError as error:
+            lost = error
+        try:
+            if not await self._may_resend(lost, key, deadline) and not harmless:
+                raise lost.refusal
+            return await self._try(act, key, deadline, timeout_is_failure)
+        except SessionLostError as again:
+            # It loses every session at once: not even a new one is of use.
+            self._last_error = again.message
+            self._breaker.record_failure(again)
+            raise
 
     async def _try(
         self,
@@ -222,6 +243,10 @@ class UpstreamServer:
                     self._record_failure(error, slot)
                 raise
             except (UpstreamUnavailableError, UpstreamProtocolError) as error:
+                if isinstance(error, UpstreamHttpError) and error.session_lives:
+                    # It is about this request: the server answers others.
+                    self._record_success(slot)
+                    raise
                 # A session that has ended was counted when it ended, whatever number of calls it took along.
                 if session.usable:
                     self._record_failure(error, slot)
@@ -233,6 +258,19 @@ class UpstreamServer:
         finally:
             self._sessions.release(key, slot)
 
+    async def _may_resend(self, lost: SessionLostError, key: str | None, deadline: float) -> bool:
+        """Whether a request goes into a new session after it was refused in one that was `lost`."""
+        if not lost.by_ping:
+            return lost.resendable
+        slot = self._sessions.acquire(key)
+        try:
+            session = await self._get_session(slot, deadline)
+            # A session that was just opened cannot be lost: a server that refuses pings there always does.
+            self._ignores_pings = await session.learn_of_pings()
+        finally:
+            self._sessions.release(key, slot)
+        return lost.resendable and not self._ignores_pings
+
     async def _get_session(self, slot: SessionSlot, deadline: float) -> UpstreamSession:
         if slot.connected and slot.current is not None:
             return slot.current
@@ -242,6 +280,8 @@ class UpstreamServer:
             except UpstreamError as error:
                 self._last_error = error.message
                 raise
+            if self._ignores_pings:
+                session.ignore_pings()
             self._info = session.info
             self._last_seen = time.time()
             self._last_error = None

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import shlex
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import anyio
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 from mcp_types import HEADER_MISMATCH, INVALID_PARAMS
 
 from gateway.errors import (
     RequestNotSentError,
+    SessionLostError,
     UpstreamError,
+    UpstreamHttpError,
     UpstreamProtocolError,
     UpstreamReplyError,
     UpstreamTimeoutError,
@@ -32,6 +36,7 @@ from gateway.upstream.rpc.negotiation import SessionInfo, negotiate
 from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import HandshakeEra, ModernEra, ProtocolEra
 from gateway.upstream.rpc.server_requests import ServerRequests
+from gateway.upstream.rpc.session_loss import SessionLossJudge
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import Transport
 from gateway.upstream.transports.process_reaper import ProcessReaper
@@ -101,11 +106,14 @@ class UpstreamSession:
             on_request=self._handle_server_request,
             on_closed=self._handle_close,
             on_first_message=self._handle_first_message,
+            on_session_doubted=self._handle_session_doubted,
         )
         self._server_requests: ServerRequests | None = None
         self._era: ProtocolEra | None = None
+        self._loss_judge: SessionLossJudge | None = None
         self._info: SessionInfo | None = None
         self._transport: Transport | None = None
+        self._tasks: TaskGroup | None = None
         self._connecting: anyio.CancelScope | None = None
         self._ending = anyio.Event()
         self._draining = False
@@ -192,7 +200,7 @@ class UpstreamSession:
         try:
             try:
                 with self._subscriptions.track(request):
-                    return await self._peer.request(request, era, first_timeout=first_timeout)
+                    return await self._request_in_session(request, era, first_timeout)
             except UpstreamReplyError as error:
                 if error.code != HEADER_MISMATCH or request.method != "tools/call":
                     raise
@@ -220,16 +228,55 @@ class UpstreamSession:
         return items
 
     async def ping(self, *, timeout: float) -> float:
-        """Ask for a sign of life. Returns the round trip in milliseconds; raises as `request` does."""
+        """Ask for a sign of life. Returns the round trip in milliseconds; raises as `request` does.
+
+        A refusal is a sign of life too, except where it may mean that the server has forgotten the session.
+        """
         # The clock of some event loops counts whole milliseconds.
         started = time.perf_counter()
         last_used = self._last_used
-        # A server that refuses to be pinged is alive.
-        with suppress(UpstreamReplyError):
-            method = "ping" if self.info.era == "handshake" else "server/discover"
-            await self.request(UpstreamRequest(method, timeout=timeout))
+        request = UpstreamRequest("ping" if self.info.era == "handshake" else "server/discover", timeout=timeout)
+        judge = self._loss_judge
+        if judge is not None and judge.ignores_pings:
+            request = replace(judge.sign_of_life, timeout=timeout)
+        try:
+            await self.request(request)
+        except UpstreamReplyError as error:
+            if request.method.endswith("/list"):
+                raise UpstreamUnavailableError(self.spec.name, error.message) from None
         self._last_used = last_used
         return (time.perf_counter() - started) * 1000
+
+    async def learn_of_pings(self) -> bool:
+        """Whether pings say nothing of the server, for it refuses them in this session, which was just opened, too.
+
+        Raises SessionLostError where it refuses everything.
+        """
+        if self._loss_judge is None:
+            return False
+        await self._loss_judge.learn_of_pings()
+        return self._loss_judge.ignores_pings
+
+    def ignore_pings(self) -> None:
+        """Pings say nothing of this server."""
+        if self._loss_judge is not None:
+            self._loss_judge.ignores_pings = True
+
+    async def _request_in_session(
+        self, request: UpstreamRequest, era: ProtocolEra, first_timeout: float | None
+    ) -> Message:
+        """Send a request; a session that the server has forgotten takes no further ones."""
+        try:
+            try:
+                return await self._peer.request(request, era, first_timeout=first_timeout)
+            except (UpstreamReplyError, UpstreamHttpError) as refusal:
+                lost = await self._loss_judge.judge(request, refusal) if self._loss_judge is not None else None
+                if lost is None:
+                    raise
+                raise lost from None
+        except SessionLostError:
+            self.drain()
+            raise
 
     async def _run_over(self, transport: Transport, task_status: TaskStatus[None]) -> UpstreamError | None:
         """Connect and stay to the end. A failure to connect is returned: a task group would wrap it."""
@@ -237,6 +284,7 @@ class UpstreamSession:
         self._transport = transport
         async with anyio.create_task_group() as tasks:
             self._peer.attach(transport, tasks)
+            self._tasks = tasks
             self._server_requests = ServerRequests(self.spec.name, self._peer, tasks)
             try:
                 failure = await self._connect(transport)
@@ -279,6 +327,9 @@ class UpstreamSession:
                 else:
                     self._era = ModernEra(version, self._capabilities)
                 await transport.set_protocol_version(version)
+                if transport.has_session:
+                    send = functools.partial(self._peer.request, era=self._era)
+                    self._loss_judge = SessionLossJudge(name, send, self._info)
         except (TimeoutError, UpstreamTimeoutError):
             return self._not_opened_error(transport)
         except RequestNotSentError as error:
@@ -294,6 +345,15 @@ class UpstreamSession:
         """The server is there: from now on it has the time to shake hands, no longer that to start."""
         if self._connecting is not None:
             self._connecting.deadline = min(self._connecting.deadline, anyio.current_time() + self.spec.connect_timeout)
+
+    def _handle_session_doubted(self) -> None:
+        if self._tasks is not None and self.usable:
+            self._tasks.start_soon(self._verify)
+
+    async def _verify(self) -> None:
+        """Find out whether the server still knows the session; if not, it takes no further requests."""
+        with suppress(UpstreamError):
+            await self.ping(timeout=self.spec.connect_timeout)
 
     def _not_opened_error(self, transport: Transport) -> UpstreamError:
         name, spec = self.spec.name, self.spec

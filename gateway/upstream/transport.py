@@ -40,6 +40,10 @@ class MessageSink(Protocol):
         """The reply to `request_id` can no longer come; nothing happens where it has come already."""
         ...
 
+    def session_doubted(self) -> None:
+        """The server may have forgotten the session; a request would show it."""
+        ...
+
     def connection_closed(self, error: UpstreamError) -> None:
         """Nothing more will come."""
         ...
@@ -61,6 +65,11 @@ class Transport(Protocol):
 
     async def cancel(self, request_id: int, reason: str) -> None:
         """Tell the server that nobody waits for the reply to `request_id` any more."""
+        ...
+
+    @property
+    def has_session(self) -> bool:
+        """Whether the server keeps a session that it may forget while the connection lasts."""
         ...
 
     async def set_protocol_version(self, version: str) -> None:

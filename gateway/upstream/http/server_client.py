@@ -24,6 +24,7 @@ from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import message_too_large_error
 
 _MAX_REDIRECTS = 5
+_SAID_BYTES = 4096
 _WRITE_SECONDS = 30.0
 # Below the five seconds after which common servers close an idle connection: a request sent at that instant is lost.
 _KEEPALIVE_SECONDS = 4.0
@@ -131,15 +132,26 @@ class ServerHttpClient:
             raise self.not_mcp_error("sent a broken event stream")
         return httpx2.EventSource(response, max_event_size=self._max_message_bytes)
 
-    def status_error(self, status: int) -> UpstreamHttpError:
-        """What an HTTP error status without a message means."""
+    async def response_error(self, response: httpx2.Response) -> UpstreamHttpError:
+        """What an error response without a message means; of its body only the beginning is read."""
+        pieces: list[bytes] = []
+        async for piece in response.aiter_bytes():
+            pieces.append(piece)
+            if sum(map(len, pieces)) >= _SAID_BYTES:
+                break
+        return self.status_error(response.status_code, b"".join(pieces))
+
+    def status_error(self, status: int, said: bytes = b"") -> UpstreamHttpError:
+        """What an HTTP error status without a message means, and what was `said` with it."""
         if status in (401, 403):
             reason = f"refused the gateway's credentials (HTTP {status}); correct them"
         elif status == 404:
             reason = "has nothing at its address (HTTP 404); correct the address"
         else:
             reason = f"answered with HTTP status {status}; look into its own log"
-        return UpstreamHttpError(self._name, f"Server {self._name} {reason}.", status)
+        return UpstreamHttpError(
+            self._name, f"Server {self._name} {reason}.", status, said[:_SAID_BYTES].decode(errors="replace")
+        )
 
     def not_mcp_error(self, what: str) -> UpstreamProtocolError:
         return UpstreamProtocolError(self._name, f"Server {self._name} {what}, which is not MCP; check its address.")

@@ -51,6 +51,10 @@ class OpenApiTransport:
         """Read the document. Raises UpstreamError where it cannot be had or used."""
         await self._load_document()
 
+    @property
+    def has_session(self) -> bool:
+        return False
+
     async def set_protocol_version(self, version: str) -> None:
         """Nothing of an API depends on the version of MCP."""
 

@@ -53,6 +53,7 @@ class Peer:
         on_request: Callable[[Message, Call | None], None],
         on_closed: Callable[[UpstreamError], None],
         on_first_message: Callable[[], None],
+        on_session_doubted: Callable[[], None],
     ) -> None:
         """`exclusive` says that all calls come from one caller, so that it may hear whatever the server says.
         `on_request` takes a question of the server, and the call it belongs to where that is known.
@@ -68,6 +69,7 @@ class Peer:
         self._on_request = on_request
         self._on_closed = on_closed
         self._on_first_message = on_first_message
+        self._on_session_doubted = on_session_doubted
         self.answered = False
         """Whether the server has sent any message."""
         self._calls: dict[int, Call] = {}
@@ -225,6 +227,10 @@ class Peer:
         call = self._calls.get(request_id)
         if call is not None:
             call.fail(error)
+
+    def session_doubted(self) -> None:
+        if self._ended is None:
+            self._on_session_doubted()
 
     def connection_closed(self, error: UpstreamError) -> None:
         if self._ended is not None:

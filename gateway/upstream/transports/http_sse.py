@@ -39,6 +39,10 @@ class HttpSseTransport:
         if self._error is not None:
             raise self._error
 
+    @property
+    def has_session(self) -> bool:
+        return True
+
     async def set_protocol_version(self, version: str) -> None:
         """The transport belongs to one version."""
 
@@ -108,7 +112,7 @@ class HttpSseTransport:
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
         async with self._http.request("POST", {"content-type": JSON_TYPE, **headers}, body, self._messages) as response:
             if response.status_code >= 300:
-                raise self._http.status_error(response.status_code)
+                raise await self._http.response_error(response)
 
 
 @asynccontextmanager

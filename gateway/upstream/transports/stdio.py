@@ -75,6 +75,10 @@ class StdioTransport:
     async def wait_ready(self) -> None:
         """A child process takes messages as soon as it runs."""
 
+    @property
+    def has_session(self) -> bool:
+        return False
+
     async def set_protocol_version(self, version: str) -> None:
         """LineBuffer carry no version."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,10 +12,11 @@ import anyio
 import httpx2
 from anyio.abc import TaskGroup
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp_types import METHOD_NOT_FOUND
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from gateway.backoff import Backoff
-from gateway.errors import RequestNotSentError, UpstreamError, UpstreamUnavailableError
+from gateway.errors import SessionLostError, UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream.http.server_client import EVENT_STREAM_TYPE, JSON_TYPE, ServerHttpClient
 from gateway.upstream.oauth.token_auth import oauth_token_auth
@@ -27,6 +29,9 @@ _SESSION_ID = "mcp-session-id"
 _LAST_EVENT_ID = "last-event-id"
 _RESUME_SECONDS = 1.0
 _RECONNECT = Backoff(first_seconds=1.0, longest_seconds=30.0)
+_EMPTY = Backoff(first_seconds=1.0, longest_seconds=300.0)
+_STEADY_SECONDS = 10.0
+_PASSING_STATUSES = (429, 502, 503, 504)
 _MAX_RESUMPTIONS = 5
 _GOODBYE_SECONDS = 2.0
 _TAIL_SECONDS = 0.5
@@ -47,6 +52,10 @@ class StreamableHttpTransport:
 
     async def wait_ready(self) -> None:
         """Each message makes its own connection."""
+
+    @property
+    def has_session(self) -> bool:
+        return self._session_id is not None
 
     async def set_protocol_version(self, version: str) -> None:
         self._version = version
@@ -152,21 +161,23 @@ class StreamableHttpTransport:
             return None
 
     async def _handle_error_status(self, request_id: int, response: httpx2.Response) -> None:
-        """An error status: with a JSON-RPC error in it, that error is the reply."""
-        if response.status_code == 404 and self._session_id is not None:
-            text = f"Server {self._name} has forgotten the session; try again."
-            self._sink.request_failed(request_id, RequestNotSentError(self._name, text))
-            self._sink.connection_closed(UpstreamUnavailableError(self._name, text))
-            return
+        """An error status: with a JSON-RPC error in it, that error is the reply, except where it means the session."""
+        message: object = None
         if _content_type(response) == JSON_TYPE:
-            try:
-                message = decode(await self._http.read_body(response))
-            except ValueError:
-                message = None
-            if isinstance(message, dict) and isinstance(message.get("error"), dict) and message.get("jsonrpc") == "2.0":
-                self._sink.message_received({**message, "id": request_id}, request_id)
-                return
-        raise self._http.status_error(response.status_code)
+            body = await self._http.read_body(response)
+            with contextlib.suppress(ValueError):
+                message = decode(body)
+            failure = self._http.status_error(response.status_code, body)
+        else:
+            failure = await self._http.response_error(response)
+        error = message.get("error") if isinstance(message, dict) and message.get("jsonrpc") == "2.0" else None
+        unknown_method = isinstance(error, dict) and error.get("code") == METHOD_NOT_FOUND
+        if response.status_code == 404 and self._session_id is not None and not unknown_method:
+            raise SessionLostError(self._name, failure)
+        if isinstance(message, dict) and isinstance(error, dict):
+            self._sink.message_received({**message, "id": request_id}, request_id)
+            return
+        raise failure
 
     async def _read_events(self, request_id: int, response: httpx2.Response) -> httpx2.ServerSentEvent | None:
         last: httpx2.ServerSentEvent | None = None
@@ -210,35 +221,47 @@ class StreamableHttpTransport:
                 last = further
 
     async def _listen(self) -> None:
-        """Keep the stream open on which a handshake-era server speaks of its own accord, where it offers one."""
-        failures = 1
+        """Keep the stream open on which a handshake-era server speaks of its own accord, where it offers one.
+
+        Whatever else it answers a GET with says only that it offers none, and nothing of the session.
+        """
+        failures = empty = 0
         last_id = ""
+        opened = False
         while True:
             retry: int | None = None
+            spoke = False
+            begun = asyncio.get_running_loop().time()
             try:
                 headers = self._headers({"accept": EVENT_STREAM_TYPE, **({_LAST_EVENT_ID: last_id} if last_id else {})})
                 async with self._http.request("GET", headers) as response:
-                    if response.status_code == 404:
-                        self._sink.connection_closed(
-                            UpstreamUnavailableError(
-                                self._name, f"Server {self._name} has forgotten the session; try again."
-                            )
-                        )
+                    if response.status_code in _PASSING_STATUSES:
+                        raise self._http.status_error(response.status_code)
+                    if response.status_code == 200 and _content_type(response) == EVENT_STREAM_TYPE:
+                        opened, failures = True, 0
+                        async for event in self._http.read_events(response):
+                            spoke = spoke or bool(event.data or event.id)
+                            last_id = event.id or last_id
+                            retry = event.retry if event.retry is not None else retry
+                            if event.event == "message" and event.data:
+                                self._hand_on(event.data, None)
+                    elif not opened:
                         return
-                    if response.status_code != 200 or _content_type(response) != EVENT_STREAM_TYPE:
-                        return
-                    failures = 1
-                    async for event in self._http.read_events(response):
-                        last_id = event.id or last_id
-                        retry = event.retry if event.retry is not None else retry
-                        if event.event == "message" and event.data:
-                            self._hand_on(event.data, None)
+                    else:
+                        # It offered one before: it may have forgotten the session.
+                        self._sink.session_doubted()
             except UpstreamError:
                 failures += 1
             except Exception:
                 logger.exception("what server %s says of its own accord cannot be read", self._name)
                 return
-            await anyio.sleep(_RECONNECT.delay(failures) if retry is None else max(retry / 1000, 0.1))
+            # A stream that ends at once, with nothing in it, is as good as none.
+            steady = spoke or asyncio.get_running_loop().time() - begun > _STEADY_SECONDS
+            empty = 0 if steady else empty + 1
+            if steady and retry is not None:
+                await anyio.sleep(max(retry / 1000, 0.1))
+            else:
+                await anyio.sleep(_RECONNECT.delay(failures) if failures else _EMPTY.delay(max(1, empty)))
 
 
 @asynccontextmanager

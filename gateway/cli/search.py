@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import click
@@ -14,7 +15,7 @@ from gateway.cli.output import print_table, printable
 from gateway.cli.runner import POOL_SIZE, load_command_settings, run_async
 from gateway.downstream.methods.search_answer import answer_format, format_search_answer
 from gateway.downstream.methods.tool_arguments import parse_search_arguments
-from gateway.search.request import SearchOutcome
+from gateway.search.request import FoundTool, SearchOutcome
 
 _SHOWN_CHARACTERS = 70
 
@@ -46,12 +47,19 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
         return
     if outcome.notice:
         click.echo(outcome.notice, err=True)
-    if not outcome.tools:
-        if visible:
-            click.echo("No tool matches; try other or more general words.")
-        else:
-            click.echo(f"The role {role!r} sees no tools yet; sync servers, or give it rules that let it see more.")
-        return
+    if outcome.tools:
+        _print_tools(outcome.tools)
+        click.echo(f"{len(outcome.tools)} of {outcome.total_found} found.")
+    elif outcome.more:
+        click.echo("No tool matches well; try other or more general words. The nearest are:")
+        _print_tools(outcome.more)
+    elif visible:
+        click.echo("No tool matches; try other or more general words.")
+    else:
+        click.echo(f"The role {role!r} sees no tools yet; sync servers, or give it rules that let it see more.")
+
+
+def _print_tools(tools: Sequence[FoundTool]) -> None:
     print_table(
         ["SCORE", "NAME", "SERVER", "DESCRIPTION"],
         [
@@ -61,7 +69,6 @@ def search(context: click.Context, query: str, role: str, max_results: int | Non
                 printable(tool.server),
                 printable(tool.description, _SHOWN_CHARACTERS),
             ]
-            for tool in outcome.tools
+            for tool in tools
         ],
     )
-    click.echo(f"{len(outcome.tools)} of {outcome.total_found} found.")

@@ -30,7 +30,7 @@ from gateway.search.score import NAMEABLE, score_of, scores_of
 
 NONSENSE = Path(__file__).parent / "nonsense.txt"
 WEIGHTS = (COMBINED_WEIGHT, NAME_WEIGHT, DESCRIPTION_WEIGHT)
-MAX_RESULTS, MAX_MORE = 5, 8
+MAX_RESULTS, MAX_MORE, NEAREST = 5, 8, 5
 
 Rank = Callable[[Signals, Background], Floats]
 
@@ -134,6 +134,8 @@ def answered(labelled: LabelledSet) -> list[str]:
         order = ranked.order[: MAX_RESULTS + MAX_MORE].tolist()
         tools = [tool for tool in order[:MAX_RESULTS] if scores[tool] >= 0.5]
         lines = [tool for tool in order[len(tools) :] if scores[tool] >= score_of(NAMEABLE)][:MAX_MORE]
+        if not tools:
+            lines = order[:NEAREST]
         shown.append(len(tools))
         named.append(len(lines))
         if right & set(order[:5]):

@@ -37,8 +37,8 @@ from gateway.settings import SearchSettings
 MOST_MORE = 8
 """So many tools at most are named beside those that are shown."""
 
-_FEWEST_MORE = 5
-"""Of these, so many where nothing is shown at all."""
+_NEAREST = 5
+"""So many are named where nothing is shown, however little speaks for them."""
 
 _ASK_IN_ENGLISH = "The search understands English best; ask in English to find more."
 
@@ -194,13 +194,12 @@ class Finder:
         return self._settings.mode == "cosine" and signals.cosines is not None
 
     def _more(self, others: Sequence[Match], something_is_shown: bool) -> list[Match]:
-        """The next best that are worth a line; a few in any case where nothing is shown."""
+        """The next best that are worth a line; the nearest in any case where nothing is shown."""
         if self._settings.mode == "cosine":
             return []
-        worth = [match for match in others if match.score >= score_of(NAMEABLE)]
-        if not something_is_shown and len(worth) < _FEWEST_MORE:
-            worth = list(others[:_FEWEST_MORE])
-        return worth[:MOST_MORE]
+        if not something_is_shown:
+            return list(others[:_NEAREST])
+        return [match for match in others if match.score >= score_of(NAMEABLE)][:MOST_MORE]
 
 
 def _found(matches: Sequence[Match], cards: Mapping[int, ToolCard]) -> tuple[FoundTool, ...]:

@@ -88,7 +88,10 @@ class Bench:
         )
         await connection.executemany(
             statement("upsert_embedding"),
-            [(1, id_, self._space, b"", *[HalfVector(vector)] * 3) for id_, vector in zip(ids, vectors, strict=True)],
+            [
+                (1, id_, self._space, b"", *[HalfVector(vector)] * 3, "{}", [], True)
+                for id_, vector in zip(ids, vectors, strict=True)
+            ],
         )
         await connection.execute(statement("create_space_index", space=self._space, dimensions=DIMENSIONS))
         await self._fill_roles(ids, roles, rules)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ from gateway.catalog.sync.catalog_update import CatalogUpdate
 from gateway.catalog.sync.health_check import HealthChecks
 from gateway.catalog.sync.server_sync import ServerSync
 from gateway.catalog.sync.tool_terms import TermRenewal
-from gateway.catalog.sync.tool_vectors import VectorFiller
+from gateway.catalog.sync.vector_filler import VectorFiller
 from gateway.database.notices import Notices
 from gateway.database.pool import Database, open_database
 from gateway.downstream.application import McpApplication, McpLimits
@@ -81,8 +82,11 @@ class Components:
 
 
 @contextlib.asynccontextmanager
-async def open_components(settings: Settings, *, connections: int | None = None) -> AsyncIterator[Components]:
-    """Build the parts on an open database. `connections` overrides the size of the database pool.
+async def open_components(
+    settings: Settings, *, connections: int | None = None, embed_seconds: float = math.inf
+) -> AsyncIterator[Components]:
+    """Build the parts on an open database. `connections` overrides the size of the database pool; vectors that a sync
+    has not made after `embed_seconds` are left to a gateway that serves.
 
     Raises DatabaseError, MigrationError and SettingsError as their parts do.
     """
@@ -129,7 +133,7 @@ async def open_components(settings: Settings, *, connections: int | None = None)
             visibility=visibility,
             index=index,
             finder=Finder(database, spaces, index, settings.search, reranking),
-            sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards)),
+            sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards, embed_seconds)),
             recorder=await stack.enter_async_context(AuditRecorder(database, settings.audit)),
         )
 

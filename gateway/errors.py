@@ -70,8 +70,29 @@ class EmbedderUnavailableError(EmbeddingError):
     """The embedder does not answer; try again in a moment."""
 
 
+class EmbedderFailedError(EmbedderUnavailableError):
+    """The embedder failed at a request, again and again, or did not end it in time: it may be for the texts in it."""
+
+    def __init__(self, detail: str, next_step: str, *, timed_out: bool = False) -> None:
+        super().__init__(detail, next_step)
+        self.timed_out = timed_out
+
+
+class TextRefusedError(EmbeddingError):
+    """The embedder refuses a request for the texts in it, which are too long, too many, or none that it can embed."""
+
+    def __init__(self, detail: str, next_step: str, reason: str = "") -> None:
+        """`reason` is what the embedder said, empty where it said nothing."""
+        super().__init__(detail, next_step)
+        self.reason = reason or detail
+
+
 class BadVectorError(EmbeddingError):
     """The embedder returned a vector that cannot be used."""
+
+
+class ModelChangedError(BadVectorError):
+    """The model is another one under the name that it had; its vectors cannot be compared with those before."""
 
 
 class RerankError(ModelGateError):

@@ -15,6 +15,7 @@ from gateway.database.connection import Row
 class ServerRecord:
     """A server with the state of its last sync and its last health check; without its secrets.
 
+    `tools_lacking_vectors` counts tools of which a text has no vector: not yet, or because the embedder refuses it.
     `credential` names the kind of what the gateway is let in with; `health` is the state of `ServerStatus`,
     `startup_line` what the server wrote last where it was starting.
     """
@@ -30,6 +31,7 @@ class ServerRecord:
     url: str | None
     enabled: bool
     tool_count: int
+    tools_lacking_vectors: int
     version: int | None
     synced_at: datetime | None
     sync_error: str | None

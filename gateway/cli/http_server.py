@@ -16,6 +16,8 @@ from gateway.errors import SettingsError
 from gateway.settings import Settings
 
 _BACKLOG = 2048
+# A sync shows its tools after so long; those that have no vectors by then get them in the background.
+_EMBED_SECONDS = 5.0
 _STOP_SECONDS = 5
 
 
@@ -45,7 +47,7 @@ async def serve_gateway(
     """
     # From here on it is not the person who started it that acts.
     with listener, acting_as(GATEWAY):
-        async with open_components(settings) as components:
+        async with open_components(settings, embed_seconds=_EMBED_SECONDS) as components:
             server = _GatewayServer(
                 uvicorn.Config(
                     Gateway(components).application(),

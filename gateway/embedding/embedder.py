@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.errors import EmbeddingError
+from gateway.errors import EmbeddingError, TextRefusedError
 
 Vectors: TypeAlias = NDArray[np.float32]
 """float32, shape (n, d) or (d,), each row of length 1."""
@@ -68,12 +69,27 @@ class EmbedderHealth:
         return cls(ok=False, detail=f"{error.detail}.", model=model, next_step=step)
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddedTexts:
+    """What became of texts, by their places among those that were given.
+
+    `vectors` holds a float32 vector of shape (d,) for each that was embedded, `refused` why one alone cannot be, and
+    `cut` the places of texts of which the model read the beginning only. What is in neither was not reached: in time,
+    or because of `failure`, which is the embedder's own and no text's.
+    """
+
+    vectors: Mapping[int, Vectors] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
+    cut: frozenset[int] = frozenset()
+    failure: EmbeddingError | None = None
+
+
 class Embedder(Protocol):
     """Turns texts into vectors of length 1.
 
     Every method that makes vectors raises EmbedderUnavailableError when the embedder does not answer, BadVectorError
     when what it returned is not a usable vector, and EmbeddingError for all else (a missing model, a refused key).
-    An empty text is embedded as a fixed placeholder and a text over `max_input_chars` is cut, never refused.
+    An empty text is embedded as a fixed placeholder, and one that is longer than what the model reads is cut.
     """
 
     @property
@@ -81,13 +97,17 @@ class Embedder(Protocol):
         """Whether each vector costs a request over the network."""
         ...
 
-    @property
-    def max_input_chars(self) -> int:
-        """How many characters of a text the model reads."""
+    async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
+        """Vectors of what is searched for, the first ones first, each text by itself: one that cannot be embedded costs
+        no other its vector. Raises nothing, and begins nothing after `until` (of `time.monotonic`).
+        """
         ...
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of what is searched for: float32, shape (len(texts), d), in the order of `texts`."""
+        """Vectors of what is searched for: float32, shape (len(texts), d), in the order of `texts`.
+
+        Raises TextRefusedError where one of them cannot be embedded.
+        """
         ...
 
     async def embed_query(self, text: str) -> Vectors:
@@ -111,7 +131,21 @@ class Embedder(Protocol):
         ...
 
 
-def prepare_text(text: str, max_chars: int) -> str:
-    """`text` cut to `max_chars`, never empty, and without lone surrogates, which have no UTF-8 form."""
-    prepared = text[:max_chars].encode("utf-8", "replace").decode("utf-8")
+def prepare_text(text: str) -> str:
+    """`text`, never empty, and without lone surrogates, which have no UTF-8 form."""
+    prepared = text.encode("utf-8", "replace").decode("utf-8")
     return prepared if prepared.strip() else EMPTY_PLACEHOLDER
+
+
+def stack_vectors(embedded: EmbeddedTexts, count: int) -> Vectors:
+    """The vectors of `count` texts, at least one: float32, shape (count, d).
+
+    Raises the failure that `embedded` tells of, and TextRefusedError where a text was refused.
+    """
+    if embedded.failure is not None:
+        raise embedded.failure
+    for place, reason in sorted(embedded.refused.items()):
+        raise TextRefusedError(
+            f"Text {place + 1} of {count} cannot be embedded ({reason})", "shorten it or leave it out", reason
+        )
+    return np.stack([embedded.vectors[place] for place in range(count)])

@@ -9,39 +9,47 @@ import re
 from dataclasses import dataclass
 
 _PASSAGES = "Represent this sentence for searching relevant passages: "
-_INSTRUCT = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "
+# Models that take any task as their instruction are told this one.
+_FIND_TOOL = "Instruct: Given an agent's request for a tool, retrieve the tool that fulfils it\nQuery: "
 
-# Characters of tool texts (English, identifiers, JSON) that surely fit; a token holds three of them or more.
-_CHARS_OF_256_TOKENS = 800
-_CHARS_OF_512_TOKENS = 1_500
-_CHARS_OF_2048_TOKENS = 6_000
-_CHARS_OF_8192_TOKENS = 8_000
+# More of a tool tells nothing new, and costs time.
+_MOST_TOKENS = 2_048
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInputFormat:
-    """The prefix of a document, the prefix of a query, and how many characters of a text the model reads."""
+    """The prefix of a document, the prefix of a query, and how many tokens the model reads, prefix included.
+
+    `shortest_dimensions` is what its vectors can be cut to and still compare (Matryoshka); 0: they cannot be cut.
+    """
 
     document_prefix: str = ""
     query_prefix: str = ""
-    max_input_chars: int = _CHARS_OF_8192_TOKENS
+    max_tokens: int = _MOST_TOKENS
+    shortest_dimensions: int = 0
 
 
 # The first pattern found in the name counts, so the narrower ones stand above.
 _KNOWN: tuple[tuple[str, ModelInputFormat], ...] = (
-    (r"nomic-embed-text", ModelInputFormat("search_document: ", "search_query: ", _CHARS_OF_2048_TOKENS)),
-    (r"mxbai-embed-large", ModelInputFormat("", _PASSAGES, _CHARS_OF_512_TOKENS)),
-    (r"arctic-embed2|arctic-embed-.*v2", ModelInputFormat("", "query: ", _CHARS_OF_8192_TOKENS)),
-    (r"arctic-embed", ModelInputFormat("", _PASSAGES, _CHARS_OF_512_TOKENS)),
-    (r"\be5-.*instruct", ModelInputFormat("", _INSTRUCT, _CHARS_OF_512_TOKENS)),
-    (r"\be5-(small|base|large)", ModelInputFormat("passage: ", "query: ", _CHARS_OF_512_TOKENS)),
-    (r"\bbge-(small|base|large)(?!-zh)", ModelInputFormat("", _PASSAGES, _CHARS_OF_512_TOKENS)),
+    # Version 1 of nomic-embed-text cannot be cut, and only Hugging Face has it still.
+    (r"nomic-embed-text-v1\b(?!\.)", ModelInputFormat("search_document: ", "search_query: ")),
+    (r"nomic-embed-text-v2", ModelInputFormat("search_document: ", "search_query: ", 512, 256)),
+    (r"nomic-embed-text", ModelInputFormat("search_document: ", "search_query: ", _MOST_TOKENS, 64)),
+    (r"mxbai-embed-large", ModelInputFormat("", _PASSAGES, 512, 64)),
+    (r"arctic-embed2|arctic-embed-.*v2", ModelInputFormat("", "query: ", _MOST_TOKENS, 256)),
+    (r"arctic-embed", ModelInputFormat("", _PASSAGES, 512)),
+    (r"\be5-.*instruct", ModelInputFormat("", _FIND_TOOL, 512)),
+    (r"\be5-(small|base|large)", ModelInputFormat("passage: ", "query: ", 512)),
+    (r"\bbge-(small|base|large)(?!-zh)", ModelInputFormat("", _PASSAGES, 512)),
+    (r"\bbge-(small|base|large)-zh", ModelInputFormat("", "", 512)),
     (
         r"embeddinggemma",
-        ModelInputFormat("title: none | text: ", "task: search result | query: ", _CHARS_OF_2048_TOKENS),
+        ModelInputFormat("title: none | text: ", "task: search result | query: ", _MOST_TOKENS, 128),
     ),
-    (r"qwen3-embedding", ModelInputFormat("", _INSTRUCT, _CHARS_OF_8192_TOKENS)),
-    (r"all-minilm", ModelInputFormat("", "", _CHARS_OF_256_TOKENS)),
+    (r"qwen3-embedding", ModelInputFormat("", _FIND_TOOL, _MOST_TOKENS, 32)),
+    (r"text-embedding-3", ModelInputFormat(shortest_dimensions=64)),
+    (r"gemini-embedding", ModelInputFormat(shortest_dimensions=128)),
+    (r"all-minilm", ModelInputFormat("", "", 256)),
 )
 
 

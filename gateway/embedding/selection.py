@@ -12,13 +12,18 @@ from gateway.embedding.embedder import Embedder, EmbeddingSpace
 from gateway.embedding.local.builtin import BUILTIN_MODEL, BuiltinEmbedder
 from gateway.embedding.local.onnx_model import ONNX_PROVIDER, OnnxEmbedder
 from gateway.embedding.local.static_model import BUILTIN_PROVIDER, STATIC_MODEL, StaticEmbedder
+from gateway.embedding.model_input_format import input_format_for
 from gateway.embedding.servers.http_client import EmbeddingHttpClient
-from gateway.embedding.servers.ollama import OLLAMA_HINT, OllamaEmbedder
+from gateway.embedding.servers.ollama import OLLAMA_BUSY_HINT, OLLAMA_HINT, OllamaEmbedder
 from gateway.embedding.servers.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
+from gateway.embedding.servers.remote_embedder import RemoteOptions
 from gateway.errors import EmbeddingError, SettingsError
 from gateway.settings import EmbedderSettings
+from gateway.settings.sections import KNOWN_PREFIX
 
 logger = logging.getLogger(__name__)
+OLLAMA_URL = "http://localhost:11434"
+_OPENAI_URL = "https://api.openai.com/v1"
 _DETECTION_SECONDS = 1.0
 
 
@@ -57,7 +62,13 @@ async def choose_former_embedder(space: EmbeddingSpace, settings: EmbedderSettin
     if space.provider == ONNX_PROVIDER:
         return await _former_onnx(space, settings)
     if space.provider != BUILTIN_PROVIDER:
-        former = replace(settings, model=space.model)
+        former = replace(
+            settings,
+            model=space.model,
+            document_prefix=space.document_prefix,
+            query_prefix=space.query_prefix,
+            dimensions=space.dimensions,
+        )
         return _openai(former) if space.provider == "openai" else _ollama(former)
     if space.model == STATIC_MODEL:
         return StaticEmbedder()
@@ -111,23 +122,41 @@ def _onnx(settings: EmbedderSettings) -> OnnxEmbedder:
 
 
 def _ollama(settings: EmbedderSettings) -> OllamaEmbedder:
-    base_url = settings.base_url.rstrip("/").removesuffix("/api").removesuffix("/v1")
-    client = EmbeddingHttpClient(base_url, name="Ollama", hint=OLLAMA_HINT, timeout_seconds=settings.timeout_seconds)
-    return OllamaEmbedder(client, settings.model, settings.batch_size)
+    base_url = (settings.base_url or OLLAMA_URL).rstrip("/").removesuffix("/api").removesuffix("/v1")
+    client = EmbeddingHttpClient(
+        base_url,
+        name="Ollama",
+        hint=OLLAMA_HINT,
+        busy_hint=OLLAMA_BUSY_HINT,
+        timeout_seconds=settings.timeout_seconds,
+        concurrency=settings.concurrency,
+    )
+    return OllamaEmbedder(client, settings.model, _options(settings, settings.model))
 
 
 def _openai(settings: EmbedderSettings) -> OpenAIEmbedder:
-    defaults = EmbedderSettings()
-    # The defaults are Ollama's; whoever asks for OpenAI and nothing else means OpenAI's own server and model.
-    is_default_url = settings.base_url.rstrip("/") == defaults.base_url
-    base_url = "https://api.openai.com/v1" if is_default_url else normalize_base_url(settings.base_url)
-    model = "text-embedding-3-small" if is_default_url and settings.model == defaults.model else settings.model
+    base_url, model = _OPENAI_URL, settings.model
+    if settings.base_url:
+        base_url = normalize_base_url(settings.base_url)
+    elif model == EmbedderSettings().model:
+        # The default is a model of Ollama's; whoever asks for OpenAI and nothing else means a model of OpenAI's.
+        model = "text-embedding-3-small"
     client = EmbeddingHttpClient(
         base_url,
         name="The embedding server",
         hint=OPENAI_HINT,
         api_key=settings.api_key,
         timeout_seconds=settings.timeout_seconds,
+        concurrency=settings.concurrency,
     )
     logger.info("Embedder: openai with %s at %s, as embedder.type says.", model, client.url)
-    return OpenAIEmbedder(client, model, settings.batch_size)
+    return OpenAIEmbedder(client, model, _options(settings, model))
+
+
+def _options(settings: EmbedderSettings, model: str) -> RemoteOptions:
+    form = input_format_for(model)
+    if settings.document_prefix != KNOWN_PREFIX:
+        form = replace(form, document_prefix=settings.document_prefix)
+    if settings.query_prefix != KNOWN_PREFIX:
+        form = replace(form, query_prefix=settings.query_prefix)
+    return RemoteOptions(settings.batch_size, settings.concurrency, settings.dimensions, form)

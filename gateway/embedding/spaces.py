@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.embedding.cache import QueryCache
-from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors
+from gateway.embedding.embedder import EmbeddedTexts, Embedder, EmbeddingSpace, Vectors, stack_vectors
 from gateway.embedding.selection import choose_former_embedder
-from gateway.errors import BadVectorError, EmbeddingError
+from gateway.errors import BadVectorError, EmbeddingError, ModelChangedError
 from gateway.settings import EmbedderSettings
 
 logger = logging.getLogger(__name__)
@@ -103,13 +104,30 @@ class Spaces:
         return active
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """Vectors in the configured space: float32, shape (len(texts), d)."""
+        """Vectors in the configured space: float32, shape (len(texts), d). Raises EmbeddingError."""
+        if not texts:
+            return np.empty((0, (await self.configured_space()).space.dimensions), dtype=np.float32)
+        return stack_vectors(await self.embed_each(texts), len(texts))
+
+    async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
+        """What becomes of texts in the configured space, each by itself; see `Embedder.embed_each`."""
         if self._superseded:
-            return await (await self._former_embedder((await self.active_space()).space)).embed_documents(texts)
-        vectors = await self.embedder.embed_documents(texts)
-        if self._configured is not None and vectors.shape[1] != self._configured.space.dimensions:
-            raise self._model_changed(self._configured, vectors.shape[1])
-        return vectors
+            try:
+                embedder = await self._former_embedder((await self.active_space()).space)
+            except EmbeddingError as error:
+                return EmbeddedTexts(failure=error)
+            return await embedder.embed_each(texts, until)
+        embedded = await self.embedder.embed_each(texts, until)
+        if self._configured is not None:
+            expected = self._configured.space.dimensions
+            for vector in embedded.vectors.values():
+                if len(vector) != expected:
+                    changed = _model_changed(self._configured, len(vector))
+                    self._forget_configured()
+                    return EmbeddedTexts(failure=changed)
+            if isinstance(embedded.failure, ModelChangedError):
+                self._forget_configured()
+        return embedded
 
     async def embed_queries(self, texts: Sequence[str]) -> QueryVectors:
         """Queries in the active space, each by itself. Raises EmbeddingError when its embedder cannot say."""
@@ -119,7 +137,8 @@ class Spaces:
         vectors = [await embedded[0]] if len(embedded) == 1 else await asyncio.gather(*embedded)
         for vector in vectors:
             if vector.shape != (stored.space.dimensions,):
-                raise self._model_changed(stored, vector.shape[0])
+                self._forget_configured()
+                raise _model_changed(stored, vector.shape[0])
         return QueryVectors(stored, np.stack(vectors))
 
     async def activate_configured_space(self) -> None:
@@ -144,16 +163,11 @@ class Spaces:
         await self.embedder.aclose()
         await self._forget_former()
 
-    def _model_changed(self, stored: StoredSpace, dimensions: int) -> BadVectorError:
+    def _forget_configured(self) -> None:
         """The model is another one under the name it had: from now on its space is what it says, not what was known."""
         self._configured = None
         self._configured_was_active = False
         self._trusts_stored = False
-        return BadVectorError(
-            f"The model {stored.space.model} now gives {dimensions} dimensions where the catalogue has "
-            f"{stored.space.dimensions}",
-            "the catalogue is about to be embedded anew, try again after that",
-        )
 
     async def _read_active_space(self) -> StoredSpace | None:
         row = await self._database.fetchrow("active_space")
@@ -198,8 +212,14 @@ class Spaces:
             return self.embedder
         failure: EmbeddingError | None = None
         try:
-            if (await self.configured_space()).id == stored.id:
+            configured = await self.configured_space()
+            if configured.id == stored.id:
                 return self.embedder
+            if self.embedder.is_remote and self.embedder.matches_space(stored.space):
+                # The server has another model under that name, and none could compare its vectors with these.
+                raise _model_changed(stored, configured.space.dimensions)
+        except ModelChangedError:
+            raise
         except EmbeddingError as error:
             # The configured embedder is down or damaged; the one of the active space may not be.
             failure = error
@@ -226,6 +246,14 @@ class Spaces:
         former, self._former = self._former, None
         if former is not None and not isinstance(former[1], EmbeddingError):
             await former[1].aclose()
+
+
+def _model_changed(stored: StoredSpace, dimensions: int) -> ModelChangedError:
+    return ModelChangedError(
+        f"The model {stored.space.model} now gives {dimensions} dimensions where the catalogue has "
+        f"{stored.space.dimensions}",
+        "the catalogue is about to be embedded anew, try again after that",
+    )
 
 
 def _parse_space(row: Row) -> EmbeddingSpace:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from gateway.embedding.embedder import Vectors
-from gateway.errors import BadVectorError
+from gateway.errors import BadVectorError, ModelChangedError
 
 
 def validate_vectors(rows: Any, *, count: int, dimensions: int | None, embedder: str, model: str) -> Vectors:
     """`rows`, as an embedder gave them, as float32 of shape (count, d) with rows of length 1.
 
     `dimensions` is the d they have to have, None while it is not known. `embedder` and `model` are named in the error.
-    Raises BadVectorError for a wrong count, rows that are not lists of numbers, a wrong dimension, NaN, infinity, and
-    a row of zeros.
+    Raises BadVectorError for a wrong count, rows that are not lists of numbers, NaN, infinity, and a row of zeros, and
+    of these ModelChangedError for a wrong dimension.
     """
     who = f"{embedder} returned"
     try:
@@ -37,9 +38,9 @@ def validate_vectors(rows: Any, *, count: int, dimensions: int | None, embedder:
             "check that it is an embedding model and that embedder.base_url is right",
         )
     if dimensions is not None and matrix.shape[1] != dimensions:
-        raise BadVectorError(
+        raise ModelChangedError(
             f"{who} a vector of {matrix.shape[1]} dimensions for model {model}, which had {dimensions} before",
-            "if the model behind that name was changed, restart ModelGate so that its vectors are made anew",
+            "where the model behind that name was changed, all tools are embedded anew by themselves",
         )
     if not np.isfinite(matrix).all():
         raise BadVectorError(
@@ -47,6 +48,32 @@ def validate_vectors(rows: Any, *, count: int, dimensions: int | None, embedder:
             "update that server or the model, or choose another embedder.model",
         )
     return normalize_vectors(matrix, embedder=embedder, model=model)
+
+
+def check_vectors(rows: Any, *, count: int, dimensions: int | None, embedder: str, model: str) -> list[Vectors | str]:
+    """`rows` as in `validate_vectors`, each by itself: its vector, float32 of shape (d,), or what is wrong with it.
+
+    Raises BadVectorError for a wrong count, and ModelChangedError where all have another dimension than `dimensions`.
+    """
+    try:
+        return list(validate_vectors(rows, count=count, dimensions=dimensions, embedder=embedder, model=model))
+    except BadVectorError:
+        if not isinstance(rows, list) or len(rows) != count:
+            raise
+    lengths = Counter(len(row) for row in rows if isinstance(row, list))
+    expected = dimensions if dimensions is not None else max(lengths, key=lengths.__getitem__, default=None)
+    checked: list[Vectors | str] = []
+    errors: list[BadVectorError] = []
+    for row in rows:
+        try:
+            vectors = validate_vectors([row], count=1, dimensions=expected, embedder=embedder, model=model)
+            checked.append(vectors[0])
+        except BadVectorError as error:
+            checked.append(error.detail)
+            errors.append(error)
+    if len(errors) == count and all(isinstance(error, ModelChangedError) for error in errors):
+        raise errors[0]
+    return checked
 
 
 def normalize_vectors(matrix: np.ndarray[Any, np.dtype[np.floating[Any]]], *, embedder: str, model: str) -> Vectors:

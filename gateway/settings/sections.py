@@ -15,6 +15,9 @@ from pydantic import Field
 Secret: TypeAlias = Annotated[str, Field(json_schema_extra={"format": "password"})]
 """A text that is never shown."""
 
+KNOWN_PREFIX = "auto"
+"""In place of a prefix: the one that the embedding model is known to expect."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
@@ -44,15 +47,24 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class EmbedderSettings:
-    """What turns texts into vectors."""
+    """What turns texts into vectors.
+
+    An empty `base_url` is Ollama on this machine, and for "openai" OpenAI itself. A prefix of "auto" is the one that
+    the model is known to expect. `dimensions` of 0 are as many as the model gives. `batch_size` and `concurrency` are
+    upper limits: how much is asked at once adapts to the server.
+    """
 
     type: Literal["auto", "ollama", "openai", "builtin", "onnx"] = "auto"
     path: str = ""
-    base_url: str = "http://localhost:11434"
+    base_url: str = ""
     model: str = "nomic-embed-text"
     api_key: Secret = field(default="", repr=False)
+    dimensions: Annotated[int, Field(ge=0, le=16_000)] = 0
+    document_prefix: str = KNOWN_PREFIX
+    query_prefix: str = KNOWN_PREFIX
     timeout_seconds: Annotated[float, Field(ge=0.1)] = 30.0
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    concurrency: Annotated[int, Field(ge=1)] = 8
 
 
 @dataclass(frozen=True, slots=True)

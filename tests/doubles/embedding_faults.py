@@ -22,6 +22,11 @@ Kind = Literal[
 ]
 
 
+TextFault = Literal["nan", "context", "eof", "zeros", "hang"]
+"""What is wrong with one text, whatever it is embedded with: its vector has NaN in it, it is longer than the model's
+context, the model's process dies of it, its vector is zeros, or it takes for ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What goes wrong with each embedding request; with `times`, only with so many of them."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import json
+import random
 import socket
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -22,7 +26,8 @@ from starlette.routing import Route
 
 from gateway.embedding.local.static_model import StaticModel, load_static_model
 from gateway.embedding.model_input_format import input_format_for
-from tests.doubles.embedding_faults import Fault
+from gateway.embedding.text_length import estimate_tokens
+from tests.doubles.embedding_faults import Fault, TextFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,12 @@ class RecordedRequest:
 class EmbeddingServer:
     """Serves from `with` (or `start`) to its end (or `stop`), on one port for as long as it lives.
 
-    `requests` and `texts` record what arrived, prefixes included; `embedded` the texts that were answered with
+    `requests`, `texts` and `batches` record what arrived, prefixes included; `embedded` the texts that were answered by
     vectors. `fault` is what goes wrong from now on, None for nothing. Real vectors are the static ones for
-    the text without its task prefix, cut or repeated to `dimensions`.
+    the text without its task prefix, cut or repeated to `dimensions`; of other `weights` they are others.
+
+    `text_fault` says of a text what is wrong with it, `max_inputs` how many a request may have. One request is worked
+    on at a time, for `seconds_a_request` and, with `tokens_a_second`, as long as its texts are.
     """
 
     def __init__(
@@ -50,7 +58,17 @@ class EmbeddingServer:
         self.api_key = api_key
         self.requests: list[RecordedRequest] = []
         self.texts: list[str] = []
+        self.batches: list[tuple[str, ...]] = []
         self.embedded: list[str] = []
+        self.text_fault: Callable[[str], TextFault | None] = lambda text: None
+        self.max_inputs: int | None = None
+        self.max_width = 0
+        self.weights = 0
+        self.seconds_a_request = 0.0
+        self.tokens_a_second = 0.0
+        self.in_parallel = False
+        self._runner = threading.Lock()
+        self._width = 0
         self._fault: Fault | None = None
         self._faults_left = 0
         self._fault_changed = threading.Event()
@@ -77,6 +95,7 @@ class EmbeddingServer:
         """Forgets what was recorded."""
         self.requests.clear()
         self.texts.clear()
+        self.batches.clear()
         self.embedded.clear()
 
     def start(self) -> None:
@@ -162,7 +181,7 @@ class EmbeddingServer:
     async def _tags(self, request: Request) -> Response:
         self._record(request)
         listed = () if self._fault and self._fault.kind == "model_missing" else self.models
-        return JSONResponse({"models": [{"name": name, "model": name} for name in listed]})
+        return JSONResponse({"models": [self._listed(name) for name in listed]})
 
     async def _show(self, request: Request) -> Response:
         self._record(request)
@@ -179,12 +198,20 @@ class EmbeddingServer:
         if not self._has_model(model):
             return JSONResponse({"error": f'model "{model}" not found, try pulling it first'}, 404)
         self.texts += texts
+        self.batches.append(tuple(texts))
         fault = self._next_fault()
         if fault and fault.kind == "slow":
             await anyio.to_thread.run_sync(self._fault_changed.wait, fault.number)
         elif fault and (instead := _fault_response(fault)):
             return instead
-        rows = await anyio.to_thread.run_sync(self._vectors, model, texts)
+        if refusal := await self._refusal(request, texts):
+            return refusal
+        self._width += 1
+        self.max_width = max(self.max_width, self._width)
+        try:
+            rows = await anyio.to_thread.run_sync(self._vectors, model, texts)
+        finally:
+            self._width -= 1
         text = json.dumps(shape(_apply_fault(rows, fault)))
         if fault and fault.kind == "value":
             text = text.replace('"spoiled"', fault.literal)
@@ -195,8 +222,58 @@ class EmbeddingServer:
     def _vectors(self, model: str, texts: list[str]) -> list[list[float]]:
         traits = input_format_for(model)
         bare = [text.removeprefix(traits.document_prefix).removeprefix(traits.query_prefix) for text in texts]
+        seconds = self.seconds_a_request
+        if self.tokens_a_second:
+            seconds += sum(map(estimate_tokens, texts)) / self.tokens_a_second
+        if seconds:
+            with contextlib.nullcontext() if self.in_parallel else self._runner:
+                time.sleep(seconds)
         rows = _model().embed(bare).tolist()
-        return [(row * (self.dimensions // len(row) + 1))[: self.dimensions] for row in rows]
+        if self.weights:
+            # Other weights turn the space: what is near stays near, and nothing is comparable with what was.
+            order = random.Random(self.weights).sample(range(len(rows[0])), len(rows[0]))
+            rows = [[row[place] for place in order] for row in rows]
+        rows = [(row * (self.dimensions // len(row) + 1))[: self.dimensions] for row in rows]
+        return [
+            [0.0] * len(row) if self.text_fault(text) == "zeros" else row for text, row in zip(texts, rows, strict=True)
+        ]
+
+    async def _refusal(self, request: Request, texts: list[str]) -> Response | None:
+        """What is answered in place of vectors where a text is at fault, or there are too many."""
+        if self.max_inputs is not None and len(texts) > self.max_inputs:
+            words = f"batch size is invalid, it should not be larger than {self.max_inputs}."
+            return JSONResponse({"error": {"message": words, "type": "invalid_request_error"}}, 400)
+        faults = {self.text_fault(text) for text in texts}
+        if "hang" in faults:
+            await anyio.to_thread.run_sync(self._fault_changed.wait, 60)
+        if "eof" in faults:
+            error = f'do embedding request: Post "http://127.0.0.1:{self._port}/embedding": EOF'
+            return JSONResponse({"error": error}, 400)
+        if "context" in faults:
+            is_old = request.url.path == "/api/embeddings"
+            return JSONResponse({"error": "the input length exceeds the context length"}, 500 if is_old else 400)
+        if "nan" in faults:
+            return JSONResponse({"error": "failed to encode response: json: unsupported value: NaN"}, 500)
+        return None
+
+    def _listed(self, name: str) -> dict[str, Any]:
+        tagged = name if ":" in name else f"{name}:latest"
+        digest = hashlib.sha256(f"{name.removesuffix(':latest')} {self.weights} {self.dimensions}".encode()).hexdigest()
+        return {
+            "name": tagged,
+            "model": tagged,
+            "modified_at": "2026-11-26T10:00:00.000000000Z",
+            "size": 45949702,
+            "digest": digest,
+            "details": {
+                "parent_model": "",
+                "format": "gguf",
+                "family": "bert",
+                "families": ["bert"],
+                "parameter_size": "22.57M",
+                "quantization_level": "F16",
+            },
+        }
 
     def _record(self, request: Request) -> None:
         self.requests.append(RecordedRequest(request.method, request.url.path, request.headers.get("authorization")))

@@ -11,6 +11,7 @@ from gateway.circuit_breaker import CircuitBreaker
 from gateway.embedding.servers.http_client import EmbeddingHttpClient
 from gateway.embedding.servers.ollama import OLLAMA_HINT, OllamaEmbedder
 from gateway.embedding.servers.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
+from gateway.embedding.servers.remote_embedder import RemoteOptions
 from tests.doubles.embedding_server import EmbeddingServer
 
 MODEL = "nomic-embed-text"
@@ -34,6 +35,7 @@ async def make_client() -> AsyncIterator[MakeClient]:
         api_key: str = "",
         timeout: float = 10.0,
         breaker: CircuitBreaker | None = None,
+        concurrency: int = 4,
         max_reply_bytes: int = 64 * 2**20,
     ) -> EmbeddingHttpClient:
         made.append(
@@ -43,6 +45,7 @@ async def make_client() -> AsyncIterator[MakeClient]:
                 hint=OLLAMA_HINT,
                 api_key=api_key,
                 timeout_seconds=timeout,
+                concurrency=concurrency,
                 backoff=Backoff(first_seconds=0.001, longest_seconds=5.0),
                 breaker=breaker,
                 max_reply_bytes=max_reply_bytes,
@@ -57,7 +60,7 @@ async def make_client() -> AsyncIterator[MakeClient]:
 
 @pytest.fixture
 def ollama(server: EmbeddingServer, make_client: MakeClient) -> OllamaEmbedder:
-    return OllamaEmbedder(make_client(server.url), MODEL, batch_size=4)
+    return OllamaEmbedder(make_client(server.url), MODEL, RemoteOptions(batch_size=4))
 
 
 @pytest.fixture
@@ -69,5 +72,5 @@ async def openai(server: EmbeddingServer) -> AsyncIterator[OpenAIEmbedder]:
         api_key="sk-secret",
         backoff=Backoff(first_seconds=0.001, longest_seconds=5.0),
     )
-    yield OpenAIEmbedder(client, MODEL, batch_size=4)
+    yield OpenAIEmbedder(client, MODEL, RemoteOptions(batch_size=4))
     await client.aclose()

@@ -2,10 +2,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from gateway.embedding.embedder import EMPTY_PLACEHOLDER, EmbedderHealth, EmbeddingSpace, prepare_text
-from gateway.errors import EmbeddingError
+from gateway.embedding.embedder import (
+    EMPTY_PLACEHOLDER,
+    EmbeddedTexts,
+    EmbedderHealth,
+    EmbeddingSpace,
+    prepare_text,
+    stack_vectors,
+)
+from gateway.errors import EmbedderUnavailableError, EmbeddingError, TextRefusedError
 
 SPACE = EmbeddingSpace("ollama", "nomic-embed-text", 768, "search_document: ", "search_query: ")
 
@@ -37,12 +45,20 @@ def test_the_health_of_a_failure_tells_what_happened_and_what_to_do_apart() -> N
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t "])
 def test_a_text_with_nothing_in_it_becomes_a_placeholder(text: str) -> None:
-    assert prepare_text(text, 100) == EMPTY_PLACEHOLDER
-
-
-def test_a_long_text_is_cut() -> None:
-    assert prepare_text("abcdef", 3) == "abc"
+    assert prepare_text(text) == EMPTY_PLACEHOLDER
 
 
 def test_a_lone_surrogate_is_replaced_and_all_else_is_kept() -> None:
-    assert prepare_text("a\ud83d 🦄 ü", 100) == "a? 🦄 ü"
+    assert prepare_text("a\ud83d 🦄 ü") == "a? 🦄 ü"
+
+
+def test_vectors_of_all_texts_are_stacked_in_their_order() -> None:
+    embedded = EmbeddedTexts({1: np.array([0, 1], np.float32), 0: np.array([1, 0], np.float32)})
+    assert stack_vectors(embedded, 2).tolist() == [[1, 0], [0, 1]]
+
+
+def test_where_all_texts_are_wanted_one_that_is_refused_is_an_error_that_names_it() -> None:
+    with pytest.raises(TextRefusedError, match=r"Text 2 of 2 cannot be embedded \(too long\)"):
+        stack_vectors(EmbeddedTexts({0: np.array([1, 0], np.float32)}, {1: "too long"}), 2)
+    with pytest.raises(EmbedderUnavailableError):
+        stack_vectors(EmbeddedTexts(failure=EmbedderUnavailableError("It is down", "start it")), 2)

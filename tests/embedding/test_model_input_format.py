@@ -42,4 +42,4 @@ def test_an_instructed_model_gets_its_instruction_before_the_query_alone() -> No
 
 
 def test_a_model_that_reads_little_is_given_less() -> None:
-    assert input_format_for("all-minilm").max_input_chars < input_format_for("text-embedding-3-small").max_input_chars
+    assert input_format_for("all-minilm").max_tokens < input_format_for("text-embedding-3-small").max_tokens

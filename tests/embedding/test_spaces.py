@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gateway.app import Components, open_components
-from gateway.catalog.sync.tool_vectors import VectorFiller
+from gateway.catalog.sync.vector_filler import VectorFiller
 from gateway.database.notices import Notices
 from gateway.embedding.embedder import Embedder
 from gateway.embedding.local import builtin

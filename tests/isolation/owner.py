@@ -78,7 +78,7 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
     space = await connection.fetchval(statement("register_space"), "key", "p", "m", DIMENSIONS, "", "")
     assert space == SPACE
     await insert("UPDATE embedding_spaces SET active = true")
-    await insert(statement("upsert_embedding"), ID, ID, SPACE, HASH, VECTOR, VECTOR, VECTOR)
+    await insert(statement("upsert_embedding"), ID, ID, SPACE, HASH, VECTOR, VECTOR, VECTOR, "{}", [], True)
     for role_id, kind, mode in ((ID, "role", None), (ID + 1, "profile", "all")):
         await insert(
             "INSERT INTO roles (tenant_id, id, name, description, default_visibility, kind, list_mode) "

@@ -96,7 +96,15 @@ class IndexedCatalogue:
                 if tool.vector is not None:
                     vector = np.array(tool.vector, np.float32)
                     await transaction.execute(
-                        "upsert_embedding", tenant_id, known, self.space.id, texts.hash, vector, vector, vector
+                        "upsert_embedding",
+                        tenant_id,
+                        known,
+                        self.space.id,
+                        texts.hash,
+                        *[vector] * 3,
+                        {},
+                        [],
+                        True,
                     )
             await refresh_visibility(transaction, tenant_id)
 

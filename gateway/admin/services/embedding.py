@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,10 +11,15 @@ from gateway.embedding.spaces import Spaces
 from gateway.search.index.tool_index import ToolIndex
 from gateway.settings import SearchSettings
 
+_MOST_REFUSED = 50
+
 
 @dataclass(frozen=True, slots=True)
 class SpaceCard:
-    """An embedding space, with how many tools of the tenant have vectors in it. `active`: searches use it."""
+    """An embedding space, with how many tools of the tenant have vectors in it. `active`: searches use it.
+
+    Of `refused` tools the embedder takes a text not at all, of `cut` ones the beginning of a text only.
+    """
 
     id: int
     provider: str
@@ -22,6 +28,16 @@ class SpaceCard:
     active: bool
     created_at: datetime
     tools: int
+    refused: int
+    cut: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedTool:
+    """A tool of which the embedder refuses a text: `texts` are `name`, `description` or `combined`, with the reason."""
+
+    tool: str
+    texts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +53,8 @@ class EmbedderState:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingView:
-    """`tools` counts the tenant's tools, `embedded` those that have vectors in the active space.
+    """`tools` counts the tenant's tools, `embedded` those that have vectors in the active space; `refused` are those of
+    which the embedder refuses a text, the first fifty of them.
 
     `too_large_for_memory`: when they were last searched they took more than `index_mib`, and PostgreSQL was asked.
     """
@@ -46,6 +63,7 @@ class EmbeddingView:
     tools: int
     embedded: int
     spaces: tuple[SpaceCard, ...]
+    refused: tuple[RefusedTool, ...]
     too_large_for_memory: bool
     index_mib: int
 
@@ -66,11 +84,14 @@ class EmbeddingService:
         counts = await self._database.fetchrow("overview_counts", tenant_id)
         assert counts is not None
         spaces = tuple(SpaceCard(**row) for row in rows)
+        active = next((space.id for space in spaces if space.active), None)
+        refused = await self._database.fetch("refused_texts", tenant_id, active, _MOST_REFUSED)
         return EmbeddingView(
             embedder=EmbedderState(health.ok, health.model, health.detail, health.next_step, health.latency_ms),
             tools=counts["tools"],
             embedded=next((space.tools for space in spaces if space.active), 0),
             spaces=spaces,
+            refused=tuple(RefusedTool(row["tool"], row["refused"]) for row in refused),
             too_large_for_memory=tenant_id in self._index.tenants_in_database,
             index_mib=self._settings.index_mib,
         )

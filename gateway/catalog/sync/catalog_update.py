@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from gateway.catalog.review.tool_list_diff import diff_tool_lists
 from gateway.catalog.review.versions import load_version_tools, write_version
 from gateway.catalog.sync.catalog_writer import CatalogWriter
 from gateway.catalog.sync.sync_result import ServerReport, SyncResult
-from gateway.catalog.sync.tool_vectors import OnEmbedded
+from gateway.catalog.sync.text_vectors import OnEmbedded, TextVectors
 from gateway.catalog.sync.update_plan import UpdatePlanner
 from gateway.catalog.tool import ToolDefinition
 from gateway.database.connection import DatabaseConnection, Row
@@ -25,9 +26,12 @@ from gateway.upstream.spec import ServerSpec
 class CatalogUpdate:
     """Brings the catalogue to a list of definitions: what can be prepared first, then one transaction."""
 
-    def __init__(self, database: Database, spaces: Spaces, guards: GuardSettings) -> None:
+    def __init__(
+        self, database: Database, spaces: Spaces, guards: GuardSettings, embed_seconds: float = math.inf
+    ) -> None:
+        """What is not embedded after `embed_seconds` is left to whoever fills in vectors."""
         self._database = database
-        self._planner = UpdatePlanner(database, spaces, scans=guards.poisoning != "off")
+        self._planner = UpdatePlanner(database, spaces, scans=guards.poisoning != "off", embed_seconds=embed_seconds)
         self._quarantine_findings = guards.poisoning == "quarantine"
 
     async def apply(
@@ -58,10 +62,7 @@ class CatalogUpdate:
                 quarantine_findings=self._quarantine_findings,
             )
             result = await CatalogWriter(transaction, spec).write(plan, report, policy, restores)
-        if plan.vectors.error is None:
-            return result
-        reason = plan.vectors.error.message
-        return replace(result, notice=f"Stored without vectors, which follow as soon as the embedder answers: {reason}")
+        return replace(result, notice=_notice(plan.vectors.embedded))
 
     async def _record_listing(
         self, spec: ServerSpec, tools: Sequence[ToolDefinition], report: ServerReport | None, server: Row
@@ -84,6 +85,17 @@ class CatalogUpdate:
             version=version,
             notice=notice,
         )
+
+
+def _notice(embedded: TextVectors) -> str:
+    if embedded.failure is not None:
+        reason = embedded.failure.message
+        return f"Stored without vectors, which follow as soon as the embedder answers: {reason}"
+    if embedded.refused:
+        reason = "; ".join(sorted(set(embedded.refused.values())))
+        texts = "1 text" if len(embedded.refused) == 1 else f"{len(embedded.refused)} texts"
+        return f"The embedder refuses {texts} of these tools, which go by the others and by words: {reason}"
+    return ""
 
 
 async def _lock_server(statements: Database | DatabaseConnection, spec: ServerSpec) -> Row:

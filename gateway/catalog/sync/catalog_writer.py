@@ -12,8 +12,8 @@ from gateway.catalog.review.approval import store_findings
 from gateway.catalog.review.review_state import ReviewPolicy, ReviewState, next_review_state
 from gateway.catalog.review.versions import write_version
 from gateway.catalog.sync.sync_result import ServerReport, SyncResult
+from gateway.catalog.sync.text_vectors import store_vectors
 from gateway.catalog.sync.tool_terms import store_terms
-from gateway.catalog.sync.tool_vectors import store_vectors
 from gateway.catalog.sync.update_plan import UpdatePlan, VectorPlan
 from gateway.catalog.tool import ToolDefinition
 from gateway.database.connection import DatabaseConnection
@@ -57,7 +57,7 @@ class CatalogWriter:
             removed=diff.removed_names,
             unchanged=len(plan.tools) - len(diff.new_definitions),
             skipped=() if report is None else report.skipped,
-            embedded=len(plan.vectors.vectors),
+            embedded=len(plan.vectors.embedded.vectors),
             version=version,
             quarantined=quarantined,
         )
@@ -107,7 +107,7 @@ class CatalogWriter:
     async def _rewrite_terms(self, plan: UpdatePlan, ids: Mapping[str, int]) -> None:
         """Write the terms of tools that say the same as before, on a server that is now called otherwise."""
         written = {tool.name for tool in plan.diff.new_definitions}
-        renamed = {name for name in (*plan.vectors.former, *plan.vectors.embedded) if name not in written}
+        renamed = {name for name in (*plan.vectors.former, *plan.vectors.missing) if name not in written}
         if renamed:
             await store_terms(
                 self._transaction, self._spec.tenant_id, {ids[name]: plan.texts[name] for name in sorted(renamed)}
@@ -137,8 +137,8 @@ class CatalogWriter:
         return ids
 
     async def _write_vectors(self, plan: VectorPlan, ids: Mapping[str, int]) -> bool:
-        """Write vectors; returns whether there were any."""
-        if plan.space_id is None or not (plan.former or plan.embedded):
+        """Write what is known of texts that had no vectors; returns whether that is anything."""
+        if plan.space_id is None or not (plan.former or plan.missing):
             return False
         tenant_id = self._spec.tenant_id
         if plan.former:
@@ -146,10 +146,14 @@ class CatalogWriter:
             await self._transaction.execute(
                 "restore_embeddings", tenant_id, plan.space_id, former_ids, list(plan.former.values())
             )
-        if plan.embedded:
-            texts = {ids[name]: text for name, text in plan.embedded.items()}
-            await store_vectors(self._transaction, tenant_id, plan.space_id, texts, plan.vectors)
-        return True
+        texts = {ids[name]: text for name, text in plan.missing.items()}
+        stored = await store_vectors(self._transaction, tenant_id, plan.space_id, texts, plan.embedded)
+        if plan.embedded.failure is None:
+            # What has vectors of former texts gets others as soon as there is time; while the embedder is down, these
+            # are better than none.
+            late = [tool_id for tool_id, text in texts.items() if not plan.embedded.reached(text.combined)]
+            await self._transaction.execute("drop_embeddings", tenant_id, plan.space_id, late)
+        return bool(plan.former) or stored > 0
 
     async def _write_reviews(self, plan: UpdatePlan, ids: Mapping[str, int], policy: ReviewPolicy) -> tuple[str, ...]:
         """Write what is held against the definitions that are new; returns the tools that are quarantined."""

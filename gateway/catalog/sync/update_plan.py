@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.catalog.review.tool_list_diff import ToolListDiff, diff_tool_lists
 from gateway.catalog.scan.finding import Finding, OtherTool
 from gateway.catalog.scan.scanner import scan_definitions
-from gateway.catalog.sync.tool_vectors import OnEmbedded, VectorsByText, embed_texts
+from gateway.catalog.sync.text_vectors import OnEmbedded, TextVectors, embed_texts, in_order_of_use
 from gateway.catalog.text import ToolTexts, build_tool_texts
 from gateway.catalog.tool import ToolDefinition, stored_definition
 from gateway.database.pool import Database
@@ -35,15 +36,14 @@ class StoredTool:
 class VectorPlan:
     """The vectors that tools with new texts are going to have, by name of the tool, in the space `space_id`.
 
-    `former` are the hashes of texts that had vectors before, `embedded` the texts that have theirs in `vectors`; the
-    others get none for the time being, as `error` says. Without a space there are neither.
+    `former` are the hashes of texts that had vectors before, `missing` the texts that had none, of which `embedded`
+    tells what became of them; those that were not reached get their vectors later. Without a space there are neither.
     """
 
     space_id: int | None = None
     former: Mapping[str, bytes] = field(default_factory=dict)
-    embedded: Mapping[str, ToolTexts] = field(default_factory=dict)
-    vectors: VectorsByText = field(default_factory=dict)
-    error: EmbeddingError | None = None
+    missing: Mapping[str, ToolTexts] = field(default_factory=dict)
+    embedded: TextVectors = field(default_factory=TextVectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,12 @@ class UpdatePlan:
 class UpdatePlanner:
     """Makes plans: compares, embeds and scans, and writes nothing."""
 
-    def __init__(self, database: Database, spaces: Spaces, *, scans: bool) -> None:
+    def __init__(self, database: Database, spaces: Spaces, *, scans: bool, embed_seconds: float) -> None:
+        """After `embed_seconds` no further text is embedded for a plan."""
         self._database = database
         self._spaces = spaces
         self._scans = scans
+        self._embed_seconds = embed_seconds
 
     async def plan(
         self, spec: ServerSpec, tools: Sequence[ToolDefinition], on_embedded: OnEmbedded | None = None
@@ -81,7 +83,7 @@ class UpdatePlanner:
         stored = await self._load_stored(spec, space_id)
         # A listing may be large; comparing it must not hold up the calls of others.
         diff, texts = await asyncio.to_thread(_compare, spec.name, stored, tools)
-        vectors = VectorPlan(error=error)
+        vectors = VectorPlan(embedded=TextVectors(failure=error))
         if space_id is not None:
             vectors = await self._plan_vectors(spec, space_id, stored, texts, on_embedded)
         findings = await self._scan(spec, diff.new_definitions)
@@ -114,11 +116,10 @@ class UpdatePlanner:
         missing = {name: text for name, text in stale.items() if name not in former}
         if not missing:
             return VectorPlan(space_id, former)
-        try:
-            vectors = await embed_texts(self._spaces, list(missing.values()), on_embedded)
-        except EmbeddingError as error:
-            return VectorPlan(space_id, former, error=error)
-        return VectorPlan(space_id, former, missing, vectors)
+        texts_in_order = in_order_of_use(list(missing.values()))
+        until = time.monotonic() + self._embed_seconds
+        embedded = await embed_texts(self._spaces, texts_in_order, until, on_embedded)
+        return VectorPlan(space_id, former, missing, embedded)
 
     async def _find_former(
         self, spec: ServerSpec, space_id: int, stored: Mapping[str, StoredTool], stale: Mapping[str, ToolTexts]

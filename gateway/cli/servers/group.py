@@ -45,7 +45,7 @@ def list_servers(context: click.Context, tenant: str) -> None:
             [
                 printable(server.name),
                 server.transport,
-                str(server.tool_count),
+                _format_tools(server),
                 server.state,
                 format_time(server.synced_at),
                 format_health(server),
@@ -73,3 +73,8 @@ def remove(context: click.Context, name: str, tenant: str) -> None:
 
     run_with_server(context, tenant, name, work)
     click.echo(f"{name} is removed.")
+
+
+def _format_tools(server: ServerRecord) -> str:
+    lacking = server.tools_lacking_vectors
+    return f"{server.tool_count} ({lacking} without vectors)" if lacking else str(server.tool_count)

@@ -46,6 +46,7 @@ def _describe(server: ServerRecord, spec: ServerSpec) -> list[tuple[str, str]]:
         ("Credential", server.credential + (" + client certificate" if spec.certificate is not None else "")),
         ("State", server.state),
         ("Tools", str(server.tool_count)),
+        ("Without vectors", str(server.tools_lacking_vectors or "")),
         ("Last sync", "never" if server.synced_at is None else f"{server.synced_at:%Y-%m-%d %H:%M:%S %Z}"),
         ("Sync error", server.sync_error or ""),
         ("Health", format_health(server)),

@@ -91,12 +91,25 @@ SELECT count(*) AS tools, coalesce(sum(length(t.definition::text)), 0)::bigint A
 FROM visible_tools($1, $2) AS v JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id
 
 -- name: spaces_with_tool_counts
--- Each space with how many tools of a tenant have vectors in it.
-SELECT p.id, p.provider, p.model, p.dimensions, p.active, p.created_at,
-       (SELECT count(*) FROM tool_embeddings e
-        JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
-        WHERE e.tenant_id = $1 AND e.space_id = p.id) AS tools
-FROM embedding_spaces p ORDER BY p.active DESC, p.id
+-- Each space with how many tools of a tenant have vectors in it, and of how many a text was refused or cut.
+SELECT p.id, p.provider, p.model, p.dimensions, p.active, p.created_at, n.tools, n.refused, n.cut
+FROM embedding_spaces p, LATERAL (
+    SELECT count(*) FILTER (WHERE e.ranking_embedding IS NOT NULL) AS tools,
+           count(*) FILTER (WHERE e.refused <> '{}') AS refused, count(*) FILTER (WHERE e.cut <> '{}') AS cut
+    FROM tool_embeddings e
+    JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
+    WHERE e.tenant_id = $1 AND e.space_id = p.id
+) AS n
+ORDER BY p.active DESC, p.id
+
+-- name: refused_texts
+-- Tools of a tenant of which the embedder of a space refuses a text, with its reasons by text; $3 at most.
+SELECT t.exposed_name AS tool, e.refused
+FROM tool_embeddings e
+JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
+WHERE e.tenant_id = $1 AND e.space_id = $2 AND e.refused <> '{}'
+ORDER BY t.exposed_name
+LIMIT $3
 
 -- name: server_review_counts
 -- For each server what happens to tools that change, and how many of its tools are in quarantine.

@@ -6,9 +6,14 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 RETURNING id
 
 -- name: list_servers
--- All servers of a tenant with the number of their live tools.
+-- All servers of a tenant with the number of their live tools, and how many of these lack a vector where searches look.
 SELECT s.*, (SELECT count(*) FROM tools t WHERE t.tenant_id = s.tenant_id AND t.server_id = s.id
              AND t.removed_at IS NULL) AS tool_count,
+       (SELECT count(*) FROM tools t
+        JOIN embedding_spaces p ON p.active
+        LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = p.id
+        WHERE t.tenant_id = s.tenant_id AND t.server_id = s.id AND t.removed_at IS NULL
+          AND (e.tool_id IS NULL OR NOT e.is_complete OR e.refused <> '{}')) AS tools_lacking_vectors,
        (SELECT max(version) FROM server_versions v WHERE v.tenant_id = s.tenant_id AND v.server_id = s.id) AS version
 FROM servers s WHERE s.tenant_id = $1
 ORDER BY s.name

@@ -55,13 +55,27 @@ ORDER BY t.id
 LIMIT $2
 
 -- name: upsert_embedding
--- The three vectors of a tool in a space.
+-- The three vectors of a tool in a space, each null where its text has none: $8 says why, by text; of those in $9 the
+-- model read the beginning only. Not complete ($10): the name's and the description's are to follow.
 INSERT INTO tool_embeddings
-    (tenant_id, tool_id, space_id, text_hash, name_embedding, description_embedding, combined_embedding)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+    (tenant_id, tool_id, space_id, text_hash, name_embedding, description_embedding, combined_embedding, refused, cut,
+     is_complete)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (tenant_id, tool_id, space_id) DO UPDATE
 SET text_hash = excluded.text_hash, name_embedding = excluded.name_embedding,
-    description_embedding = excluded.description_embedding, combined_embedding = excluded.combined_embedding
+    description_embedding = excluded.description_embedding, combined_embedding = excluded.combined_embedding,
+    refused = excluded.refused, cut = excluded.cut, is_complete = excluded.is_complete
+
+-- name: complete_embedding
+-- The vectors of a tool's name and description, beside that of its combined text with the hash $4.
+UPDATE tool_embeddings
+SET name_embedding = $5, description_embedding = $6, refused = refused || $7::jsonb, cut = cut || $8::text[],
+    is_complete = true
+WHERE tenant_id = $1 AND tool_id = $2 AND space_id = $3 AND text_hash = $4
+
+-- name: drop_embeddings
+-- What tools have in a space, which is to be made anew.
+DELETE FROM tool_embeddings WHERE tenant_id = $1 AND space_id = $2 AND tool_id = ANY($3::bigint[])
 
 -- name: drop_stale_embeddings
 -- Vectors of texts that a tool no longer has must not find it.
@@ -69,14 +83,13 @@ DELETE FROM tool_embeddings e USING unnest($2::bigint[], $3::bytea[]) AS current
 WHERE e.tenant_id = $1 AND e.tool_id = current.tool_id AND e.text_hash <> current.text_hash
 
 -- name: tools_without_vectors
--- Live tools that have no vectors in a space, of any tenant, oldest first.
-SELECT t.tenant_id, t.id, t.name, t.definition, t.content_hash, s.name AS server_name
+-- Live tools that lack vectors in a space, of any tenant: first those that have none, then those that lack some.
+SELECT t.tenant_id, t.id, t.name, t.definition, t.content_hash, s.name AS server_name, e.tool_id IS NOT NULL AS is_begun
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
-WHERE t.removed_at IS NULL
-  AND NOT EXISTS (SELECT FROM tool_embeddings e
-                  WHERE e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $1)
-ORDER BY t.id
+LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $1
+WHERE t.removed_at IS NULL AND (e.tool_id IS NULL OR NOT e.is_complete)
+ORDER BY e.tool_id IS NOT NULL, t.id
 LIMIT $2
 
 -- name: lock_unchanged_tools

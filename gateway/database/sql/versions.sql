@@ -76,7 +76,9 @@ WHERE d.tenant_id = $1 AND d.server_id = $2
 INSERT INTO former_embeddings
     (tenant_id, tool_id, space_id, text_hash, name_embedding, description_embedding, combined_embedding)
 SELECT tenant_id, tool_id, space_id, text_hash, name_embedding, description_embedding, combined_embedding
-FROM tool_embeddings WHERE tenant_id = $1 AND tool_id = ANY($2::bigint[])
+FROM tool_embeddings
+WHERE tenant_id = $1 AND tool_id = ANY($2::bigint[])
+  AND num_nulls(name_embedding, description_embedding, combined_embedding) = 0
 ON CONFLICT (tenant_id, tool_id, space_id, text_hash) DO UPDATE SET kept_at = now()
 
 -- name: drop_old_former_embeddings
@@ -104,4 +106,5 @@ JOIN unnest($3::bigint[], $4::bytea[]) AS w (tool_id, text_hash)
 WHERE f.tenant_id = $1 AND f.space_id = $2
 ON CONFLICT (tenant_id, tool_id, space_id) DO UPDATE
 SET text_hash = excluded.text_hash, name_embedding = excluded.name_embedding,
-    description_embedding = excluded.description_embedding, combined_embedding = excluded.combined_embedding
+    description_embedding = excluded.description_embedding, combined_embedding = excluded.combined_embedding,
+    refused = '{}', cut = '{}', is_complete = true

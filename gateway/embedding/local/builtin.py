@@ -42,6 +42,10 @@ class BuiltinModel:
         static = self._static.embed(texts) * np.float32(math.sqrt(_STATIC_SHARE))
         return np.concatenate([encoded, static], axis=1)
 
+    def reads_whole(self, text: str) -> bool:
+        """Whether the encoder reads all of `text`; the static vectors do."""
+        return self._encoder.reads_whole(text)
+
 
 def knows_english_only(space: EmbeddingSpace) -> bool:
     """Whether the model of `space` was tuned on English alone; of the others it is not known."""

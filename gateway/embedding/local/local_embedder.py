@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
+from typing_extensions import ParamSpec
 
-from gateway.embedding.embedder import EmbedderHealth, EmbeddingSpace, Vectors, prepare_text
+from gateway.embedding.embedder import (
+    EmbeddedTexts,
+    EmbedderHealth,
+    EmbeddingSpace,
+    Vectors,
+    prepare_text,
+    stack_vectors,
+)
 from gateway.errors import EmbedderUnavailableError, EmbeddingError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Texts that are handed to the thread at a time: so long it works on after a close.
 _TEXTS_AT_ONCE = 16
+# So many characters of a text are tokenized: no model reads more.
+_MOST_CHARACTERS = 8_000
 # A model that did not load is not tried again for so long: each try reads its files.
 _FAILURE_SECONDS = 3.0
 
@@ -31,6 +46,10 @@ class LocalModel(Protocol):
         """Vectors of non-empty texts: float32, shape (len(texts), d), rows of length 1. Raises EmbeddingError."""
         ...
 
+    def reads_whole(self, text: str) -> bool:
+        """Whether nothing of `text` is cut off."""
+        ...
+
 
 class LocalEmbedder:
     """Embeds with a model of this process.
@@ -40,7 +59,6 @@ class LocalEmbedder:
     """
 
     is_remote = False
-    max_input_chars = 8_000
 
     def __init__(self, load: Callable[[], LocalModel], provider: str, model: str) -> None:
         """`load` is called once, in a thread, and raises EmbeddingError; it may give a model of a more exact name."""
@@ -55,17 +73,37 @@ class LocalEmbedder:
         self._for_documents = ThreadPoolExecutor(1, "embed-documents")
         self._for_queries = ThreadPoolExecutor(1, "embed-queries")
 
+    async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
+        vectors: dict[int, Vectors] = {}
+        refused: dict[int, str] = {}
+        cut: set[int] = set()
+        try:
+            model = await self._loaded()
+            for start in range(0, len(texts), _TEXTS_AT_ONCE):
+                if time.monotonic() >= until:
+                    break
+                chunk = texts[start : start + _TEXTS_AT_ONCE]
+                done = await self._run(self._for_documents, _embed_each, model, self._prepare(model, chunk))
+                for place, outcome in enumerate(done, start):
+                    if isinstance(outcome, EmbeddingError):
+                        refused[place] = outcome.detail
+                    else:
+                        vectors[place], is_whole = outcome
+                        if not is_whole or len(texts[place]) > _MOST_CHARACTERS:
+                            cut.add(place)
+        except EmbeddingError as error:
+            return EmbeddedTexts(vectors, refused, frozenset(cut), error)
+        return EmbeddedTexts(vectors, refused, frozenset(cut))
+
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        model = await self._loaded()
-        parts = [np.empty((0, model.space.dimensions), dtype=np.float32)]
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            chunk = texts[start : start + _TEXTS_AT_ONCE]
-            parts.append(await self._embed(model, self._for_documents, model.space.document_prefix, chunk))
-        return np.concatenate(parts)
+        if not texts:
+            return np.empty((0, (await self.space()).dimensions), dtype=np.float32)
+        return stack_vectors(await self.embed_each(texts), len(texts))
 
     async def embed_query(self, text: str) -> Vectors:
         model = await self._loaded()
-        vector: Vectors = (await self._embed(model, self._for_queries, model.space.query_prefix, [text]))[0]
+        prepared = [model.space.query_prefix + prepare_text(text[:_MOST_CHARACTERS])]
+        vector: Vectors = (await self._run(self._for_queries, model.embed, prepared))[0]
         return vector
 
     async def space(self) -> EmbeddingSpace:
@@ -94,12 +132,12 @@ class LocalEmbedder:
         self._for_documents.shutdown(wait=False)
         self._for_queries.shutdown(wait=False)
 
-    async def _embed(
-        self, model: LocalModel, executor: ThreadPoolExecutor, prefix: str, texts: Sequence[str]
-    ) -> Vectors:
+    def _prepare(self, model: LocalModel, texts: Sequence[str]) -> list[str]:
+        return [model.space.document_prefix + prepare_text(text[:_MOST_CHARACTERS]) for text in texts]
+
+    async def _run(self, executor: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._require_open()
-        prepared = [prefix + prepare_text(text, self.max_input_chars) for text in texts]
-        return await asyncio.get_running_loop().run_in_executor(executor, model.embed, prepared)
+        return await asyncio.get_running_loop().run_in_executor(executor, partial(work, *args, **kwargs))
 
     async def _loaded(self) -> LocalModel:
         if self._model is None:
@@ -121,3 +159,14 @@ class LocalEmbedder:
     def _require_open(self) -> None:
         if self._closed:
             raise EmbedderUnavailableError(f"The {self._provider} embedder is closed", "try again in a moment")
+
+
+def _embed_each(model: LocalModel, texts: Sequence[str]) -> list[tuple[Vectors, bool] | EmbeddingError]:
+    """For each text its vector and whether the model read all of it, or why it has none."""
+    done: list[tuple[Vectors, bool] | EmbeddingError] = []
+    for text in texts:
+        try:
+            done.append((model.embed([text])[0], model.reads_whole(text)))
+        except EmbeddingError as error:
+            done.append(error)
+    return done

@@ -65,6 +65,11 @@ class OnnxModel:
             model=self._name,
         )
 
+    def reads_whole(self, text: str) -> bool:
+        """Whether `text` has no more tokens than the model reads."""
+        # A token is at least one character.
+        return len(text) < self._options.max_tokens // 2 or not self._tokenizer.encode(text).overflowing
+
     def _run(self, token_ids: Sequence[int]) -> np.ndarray[Any, np.dtype[np.floating[Any]]]:
         ids = np.array([token_ids])
         values = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}

@@ -45,6 +45,10 @@ class StaticModel:
             means[row] = self._weights[tokens].astype(np.float32).mean(axis=0)
         return normalize_vectors(means, embedder="The builtin embedder", model=STATIC_MODEL)
 
+    def reads_whole(self, text: str) -> bool:
+        """It reads all of every text."""
+        return True
+
 
 class StaticEmbedder(LocalEmbedder):
     """The builtin embedder of version 0.1: it searches what that version stored until a new space is full."""

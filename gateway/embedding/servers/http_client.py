@@ -15,22 +15,35 @@ from gateway.bounded_http_client import BoundedHttpClient
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.embedding.servers.retry_policy import RetryPolicy, TransientFailure
 from gateway.embedding.servers.server_reply import ServerReply, parse_retry_after
-from gateway.errors import EmbedderUnavailableError, EmbeddingError, SettingsError
+from gateway.errors import (
+    EmbedderFailedError,
+    EmbedderUnavailableError,
+    EmbeddingError,
+    SettingsError,
+    TextRefusedError,
+)
 from gateway.masking import MASK, url_without_secrets
 
 _CONNECT_SECONDS = 5.0
+_LONGEST_SECONDS = 3_600.0
 _MAX_FAILURES = 5
 _PAUSE_SECONDS = 15.0
+_VERSION = re.compile(r"/v\d[^/]*$")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
-Purpose = Literal["documents", "query", "check"]
+# What a part of a server says when another part of it died over a request: the next one starts it anew.
+_RUNNER_DIED = re.compile(r": EOF$|connection reset|forcibly closed", re.IGNORECASE)
+
+Purpose = Literal["documents", "isolation", "query", "check"]
+"""What a request is for: `isolation` finds out which of several texts it is for which another one failed."""
 
 
 class EmbeddingHttpClient:
     """Sends requests to one server with bounded concurrency, retries and a circuit breaker.
 
-    Retried: transport errors, 408, 425, 429 and 5xx but 501. Every other status is returned as a ServerReply for the
-    caller to read. The API key is sent as a bearer token and appears in no message.
+    Retried: transport errors, 408, 425, 429, 5xx but 501, and a 400 that tells of a part of the server that died. Every
+    other status is returned as a ServerReply for the caller to read. The API key is sent as a bearer token and appears
+    in no message.
     """
 
     def __init__(
@@ -41,11 +54,14 @@ class EmbeddingHttpClient:
         hint: str,
         api_key: str = "",
         timeout_seconds: float = 30.0,
+        concurrency: int = 8,
+        busy_hint: str = "see what else it does, or try again later",
         backoff: Backoff | None = None,
         breaker: CircuitBreaker | None = None,
         max_reply_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        """`name` is what the server is called in messages, `hint` what to do when it does not answer.
+        """`name` is what the server is called in messages, `hint` what to do when it is not there, and `busy_hint` when
+        it is there and does not come to answer. At most `concurrency` requests for documents are under way.
 
         Raises SettingsError for a `base_url` that is not http:// or https:// with a host, and for an `api_key` that
         does not fit into a header.
@@ -53,7 +69,9 @@ class EmbeddingHttpClient:
         self._url = base_url.rstrip("/")
         self.url = _display_url(self._url)
         self.label = f"{name} at {self.url}"
+        self.timeout_seconds = timeout_seconds
         self._hint = hint
+        self._busy_hint = busy_hint
         self._api_key = api_key.strip()
         if not re.fullmatch(r"[!-~]*", self._api_key):
             raise SettingsError("embedder.api_key has characters that no key has; copy it again, as one line.")
@@ -62,13 +80,24 @@ class EmbeddingHttpClient:
         # A search has a lexical answer to fall back to; a sync has not, and can wait.
         self._retry_policies: dict[Purpose, RetryPolicy] = {
             "documents": RetryPolicy(
-                max_attempts=4, timeout_seconds=timeout_seconds, max_wait_seconds=30.0, max_concurrency=4
+                max_attempts=4, timeout_seconds=timeout_seconds, max_wait_seconds=30.0, max_concurrency=concurrency
+            ),
+            "isolation": RetryPolicy(
+                max_attempts=1,
+                timeout_seconds=timeout_seconds,
+                max_wait_seconds=0.0,
+                max_concurrency=concurrency,
+                tells_outages=False,
             ),
             "query": RetryPolicy(
                 max_attempts=2, timeout_seconds=min(timeout_seconds, 10.0), max_wait_seconds=1.0, max_concurrency=32
             ),
             "check": RetryPolicy(
-                max_attempts=1, timeout_seconds=min(timeout_seconds, 5.0), max_wait_seconds=0.0, max_concurrency=4
+                max_attempts=1,
+                timeout_seconds=min(timeout_seconds, 5.0),
+                max_wait_seconds=0.0,
+                max_concurrency=4,
+                tells_outages=False,
             ),
         }
         self._slots = {
@@ -76,7 +105,8 @@ class EmbeddingHttpClient:
         }
         parts = urlsplit(self._url)
         self._client = BoundedHttpClient(
-            total_seconds=max(policy.timeout_seconds for policy in self._retry_policies.values()),
+            # Each request has its own limit, which grows with what it asks for.
+            total_seconds=_LONGEST_SECONDS,
             max_bytes=max_reply_bytes,
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
             # Loading the certificates takes 50 ms, and plain HTTP has no use for them.
@@ -89,15 +119,27 @@ class EmbeddingHttpClient:
 
     async def get(self, path: str, purpose: Purpose) -> ServerReply:
         """The reply to a GET; raises as `post` does."""
-        return await self._call("GET", path, None, purpose)
+        return await self._call("GET", self._url + path, None, purpose)
 
-    async def post(self, path: str, body: dict[str, Any], purpose: Purpose) -> ServerReply:
-        """The reply to `body` sent as JSON to `path` (below the base URL).
+    async def post(
+        self,
+        path: str,
+        body: dict[str, Any],
+        purpose: Purpose,
+        timeout_seconds: float | None = None,
+        *,
+        at_root: bool = False,
+    ) -> ServerReply:
+        """The reply to `body` sent as JSON to `path`, below the base URL or, `at_root`, below that without its version.
 
-        Raises EmbedderUnavailableError when the server does not answer after all tries, or is left alone just now, and
-        EmbeddingError when its answer is over `max_reply_bytes` or a success that is not JSON.
+        `timeout_seconds` stands in place of the purpose's.
+
+        Raises EmbedderUnavailableError when the server does not answer after all tries, or is left alone just now, of
+        these EmbedderFailedError where that may be for what is in `body`, and EmbeddingError when its answer is over
+        `max_reply_bytes` or a success that is not JSON.
         """
-        return await self._call("POST", path, body, purpose)
+        base = _VERSION.sub("", self._url) if at_root else self._url
+        return await self._call("POST", base + path, body, purpose, timeout_seconds)
 
     def refusal_error(self, reply: ServerReply, next_step: str) -> EmbeddingError:
         """The error for a reply that is neither a success nor worth another try."""
@@ -105,47 +147,69 @@ class EmbeddingHttpClient:
         quoted = "" if reply.status in (401, 403) else self._quoted_error(reply)
         return EmbeddingError(f"{self.label} refused the request with HTTP {reply.status}{quoted}", next_step)
 
+    def text_refusal(self, reply: ServerReply) -> TextRefusedError:
+        """The error for a reply that refuses a request for the texts in it."""
+        words = reply.error_text(self._api_key)
+        return TextRefusedError(
+            f"{self.label} refused the request with HTTP {reply.status}{self._quoted_error(reply)}",
+            "shorten the text, or choose a model that reads more",
+            words or f"HTTP {reply.status}",
+        )
+
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None, purpose: Purpose) -> ServerReply:
+    async def _call(
+        self,
+        method: str,
+        url: str,
+        body: dict[str, Any] | None,
+        purpose: Purpose,
+        timeout_seconds: float | None = None,
+    ) -> ServerReply:
         policy = self._retry_policies[purpose]
-        # A check asks whether the server is back, so it neither waits for the breaker nor moves it.
-        breaker = CircuitBreaker(_MAX_FAILURES, _PAUSE_SECONDS) if purpose == "check" else self._breaker
+        timeout = policy.timeout_seconds if timeout_seconds is None else timeout_seconds
         attempt = 0
         while True:
             attempt += 1
             async with self._slots[purpose]:
-                if left := breaker.seconds_left:
+                # Who asks whether the server is back, or what it was that it failed at, does not wait for the breaker.
+                if policy.tells_outages and (left := self._breaker.seconds_left):
                     raise EmbedderUnavailableError(
-                        f"{self.label} failed {breaker.failures} times in a row and is left alone "
+                        f"{self.label} failed {self._breaker.failures} times in a row and is left alone "
                         f"for {math.ceil(left)} s more",
                         self._hint,
                     )
-                outcome = await self._attempt(method, path, body, policy.timeout_seconds)
+                outcome = await self._attempt(method, url, body, timeout)
                 if isinstance(outcome, ServerReply):
-                    breaker.record_success()
+                    if purpose != "check":
+                        self._breaker.record_success()
                     return outcome
-                if outcome.is_outage:
-                    breaker.record_failure()
+                if outcome.is_outage and policy.tells_outages:
+                    self._breaker.record_failure()
             wait = max(self._backoff.delay(attempt), outcome.retry_after_seconds)
             if not outcome.retriable or attempt >= policy.max_attempts or wait > policy.max_wait_seconds:
-                raise EmbedderUnavailableError(f"{self.label} {outcome.detail}", outcome.next_step)
+                detail = f"{self.label} {outcome.detail}"
+                if outcome.may_be_the_texts:
+                    raise EmbedderFailedError(detail, outcome.next_step, timed_out=outcome.timed_out)
+                raise EmbedderUnavailableError(detail, outcome.next_step)
             await anyio.sleep(wait)
 
     async def _attempt(
-        self, method: str, path: str, body: dict[str, Any] | None, timeout: float
+        self, method: str, url: str, body: dict[str, Any] | None, timeout: float
     ) -> ServerReply | TransientFailure:
         try:
             # Over the whole exchange: a server that sends a byte now and then would never trip a read timeout.
             with anyio.fail_after(timeout):
-                status, headers, content = await self._send(method, path, body)
+                status, headers, content = await self._send(method, url, body)
         except TimeoutError:
             return TransientFailure(
-                f"did not answer within {timeout:g} s",
-                "raise embedder.timeout_seconds or lower embedder.batch_size if it is only slow",
+                f"is there and did not answer within {timeout:g} s",
+                self._busy_hint,
                 # The same work would take as long again, and keep the caller waiting twice.
                 retriable=False,
+                may_be_the_texts=True,
+                timed_out=True,
             )
         except httpx2.DecodingError as error:
             raise EmbeddingError(
@@ -160,6 +224,12 @@ class EmbeddingHttpClient:
         reply = ServerReply.parse(status, content)
         if status in (408, 425, 429) or (status >= 500 and status != 501):
             return self._failure(reply, headers)
+        if status == 400 and _RUNNER_DIED.search(reply.error_text()):
+            return TransientFailure(
+                f"lost what runs the model{self._quoted_error(reply)}",
+                "look into that server's log for memory that ran out",
+                may_be_the_texts=True,
+            )
         if reply.ok and reply.json is None:
             raise EmbeddingError(
                 f"{self.label} answered something that is not JSON",
@@ -178,18 +248,20 @@ class EmbeddingHttpClient:
                 # A server that limits its callers is alive.
                 is_outage=False,
             )
+        is_busy = reply.status in (408, 425, 502, 503, 504)
         return TransientFailure(
             f"failed with HTTP {reply.status}{self._quoted_error(reply)}",
-            "look into that server's log, or try again later",
+            self._busy_hint if is_busy else "look into that server's log, or try again later",
             retry_after_seconds=wait or 0.0,
+            may_be_the_texts=not is_busy,
         )
 
     def _quoted_error(self, reply: ServerReply) -> str:
         text = reply.error_text(self._api_key)
         return f" ({text})" if text else ""
 
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, httpx2.Headers, bytes]:
-        response = await self._client.request(method, self._url + path, json=body)
+    async def _send(self, method: str, url: str, body: dict[str, Any] | None) -> tuple[int, httpx2.Headers, bytes]:
+        response = await self._client.request(method, url, json=body)
         return response.status_code, response.headers, response.content
 
 

@@ -6,14 +6,17 @@ lists the models that are there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
-from gateway.embedding.servers.remote_embedder import RemoteEmbedder
+from gateway.embedding.servers.remote_embedder import RemoteEmbedder, RemoteOptions
 from gateway.embedding.servers.server_reply import ServerReply
 from gateway.errors import EmbeddingError
 
+OLLAMA_BUSY_HINT = "see with `ollama ps` what it does: it may be loading the model, or be at work for others"
 OLLAMA_HINT = "start it with `ollama serve`, or set embedder.base_url to where it runs"
+_DEFAULTS = RemoteOptions()
 _NOT_OLLAMA = "check that embedder.base_url is the address of an Ollama server"
 
 
@@ -22,22 +25,25 @@ class OllamaEmbedder(RemoteEmbedder):
 
     provider: ClassVar[str] = "ollama"
 
-    def __init__(self, client: EmbeddingHttpClient, model: str, batch_size: int = 32) -> None:
+    def __init__(self, client: EmbeddingHttpClient, model: str, options: RemoteOptions = _DEFAULTS) -> None:
         # The tag that Ollama adds by itself names no other model, and no other space.
-        super().__init__(client, model.removesuffix(":latest"), batch_size)
+        super().__init__(client, model.removesuffix(":latest"), options)
         self._supports_batches = True
 
-    async def _request_vectors(self, texts: list[str], purpose: Purpose) -> Any:
+    async def _request_vectors(self, texts: Sequence[str], purpose: Purpose, timeout_seconds: float | None) -> Any:
         if self._supports_batches:
-            body = {"model": self._model, "input": texts, "truncate": True}
-            reply = await self._client.post("/api/embed", body, purpose)
+            body: dict[str, Any] = {"model": self._model, "input": list(texts), "truncate": True}
+            if self._dimensions_to_ask_for:
+                body["dimensions"] = self._dimensions_to_ask_for
+            reply = await self._client.post("/api/embed", body, purpose, timeout_seconds)
             if reply.ok:
                 return reply.get("embeddings")
             if not _is_unknown_route(reply):
                 raise self._error_for(reply)
         rows = []
         for text in texts:
-            reply = await self._client.post("/api/embeddings", {"model": self._model, "prompt": text}, purpose)
+            body = {"model": self._model, "prompt": text}
+            reply = await self._client.post("/api/embeddings", body, purpose, timeout_seconds)
             if not reply.ok:
                 raise self._error_for(reply)
             rows.append(reply.get("embedding"))
@@ -57,9 +63,11 @@ class OllamaEmbedder(RemoteEmbedder):
     def _error_for(self, reply: ServerReply) -> EmbeddingError:
         if reply.status == 404 and not _is_unknown_route(reply):
             return self._missing_model_error()
-        return self._client.refusal_error(
-            reply, _NOT_OLLAMA if reply.status == 404 else f"check that {self._model} is an embedding model"
-        )
+        if reply.status == 404:
+            return self._client.refusal_error(reply, _NOT_OLLAMA)
+        if reply.status in (400, 413, 422) and "does not support" not in reply.error_text():
+            return self._client.text_refusal(reply)
+        return self._client.refusal_error(reply, f"check that {self._model} is an embedding model")
 
     def _missing_model_error(self) -> EmbeddingError:
         return EmbeddingError(

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import anyio
 import numpy as np
 
-from gateway.embedding.embedder import EmbedderHealth, EmbeddingSpace, Vectors, prepare_text
-from gateway.embedding.model_input_format import input_format_for
+from gateway.embedding.embedder import (
+    EmbeddedTexts,
+    EmbedderHealth,
+    EmbeddingSpace,
+    Vectors,
+    prepare_text,
+    stack_vectors,
+)
+from gateway.embedding.model_input_format import ModelInputFormat, input_format_for
+from gateway.embedding.servers.document_queue import DocumentQueue
 from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
-from gateway.embedding.vector_check import validate_vectors
-from gateway.errors import EmbeddingError
+from gateway.embedding.servers.isolation import EmbeddedText, RefusedText, Row, TextIsolation
+from gateway.embedding.servers.pace import Pace
+from gateway.embedding.text_length import FittedText, estimate_tokens, fit_text
+from gateway.embedding.vector_check import check_vectors, normalize_vectors
+from gateway.errors import EmbedderFailedError, EmbeddingError, ModelChangedError
 
 _PROBE_TEXT = "How many dimensions has a vector of this model?"
-_MAX_CONCURRENT_BATCHES = 4
+_ISOLATION_SECONDS = 5.0
+# What tokenizers add at both ends.
+_SPECIAL_TOKENS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOptions:
+    """How a server is asked: at most `batch_size` texts in a request, and `concurrency` of these under way.
+
+    `dimensions` is what a vector is cut to, 0 as the model gives it; `input_format` what the model expects of a text,
+    None for what is known of it.
+    """
+
+    batch_size: int = 128
+    concurrency: int = 8
+    dimensions: int = 0
+    input_format: ModelInputFormat | None = None
 
 
 class RemoteEmbedder(ABC):
@@ -26,65 +54,69 @@ class RemoteEmbedder(ABC):
     provider: ClassVar[str]
     is_remote = True
 
-    def __init__(self, client: EmbeddingHttpClient, model: str, batch_size: int) -> None:
+    def __init__(self, client: EmbeddingHttpClient, model: str, options: RemoteOptions) -> None:
         self._client = client
         self._model = model
-        self._input_format = input_format_for(model)
-        self._batch_size = batch_size
-        self._dimensions: int | None = None
+        self._input_format = options.input_format or input_format_for(model)
+        self._wanted_dimensions = options.dimensions
+        self._given_dimensions: int | None = None
+        self.pace = Pace(options.batch_size, options.concurrency)
+        self._isolation = TextIsolation(self._send, self.pace)
+        self._documents = DocumentQueue(self._isolation.embed, self.pace)
 
     @property
-    def max_input_chars(self) -> int:
-        return self._input_format.max_input_chars
+    def max_tokens(self) -> int:
+        return self._input_format.max_tokens
+
+    async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
+        fitted = [self._fit(text, self._input_format.document_prefix) for text in texts]
+        answers = await self._documents.embed([(each.text, each.tokens) for each in fitted], until)
+        cut = {place for place, each in enumerate(fitted) if each.is_cut}
+        vectors: dict[int, Vectors] = {}
+        refused: dict[int, str] = {}
+        failure: EmbeddingError | None = None
+        for place, answer in enumerate(answers):
+            if isinstance(answer, EmbeddedText):
+                vectors[place] = answer.vector
+                if answer.is_cut:
+                    cut.add(place)
+            elif isinstance(answer, RefusedText):
+                refused[place] = answer.reason
+            elif answer is not None:
+                failure = answer
+        return EmbeddedTexts(vectors, refused, frozenset(cut), failure)
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        prefixed = [self._input_format.document_prefix + prepare_text(text, self.max_input_chars) for text in texts]
-        batches = [prefixed[start : start + self._batch_size] for start in range(0, len(prefixed), self._batch_size)]
-        parts: dict[int, Vectors] = {}
-        failures: list[EmbeddingError] = []
-        pending = iter(enumerate(batches))
-
-        async def work() -> None:
-            try:
-                for number, batch in pending:
-                    parts[number] = await self._vectors(batch, "documents")
-            except EmbeddingError as error:
-                failures.append(error)
-                tasks.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(min(_MAX_CONCURRENT_BATCHES, len(batches))):
-                tasks.start_soon(work)
-        if failures:
-            raise failures[0]
-        if not parts:
+        if not texts:
             return np.empty((0, (await self.space()).dimensions), dtype=np.float32)
-        return np.concatenate([parts[number] for number in range(len(batches))])
+        return stack_vectors(await self.embed_each(texts), len(texts))
 
     async def embed_query(self, text: str) -> Vectors:
-        prefixed = self._input_format.query_prefix + prepare_text(text, self.max_input_chars)
-        vector: Vectors = (await self._vectors([prefixed], "query"))[0]
-        return vector
+        fitted = self._fit(text, self._input_format.query_prefix)
+        self._documents.query_began()
+        try:
+            return await self._isolation.embed_query(fitted.text)
+        finally:
+            self._documents.query_ended()
 
     async def space(self) -> EmbeddingSpace:
-        dimensions = self._dimensions
-        if dimensions is None:
-            dimensions = (await self._vectors([_PROBE_TEXT], "query")).shape[1]
+        if self._given_dimensions is None:
+            await self._isolation.embed_query(_PROBE_TEXT)
+        assert self._given_dimensions is not None
         return EmbeddingSpace(
             provider=self.provider,
             model=self._model,
-            dimensions=dimensions,
+            dimensions=self._wanted_dimensions or self._given_dimensions,
             document_prefix=self._input_format.document_prefix,
             query_prefix=self._input_format.query_prefix,
         )
 
     def matches_space(self, space: EmbeddingSpace) -> bool:
         form = self._input_format
-        return (space.provider, space.model, space.document_prefix, space.query_prefix) == (
-            self.provider,
-            self._model,
-            form.document_prefix,
-            form.query_prefix,
+        return (
+            (space.provider, space.model) == (self.provider, self._model)
+            and (space.document_prefix, space.query_prefix) == (form.document_prefix, form.query_prefix)
+            and self._wanted_dimensions in (0, space.dimensions)
         )
 
     async def check_health(self) -> EmbedderHealth:
@@ -96,20 +128,81 @@ class RemoteEmbedder(ABC):
         return EmbedderHealth(True, detail, self._model, (time.perf_counter() - started) * 1000)
 
     async def aclose(self) -> None:
+        await self._documents.aclose()
         await self._client.aclose()
 
     @abstractmethod
-    async def _request_vectors(self, texts: list[str], purpose: Purpose) -> Any:
-        """One list of numbers for each text, in their order, as the server gave them and unchecked."""
+    async def _request_vectors(self, texts: Sequence[str], purpose: Purpose, timeout_seconds: float | None) -> Any:
+        """One list of numbers for each text, in their order, as the server gave them and unchecked.
+
+        Raises TextRefusedError where the server refuses the request for what is in it.
+        """
 
     @abstractmethod
     async def _probe(self) -> str:
         """Asks the server once; a sentence that says that all is well. Raises EmbeddingError when it is not."""
 
-    async def _vectors(self, texts: list[str], purpose: Purpose) -> Vectors:
-        rows = await self._request_vectors(texts, purpose)
-        vectors = validate_vectors(
-            rows, count=len(texts), dimensions=self._dimensions, embedder=self._client.label, model=self._model
+    @property
+    def _dimensions_to_ask_for(self) -> int:
+        """What the server is asked to cut vectors to; 0 where it is not asked, as the model cannot be cut to it."""
+        shortest = self._input_format.shortest_dimensions
+        return self._wanted_dimensions if shortest and shortest <= self._wanted_dimensions else 0
+
+    def _fit(self, text: str, prefix: str) -> FittedText:
+        room = self.max_tokens - _SPECIAL_TOKENS - estimate_tokens(prefix)
+        fitted = fit_text(prepare_text(text), room)
+        return FittedText(prefix + fitted.text, fitted.tokens + estimate_tokens(prefix), fitted.is_cut)
+
+    async def _send(self, texts: Sequence[str], purpose: Purpose) -> list[Row]:
+        """See `SendTexts`; the pace learns from what documents take."""
+        tokens = sum(map(estimate_tokens, texts))
+        timeout: float | None = None
+        if purpose == "documents":
+            timeout = self.pace.seconds_allowed(tokens, self._client.timeout_seconds)
+        elif purpose == "isolation":
+            # It has answered a moment ago; what takes far longer than that is at fault.
+            timeout = self.pace.seconds_allowed(tokens, min(self._client.timeout_seconds, _ISOLATION_SECONDS))
+        started = time.monotonic()
+        try:
+            rows = await self._rows(texts, purpose, timeout)
+        except EmbedderFailedError as error:
+            if error.timed_out and purpose == "documents":
+                self.pace.record_timeout()
+            raise
+        if purpose == "documents":
+            self.pace.record(len(texts), tokens, started, time.monotonic())
+        return rows
+
+    async def _rows(self, texts: Sequence[str], purpose: Purpose, timeout_seconds: float | None) -> list[Row]:
+        given = await self._request_vectors(texts, purpose, timeout_seconds)
+        try:
+            rows = check_vectors(
+                given,
+                count=len(texts),
+                dimensions=self._given_dimensions,
+                embedder=self._client.label,
+                model=self._model,
+            )
+        except ModelChangedError:
+            # From now on it is what it says; whoever keeps its vectors is told once.
+            self._given_dimensions = None
+            raise
+        if self._given_dimensions is None:
+            self._given_dimensions = next((len(row) for row in rows if not isinstance(row, str)), None)
+        return [row if isinstance(row, str) else self._cut(row) for row in rows]
+
+    def _cut(self, vector: Vectors) -> Vectors:
+        """`vector` in the dimensions that are wanted. Raises EmbeddingError where its model cannot be cut to them."""
+        given, wanted = len(vector), self._wanted_dimensions
+        if wanted in (0, given):
+            return vector
+        shortest = self._input_format.shortest_dimensions
+        if shortest and shortest <= wanted < given:
+            cut = normalize_vectors(vector[None, :wanted], embedder=self._client.label, model=self._model)
+            shorter: Vectors = cut[0]
+            return shorter
+        may_be = f"{shortest} to {given}, or 0 for {given}" if shortest and shortest < given else f"{given}, or to 0"
+        raise EmbeddingError(
+            f"{self._model} gives vectors of {given} dimensions and embedder.dimensions is {wanted}",
+            f"set embedder.dimensions to {may_be}",
         )
-        self._dimensions = vectors.shape[1]
-        return vectors

@@ -37,15 +37,24 @@ class ServerReply:
 
     def error_text(self, secret: str = "") -> str:
         """The server's own words on what went wrong, short and without `secret`; empty where it has none."""
-        text = self.get("error") or self.get("detail") or self.get("message")
-        if isinstance(text, dict):
-            text = text.get("message")
+        text = _words(self.json)
         if not isinstance(text, str):
             return ""
         if secret:
             text = text.replace(secret, "…")
         line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return line if len(line) <= _MAX_ERROR_CHARS else line[: _MAX_ERROR_CHARS - 1] + "…"
+
+
+def _words(said: Any) -> Any:
+    """What is said in any of the shapes of errors: OpenAI's, Gemini's (in a list), FastAPI's (`detail`) and others."""
+    # No server nests them deeper.
+    for _ in range(5):
+        if isinstance(said, list):
+            said = said[0] if said else None
+        elif isinstance(said, dict):
+            said = said.get("error") or said.get("detail") or said.get("message") or said.get("msg")
+    return said
 
 
 def parse_retry_after(header: str | None) -> float | None:

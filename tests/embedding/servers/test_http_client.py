@@ -83,7 +83,7 @@ async def test_a_slow_server_is_given_up_after_the_timeout_and_not_asked_again(
     server: EmbeddingServer, make_client: MakeClient
 ) -> None:
     server.fault = Fault.slow(30)
-    with pytest.raises(EmbedderUnavailableError, match=r"did not answer within 0\.1 s; raise embedder\.timeout"):
+    with pytest.raises(EmbedderUnavailableError, match=r"did not answer within 0\.1 s; see what else it does"):
         await embed(make_client(server.url, timeout=0.1))
     assert len(server.requests) == 1
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.app import Components, open_components
-from gateway.catalog.sync.tool_vectors import VectorFiller
+from gateway.catalog.sync.vector_filler import VectorFiller
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_faults import Fault
@@ -77,7 +77,7 @@ async def test_a_wrong_embedder_stores_nothing_wrong_and_words_still_find(
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [(Fault.dimensions(300), "300 dimensions"), (Fault.ragged(), "something else than lists")]
+    ("fault", "said"), [(Fault.dimensions(300), "300 dimensions"), (Fault.ragged(), "255 dimensions")]
 )
 async def test_another_dimension_than_before_is_never_stored(
     served: Components, embedder: EmbeddingServer, tmp_path: Path, fault: Fault, said: str
@@ -254,3 +254,36 @@ async def test_a_query_is_embedded_once_for_all_processes(
         again = await find(other)
     assert "search_query: calculate math expressions" not in embedder.embedded
     assert [found.name for found in again.tools] == [found.name for found in first.tools]
+
+
+async def test_a_tool_with_a_text_that_no_model_takes_is_found_by_its_other_texts_and_counted_until_it_changes(
+    served: Components, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    embedder.text_fault = lambda text: "nan" if "poison" in text else None
+    server = await add_listed(served, tmp_path, *TOOLS, tool("brew", "poison", cups="how many"))
+    record = await server.record()
+    assert (record.state, record.tools_lacking_vectors) == ("synced", 1)
+    assert await value(served.database.url, "SELECT count(name_embedding) FROM tool_embeddings") == 3
+    refused = await value(served.database.url, "SELECT refused FROM tool_embeddings WHERE combined_embedding IS NULL")
+    assert "unsupported value: NaN" in refused
+    embedder.clear()
+    assert await VectorFiller(served.database, served.spaces).fill() == 0
+    assert embedder.texts == []
+    server.lists(*TOOLS, tool("brew", "Makes tea", cups="how many"))
+    assert (await server.sync()).notice == ""
+    assert (await server.record()).tools_lacking_vectors == 0
+
+
+async def test_a_sync_that_has_no_more_time_leaves_the_rest_to_the_filler_which_takes_combined_texts_first(
+    served_settings: Settings, embedder: EmbeddingServer, tmp_path: Path
+) -> None:
+    many = [tool(f"tool_{number}", f"Does thing number {number}", it="what to do") for number in range(30)]
+    async with open_components(served_settings, embed_seconds=0.0) as parts:
+        server = await add_listed(parts, tmp_path, *many)
+        assert (await server.record()).tools_lacking_vectors == 30
+        embedder.clear()
+        assert await VectorFiller(parts.database, parts.spaces).fill() == 30
+        assert (await server.record()).tools_lacking_vectors == 0
+    combined = [place for place, text in enumerate(embedder.texts) if "Parameters:" in text]
+    assert combined[-1] < 35
+    assert len(embedder.texts) == len(set(embedder.texts))

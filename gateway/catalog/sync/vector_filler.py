@@ -1,0 +1,111 @@
+"""Vectors for tools that were stored while the embedder was down or had no time, and a space that is to take over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from gateway.catalog.sync.text_vectors import TextVectors, complete_vectors, embed_texts, store_vectors
+from gateway.catalog.text import ToolTexts, build_tool_texts
+from gateway.catalog.tool import stored_definition
+from gateway.database.connection import Row
+from gateway.database.pool import Database
+from gateway.embedding.spaces import Spaces
+from gateway.errors import ModelGateError
+
+logger = logging.getLogger(__name__)
+
+# What is made in so long is written, so that not much is lost when the process ends.
+_BATCH_SECONDS = 5.0
+_BATCH_TOOLS = 512
+# The same trouble is told again after so long.
+_REMIND_SECONDS = 600.0
+
+
+class VectorFiller:
+    """Fills in vectors, of all tenants."""
+
+    def __init__(self, database: Database, spaces: Spaces, every_seconds: float = 5.0) -> None:
+        self._database = database
+        self._spaces = spaces
+        self._every = every_seconds
+        self._told = ("", 0.0)
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled; an embedder or database that is down is tried again later."""
+        while True:
+            try:
+                filled = await self.fill()
+                if filled:
+                    logger.info("Embedded %d tools that lacked vectors.", filled)
+                self._told = ("", 0.0)
+            except ModelGateError as error:
+                self._tell(error.message)
+            await asyncio.sleep(self._every)
+
+    async def fill(self) -> int:
+        """Embed every tool that lacks vectors in the wanted space, then let that space serve; returns how many.
+
+        Raises EmbeddingError as soon as the embedder fails; what it made before is stored.
+        """
+        await self._spaces.drop_replaced_space()
+        wanted = await self._spaces.configured_space()
+        filled = 0
+        while rows := await self._database.fetch("tools_without_vectors", wanted.id, _BATCH_TOOLS):
+            filled += await self._fill_some(wanted.id, rows)
+        if filled:
+            await self._database.execute("analyze_catalogue")
+        if (await self._spaces.active_space()).id != wanted.id:
+            await self._spaces.activate_configured_space()
+            logger.info("Searches now use %s (%s).", wanted.space.model, wanted.space.provider)
+        return filled
+
+    async def _fill_some(self, space_id: int, rows: Sequence[Row]) -> int:
+        """Embed as many of these tools as take a few seconds; returns how many have all their vectors now."""
+        texts = {row["id"]: build_tool_texts(row["server_name"], stored_definition(row)) for row in rows}
+        begun = {row["id"] for row in rows if row["is_begun"]}
+        wanted = [text.combined for tool_id, text in texts.items() if tool_id not in begun]
+        wanted += [part for tool_id in begun for part in (texts[tool_id].name, texts[tool_id].description)]
+        embedded = await embed_texts(self._spaces, wanted, time.monotonic() + _BATCH_SECONDS)
+        for reason in sorted(set(embedded.refused.values())):
+            logger.warning("Texts of tools cannot be embedded and are found by words alone: %s", reason)
+        by_tenant: dict[int, list[Row]] = {}
+        for row in rows:
+            by_tenant.setdefault(row["tenant_id"], []).append(row)
+        completed = 0
+        for tenant_id, of_tenant in by_tenant.items():
+            completed += await self._store(space_id, tenant_id, of_tenant, texts, embedded)
+        if embedded.failure is not None:
+            raise embedded.failure
+        return completed
+
+    async def _store(
+        self,
+        space_id: int,
+        tenant_id: int,
+        rows: Sequence[Row],
+        texts: dict[int, ToolTexts],
+        embedded: TextVectors,
+    ) -> int:
+        async with self._database.transaction() as transaction:
+            # A sync may have changed a tool while its former texts were embedded.
+            unchanged = await transaction.fetch(
+                "lock_unchanged_tools", tenant_id, [row["id"] for row in rows], [row["content_hash"] for row in rows]
+            )
+            kept = {row["id"] for row in unchanged}
+            new = {row["id"]: texts[row["id"]] for row in rows if row["id"] in kept and not row["is_begun"]}
+            begun = {row["id"]: texts[row["id"]] for row in rows if row["id"] in kept and row["is_begun"]}
+            stored = await store_vectors(transaction, tenant_id, space_id, new, embedded)
+            completed = await complete_vectors(transaction, tenant_id, space_id, begun, embedded)
+            if stored or completed:
+                await transaction.execute("bump_catalogue_version", tenant_id)
+        return completed
+
+    def _tell(self, message: str) -> None:
+        said, at = self._told
+        if message == said and time.monotonic() - at < _REMIND_SECONDS:
+            return
+        self._told = (message, time.monotonic())
+        logger.warning("Tools without vectors are found by words alone for the moment: %s", message)

@@ -17,6 +17,9 @@ _WORDS = {
     "search": "search find lookup discover retrieve browse",
     "api": "api http https request endpoint url rest graphql webhook fetch",
 }
+# One capital before the last one of a run is enough: to read the whole run from each of its letters takes long.
+_CASE_BOUNDARY = re.compile(r"([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])")
+_SEPARATORS = re.compile(r"[\W_]+")
 _CATEGORY_OF = {word: category for category, words in _WORDS.items() for word in words.split()}
 
 
@@ -35,5 +38,5 @@ def categorize(server: str, name: str, description: str) -> str:
 
 def split_words(name: str) -> list[str]:
     """A name split at case, `_`, `-`, `.` and whatever else is no letter or digit, in lower case."""
-    spaced = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", name)
-    return [word.lower() for word in re.split(r"[\W_]+", spaced) if word]
+    spaced = _CASE_BOUNDARY.sub(r"\1\3 \2\4", name)
+    return [word.lower() for word in _SEPARATORS.split(spaced) if word]

@@ -166,7 +166,7 @@ class AuditSettings:
     """What the audit log of calls, searches and changes holds, and for how long.
 
     `redact_pointers` are JSON pointers into the arguments of calls, `*` for any one step; `redact_patterns` regular
-    expressions for secrets beside the known kinds.
+    expressions, in the syntax of RE2, for secrets beside the known kinds.
     """
 
     fail_closed: bool = False

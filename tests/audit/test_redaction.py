@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -88,7 +89,28 @@ def test_long_arguments_are_cut() -> None:
     assert len(redacted({"text": "ä" * 10_000}, argument_bytes=100).encode()) <= 110
 
 
-@pytest.mark.parametrize(("setting", "value"), [("redact_pointers", "password"), ("redact_patterns", "(")])
+@pytest.mark.parametrize("before", range(60, 100))
+def test_a_secret_across_the_cut_leaves_nothing_of_itself(before: int) -> None:
+    for secret in (f"mg_{'ab' * 32}", "eyJhbGciOiJIUzI1NiJ9." + "c2VjcmV0" * 150, "ghp_" + "a1B2" * 900):
+        assert secret[:8] not in str(redacted({"text": "x" * before + f" {secret}"}, argument_bytes=100))
+        shown = Redactor(AuditSettings()).redact_text("x" * before + f" {secret}", 100)
+        assert secret[:8] not in shown
+        assert len(shown) <= 100
+
+
+def test_what_follows_behind_the_cut_is_not_read_at_all() -> None:
+    shown = redacted({"a": "ghp_" + "x" * 9_000, "b": ["y"] * 1_000, "c": "z"}, argument_bytes=100)
+    assert shown == {"a": MASK + "…", "…": "…"}
+
+
+@pytest.mark.parametrize("url", ["https://name:pass@host/x", "postgresql://name:pass@host/x?password=pass"])
+def test_passwords_of_addresses_are_masked_and_nothing_around_them(url: str) -> None:
+    assert redacted({"url": url}) == {"url": url.replace("name:pass", MASK).replace("=pass", f"={MASK}")}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("redact_pointers", "password"), ("redact_patterns", "("), ("redact_patterns", "(?<=x)y")]
+)
 def test_rules_that_cannot_be_stop_the_start(setting: str, value: str) -> None:
-    with pytest.raises(SettingsError, match="audit"):
+    with pytest.raises(SettingsError, match=f"audit.{setting}: {re.escape(repr(value))}"):
         redacted({}, **{setting: (value,)})

@@ -7,39 +7,75 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.catalog.scan.finding import Finding, Severity
+from gateway.linear_pattern import LinearPattern
 
 _EXCERPT_MARGIN = 60
+_REST_OF_SENTENCE = re.compile(r"[.!?]")
+_REST_CHARACTERS = 40
 
 _EARLIER = r"(?:previous|prior|preceding|earlier|former|above|foregoing|original|initial|existing|system|past)"
 _ORDERS = r"(?:instructions?|rules?|prompts?|guidelines?|directives?|orders|constraints|training|context|configuration|persona)"
 _USER = r"(?:users?|humans?|persons?|people|operators?|customers?|anyone|anybody)"
 _SECRET_FILE = (
     r"(?:\.ssh\b|\bid_(?:rsa|dsa|ecdsa|ed25519)|\.aws/credentials|\bmcp\.json|claude_desktop_config|/etc/(?:passwd|shadow)"
-    r"|(?<![\w/*])\.env\b|\.netrc|\.npmrc|\.git-credentials|\.kube/config|\.gnupg|wallet\.dat)"
+    r"|(?:^|[^\w/*])\.env\b|\.netrc|\.npmrc|\.git-credentials|\.kube/config|\.gnupg|wallet\.dat)"
 )
 _SECRETS = r"(?:passwords?|passphrases?|credentials|api keys?|private keys?|secret keys?|ssh keys?|(?:access|bearer|session|auth) tokens?|(?:session )?cookies?|log-?in (?:details|data)|credit card (?:numbers?|details|data))"
 _TALK = r"(?:conversations?|chats?|chat history|messages)"
 _GIVE = r"(?:pass|put|paste|include|insert|attach|append|send|forward|provide|supply|hand|give|upload|copy|add|e-?mail|reply|report|fill in|place|embed|encode|stuff|transmit|transfer|write)"
+_TAG_OF_AUTHORITY = r"(?:system|important|critical|instructions?|assistant|admin|override|mandatory)(?:[_ -]\w+)?"
 _WHERE = r"(?:https?://|[\w.+-]+@[\w-]+\.\w+|\+\d[\d -]{6,})"
 
 
 @dataclass(frozen=True, slots=True)
+class _Excusable:
+    """A wording that is harmless where `excuse` stands within it or in the rest of its sentence."""
+
+    pattern: str
+    excuse: str
+
+
+@dataclass(frozen=True, slots=True)
 class WordingRule:
-    """A pattern over text as `normalize_text` gives it.
+    """Patterns over text as `normalize_text` gives it; the `excusable` ones, each with what excuses it.
 
     `triggers` are words of which one has to be there for it to match.
     """
 
     name: str
     severity: Severity
-    pattern: re.Pattern[str]
+    pattern: LinearPattern
+    excusable: tuple[tuple[LinearPattern, LinearPattern], ...]
     triggers: tuple[str, ...]
     reason: str
 
+    def find(self, text: str) -> tuple[int, int] | None:
+        """Where it stands in `text`: beginning and end."""
+        found = self.pattern.find(text)
+        if found is not None:
+            return found
+        for pattern, excuse in self.excusable:
+            for start, end in pattern.matches_in(text):
+                if (
+                    excuse.find(text[start:end] + _REST_OF_SENTENCE.split(text[end : end + _REST_CHARACTERS], 1)[0])
+                    is None
+                ):
+                    return start, end
+        return None
 
-def _rule(name: str, severity: Severity, triggers: str, reason: str, *patterns: str) -> WordingRule:
+
+def _rule(name: str, severity: Severity, triggers: str, reason: str, *patterns: str | _Excusable) -> WordingRule:
     return WordingRule(
-        name, severity, re.compile("|".join(f"(?:{p})" for p in patterns)), tuple(triggers.split("|")), reason
+        name,
+        severity,
+        LinearPattern("|".join(f"(?:{each})" for each in patterns if isinstance(each, str))),
+        tuple(
+            (LinearPattern(each.pattern), LinearPattern(each.excuse))
+            for each in patterns
+            if isinstance(each, _Excusable)
+        ),
+        tuple(triggers.split("|")),
+        reason,
     )
 
 
@@ -66,11 +102,11 @@ _OVERRIDES = _rule(
     r"\b(?:note|message|instructions?|hint) (?:to|for) (?:the )?(?:ai|llm|assistant|model|agent|claude|gpt)\b ?:",
     r"\btreat\b[^.!?]{0,25}\b(?:this|the) (?:server|tool|text|message|output|description)s?\b[^.!?]{0,20}\bas\b[^.!?]{0,15}\b(?:user|instructions?|system|orders)\b",
     r"\byou (?:must|have to|should|will) (?:report|say|claim|answer|state|respond|tell)\b[^!?]{0,80}\b(?:whatever|regardless|no matter|even if|in any case)\b",
-    r"\bignor\w+\b.{0,15}\b(?:instrucciones|indicaciones|reglas|órdenes) (?:anteriores|previas)",
+    r"\bignor\w+\b.{0,15}(?:instrucciones|indicaciones|reglas|órdenes) (?:anteriores|previas)",
     r"\bignorier\w*\b.{0,20}\b(?:vorherig|bisherig|obig|früher|vorig)\w*\b.{0,10}\b(?:anweisung|regel|befehl)\w*",
     r"\bignor\w+\b.{0,25}\b(?:instructions|consignes|règles) (?:précédentes|antérieures|ci-dessus)",
     r"\bignor\w+\b.{0,20}\b(?:instruções anteriores|istruzioni precedenti)",
-    r"\bигнорир\w+\b.{0,30}\b(?:предыдущ|прежн|прошл|вышеуказанн)\w+",
+    r"игнорир\pL+.{0,30}(?:предыдущ|прежн|прошл|вышеуказанн)\pL+",
     r"(?:忽略|无视|無視).{0,8}(?:之前|先前|以上|上述|前面|此前).{0,6}(?:指令|指示|说明|提示|规则|命令)",
     r"(?:以前|これまで|上記|前).{0,4}(?:指示|命令).{0,4}無視",
 )
@@ -80,8 +116,11 @@ _SECRECY = _rule(
     "user|human|person|people|operator|customer|anyone|anybody|nobody|no one|quietly|discreetly|unnoticed|pretend|mention|secretly|covertly|silently|usuario|benutzer|nutzer|"
     "utilisateur|пользовател|用户|ユーザー",
     "It tells the model to keep something from the user.",
-    rf"\b(?:do not|don't|never|must not|should not|shouldn't|not to)\b (?:ever )?(?:tell|inform|notify|alert|warn)\b"
-    rf"[^.!?]{{0,20}}\b{_USER}\b(?![^.!?]{{0,30}}\b(?:until|unless|if|to use|to run|to try|to manually|to go|to check|who)\b)",
+    _Excusable(
+        rf"\b(?:do not|don't|never|must not|should not|shouldn't|not to)\b (?:ever )?(?:tell|inform|notify|alert|warn)\b"
+        rf"[^.!?]{{0,20}}\b{_USER}\b",
+        r"\b(?:until|unless|if|to use|to run|to try|to manually|to go|to check|who)\b",
+    ),
     rf"\b(?:do not|don't|never|must not|should not|shouldn't)\b (?:ever )?(?:mention|reveal|disclose|admit)\b[^.!?]{{0,40}}"
     rf"\bto (?:the |any )?{_USER}\b",
     r"\b(?:do not|don't|never) mention (?:that you|this step|this to|any of this|it to|having)\b",
@@ -105,7 +144,7 @@ _SECRECY = _rule(
     r"\bno (?:le )?(?:digas|cuentes|menciones|informes)\b.{0,50}\busuario\b",
     r"\b(?:sag|erzähl|verrat|mitteil)\w*\b.{0,8}\b(?:dem|der|den) (?:benutzer|nutzer|anwender)\w*\b.{0,12}\b(?:nichts|nicht)\b",
     r"\bne (?:dites|dis|mentionnez|mentionne)\b.{0,50}\butilisateur\b",
-    r"\bне (?:говори|сообща|расскаж|упомин)\w*\b.{0,50}\bпользовател",
+    r"(?:^|\PL)не (?:говори|сообща|расскаж|упомин)\pL*.{0,50}\PLпользовател",
     r"(?:不要|别|请勿|不得|不能).{0,4}(?:告诉|告知|通知|提醒|让).{0,3}用户",
     r"ユーザー.{0,6}(?:伝え|知らせ|言わ|教え)な[いく]",
 )
@@ -176,7 +215,10 @@ _LEAKS = _rule(
     rf"\b(?:then|also|always|finally|secretly|assistant:|ai:|model:) ?(?:also )?(?:e-?mail|forward|send|post|upload|submit|fetch)\b"
     rf"[^!?]{{0,50}}{_WHERE}",
     rf"(?:^|[.!] )(?:send|forward|e-?mail|post|upload) (?:them|it|each|every|all)\b[^!?]{{0,40}}{_WHERE}",
-    r"\b(?:post|send|forward|upload|submit|report|transmit|copy)\b[^!?]{0,50}\b(?:every|each|all|any|everything)\b(?:(?!such as|e\.g|for example|like )[^!?]){0,40}https?://",
+    _Excusable(
+        r"\b(?:post|send|forward|upload|submit|report|transmit|copy)\b[^!?]{0,50}\b(?:every|each|all|any|everything)\b[^!?]{0,40}https?://",
+        r"such as|e\.g|for example|like ",
+    ),
     r"\b(?:curl|wget)\b[^|]{0,80}\| ?(?:sudo )?(?:sh|bash|python)\b",
     r"!\[[^\]]*\]\(https?://[^)]*[?&][^)]*(?:\{|%7b|\$|<)[^)]*\)",
 )
@@ -187,7 +229,7 @@ _MARKERS = _rule(
     "It holds marks with which conversations are laid out, or speaks as somebody with authority.",
     r"<\|(?:im_start|im_end|system|user|assistant|endoftext|begin_of_text|eot_id|start_header_id)\|>",
     r"\[/?inst\]|<</?sys>>",
-    r"<((?:system|important|critical|instructions?|assistant|admin|override|mandatory)(?:[_ -]\w+)?)>.*</\1>",
+    rf"<{_TAG_OF_AUTHORITY}>.*</{_TAG_OF_AUTHORITY}>",
     r"<important>",
     r"(?:^|[.!?:] ?|[\"'] ?)(?:system|developer|admin|assistant) ?(?:notice|message|prompt|override|note)?: ?"
     r"(?:you |ignore|new |overrid|the user|always|never|do not|must )",
@@ -236,7 +278,8 @@ def find_wording(place: str, text: str, context: str = "") -> Iterator[Finding]:
     for rule in RULES:
         if not any(trigger in text for trigger in rule.triggers):
             continue
-        match = rule.pattern.search(text)
-        if match:
-            excerpt = text[max(0, match.start() - _EXCERPT_MARGIN // 2) : match.end() + _EXCERPT_MARGIN // 2]
+        found = rule.find(text)
+        if found is not None:
+            start, end = found
+            excerpt = text[max(0, start - _EXCERPT_MARGIN // 2) : end + _EXCERPT_MARGIN // 2]
             yield Finding(rule.name, place, "high" if context else rule.severity, excerpt, f"{rule.reason}{context}")

@@ -7,22 +7,24 @@ import binascii
 import html
 import re
 from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import unquote
 
 from gateway.catalog.scan.finding import Finding
 from gateway.catalog.scan.letters import normalize_text
 from gateway.catalog.scan.wording import find_wording
+from gateway.linear_pattern import LinearPattern
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}={0,2}")
 _HEXADECIMAL = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}[ :]?){20,}")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}[\w.-]{0,20}){6,}")
 _ENTITIES = re.compile(r"(?:&#x?[0-9A-Fa-f]{2,5};[ ]?){6,}")
 _ESCAPES = re.compile(r"(?:\\(?:u00|x)[0-9A-Fa-f]{2}){6,}")
-_COMMENT = re.compile(r"<!--(.*?)(?:-->|$)|^\[(?://|comment)\]: ?#? ?[(\"'](.*?)[)\"']$", re.DOTALL | re.MULTILINE)
-_INVISIBLE_STYLE = re.compile(
-    r"<[^>]{0,200}(?:display: ?none|font-size: ?0|visibility: ?hidden|opacity: ?0)[^>]{0,200}>", re.IGNORECASE
+_MARKDOWN_COMMENT = re.compile(r"^\[(?://|comment)\]: ?#? ?[(\"'](.*)$", re.MULTILINE)
+_INVISIBLE_STYLE = LinearPattern(
+    r"(?i)<[^>]{0,200}(?:display: ?none|font-size: ?0|visibility: ?hidden|opacity: ?0)[^>]{0,200}>"
 )
-_ADDRESSES_MODEL = re.compile(
+_ADDRESSES_MODEL = LinearPattern(
     r"\b(?:assistant|ai|llm|model|agent|claude|chatgpt|you (?:must|should|have)|always|never|secret\w*)\b.*\b"
     r"(?:send|fetch|read|call|include|use|run|reply|say|ignore|reveal|follow|return|tell)\b"
 )
@@ -38,15 +40,23 @@ def find_wrapped_text(place: str, text: str) -> Iterator[Finding]:
         if not found:
             excerpt = hidden[:120]
             yield Finding("wrapped text", place, "low", excerpt, f"It holds text that is {kind}.")
-    for comment in _COMMENT.finditer(text):
-        inside = normalize_text(comment[1] or comment[2] or "")
+    for comment in (*_html_comments(text), *_MARKDOWN_COMMENT.findall(text)):
+        inside = normalize_text(comment)
         found = list(find_wording(place, inside, " It is in a comment."))
         yield from found
-        if not found and _ADDRESSES_MODEL.search(inside):
+        if not found and _ADDRESSES_MODEL.find(inside):
             yield Finding("wrapped text", place, "medium", inside[:120], "A comment speaks to the model.")
-    styled = _INVISIBLE_STYLE.search(text)
-    if styled:
-        yield Finding("wrapped text", place, "medium", styled[0][:120], "It holds text that is styled not to be seen.")
+    for styled in islice(_INVISIBLE_STYLE.texts_in(text), 1):
+        yield Finding("wrapped text", place, "medium", styled[:120], "It holds text that is styled not to be seen.")
+
+
+def _html_comments(text: str) -> Iterator[str]:
+    """What stands in comments of HTML; one that is not closed goes to the end."""
+    start = text.find("<!--")
+    while start >= 0:
+        end = text.find("-->", start + 4)
+        yield text[start + 4 : end if end >= 0 else len(text)]
+        start = text.find("<!--", end) if end >= 0 else -1
 
 
 def _unwrap(text: str) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from gateway.upstream.credential import (
 )
 
 _FILE = click.Path(path_type=Path)
-_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----[\x00-\x7f]*?-----END [A-Z0-9 ]+-----")
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]{1,60}-----(?:[\x00-,.-\x7f]|-(?!----))*-----END [A-Z0-9 ]{1,60}-----")
 
 
 def _prompt_for_dash(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

@@ -23,6 +23,8 @@ from gateway.upstream.openapi.schema_converter import SchemaConverter
 _NAME_LENGTH = 128
 # OpenAPI says of these that a parameter of that name is to be ignored; they are the gateway's to set.
 _OWN_HEADERS = ("accept", "content-type", "authorization")
+# Underscores beside it go with it; a longer run of them is not read again from each.
+_NO_NAME = re.compile(r"_{0,8}[^A-Za-z0-9_.-]+_*")
 _IN_PATH = re.compile(r"\{([^{}/]+)\}")
 
 
@@ -168,7 +170,7 @@ def _is_plain_object(schema: Mapping[str, Any]) -> bool:
 
 
 def _unused_name(wanted: str, taken: Mapping[str, object]) -> str:
-    base = re.sub(r"_*[^A-Za-z0-9_.-]+_*", "_", wanted).strip("_")[:_NAME_LENGTH] or "operation"
+    base = _NO_NAME.sub("_", wanted).strip("_")[:_NAME_LENGTH] or "operation"
     name, number = base, 2
     while name in taken:
         ending = f"_{number}"

@@ -32,7 +32,7 @@ with warnings.catch_warnings():
     import sre_parse
 
 _SIZE = 64 * 1024
-_MODULE_METHODS = ("search", "match", "fullmatch", "findall", "finditer", "sub", "split")
+_METHODS = ("search", "match", "fullmatch", "findall", "finditer", "sub", "split")
 # Over the gateway's own files, and nothing else.
 _OWN_TEXT = {"gateway/database/queries.py", "gateway/database/migrate.py"}
 
@@ -61,9 +61,8 @@ def _python_patterns() -> dict[str, PatternUse]:
         if module in _OWN_TEXT:
             continue
         tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if _is_call_of(node, _MODULE_METHODS):
-                found[f"{module}:{node.lineno}"] = PatternUse(re.compile(_constant(node.args[0])), node.func.attr)
+        for line, pattern, method in _calls(tree):
+            found[f"{module}:{line}"] = PatternUse(re.compile(pattern), method)
         for name in _compiled_names(tree):
             pattern = getattr(importlib.import_module(module.removesuffix(".py").replace("/", ".")), name)
             for method in _methods_of(tree, name):
@@ -71,15 +70,13 @@ def _python_patterns() -> dict[str, PatternUse]:
     return found
 
 
-def _is_call_of(node: Any, methods: Sequence[str]) -> bool:
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "re"
-        and node.func.attr in methods
-        and _constant(node.args[0]) is not None
-    )
+def _calls(tree: ast.Module) -> Iterator[tuple[int, Any, str]]:
+    """Line, pattern and method of each call as `re.sub(pattern, …)`, where the pattern is not computed."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _METHODS:
+            pattern = _constant(node.args[0]) if ast.unparse(node.func.value) == "re" else None
+            if pattern is not None:
+                yield node.lineno, pattern, node.func.attr
 
 
 def _constant(node: ast.expr) -> Any:
@@ -106,7 +103,7 @@ def _methods_of(tree: ast.Module, name: str) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
     }
-    return used & set(_MODULE_METHODS) or {"search"}
+    return used & set(_METHODS) or {"search"}
 
 
 _PATTERNS = _python_patterns()
@@ -138,13 +135,13 @@ def _least(item: Any) -> str:
     """A short text that an element of a pattern matches, with one repetition at least."""
     kind, argument = str(item[0]), item[1]
     if kind == "LITERAL":
-        return chr(argument)
+        return chr(int(argument))
     if kind == "IN":
         return _member(argument)
     if kind in ("ANY", "NOT_LITERAL"):
-        return "a" if argument != ord("a") else "b"
+        return "b" if kind == "NOT_LITERAL" and int(argument) == ord("a") else "a"
     if kind in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
-        return "".join(map(_least, argument[2])) * min(max(argument[0], 1), 30)
+        return "".join(map(_least, argument[2])) * min(max(int(argument[0]), 1), 30)
     if kind == "BRANCH":
         return "".join(map(_least, argument[1][0]))
     if kind == "SUBPATTERN":
@@ -159,11 +156,11 @@ def _member(argument: Any) -> str:
         for kind, value in argument[1:]:
             if str(kind) == "RANGE":
                 excluded.update(map(chr, range(value[0], value[1] + 1)))
-        return next((chr(code) for code in (*range(97, 123), *range(32, 97)) if chr(code) not in excluded), " ")
+        return str(next((chr(code) for code in (*range(97, 123), *range(32, 97)) if chr(code) not in excluded), " "))
     kind, value = str(argument[0][0]), argument[0][1]
     if kind in ("LITERAL", "RANGE"):
-        return chr(value if kind == "LITERAL" else value[0])
-    return {"CATEGORY_DIGIT": "0", "CATEGORY_SPACE": " ", "CATEGORY_NOT_WORD": "-"}.get(str(value), "a")
+        return chr(int(value if kind == "LITERAL" else value[0]))
+    return str({"CATEGORY_DIGIT": "0", "CATEGORY_SPACE": " ", "CATEGORY_NOT_WORD": "-"}.get(str(value), "a"))
 
 
 def _adversarial(samples: Iterator[str]) -> list[str]:

@@ -25,8 +25,9 @@ _PACKAGE_MANAGER = re.compile(
 _PANIC = re.compile(r"panic: |thread '[^']*' panicked at |Caused by: ")
 _RESOLUTION = re.compile(r"\s*(?:╰─▶|×)\s*(.+)")
 _NOISE = re.compile(
-    r"\s*(?:Node\.js v\d|note: |hint: |npm notice|npm warn|npm WARN|A complete log|Run '|See '|For more information|"
-    r"[\]\[{}()^~\s|+-]*\Z|at\s|code: |errno: |syscall: |requireStack|During handling of|The above exception)"
+    r"\s*(?!\s)(?:Node\.js v\d|note: |hint: |npm notice|npm warn|npm WARN|A complete log|Run '|See '|"
+    r"For more information|[\]\[{}()^~\s|+-]*\Z|at\s|code: |errno: |syscall: |requireStack|During handling of|"
+    r"The above exception)"
 )
 _TROUBLE = re.compile(
     r"error|fatal|fail|cannot|can't|could not|unable|not found|no such|missing|required|denied|refused|exception"

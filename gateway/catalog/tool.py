@@ -15,8 +15,10 @@ from pydantic import ValidationError
 
 from gateway.database.connection import Row
 from gateway.errors import InvalidInputError
+from gateway.upstream.unusable_tool import UNUSABLE_META_KEY
 
 _MAXIMUM_NAME_LENGTH = 256
+_MAXIMUM_REASON_LENGTH = 1_000
 _MAXIMUM_DEFINITION_BYTES = 256 * 1024
 
 
@@ -85,6 +87,9 @@ def parse_tool(entry: object) -> ToolDefinition:
     """One entry of tools/list. Raises InvalidInputError with the reason why it cannot be used."""
     if not isinstance(entry, dict):
         raise InvalidInputError("it is not a JSON object")
+    meta = entry.get("_meta")
+    if isinstance(meta, dict) and isinstance(meta.get(UNUSABLE_META_KEY), str):
+        raise InvalidInputError(meta[UNUSABLE_META_KEY][:_MAXIMUM_REASON_LENGTH])
     try:
         text = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(text.encode())

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.catalog.tool import make_storable, parse_listing
+from gateway.upstream.unusable_tool import unusable_tool
 from tests.support.listed import tool
 
 
@@ -30,6 +31,8 @@ def deep(levels: int) -> dict[str, Any]:
         (tool("t", "a\x00b"), "it holds a null character"),
         (tool("t", "\ud800"), "it holds characters or numbers that JSON does not have"),
         (tool("t", "x" * 300_000), "its definition has 300077 bytes, more than 262144"),
+        (unusable_tool("t", "its schema leads nowhere"), "its schema leads nowhere"),
+        (unusable_tool("t", "x" * 5_000), "x" * 1_000),
         ({**tool("t"), "inputSchema": deep(10_000)}, "its definition is nested too deeply"),
     ],
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
+from gateway.errors import InvalidInputError
 from gateway.upstream.credential import Bearer, Credential
 from gateway.upstream.openapi.document import OpenApiDocument
 from gateway.upstream.openapi.http_request import OpenApiRequest
@@ -37,15 +39,25 @@ def find_key(document: OpenApiDocument, credential: Credential | None) -> OpenAp
     """The bearer token as a key, where the document knows keys and no tokens; None where it is to be sent as it is."""
     if not isinstance(credential, Bearer):
         return None
-    declared = (document.values.get("components") or {}).get("securitySchemes") or {}
-    schemes = [document.dereference(scheme) for scheme in declared.values()]
-    schemes = [scheme for scheme in schemes if isinstance(scheme, Mapping)]
+    schemes = list(_declared_schemes(document))
     if any(_takes_tokens(scheme) for scheme in schemes):
         return None
     for scheme in schemes:
-        if scheme.get("type") == "apiKey" and scheme.get("in") in ("header", "query", "cookie"):
-            return OpenApiKey(scheme["in"], str(scheme.get("name")), credential.token)
+        location, name = scheme.get("in"), scheme.get("name")
+        if scheme.get("type") == "apiKey" and location in ("header", "query", "cookie") and isinstance(name, str):
+            return OpenApiKey(str(location), name, credential.token)
     return None
+
+
+def _declared_schemes(document: OpenApiDocument) -> Iterator[Mapping[str, object]]:
+    """The security schemes that can be read; a broken one says nothing of the others."""
+    components = document.values.get("components")
+    declared = components.get("securitySchemes") if isinstance(components, Mapping) else None
+    for scheme in declared.values() if isinstance(declared, Mapping) else ():
+        with suppress(InvalidInputError):
+            scheme = document.dereference(scheme)
+            if isinstance(scheme, Mapping):
+                yield scheme
 
 
 def _takes_tokens(scheme: Mapping[str, object]) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from gateway.errors import InvalidInputError
 from gateway.upstream.openapi.operation import OpenApiOperation, OpenApiParameter
-from gateway.upstream.openapi.request_body import encode_body, to_text
+from gateway.upstream.openapi.request_body import deep_pairs, encode_body, to_text
 
 _SEPARATORS = {"spaceDelimited": " ", "pipeDelimited": "|"}
 
@@ -28,14 +28,16 @@ class OpenApiRequest:
 def build_request(operation: OpenApiOperation, arguments: Mapping[str, Any]) -> OpenApiRequest:
     """The request that calls `operation`. Raises InvalidInputError that names the argument that cannot be."""
     known = operation.definition["inputSchema"]["properties"]
-    for name in arguments:
-        if name not in known:
+    arguments = {operation.renamed.get(name, name): value for name, value in arguments.items()}
+    more = {name: value for name, value in arguments.items() if name not in known}
+    for name in more:
+        if operation.body is None or not operation.body.takes_more or operation.body.whole_argument in arguments:
             raise InvalidInputError(f"There is no argument {name!r}; there are: {', '.join(known) or 'none'}.")
     # Models say null of what they leave out; no parameter is null, while a property of a body may be.
     in_place = {parameter.argument for parameter in operation.parameters}
     arguments = {name: value for name, value in arguments.items() if value is not None or name not in in_place}
     for name in sorted(operation.required):
-        if name not in arguments:
+        if name not in arguments and not (more and operation.body and name == operation.body.whole_argument):
             raise InvalidInputError(f"The argument {name!r} is missing.")
     path = operation.path
     query: list[tuple[str, str]] = []
@@ -55,8 +57,11 @@ def build_request(operation: OpenApiOperation, arguments: Mapping[str, Any]) -> 
             cookies += [f"{quote(name)}={quote(part)}" for name, part in _query_pairs(parameter, value)]
     if cookies:
         headers["cookie"] = "; ".join(cookies)
-    content = encode_body(operation.body, arguments, headers) if operation.body is not None else None
-    return OpenApiRequest(operation.method, path + (f"?{_encode_query(query)}" if query else ""), headers, content)
+    content = encode_body(operation.body, arguments, more, headers) if operation.body is not None else None
+    # Some paths carry a part of the query themselves.
+    separator = "&" if "?" in path else "?"
+    target = path + (f"{separator}{_encode_query(query)}" if query else "")
+    return OpenApiRequest(operation.method, target, headers, content)
 
 
 def _encode_query(query: list[tuple[str, str]]) -> str:
@@ -84,7 +89,7 @@ def _query_pairs(parameter: OpenApiParameter, value: Any) -> list[tuple[str, str
         return [(name, json.dumps(value))]
     if isinstance(value, Mapping):
         if parameter.style == "deepObject":
-            return [(f"{name}[{key}]", to_text(part)) for key, part in value.items()]
+            return deep_pairs(name, value)
         if parameter.explode:
             return [(str(key), to_text(part)) for key, part in value.items()]
     elif isinstance(value, list) and parameter.explode:

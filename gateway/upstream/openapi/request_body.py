@@ -24,12 +24,19 @@ _FILES = ("application/octet-stream", "application/pdf", "application/zip", "app
 
 @dataclass(frozen=True, slots=True)
 class RequestBody:
-    """The body of a request: of several arguments by property, or of `whole_argument` alone; files are in base64."""
+    """The body of a request: of several arguments by property, or of `whole_argument` alone; files are in base64.
+
+    `deep_properties` are those that a form spells out by their paths. With `takes_more` arguments that are not declared
+    are entries of the body, too. A `required` body in JSON is sent even if it is empty.
+    """
 
     media_type: str
     properties: Mapping[str, str]
     whole_argument: str | None
     file_arguments: frozenset[str] = frozenset()
+    deep_properties: frozenset[str] = frozenset()
+    takes_more: bool = False
+    required: bool = False
 
 
 def is_json_type(media_type: str) -> bool:
@@ -76,19 +83,22 @@ def base64_schema(schema: Mapping[str, Any]) -> Message:
     return {"type": "string", **rest, "contentEncoding": "base64", "description": told}
 
 
-def encode_body(body: RequestBody, arguments: Mapping[str, Any], headers: dict[str, str]) -> bytes | None:
+def encode_body(
+    body: RequestBody, arguments: Mapping[str, Any], more: Mapping[str, Any], headers: dict[str, str]
+) -> bytes | None:
     """The body that arguments make, its content type put into `headers`; None where they make none.
 
-    Raises InvalidInputError for a file that is not in base64.
+    `more` are entries of the body beyond its declared ones. Raises InvalidInputError for a file that is not in base64.
     """
     value: Any
     if body.whole_argument is not None:
-        if body.whole_argument not in arguments:
+        if body.whole_argument not in arguments and not more:
             return None
-        value = arguments[body.whole_argument]
+        value = arguments.get(body.whole_argument, more)
     else:
         value = {name: arguments[argument] for argument, name in body.properties.items() if argument in arguments}
-        if not value:
+        value = {**more, **value}
+        if not value and not (body.required and is_json_type(body.media_type)):
             return None
     headers["content-type"] = body.media_type
     if is_json_type(body.media_type):
@@ -98,7 +108,12 @@ def encode_body(body: RequestBody, arguments: Mapping[str, Any], headers: dict[s
     if _bare_media_type(body.media_type) == MULTIPART_TYPE and isinstance(value, Mapping):
         return _encode_multipart(body, value, headers)
     if isinstance(value, Mapping):
-        pairs = [(key, to_text(each)) for key, part in value.items() for each in _as_list(part) if each is not None]
+        pairs: list[tuple[str, str]] = []
+        for key, part in value.items():
+            if key in body.deep_properties:
+                pairs += deep_pairs(key, part)
+            else:
+                pairs += [(key, to_text(each)) for each in _as_list(part) if each is not None]
         return urlencode(pairs, errors="replace").encode()
     return to_text(value).encode(errors="replace")
 
@@ -108,6 +123,24 @@ def to_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value)
+
+
+def deep_pairs(name: str, value: Any) -> list[tuple[str, str]]:
+    """A value of any depth as pairs, in the spelling that Express, Rails and PHP read alike.
+
+    `{"a": {"b": 1}, "ids": [1, 2]}` becomes `name[a][b]=1`, `name[ids][]=1`, `name[ids][]=2`; objects in a list are
+    told apart by their position, `name[0][a]`.
+    """
+    if isinstance(value, Mapping):
+        return [pair for key, part in value.items() for pair in deep_pairs(f"{name}[{key}]", part)]
+    if isinstance(value, list):
+        nested = any(isinstance(part, (Mapping, list)) for part in value)
+        return [
+            pair
+            for position, part in enumerate(value)
+            for pair in deep_pairs(f"{name}[{position if nested else ''}]", part)
+        ]
+    return [(name, to_text(value))]
 
 
 def _encode_multipart(body: RequestBody, value: Mapping[str, Any], headers: dict[str, str]) -> bytes:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.errors import InvalidInputError
 from gateway.json_codec import Message
 from gateway.upstream.openapi.document import OpenApiDocument
+from gateway.upstream.openapi.schema_keywords import SCHEMA_LISTS, SCHEMA_MAPS, SCHEMAS, sound_keywords
 
 # What OpenAPI adds to JSON Schema and clients of tools have no use for.
 _LEFT_OUT = ("discriminator", "xml", "externalDocs", "nullable")
-_BY_NAME = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_AS_VALUE = ("default", "example", "examples", "enum", "const")
 
 
 class SchemaConverter:
@@ -24,26 +24,32 @@ class SchemaConverter:
         self.definitions: Message = {}
 
     def convert(self, schema: Any) -> Any:
-        """`schema` with references to `#/$defs`. Raises InvalidInputError for a reference that leads nowhere."""
-        if not isinstance(schema, Mapping):
+        """`schema` with references to `#/$defs`.
+
+        Raises InvalidInputError for a reference that leads nowhere, and for what JSON Schema does not know.
+        """
+        if isinstance(schema, bool):
             return schema
-        if isinstance(schema.get("$ref"), str):
-            beside = {key: self._value(key, value) for key, value in schema.items() if key != "$ref"}
-            return {"$ref": f"#/$defs/{self._definition_name(schema['$ref'])}", **beside}
-        converted = {key: self._value(key, value) for key, value in schema.items() if key not in _LEFT_OUT}
+        if not isinstance(schema, Mapping):
+            raise InvalidInputError(f"a schema is {repr(schema)[:100]}, which is neither an object nor true or false")
+        sound = sound_keywords(schema)
+        if "$ref" in sound:
+            beside = {key: self._value(key, value) for key, value in sound.items() if key not in ("$ref", *_LEFT_OUT)}
+            return {"$ref": f"#/$defs/{self._definition_name(sound['$ref'])}", **beside}
+        converted = {key: self._value(key, value) for key, value in sound.items() if key not in _LEFT_OUT}
         return _with_modern_keywords(schema, converted)
 
     def _value(self, key: str, value: Any) -> Any:
-        if key in _AS_VALUE or key.startswith("x-"):
-            return value
-        if key in _BY_NAME and isinstance(value, Mapping):
-            return {name: self.convert(part) for name, part in value.items()}
-        if isinstance(value, list):
-            return [self.convert(part) for part in value]
-        return self.convert(value)
+        if key in SCHEMA_MAPS:
+            return {name: self.convert({} if part is None else part) for name, part in value.items()}
+        if key in SCHEMA_LISTS:
+            return [self.convert({} if part is None else part) for part in value]
+        return self.convert(value) if key in SCHEMAS else value
 
     def _definition_name(self, reference: str) -> str:
         if reference not in self._names:
+            # References that lead to nothing but each other describe nothing.
+            self._document.dereference({"$ref": reference})
             base = re.sub(r"[^A-Za-z0-9_.-]", "_", reference.rpartition("/")[2])
             name, number = base, 2
             while name in self.definitions:

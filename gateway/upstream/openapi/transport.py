@@ -22,11 +22,14 @@ from gateway.upstream.oauth.token_auth import oauth_token_auth
 from gateway.upstream.openapi.api_key import OpenApiKey, find_key
 from gateway.upstream.openapi.document import MAX_DOCUMENT_BYTES, OpenApiDocument, parse_document
 from gateway.upstream.openapi.http_request import build_request
-from gateway.upstream.openapi.operation import OpenApiOperation, build_operations
+from gateway.upstream.openapi.operation import LeftOutOperation, OpenApiOperation
+from gateway.upstream.openapi.operation_reader import build_operations
 from gateway.upstream.openapi.secret_mask import build_secret_mask
+from gateway.upstream.openapi.server_address import ApiAddresses, Origin, url_origin
 from gateway.upstream.openapi.tool_result import build_result, error_result
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import MessageSink, Transport, unreadable_answer_error
+from gateway.upstream.unusable_tool import unusable_tool
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +46,10 @@ class OpenApiTransport:
         self._requests: dict[int, anyio.CancelScope] = {}
         self._document: OpenApiDocument | None = None
         self._tools: dict[str, OpenApiOperation] = {}
-        self._base: httpx2.URL | None = None
+        self._left_out: list[LeftOutOperation] = []
+        self._addresses: dict[str, httpx2.URL] = {}
         self._key: OpenApiKey | None = None
-        self._http: ServerHttpClient | None = None
+        self._clients: dict[Origin, ServerHttpClient] = {}
 
     async def wait_ready(self) -> None:
         """Read the document. Raises UpstreamError where it cannot be had or used."""
@@ -78,8 +82,8 @@ class OpenApiTransport:
             scope.cancel()
 
     async def close(self) -> None:
-        if self._http is not None:
-            await self._http.close()
+        for client in self._clients.values():
+            await client.close()
 
     async def _handle_request(self, message: Message, scope: anyio.CancelScope) -> None:
         request_id: int = message["id"]
@@ -103,6 +107,7 @@ class OpenApiTransport:
             if self._spec.document_url is not None:
                 await self._load_document()
             tools = [operation.definition for operation in self._tools.values()]
+            tools += [unusable_tool(operation.name, operation.reason) for operation in self._left_out]
             return {"result": {**_COMPLETE, "tools": tools, "ttlMs": 0, "cacheScope": "private"}}
         if method == "tools/call":
             operation = self._tools.get(str(params.get("name")))
@@ -112,7 +117,8 @@ class OpenApiTransport:
         return _error_response(METHOD_NOT_FOUND, f"An HTTP API does not know {method}.")
 
     def _discover_result(self) -> Message:
-        info = self._document.values.get("info", {}) if self._document is not None else {}
+        declared = self._document.values.get("info") if self._document is not None else None
+        info = declared if isinstance(declared, dict) else {}
         described = info.get("description") or info.get("summary")
         return {
             **_COMPLETE,
@@ -121,7 +127,12 @@ class OpenApiTransport:
             "ttlMs": 0,
             "cacheScope": "private",
             **({"instructions": described} if isinstance(described, str) and described else {}),
-            "_meta": {SERVER_INFO_META_KEY: {"name": str(info.get("title")), "version": str(info.get("version"))}},
+            "_meta": {
+                SERVER_INFO_META_KEY: {
+                    "name": str(info.get("title") or self._name),
+                    "version": str(info.get("version") or ""),
+                }
+            },
         }
 
     async def _call(self, operation: OpenApiOperation, arguments: Message) -> Message:
@@ -131,9 +142,8 @@ class OpenApiTransport:
             return error_result(error.message)
         except RecursionError:
             return error_result("The arguments are nested too deeply to be sent; flatten them.")
-        http, base = self._http, self._base
-        if http is None or base is None:
-            raise UpstreamUnavailableError(self._name, f"Server {self._name} is not connected yet.")
+        base = self._addresses[operation.definition["name"]]
+        http = self._clients[url_origin(base)]
         if self._key is not None:
             request = self._key.apply(request)
         try:
@@ -167,24 +177,53 @@ class OpenApiTransport:
             preset = {("header", name.lower()) for name in self._spec.headers}
             if key is not None:
                 preset.add((key.location, key.name.lower() if key.location == "header" else key.name))
-            tools = await asyncio.to_thread(build_operations, document, preset)
-            base = self._base_url(document)
+            operations = await asyncio.to_thread(build_operations, document, preset)
+            addresses, astray = self._find_addresses(document, operations.tools)
         except InvalidInputError as error:
             raise UpstreamUnavailableError(self._name, error.message) from None
         except (KeyError, TypeError, AttributeError, RecursionError):
             raise UpstreamUnavailableError(
                 self._name, f"The OpenAPI document of {self._name} cannot be made into tools; correct it."
             ) from None
-        if (base, key) != (self._base, self._key) or self._http is None:
-            await self.close()
+        origins = {url_origin(url): url for url in addresses.values()}
+        if key != self._key or origins.keys() != self._clients.keys():
             credential = self._spec.credential if key is None else None
-            spec = replace(self._spec, url=str(base), credential=credential)
-            self._http = ServerHttpClient(spec, self._max_message_bytes, oauth_token_auth(spec))
-        self._document, self._tools, self._base, self._key = document, tools, base, key
+            clients: dict[Origin, ServerHttpClient] = {}
+            for origin, url in origins.items():
+                spec = replace(self._spec, url=str(url), credential=credential)
+                clients[origin] = ServerHttpClient(spec, self._max_message_bytes, oauth_token_auth(spec))
+            await self.close()
+            self._clients = clients
+        self._document, self._addresses, self._key = document, addresses, key
+        self._tools = {name: operations.tools[name] for name in addresses}
+        self._left_out = [*operations.left_out, *astray]
+
+    def _find_addresses(
+        self, document: OpenApiDocument, tools: Mapping[str, OpenApiOperation]
+    ) -> tuple[dict[str, httpx2.URL], list[LeftOutOperation]]:
+        """Where each operation is; those that may not be requested where they are, if others may.
+
+        Raises InvalidInputError where none may.
+        """
+        known = ApiAddresses(self._spec, document)
+        found: dict[str, httpx2.URL] = {}
+        astray: list[LeftOutOperation] = []
+        for name, operation in tools.items():
+            try:
+                url = known.of_operation(operation.address)
+                reason = self._spec.policy.url_refusal(str(url))
+                if reason is not None:
+                    raise InvalidInputError(f"The address of {name} may not be requested: {reason}.")
+                found[name] = url
+            except InvalidInputError as error:
+                astray.append(LeftOutOperation(name, error.message))
+        if astray and not found:
+            raise InvalidInputError(astray[0].reason)
+        return found, astray
 
     async def _fetch_document(self) -> bytes:
         where = httpx2.URL(self._spec.document_url or "")
-        trusted = self._spec.url is None or _origin(httpx2.URL(self._spec.url)) == _origin(where)
+        trusted = self._spec.url is None or url_origin(httpx2.URL(self._spec.url)) == url_origin(where)
         # Secrets are for the API; a document that lies elsewhere is read without them.
         spec = self._spec if trusted else replace(self._spec, headers={}, credential=None, certificate=None)
         spec = replace(spec, url=str(where))
@@ -196,32 +235,6 @@ class OpenApiTransport:
                 return await http.read_body(response)
         finally:
             await http.close()
-
-    def _base_url(self, document: OpenApiDocument) -> httpx2.URL:
-        """Where the API is: what was set by hand, else the first server that the document names."""
-        if self._spec.url is not None:
-            return httpx2.URL(self._spec.url)
-        servers = document.values.get("servers") or [{"url": "/"}]
-        named = str(servers[0].get("url", "/"))
-        for variable, values in (servers[0].get("variables") or {}).items():
-            named = named.replace("{" + variable + "}", str(values.get("default", "")))
-        try:
-            base = httpx2.URL(named)
-            if self._spec.document_url is not None:
-                base = httpx2.URL(self._spec.document_url).join(named)
-        except httpx2.InvalidURL:
-            base = httpx2.URL("")
-        if base.scheme not in ("http", "https") or not base.host:
-            raise InvalidInputError(
-                f"The OpenAPI document of {self._name} does not say where the API is; set its address by hand."
-            )
-        secret = self._spec.headers or self._spec.credential or self._spec.certificate
-        if secret and self._spec.document_url is not None and _origin(base) != _origin(self._spec.document_url):
-            raise InvalidInputError(
-                f"The OpenAPI document of {self._name} says that the API is at {base.host}, which is not where the "
-                "document is; set the address by hand, so that secrets go nowhere else."
-            )
-        return base
 
 
 _COMPLETE: Message = {"resultType": "complete"}
@@ -250,8 +263,3 @@ async def open_openapi(spec: ServerSpec, sink: MessageSink, max_message_bytes: i
 
 def _error_response(code: int, message: str) -> Message:
     return {"error": {"code": code, "message": message}}
-
-
-def _origin(url: httpx2.URL | str) -> tuple[str, str, int | None]:
-    parsed = httpx2.URL(url) if isinstance(url, str) else url
-    return parsed.scheme, parsed.host, parsed.port

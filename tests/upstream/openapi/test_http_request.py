@@ -6,8 +6,9 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import pytest
 
@@ -15,7 +16,8 @@ from gateway.errors import InvalidInputError
 from gateway.upstream.credential import Bearer
 from gateway.upstream.openapi.document import parse_document
 from gateway.upstream.openapi.http_request import OpenApiRequest, build_request
-from gateway.upstream.openapi.operation import OpenApiOperation, build_operations
+from gateway.upstream.openapi.operation import OpenApiOperation
+from gateway.upstream.openapi.operation_reader import build_operations
 from gateway.upstream.pool import UpstreamPool
 from tests.doubles.http_api import DOCUMENT, HttpApi
 from tests.upstream.conftest import serving
@@ -32,7 +34,7 @@ def operation(path: str = "/do", version: str = "3.0.3", **said: Any) -> OpenApi
         "info": {"title": "One", "version": "1"},
         "paths": {path: {method: {"operationId": "do", "responses": OK, **said}}},
     }
-    return build_operations(parse_document("One", json.dumps(document)))["do"]
+    return build_operations(parse_document("One", json.dumps(document))).tools["do"]
 
 
 def body(media_type: str, schema: Any, version: str = "3.0.3", **more: Any) -> OpenApiOperation:
@@ -155,7 +157,7 @@ paths:
         - {in: query, name: on, schema: {type: string, enum: [no, se, on, 12:30, true, trueish, 010]}}
       responses: {200: {description: ok}}
 """
-    (tool,) = build_operations(parse_document("Countries", text)).values()
+    (tool,) = build_operations(parse_document("Countries", text)).tools.values()
     assert tool.definition["inputSchema"]["properties"]["on"]["enum"] == [
         "no",
         "se",
@@ -244,3 +246,77 @@ async def test_an_answer_that_is_no_text_is_a_file_with_its_address(
     api.document = {**DOCUMENT, "paths": {"/zip": {"get": {"operationId": "zip", "responses": OK}}}}
     (block,) = (await call(pool, pets(base), "zip"))["content"]
     assert block["resource"] == {"uri": f"{base}/api/zip", "mimeType": "application/zip", "blob": "UEs="}
+
+
+def ops(name: str) -> OpenApiOperation:
+    text = (Path(__file__).parents[2] / "cases" / "ops.yaml").read_text()
+    return build_operations(parse_document("Ops", text)).tools[name]
+
+
+def test_renamed_arguments_are_sent_by_the_names_of_the_api() -> None:
+    sent = {"StartTime_lt": "1", "StartTime_gt": "0", "filter_status": "open", "top": 5}
+    expected = "/calls?StartTime%3C=1&StartTime%3E=0&filter%5Bstatus%5D=open&%24top=5"
+    assert asked(ops("listCalls"), **sent).target == expected
+    by_own_names = {"StartTime<": "1", "StartTime>": "0", "filter[status]": "open", "$top": 5}
+    assert asked(ops("listCalls"), **by_own_names).target == expected
+
+
+@pytest.mark.parametrize("name", ["setLabels", "setLabels2"])
+@pytest.mark.parametrize("arguments", [{"body": {"a": "1"}}, {"a": "1"}])
+def test_free_entries_are_the_body(name: str, arguments: dict[str, Any]) -> None:
+    assert json.loads(asked(ops(name), **arguments).body or b"") == {"a": "1"}
+
+
+def test_entries_beyond_the_declared_ones_go_into_a_body_that_takes_them() -> None:
+    assert json.loads(asked(ops("createIssue"), summary="s", custom_1=[2]).body or b"") == {
+        "summary": "s",
+        "custom_1": [2],
+    }
+    with pytest.raises(InvalidInputError, match="'summary' is missing"):
+        asked(ops("createIssue"), custom_1=1)
+    with pytest.raises(InvalidInputError, match="no argument 'more'"):
+        asked(ops("updateDevice"), id=1, id_body=1, name="n", more=1)
+
+
+def test_a_required_body_is_sent_even_if_it_is_empty() -> None:
+    declared = {"required": True, "content": {"application/json": {"schema": form(a={})}}}
+    assert asked(operation(requestBody=declared)).body == b"{}"
+    assert asked(body("application/json", form(a={}))).body is None
+
+
+def test_a_part_of_a_path_that_comes_twice_is_filled_in_twice() -> None:
+    assert asked(ops("deviceList"), tenant="a/{b}").target == "/a%2F%7Bb%7D/a%2F%7Bb%7D/device/"
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [("/do?action=list", "/do?action=list&n=1"), ("/#Target=Do", "/?n=1"), ("/do", "/do?n=1")],
+)
+def test_a_path_may_carry_a_part_of_the_query(path: str, target: str) -> None:
+    tool = operation(path, parameters=[{"name": "n", "in": "query", "schema": {}}])
+    assert asked(tool, n=1).target == target
+
+
+@pytest.mark.parametrize(
+    ("value", "query"),
+    [
+        ({"id": "1", "type": "x"}, "filters[id]=1&filters[type]=x"),
+        ({"a": {"b": {"c": 1}}}, "filters[a][b][c]=1"),
+        ({"ids": [1, 2]}, "filters[ids][]=1&filters[ids][]=2"),
+        ({"or": [{"a": 1}, {"b": [True]}]}, "filters[or][0][a]=1&filters[or][1][b][]=true"),
+        ({"a": None, "b": {}, "c": []}, "filters[a]="),
+        ("plain", "filters=plain"),
+    ],
+)
+def test_objects_in_a_query_are_spelled_out_as_servers_read_them(value: Any, query: str) -> None:
+    assert unquote(asked(ops("proposals"), filters=value).target) == f"/proposals?{query}"
+
+
+def test_objects_in_a_form_are_spelled_out_where_the_document_says_so() -> None:
+    tool = body(
+        "application/x-www-form-urlencoded",
+        form(metadata={"type": "object"}, plain={"type": "object"}),
+        encoding={"metadata": {"style": "deepObject", "explode": True}},
+    )
+    sent = unquote((asked(tool, metadata={"a": {"b": 1}}, plain={"a": 1}).body or b"").decode())
+    assert sent == 'metadata[a][b]=1&plain={"a":+1}'

@@ -39,8 +39,8 @@ class Servers:
         self._settings = settings
         self._policy = policy
 
-    async def add(self, tenant_id: int, server: ServerDefinition) -> int:
-        """Add a server and return its id.
+    async def add(self, tenant_id: int, server: ServerDefinition, *, enabled: bool = True) -> int:
+        """Add a server and return its id; one that is not `enabled` is not connected to until it is.
 
         Raises InvalidInputError for a server that cannot be, ConflictError when the name is taken.
         """
@@ -64,6 +64,7 @@ class Servers:
                 "none" if server.credential is None else credential_kind(server.credential),
                 server.document,
                 server.document_url,
+                enabled,
             )
         except ConflictError:
             raise ConflictError(

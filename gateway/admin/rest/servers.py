@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field
@@ -22,9 +23,13 @@ from gateway.admin.services.servers.versions import Comparison, ComparisonFilter
 
 @dataclass(frozen=True, slots=True)
 class ImportInput:
-    """A configuration as MCP clients have it, as text: `{"mcpServers": {name: {"command": …} or {"url": …}}}`."""
+    """A configuration as MCP clients have it, as text: `{"mcpServers": {name: {"command": …} or {"url": …}}}`.
+
+    `values` are for its placeholders: `{"MY_TOKEN": …}` for `${MY_TOKEN}`, `{"input:id": …}` for `${input:id}`.
+    """
 
     document: Annotated[str, Field(min_length=1, max_length=1_000_000)]
+    values: Mapping[str, Annotated[str, Field(max_length=10_000)]] = field(default_factory=dict, repr=False)
 
     __pydantic_config__ = FORBID_EXTRA
 
@@ -59,7 +64,7 @@ async def add_server(context: RestContext, body: ServerInput) -> ServerDetail:
 async def import_servers(context: RestContext, body: ImportInput) -> tuple[Imported, ...]:
     """Add the servers of an mcpServers document, each for itself."""
     return await context.services.servers.import_json(
-        context.tenant.id, body.document, context.principal, context.admission.record_denial
+        context.tenant.id, body.document, context.principal, context.admission.record_denial, body.values
     )
 
 

@@ -1,9 +1,8 @@
-"""`modelgate servers add` and `import`."""
+"""`modelgate servers add`."""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,15 @@ import click
 
 from gateway.access.tenants import Tenant
 from gateway.app import Components
-from gateway.catalog.client_config import parse_client_config
 from gateway.catalog.server_definition import ServerDefinition, TransportKind
 from gateway.catalog.tuning import Tuning
 from gateway.cli.component_runner import run_with_components
 from gateway.cli.options import tenant_option
-from gateway.cli.output import printable
 from gateway.cli.servers.credential_options import credential_options, read_certificate, read_credential
 from gateway.cli.servers.name_value_options import check_transport_options, name_value_options
-from gateway.cli.servers.openapi_document import is_url, read_document, read_text
+from gateway.cli.servers.openapi_document import is_url, read_document
 from gateway.cli.servers.tuning_options import read_tuning, tuning_options
-from gateway.errors import ConflictError, InvalidInputError
+from gateway.errors import InvalidInputError
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -97,34 +94,3 @@ def add(
     run_with_components(context, tenant, work)
     first = f"sign in with modelgate servers login {shlex.quote(name)}, then " if options["sign_in"] else ""
     click.echo(f"{name} is added; {first}bring its tools in with modelgate sync {shlex.quote(name)}.")
-
-
-@click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@tenant_option
-@click.pass_context
-def import_servers(context: click.Context, file: Path, tenant: str) -> None:
-    """Add the servers of an mcpServers JSON file, as desktop clients keep it."""
-    new_servers, failed = parse_client_config(read_text(str(file)))
-    total = len(new_servers) + len(failed)
-    # Relative paths in such a file are meant from where it is read; the gateway may run elsewhere.
-    new_servers = [
-        replace(server, cwd=str(Path.cwd())) if server.transport == "stdio" and not server.cwd else server
-        for server in new_servers
-    ]
-
-    async def work(components: Components, owner: Tenant) -> None:
-        for server in new_servers:
-            try:
-                await components.servers.add(owner.id, server)
-            except (ConflictError, InvalidInputError) as error:
-                failed.append(error.message)
-
-    run_with_components(context, tenant, work)
-    for message in failed:
-        click.echo(f"Not added: {printable(message)}", err=True)
-    added = total - len(failed)
-    hint = "; bring their tools in with modelgate sync" if added else ""
-    click.echo(f"{added} of {total} servers are added{hint}.")
-    if failed:
-        context.exit(1)

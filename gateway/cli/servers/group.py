@@ -10,8 +10,9 @@ from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_components, run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import format_time, print_table, printable
-from gateway.cli.servers.add import add, import_servers
+from gateway.cli.servers.add import add
 from gateway.cli.servers.check import check
+from gateway.cli.servers.import_config import import_servers
 from gateway.cli.servers.login import login
 from gateway.cli.servers.set import set_server
 from gateway.cli.servers.show import format_health, show

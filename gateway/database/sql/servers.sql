@@ -1,8 +1,8 @@
 -- name: insert_server
 -- A new server.
 INSERT INTO servers (tenant_id, name, slug, description, transport, command, args, cwd, url, sealed_secrets, limits,
-                     prefix, credential, document, document_url)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                     prefix, credential, document, document_url, enabled)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 RETURNING id
 
 -- name: list_servers

@@ -9,8 +9,8 @@ from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import MessageSink, Transport
 from gateway.upstream.transports.http_sse import open_http_sse
 from gateway.upstream.transports.process_reaper import ProcessReaper
+from gateway.upstream.transports.sse_fallback import open_http
 from gateway.upstream.transports.stdio import open_stdio
-from gateway.upstream.transports.streamable_http import open_streamable_http
 
 
 def open_transport(
@@ -27,4 +27,4 @@ def open_transport(
         return open_http_sse(spec, sink, max_message_bytes)
     if spec.transport == "openapi":
         return open_openapi(spec, sink, max_message_bytes)
-    return open_streamable_http(spec, sink, max_message_bytes)
+    return open_http(spec, sink, max_message_bytes)

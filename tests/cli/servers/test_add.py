@@ -1,8 +1,7 @@
-"""`modelgate servers add` and `import`."""
+"""`modelgate servers add`."""
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -69,24 +68,3 @@ async def test_a_name_that_is_taken_is_told(modelgate: CommandLine) -> None:
         1,
         "Error: There is a server named 'One' already; choose another name or remove that one first.\n",
     )
-
-
-async def test_servers_are_imported_and_the_bad_ones_told(modelgate: CommandLine, tmp_path: Path) -> None:
-    entries = {
-        "good": {"command": "x", "env": {"TOKEN": "secret"}},
-        "web": {"url": "http://127.0.0.1:1/mcp", "headers": {"Authorization": "Bearer secret"}},
-        "neither": {},
-        "bad/name": {"command": "x"},
-    }
-    (tmp_path / "client.json").write_text(json.dumps({"mcpServers": entries}))
-    ended = await modelgate("servers", "import", "client.json")
-    assert ended.code == 1
-    assert "Not added: neither: there is neither a command nor a url.\n" in ended.err
-    assert "Not added: The server name 'bad/name' may not hold a slash" in ended.err
-    assert ended.out == "2 of 4 servers are added; bring their tools in with modelgate sync.\n"
-    again = await modelgate("servers", "import", "client.json")
-    assert (again.code, again.out.split(" are")[0]) == (1, "0 of 4 servers")
-    shown = await modelgate("servers", "list")
-    assert "secret" not in shown.out
-    (tmp_path / "client.json").write_text("{")
-    assert (await modelgate("servers", "import", "client.json")).err.startswith("Error: This is not valid JSON: ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -28,7 +28,7 @@ from gateway.admin.services.servers.server_input import (
     authorize_stdio,
     to_server_definition,
 )
-from gateway.catalog.client_config import parse_client_config
+from gateway.catalog.client_config.client_config import parse_client_config
 from gateway.catalog.oauth_logins import OAuthLogins
 from gateway.catalog.server import Servers
 from gateway.catalog.server_definition import ServerDefinition
@@ -59,12 +59,14 @@ _Interval = Annotated[float, Field(ge=0, le=31_622_400, allow_inf_nan=False)]
 class Imported:
     """What came of one server of a pasted configuration: its number, or why it was not added.
 
-    `name` is None where the entry could not be read; the error names it then.
+    `name` is None where the entry could not be read; the error names it then. `note` says why a server that was added
+    is left disabled.
     """
 
     name: str | None
     id: int | None
     error: str | None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +121,35 @@ class ServerService:
         return await self.get(tenant_id, server_id, principal)
 
     async def import_json(
-        self, tenant_id: int, text: str, principal: Principal, record_denial: Callable[[], None]
+        self,
+        tenant_id: int,
+        text: str,
+        principal: Principal,
+        record_denial: Callable[[], None],
+        values: Mapping[str, str],
     ) -> tuple[Imported, ...]:
         """Add the servers of an `mcpServers` document, each for itself; `record_denial` is called for each refused.
 
+        `values` are for the document's placeholders, by name: the gateway's own environment is nobody's to read.
         Raises InvalidInputError where it is no such document.
         """
         outcomes: list[Imported] = []
         try:
-            servers, problems = parse_client_config(text)
+            config = parse_client_config(text, values)
         except InvalidInputError as error:
             raise InvalidInputError(error.message, "document") from None
-        outcomes += [Imported(None, None, sentence) for sentence in problems]
-        for server in servers:
+        outcomes += [Imported(None, None, sentence) for sentence in config.problems]
+        for server in config.servers:
+            name = server.definition.name
             try:
-                outcomes.append(Imported(server.name, await self._add(tenant_id, server, principal), None))
+                server_id = await self._add(tenant_id, server.definition, principal, enabled=server.enabled)
+                if server.tuning != Tuning():
+                    await self._servers.set_tuning(tenant_id, server_id, server.tuning)
+                outcomes.append(Imported(name, server_id, None, server.note))
             except (ConflictError, InvalidInputError, ForbiddenError) as error:
                 if isinstance(error, ForbiddenError):
                     record_denial()
-                outcomes.append(Imported(server.name, None, error.message))
+                outcomes.append(Imported(name, None, error.message))
         return tuple(outcomes)
 
     async def change(self, tenant_id: int, server_id: int, change: ServerChange, principal: Principal) -> ServerDetail:
@@ -213,9 +225,11 @@ class ServerService:
         """
         return await self._logins.begin(tenant_id, server_id, redirect_uri, metadata_url)
 
-    async def _add(self, tenant_id: int, server: ServerDefinition, principal: Principal) -> int:
+    async def _add(
+        self, tenant_id: int, server: ServerDefinition, principal: Principal, *, enabled: bool = True
+    ) -> int:
         authorize_stdio(server, principal, self._settings)
-        return await self._servers.add(tenant_id, server)
+        return await self._servers.add(tenant_id, server, enabled=enabled)
 
     async def _build_cards(self, tenant_id: int, records: Sequence[ServerRecord]) -> tuple[ServerCard, ...]:
         rows = await self._database.fetch("server_review_counts", tenant_id)

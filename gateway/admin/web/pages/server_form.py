@@ -48,17 +48,18 @@ async def import_servers(context: PageContext) -> Response:
     document = submitted.get("document", "")
     try:
         outcomes = await context.services.servers.import_json(
-            context.tenant.id, document, context.principal, context.admission.record_denial
+            context.tenant.id, document, context.principal, context.admission.record_denial, {}
         )
     except ModelGateError as error:
         return context.render_form_errors("server_add.html", error, submitted, **_ADD_VALUES)
     for outcome in outcomes:
-        if outcome.id is not None:
+        if outcome.id is not None and outcome.note is None:
             await context.services.syncs.start(context.tenant.id, outcome.id)
-    if all(outcome.error is None for outcome in outcomes):
+    if all(outcome.error is None and outcome.note is None for outcome in outcomes):
         return context.redirect("/servers")
     values = {**_ADD_VALUES, "submitted": submitted, "imported": outcomes}
-    return context.render("server_add.html", 422, **values)
+    status = 200 if all(outcome.error is None for outcome in outcomes) else 422
+    return context.render("server_add.html", status, **values)
 
 
 async def show_edit_form(context: PageContext) -> Response:

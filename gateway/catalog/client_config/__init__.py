@@ -1,0 +1,1 @@
+"""Servers from the configuration files of MCP clients."""

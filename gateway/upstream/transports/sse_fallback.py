@@ -48,6 +48,10 @@ class SseFallbackTransport:
     async def cancel(self, request_id: int, reason: str) -> None:
         await self._current.cancel(request_id, reason)
 
+    @property
+    def has_session(self) -> bool:
+        return self._current.has_session
+
     async def set_protocol_version(self, version: str) -> None:
         await self._current.set_protocol_version(version)
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from bench.sets.builtin import builtin
 from gateway.access.roles import create_role, refresh_visibility
+from gateway.catalog.sync.text_vectors import TextVectors, store_vectors
 from gateway.catalog.sync.tool_terms import store_terms
-from gateway.catalog.sync.tool_vectors import store_vectors
 from gateway.catalog.text import ToolTexts, build_tool_texts
 from gateway.catalog.tool import parse_tool
 from gateway.database.pool import Database
@@ -128,7 +128,7 @@ class Filler:
                     text = getattr(of_tool, kind)
                     embedded[text] = vector if text in vectors else self._varied(vector)
             await store_terms(transaction, TENANT, texts)
-            await store_vectors(transaction, TENANT, space_id, texts, embedded)
+            await store_vectors(transaction, TENANT, space_id, texts, TextVectors(embedded))
             await transaction.execute("bump_catalogue_version", TENANT)
         return ids
 

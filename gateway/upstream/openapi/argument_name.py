@@ -6,8 +6,9 @@ import re
 from collections.abc import Collection
 
 _MAX_LENGTH = 64
-_MAX_READ_LENGTH = 256
 _ALLOWED = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# Underscores beside it go with it; a longer run of them is not read again from each.
+_NOT_ALLOWED = re.compile(r"_{0,8}[^A-Za-z0-9_.-]+_*")
 # What some APIs put into a name in place of an operator of the query.
 _OPERATORS = ((">=", "_gte"), ("<=", "_lte"), (">", "_gt"), ("<", "_lt"), ("!", "_not"))
 
@@ -34,4 +35,4 @@ def _in_allowed_characters(name: str) -> str:
         return name
     for operator, word in _OPERATORS:
         name = name.replace(operator, word)
-    return re.sub(r"_*[^A-Za-z0-9_.-]+_*", "_", name[:_MAX_READ_LENGTH]).strip("_")[:_MAX_LENGTH] or "argument"
+    return _NOT_ALLOWED.sub("_", name).strip("_")[:_MAX_LENGTH] or "argument"

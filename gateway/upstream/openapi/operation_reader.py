@@ -32,10 +32,11 @@ from gateway.upstream.openapi.server_address import declared_address
 from gateway.upstream.openapi.tool_description import annotate, describe
 
 _NAME_LENGTH = 128
-_MAX_READ_LENGTH = 1_024
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 # OpenAPI says of these that a parameter of that name is to be ignored; they are the gateway's to set.
 _OWN_HEADERS = ("accept", "content-type", "authorization")
+# Underscores beside it go with it; a longer run of them is not read again from each.
+_NO_NAME = re.compile(r"_{0,8}[^A-Za-z0-9_.-]+_*")
 _IN_PATH = re.compile(r"\{([^{}/]+)\}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -248,7 +249,7 @@ def _is_plain_object(schema: Mapping[str, Any]) -> bool:
 
 
 def _unused_name(wanted: str, taken: Mapping[str, object]) -> str:
-    base = re.sub(r"_*[^A-Za-z0-9_.-]+_*", "_", wanted[:_MAX_READ_LENGTH]).strip("_")[:_NAME_LENGTH] or "operation"
+    base = _NO_NAME.sub("_", wanted).strip("_")[:_NAME_LENGTH] or "operation"
     name, number = base, 2
     while name in taken:
         ending = f"_{number}"

@@ -93,6 +93,9 @@ class SseFallback:
                 return
         self._sink.request_failed(request_id, error)
 
+    def session_doubted(self) -> None:
+        self._sink.session_doubted()
+
     def connection_closed(self, error: UpstreamError) -> None:
         self._sink.connection_closed(error)
 
@@ -137,6 +140,9 @@ class _Trial:
 
     def request_failed(self, request_id: int, error: UpstreamError) -> None:
         self._sink.request_failed(request_id, error)
+
+    def session_doubted(self) -> None:
+        self._sink.session_doubted()
 
     def connection_closed(self, error: UpstreamError) -> None:
         if self.established:

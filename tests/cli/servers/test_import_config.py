@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.conftest import CommandLine
+from tests.cli.process import CommandLine
 
 CASES = Path(__file__).parents[2] / "cases"
 

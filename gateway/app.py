@@ -38,6 +38,8 @@ from gateway.downstream.application import McpApplication, McpLimits
 from gateway.downstream.methods.search_answer import answer_format, format_search_answer
 from gateway.downstream.protocol.authentication import METADATA_PATH, PROFILES_PATH
 from gateway.downstream.protocol.resource_metadata import ResourceMetadata
+from gateway.edge.forwarded_headers import ForwardedHeaders
+from gateway.edge.trusted_proxies import TrustedProxies
 from gateway.embedding.selection import choose_embedder
 from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
@@ -183,7 +185,8 @@ class Gateway:
                 *self._admin.routes(),
             ],
             middleware=[
-                Middleware(_PathDispatcher, path="/mcp", below=PROFILES_PATH, app_at_path=self._front.endpoint)
+                Middleware(ForwardedHeaders, proxies=TrustedProxies(self._parts.settings.server.trusted_proxies)),
+                Middleware(_PathDispatcher, path="/mcp", below=PROFILES_PATH, app_at_path=self._front.endpoint),
             ],
             lifespan=self._lifespan,
         )

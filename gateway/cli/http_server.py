@@ -54,6 +54,8 @@ async def serve_gateway(
                     log_config=None,
                     access_log=False,
                     server_header=False,
+                    # By server.trusted_proxies, and not by what uvicorn believes unasked.
+                    proxy_headers=False,
                     timeout_graceful_shutdown=_STOP_SECONDS,
                 )
             )

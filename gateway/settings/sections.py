@@ -21,13 +21,17 @@ KNOWN_PREFIX = "auto"
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the gateway listens and what it accepts."""
+    """Where the gateway listens and what it accepts.
+
+    `trusted_proxies` are addresses and networks in CIDR form whose X-Forwarded-For, -Proto and -Host are believed.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     data_dir: str = "~/.local/share/modelgate"
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
     max_sessions: Annotated[int, Field(ge=1)] = 10_000
     max_sessions_per_caller: Annotated[int, Field(ge=1)] = 2_000

@@ -27,7 +27,13 @@ async def serving_at(
     listening: socket.socket, application: ASGIApp, *, shutdown_seconds: int | None = 1
 ) -> AsyncIterator[None]:
     """Serve `application` until the block ends, and then requests under way for `shutdown_seconds`, None for all."""
-    config = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=shutdown_seconds)
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=shutdown_seconds,
+    )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     await server.ready.wait()

@@ -1,0 +1,57 @@
+"""What a trusted proxy says of a request: the client's address, and the scheme and host that it asked for."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.edge.trusted_proxies import TrustedProxies
+
+_FOR, _SCHEME, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
+_SCHEMES = ("http", "https")
+
+
+class ForwardedHeaders:
+    """ASGI middleware that takes it over where the connection is of such a proxy, and takes it away where it is not:
+    nothing behind it comes upon what anybody may write.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
+        self._app = app
+        self._proxies = proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http":
+            scope = self._resolved(scope)
+        await self._app(scope, receive, send)
+
+    def _resolved(self, scope: Scope) -> Scope:
+        forwarded: dict[bytes, list[bytes]] = {}
+        headers = []
+        for name, value in scope["headers"]:
+            if name in (_FOR, _SCHEME, _HOST):
+                forwarded.setdefault(name, []).append(value)
+            else:
+                headers.append((name, value))
+        if not forwarded:
+            return scope
+        resolved = {**scope, "headers": headers}
+        client = scope.get("client")
+        if client is None or not self._proxies.trusts(client[0]):
+            return resolved
+        if addresses := _joined(forwarded, _FOR):
+            address = self._proxies.client_of(client[0], addresses)
+            resolved["client"] = (address, client[1] if address == client[0] else 0)
+        # Of several the last is the word of the nearest proxy, which is the one that is trusted.
+        scheme = _joined(forwarded, _SCHEME).rpartition(",")[2].strip().lower()
+        if scheme in _SCHEMES:
+            resolved["scheme"] = scheme
+        host = _joined(forwarded, _HOST).rpartition(",")[2].strip()
+        if host:
+            others = [(name, value) for name, value in headers if name != b"host"]
+            resolved["headers"] = [(b"host", host.encode("latin-1")), *others]
+        return resolved
+
+
+def _joined(forwarded: dict[bytes, list[bytes]], name: bytes) -> str:
+    return b",".join(forwarded.get(name, ())).decode("latin-1")

@@ -38,6 +38,7 @@ from gateway.downstream.application import McpApplication, McpLimits
 from gateway.downstream.methods.search_answer import answer_format, format_search_answer
 from gateway.downstream.protocol.authentication import METADATA_PATH, PROFILES_PATH
 from gateway.downstream.protocol.resource_metadata import ResourceMetadata
+from gateway.edge.address_counts import AddressCounts
 from gateway.edge.forwarded_headers import ForwardedHeaders
 from gateway.edge.trusted_proxies import TrustedProxies
 from gateway.embedding.selection import choose_embedder
@@ -177,6 +178,7 @@ class Gateway:
 
     def application(self) -> Starlette:
         """The ASGI application."""
+        server = self._parts.settings.server
         return Starlette(
             routes=[
                 Route("/health", self._health),
@@ -185,7 +187,11 @@ class Gateway:
                 *self._admin.routes(),
             ],
             middleware=[
-                Middleware(ForwardedHeaders, proxies=TrustedProxies(self._parts.settings.server.trusted_proxies)),
+                Middleware(
+                    ForwardedHeaders,
+                    proxies=TrustedProxies(server.trusted_proxies),
+                    counts=AddressCounts(server.max_connections_per_address),
+                ),
                 Middleware(_PathDispatcher, path="/mcp", below=PROFILES_PATH, app_at_path=self._front.endpoint),
             ],
             lifespan=self._lifespan,

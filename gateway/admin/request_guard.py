@@ -32,6 +32,9 @@ CSRF_FIELD = "csrf_token"
 TENANT_HEADER = "X-Tenant"
 TENANT_PARAMETER = "tenant"
 
+PUBLIC_BODY_BYTES = 64 * 1024
+"""What may be sent by whoever has not signed in."""
+
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -105,7 +108,7 @@ class RequestGuard:
         """
         self._check_host(request)
         self._check_origin(request)
-        self._check_form_size(request)
+        self._check_form_size(request, PUBLIC_BODY_BYTES if requirement.public else self._max_form_bytes)
         address = client_address(request)
         if requirement.public:
             yield Admission(address, None, None, lambda: None)
@@ -116,7 +119,7 @@ class RequestGuard:
 
         def record_denial() -> None:
             tenant_id = tenant.id if tenant is not None else 0
-            event = AuditEvent(actor, requirement.action, request.url.path, "denied", tenant_id)
+            event = AuditEvent(actor, requirement.action, request.scope["path"], "denied", tenant_id)
             self._recorder.record(event)
 
         try:
@@ -175,17 +178,17 @@ class RequestGuard:
             return
         origin = request.headers.get("origin")
         ours = {request.headers.get("host", "").lower(), self._public_url.host} - {""}
-        foreign = origin is not None and urlsplit(origin.lower()).netloc not in ours
+        foreign = origin is not None and _host_of(origin) not in ours
         if foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise ForbiddenError("This request comes from a page of another site; open the gateway's own pages.")
 
-    def _check_form_size(self, request: Request) -> None:
+    def _check_form_size(self, request: Request, most: int) -> None:
         """Raises HttpError (413) for a form that is too large, or does not say how large it is."""
         if request.method in _SAFE_METHODS or not _is_form(request):
             return
         length = request.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > self._max_form_bytes:
-            raise HttpError(413, f"The form is longer than the {self._max_form_bytes} bytes it may have.")
+        if not length.isdigit() or int(length) > most:
+            raise HttpError(413, f"The form is longer than the {most} bytes it may have.")
 
     async def _check_csrf(self, request: Request, principal: Principal) -> None:
         """Raises ForbiddenError for a change made with a session without its CSRF token, in header or form field."""
@@ -203,6 +206,14 @@ class RequestGuard:
 def client_address(request: Request) -> str:
     """The network address that a request comes from, as far as the server knows it."""
     return request.client.host if request.client is not None else "unknown"
+
+
+def _host_of(origin: str) -> str:
+    """Host and port in lower case; empty where it is no origin."""
+    try:
+        return urlsplit(origin.lower()).netloc
+    except ValueError:
+        return ""
 
 
 def _is_form(request: Request) -> bool:

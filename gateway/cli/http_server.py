@@ -12,6 +12,7 @@ import uvicorn
 
 from gateway.app import Components, Gateway, open_components
 from gateway.database.actor import GATEWAY, acting_as
+from gateway.edge.server_config import server_config
 from gateway.errors import SettingsError
 from gateway.settings import Settings
 
@@ -48,17 +49,8 @@ async def serve_gateway(
     # From here on it is not the person who started it that acts.
     with listener, acting_as(GATEWAY):
         async with open_components(settings, embed_seconds=_EMBED_SECONDS) as components:
-            server = _GatewayServer(
-                uvicorn.Config(
-                    Gateway(components).application(),
-                    log_config=None,
-                    access_log=False,
-                    server_header=False,
-                    # By server.trusted_proxies, and not by what uvicorn believes unasked.
-                    proxy_headers=False,
-                    timeout_graceful_shutdown=_STOP_SECONDS,
-                )
-            )
+            application = Gateway(components).application()
+            server = _GatewayServer(server_config(application, settings.server, _STOP_SECONDS))
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             url = _url(settings, listener)
             announcing = asyncio.create_task(server.run_when_ready(lambda: on_ready(components, url)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.edge.address_counts import AddressCounts
 from gateway.edge.trusted_proxies import TrustedProxies
 
 _FOR, _SCHEME, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
@@ -12,18 +14,34 @@ _SCHEMES = ("http", "https")
 
 class ForwardedHeaders:
     """ASGI middleware that takes it over where the connection is of such a proxy, and takes it away where it is not:
-    nothing behind it comes upon what anybody may write.
+    nothing behind it comes upon what anybody may write. Of a client behind a proxy its requests are counted, whose
+    connections are the proxy's.
     """
 
-    def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies, counts: AddressCounts) -> None:
+        """`counts` are of requests under way by client."""
         self._app = app
         self._proxies = proxies
+        self._counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http":
-            scope = self._resolved(scope)
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        resolved = self._resolved(scope)
+        if resolved.get("client") == scope.get("client"):
+            await self._app(resolved, receive, send)
+            return
+        address = resolved["client"][0]
+        if not self._counts.open(address):
+            refused = PlainTextResponse("Too many requests of this address are under way.", 429)
+            await refused(resolved, receive, send)
+            return
+        try:
+            await self._app(resolved, receive, send)
+        finally:
+            self._counts.close(address)
 
     def _resolved(self, scope: Scope) -> Scope:
         forwarded: dict[bytes, list[bytes]] = {}

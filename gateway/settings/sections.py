@@ -23,7 +23,8 @@ KNOWN_PREFIX = "auto"
 class ServerSettings:
     """Where the gateway listens and what it accepts.
 
-    `trusted_proxies` are addresses and networks in CIDR form whose X-Forwarded-For, -Proto and -Host are believed.
+    `trusted_proxies` are addresses and networks in CIDR form whose X-Forwarded-For, -Proto and -Host are believed. The
+    head of a request has `head_seconds` to come, its body `body_seconds`; of connections 0 is any number.
     """
 
     host: str = "127.0.0.1"
@@ -32,6 +33,9 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    head_seconds: Annotated[float, Field(ge=0.1)] = 10.0
+    body_seconds: Annotated[float, Field(ge=0.1)] = 30.0
+    max_connections_per_address: Annotated[int, Field(ge=0)] = 1_000
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
     max_sessions: Annotated[int, Field(ge=1)] = 10_000
     max_sessions_per_caller: Annotated[int, Field(ge=1)] = 2_000

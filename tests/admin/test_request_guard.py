@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -54,6 +55,23 @@ async def test_no_change_is_made_with_a_session_alone(admin: Person) -> None:
             assert response.status_code == 403, operation.name
     admin.http.headers["X-CSRF-Token"] = "0" * 64
     assert (await admin.post("/roles", {"name": "new"})).status_code == 403
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"), [("/api/v1/session", "application/json"), ("/signin", FORM), ("/setup", FORM)]
+)
+async def test_who_has_not_signed_in_sends_little(gateway: RunningGateway, path: str, media_type: str) -> None:
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            yield b" " * 10_000
+
+    headers = {"Content-Type": media_type}
+    assert (await gateway.http.post(path, content=b" " * 65_536, headers=headers)).status_code != 413
+    assert (await gateway.http.post(path, content=b" " * 65_537, headers=headers)).status_code == 413
+    assert (await gateway.http.post(path, content=in_pieces(), headers=headers)).status_code == 413
 
 
 async def test_a_page_of_another_site_changes_nothing(admin: Person) -> None:

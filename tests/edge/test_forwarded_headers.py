@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from starlette.requests import Request
@@ -12,12 +15,14 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from gateway.app import open_components
+from gateway.edge.address_counts import AddressCounts
 from gateway.edge.forwarded_headers import ForwardedHeaders
 from gateway.edge.trusted_proxies import TrustedProxies
 from gateway.settings import Settings
 from tests.support.audit import audit_rows
 from tests.support.gateway import running_gateway
 from tests.support.serving import serving
+from tests.support.waiting import until
 
 FORWARDED = [
     ("X-Forwarded-For", "203.0.113.9, 192.0.2.1"),
@@ -40,7 +45,7 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
 async def _seen(*trusted: str) -> tuple[str, Any]:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await ForwardedHeaders(_echo, TrustedProxies(trusted))(scope, receive, send)
+            await ForwardedHeaders(_echo, TrustedProxies(trusted), AddressCounts(0))(scope, receive, send)
 
     async with serving(app) as url, httpx2.AsyncClient() as http:
         return url, (await http.get(f"{url}/x", headers=FORWARDED)).json()
@@ -59,6 +64,35 @@ async def test_a_proxy_that_is_not_named_is_not_believed() -> None:
 async def test_a_trusted_proxy_says_where_a_request_comes_from_and_what_it_asked_for() -> None:
     _, seen = await _seen("127.0.0.0/8")
     assert seen == {"client": "192.0.2.1", "url": "https://tools.example.com/x", "forwarded": []}
+
+
+async def test_a_client_behind_a_proxy_has_so_many_requests_under_way() -> None:
+    answering = asyncio.Event()
+    arrived = asyncio.Event()
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        arrived.set()
+        await answering.wait()
+        await _echo(scope, receive, send)
+
+    counting = ForwardedHeaders(waiting, TrustedProxies(("127.0.0.1",)), AddressCounts(1))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await counting(scope, receive, send)
+
+    async with serving(app) as url, httpx2.AsyncClient(base_url=url) as http, anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(http.get, "/x", headers={"X-Forwarded-For": "192.0.2.1"}))
+        await arrived.wait()
+        assert (await http.get("/x", headers={"X-Forwarded-For": "192.0.2.1"})).status_code == 429
+        answering.set()
+        # Another client behind the same proxy, and the same one once its request is answered.
+        assert (await http.get("/x", headers={"X-Forwarded-For": "192.0.2.2"})).status_code == 200
+        await until(partial(_is_answered, http))
+
+
+async def _is_answered(http: httpx2.AsyncClient) -> bool:
+    return (await http.get("/x", headers={"X-Forwarded-For": "192.0.2.1"})).status_code == 200
 
 
 @pytest.mark.parametrize(("trusted", "address"), [((), "127.0.0.1"), (("127.0.0.1",), "192.0.2.1")])

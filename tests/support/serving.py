@@ -34,6 +34,13 @@ async def serving_at(
         proxy_headers=False,
         timeout_graceful_shutdown=shutdown_seconds,
     )
+    async with serving_config(listening, config):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving_config(listening: socket.socket, config: uvicorn.Config) -> AsyncIterator[None]:
+    """Serve as `config` says until the block ends."""
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     await server.ready.wait()

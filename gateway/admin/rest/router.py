@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from gateway.admin.problem_details import problem_response
 from gateway.admin.public_url import PublicUrl
-from gateway.admin.request_guard import TENANT_HEADER, TENANT_PARAMETER, RequestGuard
+from gateway.admin.request_guard import PUBLIC_BODY_BYTES, TENANT_HEADER, TENANT_PARAMETER, RequestGuard
 from gateway.admin.request_input import parse_json, parse_query
 from gateway.admin.rest.json_response import json_response
 from gateway.admin.rest.operation import API_PREFIX, Operation, RestContext
@@ -67,7 +67,7 @@ class ApiRouter:
             if operation.query is not None:
                 arguments["query"] = parse_query(operation.query, _query(request))
             if operation.body is not None:
-                arguments["body"] = parse_json(operation.body, await self._body(request))
+                arguments["body"] = parse_json(operation.body, await self._body(operation, request))
             context = RestContext(request, self._services, admission, self._cookie, self._public_url)
             result = await operation.handle(context, **arguments)
         if isinstance(result, Response):
@@ -76,16 +76,17 @@ class ApiRouter:
             return Response(status_code=operation.status)
         return json_response(operation.returns, result, operation.status)
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, operation: Operation, request: Request) -> bytes:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise HttpError(415, "The body has to be JSON; send it with Content-Type: application/json.")
+        most = PUBLIC_BODY_BYTES if operation.public else self._max_body_bytes
         chunks: list[bytes] = []
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
-            if size > self._max_body_bytes:
-                raise HttpError(413, f"The body is longer than the {self._max_body_bytes} bytes it may have.")
+            if size > most:
+                raise HttpError(413, f"The body is longer than the {most} bytes it may have.")
             chunks.append(chunk)
         return b"".join(chunks)
 
@@ -130,6 +131,6 @@ class _ProblemEndpoint:
         except ModelGateError as error:
             response = problem_response(error)
         except Exception:
-            logger.exception("%s %s failed.", request.method, request.url.path)
+            logger.exception("%s %s failed.", request.method, request.scope["path"])
             response = problem_response(HttpError(500, "Something went wrong in the gateway; its log says more."))
         await response(scope, receive, send)

@@ -32,7 +32,7 @@ class PageEndpoint:
         except ModelGateError as error:
             response = self._error_page(request, error)
         except Exception:
-            logger.exception("A page failed: %s", request.url.path)
+            logger.exception("A page failed: %s", request.scope["path"])
             response = self._error_page(request, HttpError(500, "Something went wrong; the gateway's log says what."))
         await response(scope, receive, send)
 
@@ -49,13 +49,22 @@ class PageEndpoint:
 def _redirect_to_sign_in(request: Request) -> Response:
     """To the sign-in page, and from there back to where the person is."""
     if request.method in ("GET", "HEAD") and "hx-request" not in request.headers:
-        return_to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        query = request.scope["query_string"].decode("latin-1")
+        return_to = request.scope["path"] + (f"?{query}" if query else "")
     else:
-        current_page = urlsplit(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
-        return_to = current_page.path + (f"?{current_page.query}" if current_page.query else "")
+        return_to = _path_of(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
     address = SIGN_IN_PATH + (f"?next={quote(return_to)}" if return_to.startswith(HOME_PATH) else "")
     if "text/event-stream" in request.headers.get("accept", ""):
         return PlainTextResponse("Sign in again.", 401)
     if "hx-request" in request.headers:
         return Response(status_code=204, headers={"HX-Redirect": address})
     return RedirectResponse(address, 303)
+
+
+def _path_of(address: str) -> str:
+    """Path and query of an address that a browser names; empty for what is none."""
+    try:
+        page = urlsplit(address)
+    except ValueError:
+        return ""
+    return page.path + (f"?{page.query}" if page.query else "")

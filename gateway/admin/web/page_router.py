@@ -46,7 +46,7 @@ class PageRouter:
                 if "GET" in by_method or request.method != "GET":
                     raise HttpError(405, "That cannot be done at this address.", Allow=", ".join(by_method))
                 # Where a form was sent to is no page to look at: back to where there is one, as after signing in.
-                return RedirectResponse(request.url.path.rpartition("/")[0] or HOME_PATH, 303)
+                return RedirectResponse(request.scope["path"].rpartition("/")[0] or HOME_PATH, 303)
             return await self._answer(page, request)
 
         return Route(path, PageEndpoint(self._renderer, answer))

@@ -25,7 +25,7 @@ class ResourceMetadata:
         refused = self._origin_guard.check_host(request.headers)
         if refused is not None:
             return refused
-        path = request.url.path.removeprefix(METADATA_PATH).rstrip("/") or _GENERAL_PATH
+        path = request.scope["path"].removeprefix(METADATA_PATH).rstrip("/") or _GENERAL_PATH
         if not self._oauth.issuer or (path != _GENERAL_PATH and not profile_from_path(path)):
             return JSONResponse({"error": "not_found"}, status_code=404)
         general_url = self._oauth.resource.rstrip("/") or f"{base_url(request.scope)}{_GENERAL_PATH}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -12,11 +13,11 @@ DEFAULT_MAX_BYTES = 1024 * 1024
 
 # The head of gzip and of zlib are told apart by the library.
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
-_ENCODINGS = ("gzip", "x-gzip", "deflate")
+_PIECE_BYTES = 64 * 1024
 
 
 class BoundedHttpClient(httpx2.AsyncClient):
-    """Reads every answer whole: at most `max_bytes`, as sent and decompressed, within `total_seconds` for all of it.
+    """Reads every answer whole: at most `max_bytes` of it, decompressed, within `total_seconds` in all.
 
     Redirects are followed for GET and HEAD only, at most `max_redirects` of them and never from https to http; any
     other is the answer. `options` are those of httpx2.AsyncClient.
@@ -50,6 +51,8 @@ class BoundedHttpClient(httpx2.AsyncClient):
             response = await super().send(request, **options)
             try:
                 body = await read_bounded(response, self._max_bytes)
+                if body is None:
+                    raise _unreadable(response, f"the answer is longer than {self._max_bytes:,} bytes")
             finally:
                 await response.aclose()
             following = response.next_request
@@ -63,31 +66,62 @@ class BoundedHttpClient(httpx2.AsyncClient):
         return self._allowed_redirects > 0 and request.method in ("GET", "HEAD") and not downgraded
 
 
-async def read_bounded(response: httpx2.Response, max_bytes: int) -> bytes:
-    """The body of a response that is not read yet, decompressed, at most `max_bytes` long before and after that.
+async def read_bounded(response: httpx2.Response, max_bytes: int) -> bytes | None:
+    """The body of a response that is not read yet, decompressed; None where it is longer than `max_bytes`.
 
-    Raises httpx2.DecodingError for a longer one, and one that is not compressed as asked for.
+    Raises httpx2.DecodingError for one that is not compressed as it says.
+    """
+    limit_decompression(response)
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > max_bytes:
+            return None
+    return bytes(body)
+
+
+def limit_decompression(response: httpx2.Response) -> None:
+    """Have the body of a response that is not read yet come decompressed, in pieces of at most 64 KiB.
+
+    httpx2 decompresses whatever has arrived at once, and a byte may stand for a thousand. Raises httpx2.DecodingError
+    for a compression that was not asked for.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "", *_ENCODINGS):
+    if encoding in ("identity", ""):
+        return
+    if encoding not in ("gzip", "x-gzip", "deflate"):
         raise _unreadable(response, f"the answer is compressed with {encoding[:50]}, which was not asked for")
-    decompressor = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding in _ENCODINGS else None
-    body = bytearray()
-    received = 0
-    async for chunk in response.aiter_raw():
-        received += len(chunk)
-        if decompressor is not None:
-            try:
-                # At most one byte too many comes out, however much a byte stands for.
-                chunk = decompressor.decompress(chunk, max_bytes + 1 - len(body))
-            except zlib.error:
-                raise _unreadable(response, "the answer cannot be decompressed") from None
-        body += chunk
-        if len(body) > max_bytes or received > max_bytes:
-            raise _unreadable(response, f"the answer is longer than {max_bytes:,} bytes")
-    if decompressor is not None and received and not decompressor.eof:
-        raise _unreadable(response, "the answer ends before its compressed form does")
-    return bytes(body)
+    del response.headers["content-encoding"]
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    response.stream = _Decompressed(response.stream)
+
+
+class _Decompressed(httpx2.AsyncByteStream):
+    """The bytes of `compressed`, which is gzip or zlib."""
+
+    def __init__(self, compressed: httpx2.AsyncByteStream) -> None:
+        self._compressed = compressed
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
+        begun = False
+        async for chunk in self._compressed:
+            begun = True
+            while chunk:
+                try:
+                    piece = decompressor.decompress(chunk, _PIECE_BYTES)
+                except zlib.error:
+                    raise httpx2.DecodingError("the answer cannot be decompressed") from None
+                if piece:
+                    yield piece
+                chunk = decompressor.unconsumed_tail
+        if rest := decompressor.flush():
+            yield rest
+        if begun and not decompressor.eof:
+            raise httpx2.DecodingError("the answer ends before its compressed form does")
+
+    async def aclose(self) -> None:
+        await self._compressed.aclose()
 
 
 def _answer(response: httpx2.Response, body: bytes) -> httpx2.Response:

@@ -116,10 +116,10 @@ async def test_a_mebibyte_is_read_and_no_byte_more(url: str) -> None:
 
 @pytest.mark.parametrize("path", ["endless", "empty blocks", "bomb"])
 async def test_an_answer_without_end_is_given_up_at_the_bound(url: str, path: str) -> None:
-    async with BoundedHttpClient(total_seconds=5) as client:
+    async with BoundedHttpClient(total_seconds=0.5 if path == "empty blocks" else 5) as client:
         tracemalloc.start()
         try:
-            with pytest.raises(httpx2.DecodingError, match="longer than"):
+            with pytest.raises((httpx2.DecodingError, httpx2.ReadTimeout), match=r"longer than|no whole answer"):
                 await client.get(f"{url}/{path}")
             assert tracemalloc.get_traced_memory()[1] < 16 * MIB
         finally:

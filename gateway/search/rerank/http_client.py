@@ -8,11 +8,14 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from gateway.bounded_http_client import BoundedHttpClient
 from gateway.embedding.servers.server_reply import ServerReply
 from gateway.errors import RerankError, SettingsError
 from gateway.masking import MASK, url_without_secrets
 
 _CONNECT_SECONDS = 5.0
+# Far beyond what any search waits: who asks bounds the time.
+_TOTAL_SECONDS = 60.0
 _MOST_REPLY_BYTES = 2 * 2**20
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -33,9 +36,10 @@ class RerankHttpClient:
             raise SettingsError("rerank.api_key has characters that no key has; copy it again, as one line.")
         parts = urlsplit(self._url)
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
-        self._client = httpx2.AsyncClient(
-            # What is compressed could be far larger than it looks.
-            headers={**headers, "Accept-Encoding": "identity"},
+        self._client = BoundedHttpClient(
+            total_seconds=_TOTAL_SECONDS,
+            max_bytes=_MOST_REPLY_BYTES,
+            headers=headers,
             verify=parts.scheme == "https",
             # A proxy of the environment cannot reach a server on this machine.
             trust_env=parts.hostname not in _LOOPBACK,
@@ -54,6 +58,8 @@ class RerankHttpClient:
             raise RerankError(f"{self.label} does not answer") from error
         except httpx2.TimeoutException as error:
             raise RerankError(f"{self.label} does not answer") from error
+        except httpx2.DecodingError as error:
+            raise RerankError(f"{self.label} sent what cannot be read: {error}") from None
         except httpx2.TransportError as error:
             raise RerankError(f"{self.label} broke off the connection") from error
         except httpx2.HTTPError as error:
@@ -74,13 +80,8 @@ class RerankHttpClient:
         await self._client.aclose()
 
     async def _send(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
-        async with self._client.stream("POST", self._url + path, json=body) as response:
-            content = bytearray()
-            async for chunk in response.aiter_raw():
-                content += chunk
-                if len(content) > _MOST_REPLY_BYTES:
-                    raise RerankError(f"{self.label} sent more than {_MOST_REPLY_BYTES // 2**20} MiB")
-            return response.status_code, bytes(content)
+        response = await self._client.post(self._url + path, json=body)
+        return response.status_code, response.content
 
 
 def is_unknown_route(reply: ServerReply) -> bool:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import anyio
 import httpx2
 
+from gateway.bounded_http_client import limit_decompression, read_bounded
 from gateway.errors import (
     InvalidInputError,
     UpstreamError,
@@ -47,7 +48,11 @@ class ServerHttpClient:
             self._url = httpx2.URL(spec.url or "")
             plain = PlainHttpTransport(spec.connect_timeout, _KEEPALIVE_SECONDS, spec.max_calls, spec.policy, spec.name)
             self._client = httpx2.AsyncClient(
-                headers={**spec.headers, **authorization_headers(spec.credential)},
+                headers={
+                    "Accept-Encoding": "gzip, deflate",
+                    **spec.headers,
+                    **authorization_headers(spec.credential),
+                },
                 auth=auth,
                 verify=build_tls_context(spec.certificate) or True,
                 # For this host alone: an authorization server may need TLS, or the proxy of the environment.
@@ -106,6 +111,7 @@ class ServerHttpClient:
         try:
             response = await self._send_following_redirects(method, headers, body, url)
             try:
+                limit_decompression(response)
                 yield response
             finally:
                 await response.aclose()
@@ -114,14 +120,10 @@ class ServerHttpClient:
 
     async def read_body(self, response: httpx2.Response) -> bytes:
         """The whole body. Raises UpstreamProtocolError above the limit for one message."""
-        pieces: list[bytes] = []
-        size = 0
-        async for piece in response.aiter_bytes():
-            size += len(piece)
-            if size > self._max_message_bytes:
-                raise message_too_large_error(self._name, self._max_message_bytes)
-            pieces.append(piece)
-        return b"".join(pieces)
+        body = await read_bounded(response, self._max_message_bytes)
+        if body is None:
+            raise message_too_large_error(self._name, self._max_message_bytes)
+        return body
 
     def read_events(self, response: httpx2.Response) -> httpx2.EventSource:
         """The body as server-sent events, each at most one message in size.

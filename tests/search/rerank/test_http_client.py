@@ -13,7 +13,7 @@ from tests.support.serving import open_port
     ("fault", "message"),
     [
         (Fault(cut=True), "broke off the connection"),
-        (Fault(size=3 * 2**20), "sent more than 2 MiB"),
+        (Fault(size=3 * 2**20), "longer than 2,097,152 bytes"),
         (Fault(body="no JSON"), "something that is not JSON"),
     ],
 )

@@ -107,6 +107,8 @@ async def open_components(
         if reranking is not None:
             stack.push_async_callback(reranking.aclose)
         notifications = UpstreamNotifications()
+        servers = Servers(database, vault, settings.upstream, notices, policy_from_settings(settings.guards))
+        stack.push_async_callback(servers.aclose)
         pool = await stack.enter_async_context(
             UpstreamPool(
                 settings.upstream,
@@ -118,7 +120,6 @@ async def open_components(
         )
         keys = ApiKeys(database, notices)
         profiles = Profiles(database, notices)
-        servers = Servers(database, vault, settings.upstream, notices, policy_from_settings(settings.guards))
         yield Components(
             settings=settings,
             database=database,

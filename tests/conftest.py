@@ -13,6 +13,7 @@ from gateway.app import Components, open_components
 from gateway.settings import Settings, load_settings
 from tests.support.cluster import Cluster
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.held_connections import refuse_requests_on_held_connections
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,12 @@ def cluster(testrun_uid: str) -> Iterator[Cluster]:
     started = Cluster(Path(tempfile.gettempdir()) / f"modelgate-tests-{testrun_uid}")
     yield started
     started.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_request_on_a_held_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for the network holds no connection of the database pool."""
+    refuse_requests_on_held_connections(monkeypatch)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.catalog.server import Servers
 from gateway.errors import InvalidInputError
@@ -53,9 +53,7 @@ class OAuthLogins:
         if not spec.url:
             raise InvalidInputError(f"Set the address of {spec.name} before signing in; its document is not enough.")
         if metadata_url and not credential.metadata_url:
-            credential = AuthorizationCode(
-                credential.client_id, credential.client_secret, credential.scope, metadata_url
-            )
+            credential = replace(credential, metadata_url=metadata_url)
         login = await begin_login(spec.name, spec.url, credential, redirect_uri, await spec.grants.load(), spec.policy)
         now = time.monotonic()
         self._pending = {state: login for state, login in self._pending.items() if login.expires_at > now}
@@ -77,8 +75,7 @@ class OAuthLogins:
         spec = await self._servers.spec(pending.tenant_id, pending.server_id)
         if spec.grants is None:
             raise InvalidInputError(f"Server {spec.name} is no longer set up for signing in.")
-        async with spec.grants.lock() as locked:
-            await locked.save(grant)
+        await spec.grants.replace(grant)
         return LoginResult(pending.tenant_id, pending.server_id, spec.name)
 
     def cancel(self, state: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gateway.access.roles import refresh_visibility
 from gateway.catalog.naming import slugify
-from gateway.catalog.oauth_grants import StoredGrant
+from gateway.catalog.oauth_grants import GrantRenewals, StoredGrant
 from gateway.catalog.server_definition import ServerDefinition, ServerSecrets, check_server_definition
 from gateway.catalog.server_record import ServerRecord, read_server_record
 from gateway.catalog.tuning import Tuning, parse_tuning
@@ -38,6 +38,11 @@ class Servers:
         self._vault = vault
         self._settings = settings
         self._policy = policy
+        self._renewals = GrantRenewals()
+
+    async def aclose(self) -> None:
+        """Let renewals of tokens end; to be called when no session needs any, and while the database is open."""
+        await self._renewals.aclose()
 
     async def add(self, tenant_id: int, server: ServerDefinition, *, enabled: bool = True) -> int:
         """Add a server and return its id; one that is not `enabled` is not connected to until it is.
@@ -194,7 +199,7 @@ class Servers:
             headers=secrets.headers,
             credential=secrets.credential,
             certificate=secrets.certificate,
-            grants=StoredGrant(row["tenant_id"], row["id"], self._database, self._vault),
+            grants=StoredGrant(row["tenant_id"], row["id"], self._database, self._vault, self._renewals),
             document=row["document"],
             document_url=row["document_url"],
             connect_timeout=_or_default(tuning.connect_timeout_seconds, self._settings.connect_timeout_seconds),

@@ -45,13 +45,15 @@ class AuthorizationCode:
 
     Without `client_id` the gateway names itself by its client metadata document at `metadata_url`, where there is one
     and the authorization server reads such documents, else it registers itself. `scope` is by default what the server
-    asks for.
+    asks for. `client_secret` goes to the authorization server called `issuer`, and nowhere else; without a secret the
+    issuer may be left for the server to name.
     """
 
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
     scope: str = ""
     metadata_url: str = ""
+    issuer: str = ""
 
 
 Credential: TypeAlias = Bearer | Basic | ClientCredentials | AuthorizationCode
@@ -119,6 +121,14 @@ def check_credential(credential: Credential | None, certificate: ClientCertifica
             raise InvalidInputError(
                 "OAuth client credentials need the URL of the issuer that they are for.", "credential"
             )
+    if isinstance(credential, AuthorizationCode):
+        if credential.client_secret and not credential.issuer:
+            raise InvalidInputError(
+                "A client secret needs the URL of the issuer that it is for, or the server could name any other.",
+                "credential",
+            )
+        if credential.issuer and not credential.issuer.startswith(("https://", "http://")):
+            raise InvalidInputError("The issuer of OAuth is a URL that begins with https://.", "credential")
     if certificate is not None:
         build_tls_context(certificate)
 

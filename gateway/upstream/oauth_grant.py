@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -14,6 +15,9 @@ import httpx2
 
 # A token that is about to end would end on its way.
 _MARGIN_SECONDS = 15.0
+
+LOCK_SECONDS = 60.0
+"""How long a lock of a grant holds, unless it is given back before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,14 @@ class OAuthGrant:
 
 
 class LockedGrant(Protocol):
-    """The grant of one server while nobody else may change it."""
+    """The grant of one server while nobody else renews it."""
 
     async def load(self) -> OAuthGrant | None:
         """The grant, None where nobody has signed in."""
         ...
 
-    async def save(self, grant: OAuthGrant) -> None:
-        """Replace the grant."""
+    async def save(self, grant: OAuthGrant) -> bool:
+        """Replace the grant; False where it is another's by now, of a new sign-in or another address."""
         ...
 
 
@@ -91,6 +95,17 @@ class GrantStore(Protocol):
         """The grant, None where nobody has signed in."""
         ...
 
+    async def replace(self, grant: OAuthGrant) -> None:
+        """Keep the grant of a new sign-in, whoever renews the one before."""
+        ...
+
+    def spawn(self, renewal: Coroutine[Any, Any, OAuthGrant]) -> asyncio.Task[OAuthGrant]:
+        """Run a renewal beside everything else; it may outlive all who wait for it."""
+        ...
+
     def lock(self) -> AbstractAsyncContextManager[LockedGrant]:
-        """Lock the grant against all others, in whatever process: a refresh token may be used only once."""
+        """Lock the grant against all others, in whatever process: a refresh token may be used only once.
+
+        The lock holds for `LOCK_SECONDS`; whoever has it has to be done by then.
+        """
         ...

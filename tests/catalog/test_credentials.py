@@ -44,7 +44,7 @@ async def add(gateway: RunningGateway, new: ServerDefinition) -> tuple[int, int]
         Bearer(SECRET),
         Basic("somebody", SECRET),
         ClientCredentials("id", SECRET, "https://as.example", "a b"),
-        AuthorizationCode("id", SECRET),
+        AuthorizationCode("id", SECRET, issuer="https://as.example"),
     ],
     ids=lambda credential: type(credential).__name__,
 )

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -21,7 +21,10 @@ from tests.support.serving import serving
 
 @dataclass
 class OAuthServer:
-    """What it is to do, what it has issued and what it was asked; `url` is where it runs."""
+    """What it is to do, what it has issued and what it was asked; `url` is where it runs.
+
+    `answers` are given at their paths in place of what it would answer itself.
+    """
 
     url: str = ""
     supports_registration: bool = True
@@ -34,6 +37,7 @@ class OAuthServer:
     token_requests: list[dict[str, str]] = field(default_factory=list)
     registrations: list[dict[str, Any]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
+    answers: dict[str, Callable[[Request], Awaitable[Response]]] = field(default_factory=dict)
     calls: int = 0
 
     @contextlib.asynccontextmanager
@@ -46,14 +50,20 @@ class OAuthServer:
     def app(self) -> Starlette:
         return Starlette(
             routes=[
-                Route("/mcp", self.mcp, methods=["POST"]),
-                Route("/.well-known/oauth-protected-resource/mcp", self.resource),
-                Route("/.well-known/oauth-authorization-server/as", self.metadata),
-                Route("/as/register", self.register, methods=["POST"]),
-                Route("/as/authorize", self.authorize),
-                Route("/as/token", self.token, methods=["POST"]),
+                Route("/mcp", self._answered(self.mcp), methods=["POST"]),
+                Route("/.well-known/oauth-protected-resource/mcp", self._answered(self.resource)),
+                Route("/.well-known/oauth-authorization-server/as", self._answered(self.metadata)),
+                Route("/as/register", self._answered(self.register), methods=["POST"]),
+                Route("/as/authorize", self._answered(self.authorize)),
+                Route("/as/token", self._answered(self.token), methods=["POST"]),
             ]
         )
+
+    def _answered(self, usual: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            return await self.answers.get(request.url.path, usual)(request)
+
+        return answer
 
     async def mcp(self, request: Request) -> Response:
         authorization = request.headers.get("authorization", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from pgvector import HalfVector
@@ -17,6 +18,7 @@ NAME = "thing"
 MARK = "belongs to the owner"
 HASH = b"\x07" * 32
 DIMENSIONS = 4
+HOLDER = UUID(int=ID)
 VECTOR = HalfVector([0.5] * DIMENSIONS)
 SPACE = 1
 
@@ -65,6 +67,11 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
         ID,
         NAME,
         MARK,
+    )
+    await insert(
+        "INSERT INTO grant_locks (tenant_id, server_id, holder, expires_at) VALUES ($1, $1, $2, 'infinity')",
+        ID,
+        HOLDER,
     )
     await insert(
         "INSERT INTO tools (tenant_id, id, server_id, name, exposed_name, category, definition, content_hash, "

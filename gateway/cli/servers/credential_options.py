@@ -33,7 +33,7 @@ credential_options = option_group(
     click.option("--bearer", callback=_prompt_for_dash, metavar="TOKEN", help="A bearer token; - asks for it."),
     click.option("--basic", callback=_prompt_for_dash, metavar="USER:PASSWORD", help="HTTP basic; - asks for it."),
     click.option("--sign-in", is_flag=True, help="OAuth: somebody signs in, with modelgate servers login."),
-    click.option("--oauth-issuer", metavar="URL", help="OAuth client credentials: the authorization server."),
+    click.option("--oauth-issuer", metavar="URL", help="OAuth: the authorization server that the secret is for."),
     click.option("--oauth-client-id", metavar="ID", help="OAuth: the gateway's client id."),
     click.option(
         "--oauth-client-secret", callback=_prompt_for_dash, metavar="SECRET", help="OAuth: its secret; - asks for it."
@@ -51,8 +51,10 @@ credential_options = option_group(
 def read_credential(options: dict[str, Any]) -> Credential | None:
     """The credential that the options say, None where they say none. Raises InvalidInputError where they say two."""
     kinds = [name for name in ("bearer", "basic", "sign_in", "oauth_issuer") if options[name]]
-    if len(kinds) > 1:
-        raise InvalidInputError("Give one of --bearer, --basic, --sign-in and --oauth-issuer, not several.")
+    if len(kinds) > 1 and kinds != ["sign_in", "oauth_issuer"]:
+        raise InvalidInputError(
+            "Give one of --bearer, --basic, --sign-in and --oauth-issuer; only the last two go together."
+        )
     if not kinds:
         if any(options[f"oauth_{name}"] for name in ("client_id", "client_secret", "scope", "metadata_url")):
             raise InvalidInputError("OAuth takes --sign-in, or --oauth-issuer with client credentials.")
@@ -66,7 +68,13 @@ def read_credential(options: dict[str, Any]) -> Credential | None:
             raise InvalidInputError("--basic is written USER:PASSWORD.")
         return Basic(user, password)
     if options["sign_in"]:
-        return AuthorizationCode(client_id, secret, options["oauth_scope"] or "", options["oauth_metadata_url"] or "")
+        return AuthorizationCode(
+            client_id,
+            secret,
+            options["oauth_scope"] or "",
+            options["oauth_metadata_url"] or "",
+            options["oauth_issuer"] or "",
+        )
     return ClientCredentials(client_id, secret, options["oauth_issuer"], options["oauth_scope"] or "")
 
 

@@ -27,7 +27,10 @@ SELECT * FROM servers WHERE tenant_id = $1 AND id = $2
 SELECT * FROM servers WHERE tenant_id = $1 AND (name = $2 OR slug = $2) ORDER BY (name = $2) DESC LIMIT 1
 
 -- name: update_server
--- What a server is called and how it is reached.
+-- What a server is called and how it is reached; who renews tokens for where it was can no longer save them.
+WITH unlocked AS (
+    DELETE FROM grant_locks WHERE tenant_id = $1 AND server_id = $2 AND NOT $13::boolean
+)
 UPDATE servers SET name = $3, description = $4, command = $5, args = $6, cwd = $7, url = $8, sealed_secrets = $9,
        credential = $10, document = $11, document_url = $12,
        sealed_grant = CASE WHEN $13::boolean THEN sealed_grant END
@@ -42,13 +45,32 @@ WHERE tenant_id = $1 AND id = $2
 -- The OAuth tokens of a server.
 SELECT slug, sealed_grant FROM servers WHERE tenant_id = $1 AND id = $2
 
--- name: save_sealed_grant
--- New OAuth tokens of a server.
+-- name: replace_sealed_grant
+-- The OAuth tokens of a new sign-in; who renews those before can no longer save them.
+WITH unlocked AS (
+    DELETE FROM grant_locks WHERE tenant_id = $1 AND server_id = $2
+)
 UPDATE servers SET sealed_grant = $3 WHERE tenant_id = $1 AND id = $2
 
+-- name: save_renewed_grant
+-- Renewed OAuth tokens of a server, from whoever holds its lock.
+UPDATE servers SET sealed_grant = $3
+WHERE tenant_id = $1 AND id = $2
+  AND EXISTS (SELECT FROM grant_locks l WHERE l.tenant_id = $1 AND l.server_id = $2 AND l.holder = $4 FOR UPDATE)
+
 -- name: lock_grant
--- At most one renewal of a server's tokens at a time, in whatever process, until the transaction ends.
-SELECT pg_advisory_xact_lock(1836016456, $1::int)
+-- At most one renewal of a server's tokens at a time, in whatever process, for so many seconds; nothing where somebody
+-- else is at it.
+INSERT INTO grant_locks AS held (tenant_id, server_id, holder, expires_at)
+SELECT s.tenant_id, s.id, $3, now() + make_interval(secs => $4::float8)
+FROM servers s WHERE s.tenant_id = $1 AND s.id = $2
+ON CONFLICT (tenant_id, server_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+WHERE held.expires_at < now()
+RETURNING true
+
+-- name: unlock_grant
+-- A renewal is over.
+DELETE FROM grant_locks WHERE tenant_id = $1 AND server_id = $2 AND holder = $3
 
 -- name: servers_to_check
 -- Every server that is switched on, of every tenant that is not suspended, with when it is to be synced by itself.

@@ -19,7 +19,6 @@ from mcp.client.auth.utils import (
     handle_auth_metadata_response,
     handle_protected_resource_response,
     issuers_match,
-    validate_metadata_issuer,
 )
 from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
@@ -69,6 +68,8 @@ class OAuthHttpClient:
             )
         try:
             return await self._client.send(request)
+        except httpx2.DecodingError as error:
+            raise self._unusable(f"at {shown} {error}") from None
         except httpx2.HTTPError:
             raise UpstreamUnavailableError(
                 self._server,
@@ -82,17 +83,14 @@ class OAuthHttpClient:
     async def discover(self, challenge: httpx2.Response | None, issuer: str = "") -> AuthorizationServer:
         """The authorization server, as the specification of 2025-11-25 and later says (RFC 9728, RFC 8414).
 
-        With `issuer`, only that one will do. Raises UpstreamUnavailableError where none is found.
+        With `issuer`, only that one will do, and its metadata is what it publishes itself: what the server says of it
+        counts for nothing. Raises UpstreamUnavailableError where none is found.
         """
         try:
-            resource, authorization_server = await self._fetch_protected_resource(challenge, issuer)
-            metadata = await self._fetch_metadata(authorization_server)
+            resource = await self._fetch_protected_resource(challenge)
+            metadata = await self._fetch_metadata(self._choose_issuer(resource, issuer))
         except OAuthFlowError as error:
             raise self._unusable(str(error)) from None
-        if metadata is None:
-            raise self._unusable("it publishes no metadata")
-        if issuer and not issuers_match(str(metadata.issuer), issuer):
-            raise self._unusable(f"it is {metadata.issuer}, and the credentials are for {issuer}")
         own = resource_url_from_server_url(self._url)
         named = str(resource.resource) if resource is not None else own
         asked = extract_scope_from_www_auth(challenge) if challenge is not None else None
@@ -102,9 +100,7 @@ class OAuthHttpClient:
             scope=get_client_metadata_scopes(asked, resource, metadata, ["authorization_code", "refresh_token"]) or "",
         )
 
-    async def _fetch_protected_resource(
-        self, challenge: httpx2.Response | None, issuer: str
-    ) -> tuple[ProtectedResourceMetadata | None, str | None]:
+    async def _fetch_protected_resource(self, challenge: httpx2.Response | None) -> ProtectedResourceMetadata | None:
         named = extract_resource_metadata_from_www_auth(challenge) if challenge is not None else None
         for url in build_protected_resource_metadata_discovery_urls(named, self._url):
             response = await self.send(create_oauth_metadata_request(url))
@@ -115,20 +111,32 @@ class OAuthHttpClient:
                 continue
             if not check_resource_allowed(resource_url_from_server_url(self._url), str(found.resource)):
                 raise OAuthFlowError(f"its metadata is for another resource, {found.resource}")
-            advertised = [str(server) for server in found.authorization_servers]
-            return found, next((server for server in advertised if issuers_match(server, issuer)), advertised[0])
-        return None, None
+            return found
+        return None
 
-    async def _fetch_metadata(self, authorization_server: str | None) -> OAuthMetadata | None:
-        for url in build_oauth_authorization_server_metadata_discovery_urls(authorization_server, self._url):
+    def _choose_issuer(self, resource: ProtectedResourceMetadata | None, issuer: str) -> str | None:
+        """Whose metadata counts; None where that is the server's own, as the specification of 2025-03-26 has it."""
+        if resource is None:
+            return issuer or None
+        advertised = [str(server) for server in resource.authorization_servers]
+        if not issuer:
+            return advertised[0]
+        if not any(issuers_match(server, issuer) for server in advertised):
+            raise OAuthFlowError(f"it is {advertised[0]}, and the credentials are for {issuer}")
+        return issuer
+
+    async def _fetch_metadata(self, issuer: str | None) -> OAuthMetadata:
+        for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, self._url):
             go_on, metadata = await handle_auth_metadata_response(await self.send(create_oauth_metadata_request(url)))
             if metadata is not None:
-                if authorization_server is not None and not issuers_match(str(metadata.issuer), authorization_server):
-                    validate_metadata_issuer(metadata, authorization_server)
+                # RFC 8414, section 3.3: metadata of any other issuer than the one asked for must not be used.
+                expected = issuer or _origin(self._url)
+                if not issuers_match(str(metadata.issuer), expected):
+                    raise OAuthFlowError(f"the metadata at {url} is of {metadata.issuer}, not of {expected}")
                 return metadata
             if not go_on:
-                return None
-        return None
+                break
+        raise OAuthFlowError("it publishes no metadata")
 
     def _unusable(self, why: str) -> UpstreamUnavailableError:
         return UpstreamUnavailableError(
@@ -145,3 +153,8 @@ async def open_oauth_client(server: str, url: str, policy: ConnectionPolicy) -> 
     async with BoundedHttpClient(total_seconds=_REQUEST_SECONDS) as client:
         guard_connections(client, policy, server)
         yield OAuthHttpClient(server, url, client)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -61,8 +61,13 @@ async def begin_login(
 
     `previous` is the grant there was, whose registration is used again. Raises UpstreamUnavailableError.
     """
+    if credential.client_secret and not credential.issuer:
+        # It was stored when the server could still say where a secret goes.
+        raise UpstreamUnavailableError(
+            server, f"Say which issuer the client secret of {server} is for; set its credential again, with the issuer."
+        )
     async with open_oauth_client(server, server_url, policy) as http:
-        auth_server = await http.discover(await http.request_challenge())
+        auth_server = await http.discover(await http.request_challenge(), credential.issuer)
         methods = auth_server.metadata.code_challenge_methods_supported
         if methods is not None and "S256" not in methods:
             raise UpstreamUnavailableError(

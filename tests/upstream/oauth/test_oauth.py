@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import anyio
 import httpx2
@@ -19,29 +18,9 @@ from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 from tests.doubles.oauth_server import OAuthServer
 from tests.upstream.conftest import web
+from tests.upstream.oauth.grants import MemoryGrantStore
 
 REDIRECT = "http://127.0.0.1:1/callback"
-
-
-@dataclass(eq=False)
-class MemoryGrantStore:
-    """A grant in memory."""
-
-    grant: OAuthGrant | None = None
-    saves: int = 0
-    mutex: anyio.Lock = field(default_factory=anyio.Lock)
-
-    async def load(self) -> OAuthGrant | None:
-        return self.grant
-
-    async def save(self, grant: OAuthGrant) -> None:
-        self.grant = grant
-        self.saves += 1
-
-    @asynccontextmanager
-    async def lock(self) -> AsyncIterator[MemoryGrantStore]:
-        async with self.mutex:
-            yield self
 
 
 @pytest.fixture

@@ -57,13 +57,17 @@ class ClientCredentialsInput:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCodeInput:
-    """OAuth 2.1 with a sign-in by a person; without `client_id` the gateway registers itself."""
+    """OAuth 2.1 with a sign-in by a person; without `client_id` the gateway registers itself.
+
+    A `client_secret` goes to the authorization server called `issuer`, which has to be given with it.
+    """
 
     kind: Literal["oauth_authorization_code"]
     client_id: _Text = ""
     client_secret: _Text = field(default="", repr=False)
     scope: _Text = ""
     metadata_url: _Text = ""
+    issuer: _Text = ""
 
     __pydantic_config__ = FORBID_EXTRA
 
@@ -104,7 +108,9 @@ def to_credential(given: CredentialInput | None) -> Credential | None:
         case ClientCredentialsInput():
             return ClientCredentials(given.client_id, given.client_secret, given.issuer, given.scope)
         case AuthorizationCodeInput():
-            return AuthorizationCode(given.client_id, given.client_secret, given.scope, given.metadata_url)
+            return AuthorizationCode(
+                given.client_id, given.client_secret, given.scope, given.metadata_url, given.issuer
+            )
         case _:
             return None
 

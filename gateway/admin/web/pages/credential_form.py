@@ -25,7 +25,12 @@ _FIELDS = {
         "issuer": "issuer",
         "scope": "scope",
     },
-    "oauth_authorization_code": {"client_id": "client_id", "client_secret": "client_secret", "scope": "scope"},
+    "oauth_authorization_code": {
+        "client_id": "client_id",
+        "client_secret": "client_secret",
+        "issuer": "issuer",
+        "scope": "scope",
+    },
 }
 
 _PEM_FIELDS = ("certificate", "key", "authority")

@@ -74,6 +74,12 @@ def test_known_kinds_of_secrets_are_masked_in_any_text(secret: str) -> None:
     assert shown.startswith("take this ")
 
 
+@pytest.mark.parametrize("user", ["me:s3cret", "s3cret", "me:s3@cret", ":s3cret"])
+def test_who_signs_in_at_an_address_is_masked(user: str) -> None:
+    shown = redacted({"note": f"see postgres://{user}@db.example/x and more"})["note"]
+    assert shown == f"see postgres://{MASK}@db.example/x and more"
+
+
 def test_pointers_mask_what_they_point_to() -> None:
     arguments = {"items": [{"pin": 1, "a/b": "x"}, {"pin": 2, "a/b": "y"}], "deep": {"er": {"still": "z"}}}
     masked = redacted(arguments, redact_pointers=("/items/*/a~1b", "/deep/er"))

@@ -40,7 +40,7 @@ async def test_an_unknown_name_is_answered_like_a_wrong_password(gateway: Runnin
     assert wrong.headers["content-type"] == "application/problem+json"
 
 
-async def test_repeated_failures_lock_the_name_out_even_for_the_right_password(
+async def test_repeated_failures_lock_a_name_out_at_their_address_even_for_the_right_password(
     gateway: RunningGateway, admin: Person
 ) -> None:
     for _ in range(5):

@@ -16,10 +16,17 @@ from gateway.downstream.serialized_result import SerializedResult
 from gateway.json_codec import encode
 
 PAGE_SIZE = 1_000
+"""How many items a page has at most."""
+
+PAGE_BYTES = 512 * 1024
+"""How many bytes of JSON the items of a page have together at most; one item there is on each, however large it is.
+
+The official Python client takes events up to 1 MiB, and after a larger one fails every call.
+"""
 
 
 class PagedList:
-    """The pages of a list method, each under the name of the item before it.
+    """The pages of a list method, at most 512 KiB each, under the name of the item before it.
 
     A cursor names an item, so that one from before a change of the list leads on as long as that item is there.
     """
@@ -33,8 +40,11 @@ class PagedList:
         self._page_size = page_size
         self._names = frozenset(item[name_field] for item in items)
         self._pages: dict[str | None, SerializedResult] = {}
-        for start in range(0, max(len(items), 1), page_size):
-            self._pages[items[start - 1][name_field] if start else None] = self._build_page(items, start)
+        start = 0
+        while start < len(items) or not self._pages:
+            page, end = self._build_page(items, start)
+            self._pages[items[start - 1][name_field] if start else None] = page
+            start = end
 
     @cached_property
     def digest(self) -> bytes:
@@ -57,14 +67,23 @@ class PagedList:
         """The page after an item that no longer ends one."""
         items = [item for page in self._pages.values() for item in page.value[self._key]]
         start = next(position for position, item in enumerate(items, 1) if item[self._name_field] == name)
-        return self._build_page(items, start)
+        return self._build_page(items, start)[0]
 
-    def _build_page(self, items: Sequence[Mapping[str, Any]], start: int) -> SerializedResult:
-        end = start + self._page_size
-        members = {self._key: encode(list(items[start:end]))}
+    def _build_page(self, items: Sequence[Mapping[str, Any]], start: int) -> tuple[SerializedResult, int]:
+        """The page that begins with the item `start`, and with which item the next one begins."""
+        encoded: list[bytes] = []
+        size = 0
+        for item in items[start : start + self._page_size]:
+            text = encode(item)
+            size += len(text) + 1
+            if encoded and size > PAGE_BYTES:
+                break
+            encoded.append(text)
+        end = start + len(encoded)
+        members = {self._key: b"[%s]" % b",".join(encoded)}
         if end < len(items):
             members["nextCursor"] = encode(_encode_cursor(items[end - 1][self._name_field]))
-        return SerializedResult(members)
+        return SerializedResult(members), end
 
 
 def _encode_cursor(name: str) -> str:

@@ -47,7 +47,8 @@ def from_handshake(context: Context, caller: Caller, live: LiveSession | None) -
         capabilities={} if declared is None else declared.model_dump(mode="json", by_alias=True, exclude_none=True),
         on_progress=_progress_reporter(context),
         on_notification=_log_sender(context, live),
-        ask_client=_client_asker(context),
+        # A question goes out on the stream of its request.
+        ask_client=_client_asker(context) if _takes_events(context) else None,
     )
 
 
@@ -76,6 +77,10 @@ def _log_sender(context: Context, live: LiveSession | None) -> OnNotification:
             await context.session.send_notification(message, context.request_id)  # type: ignore[arg-type]
 
     return notify
+
+
+def _takes_events(context: Context) -> bool:
+    return bool(context.request.scope["state"]["accepted"].events)
 
 
 def _client_asker(context: Context) -> AskClient:

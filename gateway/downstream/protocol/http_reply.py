@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.downstream.client_request import ClientRequest, MethodHandler, Result
 from gateway.downstream.jsonrpc import error_response, unavailable_response
+from gateway.downstream.protocol.accepted_types import EVENT_STREAM_HEADERS, event
 from gateway.downstream.serialized_result import SerializedResult
 from gateway.errors import DatabaseUnavailableError, ModelGateError
 from gateway.json_codec import assemble, encode
@@ -23,11 +24,6 @@ logger = logging.getLogger(__name__)
 # Most requests are answered before it would be worth looking whether their client has left.
 _WATCH_AFTER_SECONDS = 0.05
 _PING_SECONDS = 15.0
-_STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),
-]
 
 SerializeResult: TypeAlias = Callable[[str, Result], "bytes | Mapping[str, bytes]"]
 """Takes a method and its result, and gives this in JSON, or the members of it, each in JSON."""
@@ -51,7 +47,10 @@ class HttpReply:
         serialize: SerializeResult = serialize_result,
         may_stream: bool = False,
     ) -> None:
-        """`may_stream` says that the client takes an event stream, which then shows every 15 s that the call lives."""
+        """`may_stream` says that the client takes an event stream, which then shows every 15 s that the call lives.
+
+        What is said before the result is heard by nobody else.
+        """
         self._request_id = request_id
         self._scope = scope
         self._receive = receive
@@ -66,7 +65,7 @@ class HttpReply:
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Say something before the result; afterwards nothing is heard any more."""
-        await self._send_event(_event(encode({"jsonrpc": "2.0", "method": method, "params": params})))
+        await self._send_event(event(encode({"jsonrpc": "2.0", "method": method, "params": params})))
 
     async def run(self, handler: MethodHandler, request: ClientRequest) -> None:
         """Answer with what `handler` makes of `request`."""
@@ -87,7 +86,7 @@ class HttpReply:
             self._is_complete = True
             if self._is_streaming:
                 text = answer if isinstance(answer, bytes) else bytes(answer.body)
-                await self._send({"type": "http.response.body", "body": _event(text), "more_body": False})
+                await self._send({"type": "http.response.body", "body": event(text), "more_body": False})
             elif isinstance(answer, Response):
                 await answer(self._scope, self._receive, self._send)
             else:
@@ -124,18 +123,14 @@ class HttpReply:
         finally:
             leaving.cancel()
 
-    async def _send_event(self, event: bytes) -> None:
+    async def _send_event(self, text: bytes) -> None:
         async with self._send_lock:
-            if self._is_complete:
+            if self._is_complete or not self._may_stream:
                 return
             if not self._is_streaming:
-                await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+                await self._send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM_HEADERS})
                 self._is_streaming = True
-            await self._send({"type": "http.response.body", "body": event, "more_body": True})
-
-
-def _event(message: bytes) -> bytes:
-    return b"event: message\r\ndata: %s\r\n\r\n" % message
+            await self._send({"type": "http.response.body", "body": text, "more_body": True})
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.access.caller import Caller
 from gateway.downstream.jsonrpc import error_response, parse_error_response, unavailable_response
+from gateway.downstream.protocol.accepted_types import AcceptedTypes
 from gateway.downstream.protocol.authentication import Authentication, bind_caller
 from gateway.downstream.protocol.client_sessions import ClientSessions
 from gateway.downstream.protocol.credential_revalidator import CredentialRevalidator
@@ -90,12 +91,19 @@ class McpEndpoint:
         if refused is not None:
             await refused(scope, receive, send)
             return
+        accepted = AcceptedTypes.of(headers)
+        # There are no subscriptions but as a stream.
+        if accepted.events or headers.get("mcp-method") != "subscriptions/listen":
+            accepted.spell_out(scope)
+        scope.setdefault("state", {})["accepted"] = accepted
+        if scope["method"] == "POST":
+            send = accepted.adapt(send)
         version = headers.get("mcp-protocol-version")
         is_handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
         if not is_handshake:
             # Not every HTTP parser takes off the white space that may stand around a value (RFC 9110, 5.5).
             scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-            await self._revalidator.serve(partial(self._serve_modern, caller), scope, receive, send)
+            await self._revalidator.serve(partial(self._serve_modern, caller, accepted), scope, receive, send)
             return
         if scope["method"] != "POST" or "mcp-session-id" in headers:
             bind_caller(scope, caller)
@@ -126,13 +134,15 @@ class McpEndpoint:
         except LimitError as error:
             await self._authentication.refuse(error, scope)(scope, receive, send)
 
-    async def _serve_modern(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_modern(
+        self, caller: Caller, accepted: AcceptedTypes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if scope["method"] == "POST":
             body = await self._read_body(Headers(scope=scope), receive)
             if isinstance(body, Response):
                 await body(scope, receive, send)
                 return
-            if await self._modern_requests.serve(caller, body, scope, receive, send):
+            if await self._modern_requests.serve(caller, accepted, body, scope, receive, send):
                 return
             receive = _replay_body(body, receive)
         bind_caller(scope, caller)

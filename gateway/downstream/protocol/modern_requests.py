@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mcp.server.streamable_http import check_accept_headers
 from mcp.shared.inbound import (
     InboundLadderRejection,
     InboundModernRoute,
@@ -17,7 +16,6 @@ from mcp.shared.inbound import (
 from mcp_types import HEADER_MISMATCH, LOG_LEVEL_META_KEY, SERVER_INFO_META_KEY, JSONRPCRequest
 from pydantic import ValidationError
 from starlette.datastructures import Headers
-from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from gateway.access.caller import Caller
@@ -25,13 +23,13 @@ from gateway.downstream.client_request import LOG_LEVELS, ClientRequest, Result,
 from gateway.downstream.jsonrpc import error_response, unavailable_response
 from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.methods.tool_relay import ToolRelay
+from gateway.downstream.protocol.accepted_types import AcceptedTypes
 from gateway.downstream.protocol.http_reply import HttpReply
 from gateway.downstream.serialized_result import SerializedResult
 from gateway.errors import DatabaseUnavailableError
 from gateway.json_codec import encode
 
 _CACHEABLE = {"tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"}
-_USUAL_ACCEPT = "application/json, text/event-stream"
 # The era has no ping.
 _ABSENT = {"ping"}
 
@@ -47,11 +45,11 @@ class ModernRequests:
         self._tool_relay = tool_relay
         self._server_info = dict(server_info)
 
-    async def serve(self, caller: Caller, body: bytes, scope: Scope, receive: Receive, send: Send) -> bool:
+    async def serve(
+        self, caller: Caller, accepted: AcceptedTypes, body: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> bool:
         """Answer the POST with this `body`; False where nothing was answered, as it is the SDK's to answer."""
         headers = Headers(scope=scope)
-        if headers.get("accept") != _USUAL_ACCEPT and not all(check_accept_headers(Request(scope))):
-            return False
         try:
             message = json.loads(body)
             rpc_request = JSONRPCRequest.model_validate(message)
@@ -60,7 +58,7 @@ class ModernRequests:
         handler = None if rpc_request.method in _ABSENT else self._method_table.get(rpc_request.method)
         if handler is None:
             return False
-        reply = HttpReply(rpc_request.id, scope, receive, send, serialize=self._serialize, may_stream=True)
+        reply = HttpReply(rpc_request.id, scope, receive, send, serialize=self._serialize, may_stream=accepted.events)
         try:
             verdict = await self._check_headers(caller, message, headers)
         except DatabaseUnavailableError as error:

@@ -80,7 +80,7 @@ def _log_sender(context: Context, live: LiveSession | None) -> OnNotification:
 
 
 def _takes_events(context: Context) -> bool:
-    return bool(context.request.scope["state"]["accepted"].events)
+    return context.request is not None and bool(context.request.scope["state"]["accepted"].events)
 
 
 def _client_asker(context: Context) -> AskClient:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import mcp_types
 from pydantic import ValidationError
 
+from gateway.catalog.definition_hash import hash_definition
+from gateway.catalog.tool_mending import mend_tool
 from gateway.database.connection import Row
 from gateway.errors import InvalidInputError
 from gateway.upstream.unusable_tool import UNUSABLE_META_KEY
@@ -24,7 +25,9 @@ _MAXIMUM_DEFINITION_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class ToolDefinition:
-    """What an upstream says of one tool: its JSON, untouched, and the hash of that, computed once when it was read."""
+    """What an upstream says of one tool: its JSON, as every client takes it, and the hash of what that means, computed
+    once when it was read.
+    """
 
     name: str
     json: str
@@ -102,6 +105,9 @@ def parse_tool(entry: object) -> ToolDefinition:
     # An escaped backslash before u0000 is text about it.
     if re.search(r"(?<!\\)(?:\\\\)*\\u0000", text):
         raise InvalidInputError("it holds a null character")
+    # Its nesting is known to be one that can be followed.
+    entry = mend_tool(entry)
+    text = json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         tool = mcp_types.Tool.model_validate(entry, by_name=False)
     except ValidationError as error:
@@ -113,11 +119,6 @@ def parse_tool(entry: object) -> ToolDefinition:
     if entry["inputSchema"].get("type") != "object":
         raise InvalidInputError('inputSchema: its type is not "object"')
     return ToolDefinition(tool.name, text, hash_definition(entry))
-
-
-def hash_definition(raw: Mapping[str, Any]) -> bytes:
-    """SHA-256 of a definition, independent of the order of keys, which some servers change from run to run."""
-    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).digest()
 
 
 def make_storable(value: Any) -> Any:

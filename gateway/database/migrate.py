@@ -1,8 +1,12 @@
-"""Numbered migrations: `migrations/NNNN_name.sql`, each applied once, in its own transaction."""
+"""Numbered migrations: `migrations/NNNN_name.sql`, each applied once, in its own transaction.
+
+What SQL alone cannot work out is `migrations/NNNN_name.py`, whose `migrate(connection)` is awaited in the transaction.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +23,25 @@ _LOCK = 0x6D6F64656C67
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file: its number, name, SQL text and the SHA-256 (hex) of that text."""
+    """One file: its number, name, text and the SHA-256 (hex) of that text."""
 
     number: int
     name: str
-    sql: str
+    path: Path
+    text: str
     checksum: str
+
+    async def apply(self, connection: asyncpg.Connection[Any]) -> None:
+        """Carry it out. Raises what the database raises."""
+        if self.path.suffix == ".sql":
+            await connection.execute(self.text)
+            return
+        spec = importlib.util.spec_from_file_location(f"migration_{self.name}", self.path)
+        if spec is None or spec.loader is None:
+            raise MigrationError(f"The migration {self.path.name} cannot be loaded; restore the file as it was.")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        await module.migrate(connection)
 
 
 def migrations_folder() -> Path:
@@ -37,12 +54,13 @@ def migrations_folder() -> Path:
 def read_migrations(folder: Path) -> list[Migration]:
     """The migrations in `folder`, in order. Raises MigrationError for a gap or a number that stands twice."""
     found = []
-    for path in sorted(folder.glob("*.sql")):
+    for path in sorted(each for each in folder.iterdir() if each.suffix in (".sql", ".py")):
         match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)", path.stem)
         if not match:
-            raise MigrationError(f"The migration {path.name} is not named NNNN_name.sql; rename it.")
-        sql = path.read_text(encoding="utf-8")
-        found.append(Migration(int(match[1]), path.stem, sql, hashlib.sha256(sql.encode()).hexdigest()))
+            raise MigrationError(f"The migration {path.name} is not named NNNN_name{path.suffix}; rename it.")
+        text = path.read_text(encoding="utf-8")
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        found.append(Migration(int(match[1]), path.stem, path, text, checksum))
     for expected, migration in enumerate(found, 1):
         if migration.number != expected:
             raise MigrationError(f"The migration {migration.name} stands where number {expected:04d} should.")
@@ -71,7 +89,7 @@ async def _apply(connection: asyncpg.Connection[Any], migrations: list[Migration
     for migration in _unapplied(migrations, await connection.fetch(statement("applied_migrations"))):
         try:
             async with connection.transaction():
-                await connection.execute(migration.sql)
+                await migration.apply(connection)
                 await connection.execute(
                     statement("record_migration"), migration.number, migration.name, migration.checksum
                 )

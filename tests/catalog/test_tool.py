@@ -23,7 +23,8 @@ def deep(levels: int) -> dict[str, Any]:
     [
         ("not an object", "it is not a JSON object"),
         ({"name": "t"}, "inputSchema: Field required"),
-        ({"name": "t", "inputSchema": {}}, 'inputSchema: its type is not "object"'),
+        ({"name": "t", "inputSchema": None}, "inputSchema: Input should be a valid dictionary"),
+        ({"name": "t", "inputSchema": {"type": ["string", "null"]}}, 'inputSchema: its type is not "object"'),
         ({"name": "t", "inputSchema": {"type": "array"}}, 'inputSchema: its type is not "object"'),
         ({"name": "", "inputSchema": {"type": "object"}}, "its name has 0 characters, not 1 to 256"),
         ({"name": 5, "inputSchema": {"type": "object"}}, "name: Input should be a valid string"),

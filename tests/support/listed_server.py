@@ -1,7 +1,8 @@
 """A stdio MCP server in bare Python that lists whatever a JSON file holds, read anew for each listing.
 
-The file holds `{"tools": [...]}`, and may hold `"line"`, which is written in place of the answer to tools/list, and
-`"page"`, the number of tools on a page. A call answers with the name and arguments that arrived.
+The file holds `{"tools": [...]}`, and may hold `"line"`, which is written in place of the answer to tools/list,
+`"page"`, the number of tools on a page, and `"result"`, the result of every call; without that a call answers with the
+name and arguments that arrived.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
         end = start + listing.get("page", len(tools))
         return {"tools": tools[start:end], **({"nextCursor": str(end)} if end < len(tools) else {})}
     if method == "tools/call":
+        listing = json.loads(FILE.read_text(encoding="utf-8"))
+        if "result" in listing:
+            return dict(listing["result"])
         text = json.dumps({"name": params["name"], "arguments": params.get("arguments")})
         return {"content": [{"type": "text", "text": text}]}
     return None

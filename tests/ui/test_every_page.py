@@ -156,7 +156,7 @@ async def _furnish(gateway: RunningGateway, folder: Path) -> None:
         tool("create_issue", "Create an issue in a repository.", repository="owner/name", title="Title", body="Text"),
         tool("search_code", "Search the code of all repositories.", query="What to look for"),
         tool("send_message", "Send a message to a channel.", channel="Name", text="What to say"),
-        {"name": "broken", "inputSchema": {}},
+        {"name": "broken", "inputSchema": {"type": "string"}},
         name="GitHub",
     )
     for query in ("calculate math expressions", "weather in Oslo", "brew coffee", "brew coffee"):

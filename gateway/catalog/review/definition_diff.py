@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from gateway.catalog.definition_hash import canonical_definition, hash_definition
 from gateway.json_pointer import join_pointer
 
 FieldChangeKind = Literal["added", "removed", "changed", "renamed"]
@@ -73,8 +74,12 @@ class FieldChange:
 
 
 def diff_definitions(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
-    """Every field in which two definitions of a tool differ, in the order of the fields."""
-    return tuple(_diff_fields(before, after))
+    """Every field in which two definitions of a tool mean something else, in the order of the fields."""
+    return tuple(
+        _diff_fields(
+            canonical_definition(before, sort_alternatives=False), canonical_definition(after, sort_alternatives=False)
+        )
+    )
 
 
 def _diff_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:
@@ -106,7 +111,9 @@ def _diff_schemas(
             yield from _diff_schemas(below, was, now, of_input=of_input)
         elif key in ("anyOf", "oneOf", "allOf", "prefixItems"):
             every = key in ("allOf", "prefixItems")
-            yield from _diff_alternatives(below, _as_list(was), _as_list(now), of_input=of_input, every=every)
+            yield from _diff_alternatives(
+                below, _as_list(was), _as_list(now), of_input=of_input, every=every, ordered=key == "prefixItems"
+            )
         else:
             yield _change(below, was, now, breaking=_is_breaking(key, was, now, of_input))
 
@@ -144,16 +151,42 @@ def _diff_required(path: str, before: Sequence[Any], after: Sequence[Any], *, of
 
 
 def _diff_alternatives(
-    path: str, before: Sequence[Any], after: Sequence[Any], *, of_input: bool, every: bool
+    path: str, before: Sequence[Any], after: Sequence[Any], *, of_input: bool, every: bool, ordered: bool
 ) -> Iterator[FieldChange]:
     """Differences of two lists of schemas, of which a value has to fit one, or `every` one."""
-    for position, was, now in _differing(dict(enumerate(before)), dict(enumerate(after))):
+    for position, was, now in _differing_alternatives(before, after, ordered=ordered):
         if isinstance(was, Mapping) and isinstance(now, Mapping):
             yield from _diff_schemas(join_pointer(path, position), was, now, of_input=of_input)
         else:
             # One more way to call harms nobody, nor does one way less to be answered; one more condition does.
             narrower = was is _MISSING if every or not of_input else now is _MISSING
             yield _change(join_pointer(path, position), was, now, breaking=narrower)
+
+
+def _differing_alternatives(
+    before: Sequence[Any], after: Sequence[Any], *, ordered: bool
+) -> Iterator[tuple[int, Any, Any]]:
+    """Places and schemas that differ: the same schema at another place is no difference, unless they are `ordered`."""
+    if ordered:
+        yield from _differing(dict(enumerate(before)), dict(enumerate(after)))
+        return
+    left, added = list(enumerate(before)), []
+    for position, schema in enumerate(after):
+        same = next(
+            (
+                each
+                for each in left
+                if hash_definition({"inputSchema": each[1]}) == hash_definition({"inputSchema": schema})
+            ),
+            None,
+        )
+        if same is not None:
+            left.remove(same)
+        else:
+            added.append((position, schema))
+    for number in range(max(len(left), len(added))):
+        position, was = left[number] if number < len(left) else (added[number][0], _MISSING)
+        yield position, was, added[number][1] if number < len(added) else _MISSING
 
 
 def _is_breaking(key: str, before: Any, after: Any, of_input: bool) -> bool:

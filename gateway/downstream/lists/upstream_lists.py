@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from mcp_types import METHOD_NOT_FOUND
 
 from gateway.access.caller import Caller
+from gateway.catalog.listed_fields import mend_prompt, mend_resource
 from gateway.catalog.server import Servers
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
@@ -228,7 +229,8 @@ class UpstreamLists:
             before = self._lists.get(key)
             self._store(key, spec, before.items if before is not None else (), _RETRY_SECONDS, confirmed=False)
         else:
-            items = tuple(item for item in listed if isinstance(item, dict) and _has_name(item, kind))
+            mend = mend_prompt if kind == "prompts" else mend_resource
+            items = tuple(mend(item) for item in listed if isinstance(item, dict) and _has_name(item, kind))
             changed = key in self._changed_while_fetched
             self._store(key, spec, items, 0.0 if changed else _FRESH_SECONDS, confirmed=not changed)
         finally:

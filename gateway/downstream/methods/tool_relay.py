@@ -115,7 +115,7 @@ class ToolRelay:
                 if is_argument_error(result):
                     result = await self._with_input_schema(request.caller, tool, result)
             logged.set_outcome("tool error" if result.get("isError") else "ok")
-            return self._limit.apply(result)
+            return self._limit.apply(_with_content(result))
 
     async def find(self, caller: Caller, name: str) -> CallableTool | None:
         """The tool that goes by `name`, where the caller may call it."""
@@ -152,6 +152,13 @@ class ToolRelay:
         if isinstance(answer, MCPError):
             raise answer
         return answer
+
+
+def _with_content(result: dict[str, Any]) -> dict[str, Any]:
+    """A result with the content that clients of all SDKs expect in one, and servers may leave out."""
+    if isinstance(result.get("content"), list) or result.get("resultType", "complete") != "complete":
+        return result
+    return {**result, "content": []}
 
 
 def _callable(tool: NamedTool) -> CallableTool:

@@ -118,7 +118,9 @@ async def test_two_servers_never_share_an_exposed_name(parts: Components, databa
 
 
 async def test_a_malformed_tool_is_left_out_and_told_on_the_record(parts: Components, tmp_path: Path) -> None:
-    server = await add_listed(parts, tmp_path, tool("good"), {"name": "bad", "inputSchema": {}}, 7, tool("fine"))
+    server = await add_listed(
+        parts, tmp_path, tool("good"), {"name": "bad", "inputSchema": {"type": "string"}}, 7, tool("fine")
+    )
     record = await server.record()
     assert (record.tool_count, record.state) == (2, "synced")
     assert [skipped["name"] for skipped in record.skipped_tools] == ["bad", "(number 3)"]

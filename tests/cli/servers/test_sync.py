@@ -25,7 +25,11 @@ def listed_server(folder: Path, *tools: Any) -> list[str]:
 
 async def test_a_server_that_fails_is_told_and_the_others_are_synced(modelgate: CommandLine, tmp_path: Path) -> None:
     await modelgate(
-        "servers", "add", "Good", "--", *listed_server(tmp_path, tool("a"), {"name": "bad", "inputSchema": {}})
+        "servers",
+        "add",
+        "Good",
+        "--",
+        *listed_server(tmp_path, tool("a"), {"name": "bad", "inputSchema": {"type": "string"}}),
     )
     await modelgate("servers", "add", "Missing", "--", "/no/such/command")
     await modelgate("servers", "add", "Ends", "--", "/bin/false")

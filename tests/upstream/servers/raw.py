@@ -17,7 +17,7 @@ WITHOUT_TOOLS = "without-tools" in sys.argv[2:]
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 TOOLS = [
     {"name": "echo", "inputSchema": {"type": "object"}, "x-vendor": {"kept": True}},
-    {"name": "broken", "inputSchema": {}},
+    {"name": "broken", "inputSchema": {"type": "string"}},
 ]
 
 ODD_TOOLS = ("echo", "nested", "large_error", "large_question")

@@ -38,7 +38,7 @@ def listing(order: int, text: str = "Finds") -> list[dict[str, Any]]:
 
 @pytest.fixture
 def migration() -> ModuleType:
-    path = migrations_folder() / "0011_canonical_hashes.py"
+    path = migrations_folder() / "0013_canonical_hashes.py"
     spec = importlib.util.spec_from_file_location("migration", path)
     assert spec is not None
     assert spec.loader is not None

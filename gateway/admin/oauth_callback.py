@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import secrets
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -16,18 +18,21 @@ from gateway.upstream.pool import UpstreamPool
 CALLBACK_PATH = "/oauth/callback"
 METADATA_PATH = "/oauth/client.json"
 
+_COOKIE = "modelgate_login"
+_COOKIE_SECONDS = 600
+
 
 def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: PublicUrl) -> list[Route]:
     """The callback, and the gateway's client metadata document, which others read only where it is at `https`."""
 
     async def callback(request: Request) -> Response:
         query = request.query_params
-        state, code = query.get("state", ""), query.get("code", "")
+        state, code, browser = query.get("state", ""), query.get("code", ""), login_browser(request)
         if not code:
-            logins.cancel(state)
+            logins.cancel(state, browser)
             return _sentence_page("You are not signed in: the authorization server gave no code. Begin again.", 400)
         try:
-            signed_in = await logins.finish(state, code, query.get("iss"))
+            signed_in = await logins.finish(state, code, browser, query.get("iss"))
         except ModelGateError as error:
             return _sentence_page(error.message, 400)
         await pool.close_server(signed_in.server_id)
@@ -50,6 +55,30 @@ def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: PublicUrl)
         )
 
     return [Route(CALLBACK_PATH, callback, methods=["GET"]), Route(METADATA_PATH, metadata, methods=["GET"])]
+
+
+def login_browser(request: Request) -> str:
+    """What tells this browser from others at the callback; empty where it has begun no sign-in."""
+    return request.cookies.get(_COOKIE, "")
+
+
+def new_login_browser(request: Request) -> str:
+    """What is to tell this browser from others: as before, for several sign-ins may be under way in it."""
+    return login_browser(request) or secrets.token_urlsafe(32)
+
+
+def bind_login(request: Request, response: Response, public_url: PublicUrl, browser: str) -> None:
+    """Have the browser show at the callback that a sign-in was begun in it."""
+    response.set_cookie(
+        _COOKIE,
+        browser,
+        _COOKIE_SECONDS,
+        path=urlsplit(public_url.base(request) + CALLBACK_PATH).path,
+        secure=public_url.is_https(request),
+        httponly=True,
+        # The authorization server, which is another site, sends the browser back.
+        samesite="lax",
+    )
 
 
 def client_metadata_url(base: str) -> str:

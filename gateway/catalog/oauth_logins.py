@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass, replace
 
@@ -28,17 +29,23 @@ class _PendingLogin:
     tenant_id: int
     server_id: int
     login: OAuthLogin
+    browser: str
     expires_at: float
 
 
 class OAuthLogins:
-    """Sign-ins of this process, each good for ten minutes and for one answer."""
+    """Sign-ins of this process, each good for ten minutes and for one answer, from the browser that began it.
+
+    A `browser` is a secret that only that browser has: else somebody could be led to sign in for another.
+    """
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._pending: dict[str, _PendingLogin] = {}
 
-    async def begin(self, tenant_id: int, server_id: int, redirect_uri: str, metadata_url: str = "") -> str:
+    async def begin(
+        self, tenant_id: int, server_id: int, redirect_uri: str, browser: str, metadata_url: str = ""
+    ) -> str:
         """The address at which a person signs in, to come back to `redirect_uri`.
 
         `metadata_url` is where the gateway's client metadata document is, unless the server's credential names one.
@@ -59,18 +66,21 @@ class OAuthLogins:
         self._pending = {state: login for state, login in self._pending.items() if login.expires_at > now}
         if len(self._pending) >= _MAX_PENDING:
             raise InvalidInputError("Too many sign-ins are under way; try again in ten minutes.")
-        self._pending[login.state] = _PendingLogin(tenant_id, server_id, login, now + _LOGIN_SECONDS)
+        self._pending[login.state] = _PendingLogin(tenant_id, server_id, login, browser, now + _LOGIN_SECONDS)
         return login.url
 
-    async def finish(self, state: str, code: str, issuer: str | None = None) -> LoginResult:
+    async def finish(self, state: str, code: str, browser: str, issuer: str | None = None) -> LoginResult:
         """Keep the tokens that `code` is worth.
 
-        Raises InvalidInputError for an answer that nobody waits for, UpstreamUnavailableError where the code is not
-        taken.
+        Raises InvalidInputError for an answer that nobody waits for, or somebody in another browser, and
+        UpstreamUnavailableError where the code is not taken.
         """
-        pending = self._pending.pop(state, None)
+        pending = self._pending.get(state)
         if pending is None or pending.expires_at < time.monotonic():
             raise InvalidInputError("Nobody waits for this sign-in any more; begin again.")
+        if not secrets.compare_digest(pending.browser.encode(), browser.encode()):
+            raise InvalidInputError("This sign-in was begun in another browser; begin again in this one.")
+        del self._pending[state]
         grant = await finish_login(pending.login, code, state, issuer)
         spec = await self._servers.spec(pending.tenant_id, pending.server_id)
         if spec.grants is None:
@@ -78,6 +88,8 @@ class OAuthLogins:
         await spec.grants.replace(grant)
         return LoginResult(pending.tenant_id, pending.server_id, spec.name)
 
-    def cancel(self, state: str) -> None:
+    def cancel(self, state: str, browser: str) -> None:
         """Forget a sign-in from which the person came back without a code."""
-        self._pending.pop(state, None)
+        pending = self._pending.get(state)
+        if pending is not None and secrets.compare_digest(pending.browser.encode(), browser.encode()):
+            del self._pending[state]

@@ -100,8 +100,9 @@ async def test_somebody_signs_in_through_the_gateway_and_its_clients_call_the_to
         gateway, ServerDefinition("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
     )
     parts = gateway.parts
-    url = await parts.logins.begin(tenant_id, server_id, f"{gateway.url}/oauth/callback")
-    async with httpx2.AsyncClient(follow_redirects=True) as browser:
+    url = await parts.logins.begin(tenant_id, server_id, f"{gateway.url}/oauth/callback", "mine")
+    cookies = {"modelgate_login": "mine"}
+    async with httpx2.AsyncClient(follow_redirects=True, cookies=cookies) as browser:
         page = await browser.get(url)
     assert (page.status_code, "Signed in to Vault." in page.text) == (200, True)
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
@@ -121,12 +122,33 @@ async def test_a_callback_is_good_once_and_for_nobody_else(gateway: RunningGatew
     tenant_id, server_id = await add(
         gateway, ServerDefinition("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
     )
-    url = await gateway.parts.logins.begin(tenant_id, server_id, f"{gateway.url}/oauth/callback")
+    url = await gateway.parts.logins.begin(tenant_id, server_id, f"{gateway.url}/oauth/callback", "mine")
     state = parse_qs(urlsplit(url).query)["state"][0]
+    mine = {"Cookie": "modelgate_login=mine"}
     for query in ({"state": "made-up", "code": "x"}, {"state": state, "error": "access_denied"}):
-        assert (await gateway.http.get("/oauth/callback", params=query)).status_code == 400
-    late = await gateway.http.get("/oauth/callback", params={"state": state, "code": "x"})
+        assert (await gateway.http.get("/oauth/callback", params=query, headers=mine)).status_code == 400
+    late = await gateway.http.get("/oauth/callback", params={"state": state, "code": "x"}, headers=mine)
     assert (late.status_code, "Nobody waits" in late.text) == (400, True)
+
+
+@pytest.mark.parametrize("cookie", [None, "modelgate_login=", "modelgate_login=another", "modelgate_login=\xe4"])
+async def test_nobody_finishes_or_ends_a_sign_in_that_was_begun_in_another_browser(
+    gateway: RunningGateway, oauth: OAuthServer, cookie: str | None
+) -> None:
+    tenant_id, server_id = await add(
+        gateway, ServerDefinition("Vault", "http", url=f"{oauth.url}/mcp", credential=AuthorizationCode())
+    )
+    url = await gateway.parts.logins.begin(tenant_id, server_id, f"{gateway.url}/oauth/callback", "mine")
+    async with httpx2.AsyncClient() as browser:
+        back = (await browser.get(url)).headers["location"]
+    state = parse_qs(urlsplit(url).query)["state"][0]
+    theirs = {} if cookie is None else {b"Cookie": cookie.encode("latin-1")}
+    refused = await gateway.http.get(back, headers=theirs)
+    assert (refused.status_code, "begun in another browser" in refused.text) == (400, True)
+    await gateway.http.get("/oauth/callback", params={"state": state, "error": "access_denied"}, headers=theirs)
+    assert oauth.token_requests == []
+    signed_in = await gateway.http.get(back, headers={"Cookie": "modelgate_login=mine"})
+    assert "Signed in to Vault." in signed_in.text
 
 
 async def test_the_client_metadata_document_names_itself(gateway: RunningGateway) -> None:

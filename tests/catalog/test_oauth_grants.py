@@ -130,4 +130,4 @@ async def test_a_request_while_a_pooled_connection_is_held_is_refused_in_tests(
     server_id = await parts.servers.add(tenant.id, new)
     async with parts.database.transaction():
         with pytest.raises(AssertionError, match="while a connection of the database pool is held"):
-            await parts.logins.begin(tenant.id, server_id, f"{gateway.url}/oauth/callback")
+            await parts.logins.begin(tenant.id, server_id, f"{gateway.url}/oauth/callback", "browser")

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field
+from starlette.responses import Response
 
-from gateway.admin.oauth_callback import CALLBACK_PATH, client_metadata_url
+from gateway.admin.oauth_callback import CALLBACK_PATH, bind_login, client_metadata_url, new_login_browser
 from gateway.admin.request_input import FORBID_EXTRA
+from gateway.admin.rest.json_response import json_response
 from gateway.admin.rest.operation import RestContext, operation
 from gateway.admin.services.servers.credential_input import CredentialsInput
 from gateway.admin.services.servers.review import Approved, ChangePolicy
@@ -19,6 +21,7 @@ from gateway.admin.services.servers.servers import Imported, TuningInput
 from gateway.admin.services.servers.syncs import SyncOutcome
 from gateway.admin.services.servers.trials import ServerTest, TriedServer
 from gateway.admin.services.servers.versions import Comparison, ComparisonFilter, VersionFilter, VersionPage
+from gateway.errors import ConflictError
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +107,23 @@ async def tune_server(context: RestContext, server_id: int, body: TuningInput) -
     return await context.services.servers.tune(context.tenant.id, server_id, body, context.principal)
 
 
-@operation("POST", "/servers/{server_id}/login")
-async def begin_server_login(context: RestContext, server_id: int) -> ServerLogin:
-    """Begin a sign-in at the authorization server of a server; open the address in a browser."""
-    base = context.public_url.base(context.request)
+@operation("POST", "/servers/{server_id}/login", returns=ServerLogin)
+async def begin_server_login(context: RestContext, server_id: int) -> Response:
+    """Begin a sign-in at the authorization server of a server; open the address in the same browser.
+
+    It takes a session: with an API token there is no browser, and modelgate servers login does it.
+    """
+    if context.principal.via == "token":
+        raise ConflictError(
+            "A sign-in is begun in a browser, on the server's page; without one, use modelgate servers login."
+        )
+    base, browser = context.public_url.base(context.request), new_login_browser(context.request)
     url = await context.services.servers.begin_login(
-        context.tenant.id, server_id, base + CALLBACK_PATH, client_metadata_url(base)
+        context.tenant.id, server_id, base + CALLBACK_PATH, browser, client_metadata_url(base)
     )
-    return ServerLogin(url)
+    response = json_response(ServerLogin, ServerLogin(url))
+    bind_login(context.request, response, context.public_url, browser)
+    return response
 
 
 @operation("POST", "/servers/{server_id}/enable")

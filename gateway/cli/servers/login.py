@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from urllib.parse import parse_qs, urlsplit
 
 import click
@@ -27,11 +28,14 @@ _HEAD = b"HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConne
 def login(context: click.Context, name: str, *, port: int, tenant: str) -> None:
     """Sign in at a server's authorization server, in a browser on this machine."""
 
+    # The answer comes to a port of this process, which nobody else listens on.
+    browser = secrets.token_urlsafe()
+
     async def work(components: Components, server: ServerRecord) -> None:
         callback = AuthorizationCallback()
         async with await asyncio.start_server(callback.respond, "127.0.0.1", port, limit=_MAX_REQUEST_LINE) as listener:
             redirect_uri = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}{_CALLBACK_PATH}"
-            url = await components.logins.begin(server.tenant_id, server.id, redirect_uri)
+            url = await components.logins.begin(server.tenant_id, server.id, redirect_uri, browser)
             click.echo(f"Open this address in a browser, within ten minutes:\n\n{url}\n")
             try:
                 query = await asyncio.wait_for(callback.query, _LOGIN_SECONDS)
@@ -39,7 +43,7 @@ def login(context: click.Context, name: str, *, port: int, tenant: str) -> None:
                 raise InvalidInputError("Nobody has signed in; begin again.") from None
         if "code" not in query:
             raise InvalidInputError(f"The authorization server gave no code ({query.get('error', 'no reason')[:100]}).")
-        await components.logins.finish(query.get("state", ""), query["code"], query.get("iss"))
+        await components.logins.finish(query.get("state", ""), query["code"], browser, query.get("iss"))
 
     run_with_server(context, tenant, name, work)
     click.echo(f"Signed in to {name}.")

@@ -218,12 +218,14 @@ class ServerService:
         await self._record(tenant_id, server_id)
         return self._pool.status(server_id).stderr
 
-    async def begin_login(self, tenant_id: int, server_id: int, redirect_uri: str, metadata_url: str) -> str:
-        """The address at which a person signs in for the gateway, to come back to `redirect_uri`.
+    async def begin_login(
+        self, tenant_id: int, server_id: int, redirect_uri: str, browser: str, metadata_url: str
+    ) -> str:
+        """The address at which a person signs in for the gateway, to come back to `redirect_uri` in this `browser`.
 
         Raises NotFoundError, InvalidInputError for a server that is not signed in to, UpstreamUnavailableError.
         """
-        return await self._logins.begin(tenant_id, server_id, redirect_uri, metadata_url)
+        return await self._logins.begin(tenant_id, server_id, redirect_uri, browser, metadata_url)
 
     async def _add(
         self, tenant_id: int, server: ServerDefinition, principal: Principal, *, enabled: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from gateway.admin.oauth_callback import CALLBACK_PATH, client_metadata_url
+from gateway.admin.oauth_callback import CALLBACK_PATH, bind_login, client_metadata_url, new_login_browser
 from gateway.admin.request_input import parse_form
 from gateway.admin.services.servers.review import ChangePolicy, StandingFilter
 from gateway.admin.services.servers.versions import ComparisonFilter, VersionFilter
@@ -51,11 +51,13 @@ async def check_server(context: PageContext) -> Response:
 
 async def begin_server_login(context: PageContext) -> Response:
     """Where a person signs in for the gateway; a link, for a form may not lead to another site."""
-    base = context.public_url.base(context.request)
+    base, browser = context.public_url.base(context.request), new_login_browser(context.request)
     address = await context.services.servers.begin_login(
-        context.tenant.id, context.path_id("server"), base + CALLBACK_PATH, client_metadata_url(base)
+        context.tenant.id, context.path_id("server"), base + CALLBACK_PATH, browser, client_metadata_url(base)
     )
-    return context.render("server_login.html", address=address)
+    response = context.render("server_login.html", address=address)
+    bind_login(context.request, response, context.public_url, browser)
+    return response
 
 
 async def restore_server_version(context: PageContext) -> Response:

@@ -110,6 +110,24 @@ async def test_openai_and_nothing_else_means_openais_own_server_and_model(log_li
         assert "text-embedding-3-small at https://api.openai.com/v1" in log_line()
 
 
+@pytest.mark.parametrize("url", ["http://localhost:11434", "http://localhost:11434/"])
+async def test_openai_with_an_address_goes_there_and_nowhere_else_even_to_where_ollama_is(
+    log_line: Callable[[], str], url: str
+) -> None:
+    async with chosen(EmbedderSettings(type="openai", base_url=url, api_key="sk-1")):
+        assert "nomic-embed-text at http://localhost:11434/v1" in log_line()
+
+
+@pytest.mark.parametrize(("prefix", "expected"), [("auto", "search_query: "), ("", "")])
+async def test_prefixes_of_the_settings_take_the_place_of_those_that_are_known(
+    server: EmbeddingServer, prefix: str, expected: str
+) -> None:
+    async with chosen(EmbedderSettings(type="ollama", base_url=server.url, query_prefix=prefix)) as embedder:
+        assert (await embedder.space()).query_prefix == expected
+        await embedder.embed_query("find a file")
+    assert server.texts[-1] == f"{expected}find a file"
+
+
 async def test_the_key_of_openai_is_not_sent_to_ollama(server: EmbeddingServer) -> None:
     async with chosen(EmbedderSettings(base_url=server.url, api_key="sk-1")) as embedder:
         await embedder.embed_query("hello")

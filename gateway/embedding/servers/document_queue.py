@@ -54,6 +54,7 @@ class DocumentQueue:
         self._waiting: dict[str, _Waiting] = {}
         self._recent: LRUCache[bytes, EmbeddedText] = LRUCache(_KEPT_BYTES, getsizeof=_size)
         self._workers = TaskSet()
+        self._working = 0
         self._queries = _Queries()
 
     async def embed(self, texts: Sequence[tuple[str, int]], until: float) -> list[Answer | None]:
@@ -106,18 +107,22 @@ class DocumentQueue:
 
     def _start_workers(self) -> None:
         idle = sum(not each.is_taken for each in self._waiting.values())
-        for _ in range(min(self._pace.width - len(self._workers), idle)):
+        for _ in range(min(self._pace.width - self._working, idle)):
+            self._working += 1
             self._workers.spawn(self._work())
 
     async def _work(self) -> None:
-        while True:
-            await self._let_queries_pass()
+        try:
             # There may be fewer at once by now than when this one began.
-            batch = self._take() if len(self._workers) <= self._pace.width else []
-            if not batch:
-                return
-            await self._answer(batch)
-            self._start_workers()
+            while self._working <= self._pace.width:
+                await self._let_queries_pass()
+                batch = self._take()
+                if not batch:
+                    return
+                await self._answer(batch)
+                self._start_workers()
+        finally:
+            self._working -= 1
 
     async def _let_queries_pass(self) -> None:
         if self._queries.count:
@@ -128,14 +133,15 @@ class DocumentQueue:
 
     def _take(self) -> list[str]:
         batch: list[str] = []
-        tokens = 0
+        work = 0
         for text, waiting in self._waiting.items():
             if waiting.is_taken:
                 continue
-            if batch and (len(batch) >= self._pace.max_texts or tokens + waiting.tokens > self._pace.max_tokens):
+            cost = self._pace.work_of(waiting.tokens)
+            if batch and (len(batch) >= self._pace.max_texts or work + cost > self._pace.max_work):
                 break
             batch.append(text)
-            tokens += waiting.tokens
+            work += cost
             waiting.is_taken = True
         return batch
 

@@ -12,10 +12,14 @@ import time
 from collections.abc import Callable
 
 _TARGET_SECONDS = 0.3
-_FIRST_TEXTS, _FIRST_TOKENS = 16, 1_500
-_FEWEST_TOKENS = 64
+_FIRST_WORK = 1_500
+_LEAST_WORK = 64
+# What a text costs beside its tokens, in tokens.
+_WORK_OF_A_TEXT = 8
 # A request tells of what a larger one will take, within limits.
 _MOST_GROWTH = 8.0
+# Each request counts so much less than the one after it.
+_FADING = 0.8
 # More requests at once have to bring so much more, or they only wait for each other.
 _GAIN = 1.2
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 20.0, 600.0
@@ -25,31 +29,63 @@ _TOKENS = re.compile(r"\btokens?\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])\d{1,7}(?!\w|\.\d)")
 
 
+class _Cost:
+    """What requests take, as a line through the last of them: seconds = overhead + seconds_each · work."""
+
+    def __init__(self) -> None:
+        self._weight = self._x = self._y = self._xx = self._xy = 0.0
+
+    def add(self, work: float, seconds: float) -> None:
+        self._weight = _FADING * self._weight + 1
+        self._x = _FADING * self._x + work
+        self._y = _FADING * self._y + seconds
+        self._xx = _FADING * self._xx + work * work
+        self._xy = _FADING * self._xy + work * seconds
+
+    def work_in(self, seconds: float) -> float:
+        """How much is done in a request of so many seconds; where most of these are overhead, as much as makes that a
+        half.
+        """
+        mean_work, mean_seconds = self._x / self._weight, self._y / self._weight
+        variance = self._xx / self._weight - mean_work**2
+        each, overhead = mean_seconds / mean_work, 0.0
+        if variance > (0.1 * mean_work) ** 2:
+            slope = (self._xy / self._weight - mean_work * mean_seconds) / variance
+            each = min(max(slope, 1e-9), each)
+            overhead = mean_seconds - each * mean_work
+        return max(seconds - overhead, overhead) / each
+
+
 class Pace:
     """The size of requests and how many of them are made at once, as the server's answers teach it.
 
-    `max_texts` and `max_tokens` hold for one request, `width` requests may be under way.
+    A request holds at most `max_texts` texts and `max_work` of their work together; `width` may be under way.
     """
 
     def __init__(self, max_texts: int, max_width: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         """`max_texts` and `max_width` are never exceeded."""
-        self.max_texts = min(max_texts, _FIRST_TEXTS)
-        self.max_tokens = _FIRST_TOKENS
+        self.max_texts = max_texts
+        self.max_work = _FIRST_WORK
         self.width = 1
-        self._most_texts = max_texts
         self._learnt_texts: int | None = None
         self._learnt_tokens: int | None = None
         self._max_width = max_width
         self._clock = clock
+        self._cost = _Cost()
         self._tokens_per_second: float | None = None
         self._patience = 1.0
         # Requests since the width was last changed, and what they brought.
         self._since = clock()
         self._completed = 0
-        self._tokens = 0
-        self._tried: tuple[int, float] | None = None
+        self._done = 0
+        self._tried: tuple[int, float, _Cost] | None = None
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._try_at = 0.0
+
+    @staticmethod
+    def work_of(tokens: int) -> int:
+        """What a text of so many tokens costs, in tokens."""
+        return tokens + _WORK_OF_A_TEXT
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -69,66 +105,56 @@ class Pace:
     def record(self, texts: int, tokens: int, started: float, now: float) -> None:
         """A request was answered; `started` and `now` by the clock."""
         seconds = max(now - started, 1e-4)
-        tokens = max(tokens, 1)
+        work = tokens + texts * _WORK_OF_A_TEXT
         self._patience = 1.0
-        speed = tokens / seconds
+        speed = work / seconds
         known = self._tokens_per_second
         self._tokens_per_second = speed if known is None else 0.5 * (known + speed)
-        self._resize(texts, tokens, seconds)
-        if started >= self._since:
-            self._completed += 1
-            self._tokens += tokens
-            if self._completed >= self.width:
-                self._widen_or_narrow(texts, seconds, now)
+        if started < self._since:
+            # It was begun among more or fewer others.
+            return
+        self._cost.add(work, seconds)
+        is_full = texts >= self.max_texts or work >= self.max_work // 2
+        wanted = int(min(self._cost.work_in(_TARGET_SECONDS), work * _MOST_GROWTH))
+        is_settled = texts >= self.max_texts or (is_full and wanted < 2 * work)
+        if is_full or wanted < self.max_work:
+            self.max_work = max(_LEAST_WORK, min(wanted, self._learnt_tokens or wanted))
+        self._completed += 1
+        self._done += work
+        if self._completed >= self.width:
+            self._widen_or_narrow(is_settled, seconds, now)
 
     def record_timeout(self) -> None:
         """A request took too long: smaller ones from now on, and twice the time for each until one is answered."""
         self._patience = min(self._patience * 2, _MOST_PATIENCE)
-        self.max_tokens = max(_FEWEST_TOKENS, self.max_tokens // 4)
+        self.max_work = max(_LEAST_WORK, self.max_work // 4)
         self.width = 1
 
     def record_limit(self, texts: int, tokens: int, words: str) -> None:
         """A request of so many texts and tokens was refused with these `words`, and its halves were not."""
-        numbers = [int(number) for number in _NUMBER.findall(words)]
         if _TOKENS.search(words):
-            self._learnt_tokens = max(_FEWEST_TOKENS, tokens // 2)
-            self.max_tokens = min(self.max_tokens, self._learnt_tokens)
+            self._learnt_tokens = max(_LEAST_WORK, tokens // 2)
+            self.max_work = min(self.max_work, self._learnt_tokens)
             return
-        stated = [number for number in numbers if texts // 2 <= number < texts]
-        self._learnt_texts = self._most_texts = max(1, max(stated, default=texts // 2))
-        self.max_texts = min(self.max_texts, self._most_texts)
+        stated = [int(number) for number in _NUMBER.findall(words)]
+        fitting = [number for number in stated if texts // 2 <= number < texts]
+        self._learnt_texts = self.max_texts = max(1, max(fitting, default=texts // 2))
 
-    def _resize(self, texts: int, tokens: int, seconds: float) -> None:
-        ratio = min(_TARGET_SECONDS / seconds, _MOST_GROWTH)
-        full_of_texts, full_of_tokens = texts >= self.max_texts, tokens >= self.max_tokens // 2
-        # Near the target a single answer is mostly chance.
-        if 0.5 < ratio < 2:
-            ratio = 0.5 * (1 + ratio)
-        if full_of_tokens:
-            self.max_tokens = int(tokens * ratio)
-        elif ratio < 1 and not full_of_texts:
-            self.max_tokens = min(self.max_tokens, tokens)
-        if full_of_texts:
-            self.max_texts = int(texts * ratio)
-        elif ratio < 1 and not full_of_tokens:
-            self.max_texts = min(self.max_texts, texts)
-        self.max_tokens = max(_FEWEST_TOKENS, min(self.max_tokens, self._learnt_tokens or self.max_tokens))
-        self.max_texts = max(1, min(self.max_texts, self._most_texts))
-
-    def _widen_or_narrow(self, texts: int, seconds: float, now: float) -> None:
-        done = self._tokens / max(now - self._since, 1e-4)
+    def _widen_or_narrow(self, is_settled: bool, seconds: float, now: float) -> None:
+        """More at once are tried where a request has the size that it is to have, and kept where they bring more."""
+        rate = self._done / max(now - self._since, 1e-4)
         if self._tried is not None:
-            width, before = self._tried
+            width, before, cost = self._tried
             self._tried = None
-            if done < _GAIN * before:
-                self.width = width
+            if rate < _GAIN * before:
+                self.width, self._cost = width, cost
+                self.max_work = max(_LEAST_WORK, int(cost.work_in(_TARGET_SECONDS)))
                 self._try_at = now + self._pause_seconds
                 self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
             else:
                 self._pause_seconds = _FIRST_PAUSE_SECONDS
-        is_settled = texts >= self._most_texts or seconds > 0.5 * _TARGET_SECONDS
-        is_quick = seconds < _TARGET_SECONDS / 3
-        if now >= self._try_at and self.width < self._max_width and (is_settled or is_quick):
-            self._tried = (self.width, done)
-            self.width = min(self._max_width, self.width * (4 if is_quick else 2))
-        self._since, self._completed, self._tokens = now, 0, 0
+        if is_settled and now >= self._try_at and self.width < self._max_width:
+            self._tried = (self.width, rate, self._cost)
+            self._cost = _Cost()
+            self.width = min(self._max_width, self.width * (4 if seconds < _TARGET_SECONDS / 3 else 2))
+        self._since, self._completed, self._done = now, 0, 0

@@ -4,7 +4,7 @@
 
 A logistic regression tells queries that have their tool among the best five from those that have none: nonsense, and
 requests for other catalogues. Its base is then set where a fifth of the nonsense would get an answer, and the price
-of a step behind the best tool where the sets' answers hold 3.95 tools on average. Nothing of `bench/nonsense.txt` is
+of a step behind the best tool where the sets' answers hold 3.8 tools on average. Nothing of `bench/nonsense.txt` is
 used.
 """
 
@@ -27,12 +27,12 @@ from bench.sets.labelled import LabelledSet, load_set, queries_of
 from gateway.search import ranking
 from gateway.search.background import background_of, everyday_requests
 from gateway.search.ranking import Signals
-from gateway.search.score import Weights, evidence_of
+from gateway.search.score import MISSING_COSTS, MOST_CERTAIN, Weights, evidence_of
 
 UNANSWERABLE = Path(__file__).parent / "sets" / "unanswerable.txt"
 SHARES = (1.0, 0.3, 0.1)
 NONSENSE_ANSWERED = 1 / 5
-TOOLS_SHOWN = 3.95
+TOOLS_SHOWN = 3.8
 FOREIGN_WEIGHT = 0.2
 PENALTY = 1e-4
 
@@ -163,7 +163,9 @@ def logistic(features: Matrix, labels: Matrix, weights: Matrix) -> Matrix:
 
 def shown(margin: Matrix, of: Sample, price: float) -> NDArray[np.bool_]:
     """Which of the best five are shown, (n, 5)."""
-    passing: NDArray[np.bool_] = margin[:, None] >= price * np.square(of.behind[:, :5])
+    # `margin` counts from where a tool is worth showing.
+    most = MOST_CERTAIN - math.log(1 / MISSING_COSTS)
+    passing: NDArray[np.bool_] = np.minimum(margin, most)[:, None] >= price * np.square(of.behind[:, :5])
     return passing
 
 

@@ -40,8 +40,11 @@ class Weights:
     behind: float
 
 
-WITH_VECTORS = Weights(base=-5.1, lead=0.23, meaning=1.03, words=3.1, size=-0.75, content=0.31, behind=0.35)
+WITH_VECTORS = Weights(base=-5.1, lead=0.23, meaning=1.03, words=3.1, size=-0.75, content=0.31, behind=0.3)
 BY_WORDS = Weights(base=-6.3, lead=-0.24, meaning=0.0, words=10.4, size=0.04, content=-0.27, behind=0.1)
+MOST_CERTAIN = 2.0
+"""The highest log odds that evidence for a query gives its best tool: what says more speaks for this one alone, and not
+for those behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def scores_of(signals: Signals, ranking: Ranking, background: Background) -> Flo
         + weights.size * evidence.size
         + weights.content * evidence.content
     )
+    best = min(best, MOST_CERTAIN)
     steps = evidence.lead - ranking.fused
     odds = np.exp(np.clip(best - weights.behind * np.square(steps), -60.0, 60.0))
     worth = MISSING_COSTS * odds

@@ -31,14 +31,14 @@ async def test_no_arguments_keep_a_call_out_of_the_audit_log(gateway: RunningGat
         '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", '
         f'"params": {{"name": "local_mcp__calculator", "arguments": {{"expression": {odd}}}}}}}'
     )
-    response = await gateway.post(body.encode())
-    assert response.json()["error"]["code"] == -32602
-    assert "cannot be passed on" in response.json()["error"]["message"]
+    result = (await gateway.post(body.encode())).json()["result"]
+    assert result["isError"] is True
+    assert "cannot be passed on" in result["content"][0]["text"]
     await gateway.call("local_mcp__calculator", {"expression": "6*7"})
     rows = await audit_rows(
         gateway.parts.database, action="tool.call", tenant=await default_tenant_id(gateway.parts.database), wanted=2
     )
-    assert [row["outcome"] for row in rows] == ["ok", "failed"]
+    assert [row["outcome"] for row in rows] == ["ok", "tool error"]
 
 
 async def test_a_search_leaves_its_query_and_what_it_found(gateway: RunningGateway, tmp_path: Path) -> None:

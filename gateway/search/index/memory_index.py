@@ -140,7 +140,7 @@ class MemoryIndex:
 
     @property
     def size_bytes(self) -> int:
-        """What all indexes together take, roughly."""
+        """See `ToolIndex`."""
         return sum(loaded.index.size_bytes for loaded in self._loaded.values())
 
     @property

@@ -80,6 +80,11 @@ class PgvectorIndex:
         self._backgrounds = Backgrounds(spaces)
         self._vectors: NotifiedCache[int, int] = NotifiedCache(notices, 1_000)
 
+    @property
+    def size_bytes(self) -> int:
+        """See `ToolIndex`."""
+        return 0
+
     async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
         """See `ToolIndex`."""
         narrowed = await self._narrowed(scope)

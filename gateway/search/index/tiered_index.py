@@ -31,6 +31,11 @@ class TieredIndex:
         """See `ToolIndex`."""
         return frozenset(self._too_large)
 
+    @property
+    def size_bytes(self) -> int:
+        """See `ToolIndex`."""
+        return self._memory.size_bytes + self._database.size_bytes
+
     async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
         """See `ToolIndex`."""
         return await self._ask(scope.tenant_id, lambda index: index.vocabulary(scope, space, queries))

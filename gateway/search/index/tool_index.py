@@ -33,6 +33,11 @@ class ToolIndex(Protocol):
         """The ids of tenants that did not fit into memory when they were last searched."""
         ...
 
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in this process, roughly."""
+        ...
+
     async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
         """What `query_terms` asks of the terms of the tools in scope, for these queries."""
         ...

@@ -44,6 +44,8 @@ from gateway.edge.trusted_proxies import TrustedProxies
 from gateway.embedding.selection import choose_embedder
 from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
+from gateway.metrics import Metrics
+from gateway.metrics_endpoint import METRICS_PATH, MetricsEndpoint
 from gateway.search.finder import Finder
 from gateway.search.index.selection import open_index
 from gateway.search.index.tool_index import ToolIndex
@@ -82,6 +84,7 @@ class Components:
     finder: Finder
     sync: ServerSync
     recorder: AuditRecorder
+    metrics: Metrics
 
 
 @contextlib.asynccontextmanager
@@ -139,6 +142,7 @@ async def open_components(
             finder=Finder(database, spaces, index, settings.search, reranking),
             sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards, embed_seconds)),
             recorder=await stack.enter_async_context(AuditRecorder(database, settings.audit)),
+            metrics=Metrics(),
         )
 
 
@@ -158,6 +162,7 @@ class Gateway:
             parts.spaces,
             parts.finder,
             parts.recorder,
+            parts.metrics,
             mcp_limits or McpLimits(),
         )
         client_format = answer_format(parts.settings)
@@ -176,6 +181,7 @@ class Gateway:
             client_answer=lambda request, outcome: format_search_answer(request, outcome, client_format),
         )
         self._watch = AutoSync(parts.sync, parts.upstream_notifications)
+        _watch_components(parts)
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -184,6 +190,7 @@ class Gateway:
             routes=[
                 Route("/health", self._health),
                 Route("/ready", self._ready),
+                Route(METRICS_PATH, MetricsEndpoint(self._parts.metrics, self._parts.settings.metrics).answer),
                 Route(METADATA_PATH + "{path:path}", ResourceMetadata(self._parts.settings).answer),
                 *self._admin.routes(),
             ],
@@ -252,6 +259,19 @@ class Gateway:
                 await self._parts.caller_authenticator.write_usage()
             except DatabaseError as error:
                 logger.info("When and how much keys were used could not be written: %s", error)
+
+
+def _watch_components(parts: Components) -> None:
+    """Have what the parts say of themselves among the metrics."""
+    metrics, recorder = parts.metrics, parts.recorder
+    metrics.watch(
+        "modelgate_database_connections", "Pooled connections", lambda: parts.database.connections, label="state"
+    )
+    metrics.watch("modelgate_upstream_servers", "Upstream servers in use", parts.pool.states, label="state")
+    metrics.watch("modelgate_index_bytes", "Memory of the search index", lambda: {"": parts.index.size_bytes})
+    metrics.watch("modelgate_audit_waiting", "Events not written yet", lambda: {"": recorder.state().waiting})
+    metrics.watch("modelgate_audit_dropped", "Events that never will be", lambda: {"": recorder.state().dropped})
+    metrics.watch("modelgate_notices_connected", "1 while changes are told", lambda: {"": parts.notices.connected})
 
 
 def _tokens(database: Database, notices: Notices, settings: OauthSettings) -> AccessTokens | None:

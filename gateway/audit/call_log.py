@@ -15,6 +15,7 @@ from gateway.audit.events import AuditedCaller, AuditEvent, ToolUse, UseOutcome
 from gateway.audit.recorder import AuditRecorder
 from gateway.database.actor import Actor
 from gateway.errors import ModelGateError
+from gateway.metrics import Metrics
 
 UseAction = Literal[
     "tool.call", "tool.search", "prompt.get", "resource.read", "resource.subscribe", "completion.complete"
@@ -27,12 +28,14 @@ class LoggedUse:
     def __init__(
         self,
         recorder: AuditRecorder,
+        metrics: Metrics,
         action: UseAction,
         caller: AuditedCaller,
         target: str,
         arguments: Mapping[str, Any] | None,
     ) -> None:
         self._recorder = recorder
+        self._metrics = metrics
         self._action = action
         self._caller = caller
         self._arguments = arguments
@@ -63,7 +66,8 @@ class LoggedUse:
             self.set_outcome("failed", "The client left before the answer came.")
         elif error is not None:
             self.set_outcome("failed", "An internal error; the gateway's log says more.")
-        event = self._finished()
+        event = self._finished((time.perf_counter() - self._start_clock) * 1000)
+        self._measure(event.duration_ms / 1000)
         if self._recorder.fail_closed and self._action == "tool.search" and error is None:
             # Nothing goes out for a search, so that it is its answer that waits.
             await self._recorder.record_durably(event)
@@ -82,9 +86,9 @@ class LoggedUse:
         """How it came out, and what went wrong if anything did."""
         self._outcome, self._error = outcome, error
 
-    def set_tool(self, tool_id: int, server_id: int) -> None:
+    def set_tool(self, tool_id: int, server_id: int, server_name: str) -> None:
         """The call goes to this tool; it counts as failed until something else is said."""
-        self._tool_id, self._server_id = tool_id, server_id
+        self._tool_id, self._server_id, self._server_name = tool_id, server_id, server_name
         self._outcome = "failed"
 
     def set_server(self, name: str) -> None:
@@ -101,8 +105,15 @@ class LoggedUse:
         self._results, self._found = total, tuple(tool_ids)
         self._outcome = "ok"
 
-    def _finished(self) -> ToolUse | AuditEvent:
-        duration_ms = (time.perf_counter() - self._start_clock) * 1000
+    def _measure(self, seconds: float) -> None:
+        if self._action == "tool.call":
+            self._metrics.observe_call(self._server_name, self._outcome, seconds)
+        elif self._action == "tool.search":
+            self._metrics.observe_search(self._outcome, self._results or 0, seconds)
+        else:
+            self._metrics.observe_use(self._action, self._outcome, seconds)
+
+    def _finished(self, duration_ms: float) -> ToolUse | AuditEvent:
         if self._action not in ("tool.call", "tool.search"):
             named = {"server": self._server_name, "error": self._error}
             details = {name: value for name, value in named.items() if value is not None}
@@ -141,20 +152,21 @@ class LoggedUse:
 
 
 class CallLog:
-    """Records calls, searches, and whatever else goes out to a server for a client."""
+    """Records and measures calls, searches, and whatever else goes out to a server for a client."""
 
-    def __init__(self, recorder: AuditRecorder) -> None:
+    def __init__(self, recorder: AuditRecorder, metrics: Metrics) -> None:
         self._recorder = recorder
+        self._metrics = metrics
 
     def call(self, caller: AuditedCaller, name: str, arguments: Mapping[str, Any]) -> LoggedUse:
         """To be entered around a call of what goes by `name`, which is unknown until something else is said."""
-        return LoggedUse(self._recorder, "tool.call", caller, name, arguments)
+        return LoggedUse(self._recorder, self._metrics, "tool.call", caller, name, arguments)
 
     def search(self, caller: AuditedCaller) -> LoggedUse:
         """To be entered around a search."""
-        return LoggedUse(self._recorder, "tool.search", caller, "", None)
+        return LoggedUse(self._recorder, self._metrics, "tool.search", caller, "", None)
 
     def use(self, caller: AuditedCaller, action: UseAction, target: object, arguments: object = None) -> LoggedUse:
         """To be entered around any other use of what goes by `target`, unknown until something else is said."""
         given = arguments if isinstance(arguments, Mapping) else None
-        return LoggedUse(self._recorder, action, caller, str(target), given)
+        return LoggedUse(self._recorder, self._metrics, action, caller, str(target), given)

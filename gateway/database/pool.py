@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
 import asyncpg
@@ -45,6 +45,12 @@ class Database:
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` after each committed change that other processes are told of, before its caller goes on."""
         self._subscribers.append(callback)
+
+    @property
+    def connections(self) -> Mapping[str, float]:
+        """How many pooled connections are "busy" and "idle"."""
+        idle = self._pool.get_idle_size()
+        return {"busy": self._pool.get_size() - idle, "idle": idle}
 
     async def fetch(self, name: str, *args: Any, **numbers: int) -> list[Row]:
         async with self.connection() as connection:

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from starlette.types import ASGIApp
+
 from gateway.access.caller_authenticator import CallerAuthenticator
 from gateway.audit.call_log import CallLog
 from gateway.audit.recorder import AuditRecorder
@@ -37,8 +39,10 @@ from gateway.downstream.protocol.mcp_endpoint import McpEndpoint
 from gateway.downstream.protocol.mcp_server import McpServer
 from gateway.downstream.protocol.modern_requests import ModernRequests
 from gateway.downstream.protocol.one_shot_requests import OneShotRequests
+from gateway.downstream.protocol.request_metrics import RequestMetrics
 from gateway.downstream.result_limit import ResultLimit
 from gateway.embedding.spaces import Spaces
+from gateway.metrics import Metrics
 from gateway.search.finder import Finder
 from gateway.settings import Settings
 from gateway.upstream.notifications import UpstreamNotifications
@@ -68,12 +72,13 @@ class McpApplication:
         spaces: Spaces,
         finder: Finder,
         recorder: AuditRecorder,
+        metrics: Metrics,
         limits: McpLimits,
     ) -> None:
         path_names = settings.mcp.names == "path"
         default_results = settings.search.max_results
         limit = ResultLimit(settings.mcp.max_result_bytes)
-        call_log = CallLog(recorder)
+        call_log = CallLog(recorder, metrics)
         self._upstream_lists = UpstreamLists(database, notices, servers, pool)
         app_resources = AppResources(database, notices)
         gateway_tools = GatewayTools(database, spaces, default_results, settings.search.detail)
@@ -100,7 +105,7 @@ class McpApplication:
         self._subscriptions = ResourceSubscriptions(resources, servers, pool, notifications, notices, call_log)
         authentication = Authentication(authenticator, RefusalLog(recorder), has_provider=bool(settings.oauth.issuer))
         server = McpServer(method_table, sessions, self._change_notifier, self._subscriptions)
-        self.endpoint = McpEndpoint(
+        self._endpoint = McpEndpoint(
             authentication,
             server,
             OneShotRequests(method_table),
@@ -109,11 +114,13 @@ class McpApplication:
             sessions,
             settings.server,
         )
+        self.endpoint: ASGIApp = RequestMetrics(self._endpoint, metrics)
+        metrics.watch("modelgate_sessions", "Handshake sessions that are open", lambda: {"": len(sessions)})
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Sessions, subscriptions and pending calls last until the block ends."""
-        async with self._subscriptions.running(), self._change_notifier.running(), self.endpoint.running():
+        async with self._subscriptions.running(), self._change_notifier.running(), self._endpoint.running():
             try:
                 yield
             finally:

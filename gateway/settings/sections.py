@@ -188,6 +188,13 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Who may read `/metrics`: who has the `token`; without one, whoever asks from this machine itself."""
+
+    token: Secret = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class OauthSettings:
     """Access tokens of an OpenID provider at /mcp, beside API keys; an empty `issuer` is none.
 
@@ -223,6 +230,7 @@ class Settings:
     oauth: OauthSettings = field(default_factory=OauthSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
     @property
     def data_dir(self) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any
@@ -112,6 +113,10 @@ class UpstreamPool:
         """How the server does; `idle` where it has not been used."""
         server = self._servers.get(server_id)
         return server.status() if server is not None else ServerStatus()
+
+    def states(self) -> Mapping[str, float]:
+        """How many servers that have been used are in each `ServerState`."""
+        return Counter(server.status().state for server in self._servers.values())
 
     async def close_server(self, server_id: int) -> None:
         """End all sessions with the server, and forget how it did."""

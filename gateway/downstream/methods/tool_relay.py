@@ -91,7 +91,7 @@ class ToolRelay:
                 spec = await self._servers.spec(request.caller.tenant_id, tool.server_id)
             except NotFoundError:
                 raise _no_such_tool(name) from None
-            logged.set_tool(tool.id, tool.server_id)
+            logged.set_tool(tool.id, tool.server_id, spec.name)
             params = {**request.params, "name": tool.name, "arguments": arguments}
             try:
                 result = await self._forwarder.forward(

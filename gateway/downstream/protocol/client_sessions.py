@@ -104,6 +104,9 @@ class ClientSessions:
         context.session._connection.exit_stack.push_async_callback(close)
         return live
 
+    def __len__(self) -> int:
+        return len(self._live)
+
     def get(self, session_id: str | None) -> LiveSession | None:
         """The session with this id."""
         return self._live.get(session_id) if session_id is not None else None

@@ -109,6 +109,11 @@ class UpstreamPool:
         server = self._servers.get(spec.id)
         return server.info if server is not None and server.spec == spec else None
 
+    def listing_note(self, spec: ServerSpec, method: str) -> str:
+        """What was odd about the last listing of `method`, in a sentence; empty for nothing."""
+        server = self._servers.get(spec.id)
+        return server.listing_notes.get(method, "") if server is not None else ""
+
     def status(self, server_id: int) -> ServerStatus:
         """How the server does; `idle` where it has not been used."""
         server = self._servers.get(server_id)

@@ -74,6 +74,8 @@ class UpstreamServer:
         self._latency_ms: float | None = None
         self._last_error: str | None = None
         self._ignores_pings = False
+        self.listing_notes: dict[str, str] = {}
+        """By list method what was odd about the last listing."""
 
     @property
     def info(self) -> SessionInfo | None:
@@ -97,7 +99,9 @@ class UpstreamServer:
         limit = self.spec.list_timeout
 
         async def collect(session: UpstreamSession, left: float) -> list[Any]:
-            return await session.list_all(method, key, timeout=min(left, limit))
+            items = await session.list_all(method, key, timeout=min(left, limit))
+            self.listing_notes[method] = session.listing_notes.get(method, "")
+            return items
 
         starts = self.spec.transport == "stdio" and not any(slot.connected for slot in self._sessions)
         seconds = limit + self.spec.start_timeout if starts else limit

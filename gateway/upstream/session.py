@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
-import shlex
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,22 +19,20 @@ from gateway.errors import (
     SessionLostError,
     UpstreamError,
     UpstreamHttpError,
-    UpstreamProtocolError,
     UpstreamReplyError,
-    UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
 from gateway.json_codec import Message
-from gateway.upstream.failure_line import last_line
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.call import Call
 from gateway.upstream.rpc.list_pages import list_pages
 from gateway.upstream.rpc.listen_stream import ActiveSubscriptions, listen
-from gateway.upstream.rpc.negotiation import SessionInfo, negotiate
+from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.rpc.peer import Peer
-from gateway.upstream.rpc.protocol_era import HandshakeEra, ModernEra, ProtocolEra
+from gateway.upstream.rpc.protocol_era import ProtocolEra
 from gateway.upstream.rpc.server_requests import ServerRequests
 from gateway.upstream.rpc.session_loss import SessionLossJudge
+from gateway.upstream.rpc.session_opening import SessionOpening
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import Transport
 from gateway.upstream.transports.process_reaper import ProcessReaper
@@ -49,10 +45,6 @@ CLIENT_CAPABILITIES: Message = {"elicitation": {"form": {}, "url": {}}, "samplin
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The largest message taken from a server unless told otherwise, in bytes."""
-
-
-# Some servers ignore what they do not know.
-_PROBE_SHARE = 0.4
 
 
 def _ignore_state(opened: bool) -> None:
@@ -108,13 +100,13 @@ class UpstreamSession:
             on_first_message=self._handle_first_message,
             on_session_doubted=self._handle_session_doubted,
         )
+        self._opening = SessionOpening(spec, self._peer, self._capabilities, probe=self._probe)
         self._server_requests: ServerRequests | None = None
         self._era: ProtocolEra | None = None
         self._loss_judge: SessionLossJudge | None = None
         self._info: SessionInfo | None = None
         self._transport: Transport | None = None
         self._tasks: TaskGroup | None = None
-        self._connecting: anyio.CancelScope | None = None
         self._ending = anyio.Event()
         self._draining = False
         self._last_used = time.monotonic()
@@ -122,6 +114,8 @@ class UpstreamSession:
         """Whether the session was opened; it stays so when it ends."""
         self.error: UpstreamError | None = None
         """Why the session ended; None while it lives, and after it was closed on purpose."""
+        self.listing_notes: dict[str, str] = {}
+        """By list method what was odd about the pages of its last listing, empty for nothing."""
         self.ended_in_probe = False
         """Whether the server ended on being asked for the modern era, as some do that know only the handshake."""
 
@@ -140,7 +134,7 @@ class UpstreamSession:
     @property
     def starting(self) -> bool:
         """Whether the process of a stdio server runs, and has not answered yet."""
-        return self.spec.transport == "stdio" and self._connecting is not None and not self._peer.answered
+        return self._opening.awaits_start
 
     @property
     def has_subscriptions(self) -> bool:
@@ -219,13 +213,16 @@ class UpstreamSession:
 
         `timeout` is for all pages together, in seconds, by default the list timeout of the spec.
         Raises UpstreamProtocolError for a page without a list under `key` or cursors that do not end, and what
-        `request` raises.
+        `request` raises. What was odd about the pages is in `listing_notes`.
         """
         limit = self.spec.list_timeout if timeout is None else timeout
-        items = await list_pages(self.spec.name, self.request, method, key, limit)
+        listing = await list_pages(self.spec.name, self.request, method, key, limit)
         if method == "tools/list" and self._era is not None:
-            self._era.register_tools(items)
-        return items
+            self._era.register_tools(listing.items)
+        self.listing_notes[method] = listing.note
+        if listing.note:
+            logger.warning("server %s: %s", self.spec.name, listing.note)
+        return listing.items
 
     async def ping(self, *, timeout: float) -> float:
         """Ask for a sign of life. Returns the round trip in milliseconds; raises as `request` does.
@@ -309,42 +306,19 @@ class UpstreamSession:
         return failure
 
     async def _connect(self, transport: Transport) -> UpstreamError | None:
-        name, spec = self.spec.name, self.spec
+        """Open the session; returns why it cannot be."""
         try:
-            with anyio.fail_after(spec.first_answer_timeout) as self._connecting:
-                await transport.wait_ready()
-                self._info = await negotiate(
-                    name,
-                    self._peer,
-                    self._capabilities,
-                    probe=self._probe,
-                    probe_seconds=spec.connect_timeout * _PROBE_SHARE,
-                )
-                version = self._info.protocol_version
-                if self._info.era == "handshake":
-                    self._era = HandshakeEra(version)
-                    await self._peer.notify("notifications/initialized", None, self._era.headers)
-                else:
-                    self._era = ModernEra(version, self._capabilities)
-                await transport.set_protocol_version(version)
-                if transport.has_session:
-                    send = functools.partial(self._peer.request, era=self._era)
-                    self._loss_judge = SessionLossJudge(name, send, self._info)
-        except (TimeoutError, UpstreamTimeoutError):
-            return self._not_opened_error(transport)
+            opened = await self._opening.run(transport)
         except RequestNotSentError as error:
             self.ended_in_probe = self._probe
             return self.error or error
         except UpstreamError as error:
             return error
-        finally:
-            self._connecting = None
+        self._info, self._era, self._loss_judge = opened.info, opened.era, opened.loss_judge
         return None
 
     def _handle_first_message(self) -> None:
-        """The server is there: from now on it has the time to shake hands, no longer that to start."""
-        if self._connecting is not None:
-            self._connecting.deadline = min(self._connecting.deadline, anyio.current_time() + self.spec.connect_timeout)
+        self._opening.handle_first_message()
 
     def _handle_session_doubted(self) -> None:
         if self._tasks is not None and self.usable:
@@ -354,26 +328,6 @@ class UpstreamSession:
         """Find out whether the server still knows the session; if not, it takes no further requests."""
         with suppress(UpstreamError):
             await self.ping(timeout=self.spec.connect_timeout)
-
-    def _not_opened_error(self, transport: Transport) -> UpstreamError:
-        name, spec = self.spec.name, self.spec
-        noise = transport.non_mcp_output()
-        if noise is not None:
-            return UpstreamProtocolError(name, f"Server {name} does not speak MCP; it says {noise!r}.")
-        if spec.transport != "stdio" or self._peer.answered:
-            return UpstreamTimeoutError(
-                name,
-                f"Server {name} did not start a session within {spec.connect_timeout:.3g} s; check that it runs and "
-                "speaks MCP.",
-            )
-        said = last_line(transport.stderr())
-        last_words = f", and said last: {said}" if said else ""
-        return UpstreamTimeoutError(
-            name,
-            f"Server {name} did not answer within {spec.start_timeout:.3g} s of its start{last_words}. Check that it "
-            "speaks MCP; if it was still being installed, raise upstream.start_timeout_seconds, or for it alone: "
-            f"modelgate servers set {shlex.quote(name)} --start-timeout {2 * spec.start_timeout:.3g}",
-        )
 
     async def _wait_for_end(self) -> None:
         idle = self._idle_seconds

@@ -73,6 +73,8 @@ class ServerSync:
                 # A listing may be large; reading it must not hold up the calls of others.
                 tools, skipped = await asyncio.to_thread(parse_listing, entries)
                 result = await self._update(spec, tools, self._report(spec, skipped), on_progress)
+                note = self._pool.listing_note(spec, "tools/list")
+                result = replace(result, notice=" ".join(part for part in (result.notice, note) if part))
             except Exception as error:
                 reason = error.message if isinstance(error, ModelGateError) else "an internal error; see the log"
                 with contextlib.suppress(ModelGateError):

@@ -69,6 +69,17 @@ async def test_a_server_that_says_that_it_has_tools_and_does_not_list_them_fails
         await parts.sync.run(tenant_id, server_id)
 
 
+async def test_a_listing_whose_pages_repeat_is_taken_and_said_to_be_odd(parts: Components) -> None:
+    tenant_id = (await tenant_by_slug(parts.database)).id
+    spec = raw("circle")
+    server_id = await parts.servers.add(
+        tenant_id, ServerDefinition("Circle", "stdio", command=spec.command, args=spec.args)
+    )
+    result = await parts.sync.run(tenant_id, server_id)
+    assert result.added == ("echo",)
+    assert "repeat themselves" in result.notice
+
+
 async def test_tools_that_are_listed_without_being_announced_are_taken(parts: Components) -> None:
     tenant_id = (await tenant_by_slug(parts.database)).id
     spec = raw("handshake")

@@ -32,6 +32,9 @@ class Forgetful:
         self.executed = 0
         self.pings = 0
         self.gets = 0
+        self.notified: list[dict[str, Any]] = []
+        self.notification_answers: list[Response] = []
+        """What notifications are answered with in turn, and then with 202."""
         self.streams: list[Response] = [Response(status_code=405)]
         """What a GET is answered with in turn, the last one for good."""
         self.known: set[str] = set()
@@ -75,7 +78,8 @@ class Forgetful:
         if method == "server/discover":
             return error(message, 400, -32600, "Bad Request")
         if "id" not in message:
-            return Response(status_code=202)
+            self.notified.append(message)
+            return self.notification_answers.pop(0) if self.notification_answers else Response(status_code=202)
         if session not in self.known and not (method == "ping" and self.dress.answers_pings):
             if self.dress.code is None:
                 return PlainTextResponse(self.dress.message, self.dress.status)

@@ -205,6 +205,12 @@ class Gateway:
             lifespan=self._lifespan,
         )
 
+    async def stop(self) -> None:
+        """Answer what MCP clients have under way, for `server.drain_seconds`, and take nothing new from them."""
+        cut_off = await self._front.endpoint.stop(self._parts.settings.server.drain_seconds)
+        if cut_off:
+            logger.warning("%d calls took longer than server.drain_seconds and were cut off.", cut_off)
+
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         parts = self._parts

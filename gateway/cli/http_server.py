@@ -49,8 +49,9 @@ async def serve_gateway(
     # From here on it is not the person who started it that acts.
     with listener, acting_as(GATEWAY):
         async with open_components(settings, embed_seconds=_EMBED_SECONDS) as components:
-            application = Gateway(components).application()
-            server = _GatewayServer(server_config(application, settings.server, _STOP_SECONDS))
+            gateway = Gateway(components)
+            config = server_config(gateway.application(), settings.server, _STOP_SECONDS)
+            server = _GatewayServer(config, gateway.stop)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             url = _url(settings, listener)
             announcing = asyncio.create_task(server.run_when_ready(lambda: on_ready(components, url)))
@@ -67,17 +68,32 @@ class _GatewayServer(uvicorn.Server):
     the upstream servers are stopped.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, finish: Callable[[], Awaitable[None]]) -> None:
+        """`finish` is awaited between the signal and the end; a second signal ends at once."""
         super().__init__(config)
         self._ready = asyncio.Event()
+        self._finish = finish
+        self._finishing: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._stop)
         # Not taken back: what is left to stop is stopped in any case.
         yield
+
+    def _stop(self) -> None:
+        if self._finishing is not None:
+            self.should_exit = True
+            return
+        self._finishing = asyncio.create_task(self._finish_and_exit())
+
+    async def _finish_and_exit(self) -> None:
+        try:
+            await self._finish()
+        finally:
+            self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

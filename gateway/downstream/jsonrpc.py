@@ -16,6 +16,7 @@ UNAUTHORIZED = -31401
 FORBIDDEN = -31403
 PROFILE_NOT_FOUND = -31404
 LIMIT_EXCEEDED = -31429
+STOPPING = -31503
 
 
 def error_response(
@@ -38,5 +39,12 @@ def parse_error_response() -> Response:
 def unavailable_response(error: DatabaseUnavailableError | SignInUnavailableError, request_id: Any = None) -> Response:
     """503 while the database, or the provider of sign-ins, does not answer."""
     response = error_response(request_id, INTERNAL_ERROR, error.message, status=503)
+    response.headers["Retry-After"] = "1"
+    return response
+
+
+def stopping_response(request_id: Any, message: str) -> Response:
+    """503 while the gateway stops."""
+    response = error_response(request_id, STOPPING, message, status=503)
     response.headers["Retry-After"] = "1"
     return response

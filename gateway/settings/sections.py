@@ -41,6 +41,7 @@ class ServerSettings:
     max_sessions_per_caller: Annotated[int, Field(ge=1)] = 2_000
     replay_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
     session_idle_seconds: Annotated[float, Field(ge=1)] = 1800.0
+    drain_seconds: Annotated[float, Field(ge=0)] = 30.0
     encryption_key: Secret = field(default="", repr=False)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -47,6 +47,11 @@ class CredentialRevalidator:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    def end_all(self) -> None:
+        """Have the clients of all open requests seem to leave."""
+        for request in self._open:
+            request.ended.set()
+
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request through `app`, to which the client seems to leave when its key ends."""
         request = _OpenRequest(scope)

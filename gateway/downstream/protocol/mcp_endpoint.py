@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.access.caller import Caller
-from gateway.downstream.jsonrpc import error_response, parse_error_response, unavailable_response
+from gateway.downstream.jsonrpc import error_response, parse_error_response, stopping_response, unavailable_response
 from gateway.downstream.protocol.accepted_types import AcceptedTypes
 from gateway.downstream.protocol.authentication import Authentication, bind_caller
 from gateway.downstream.protocol.client_sessions import ClientSessions
@@ -28,6 +28,7 @@ from gateway.downstream.protocol.mcp_server import McpServer
 from gateway.downstream.protocol.modern_requests import ModernRequests
 from gateway.downstream.protocol.one_shot_requests import OneShotRequests
 from gateway.downstream.protocol.origin_guard import OriginGuard
+from gateway.downstream.protocol.requests_under_way import RequestsUnderWay
 from gateway.errors import (
     CredentialError,
     DatabaseUnavailableError,
@@ -39,6 +40,9 @@ from gateway.errors import (
 from gateway.settings import ServerSettings
 
 _RETRY_MS = 1000
+_SUBSCRIPTION = "subscriptions/listen"
+# What a gateway that stops leaves to the one that comes after it.
+_NEW_WORK = ("initialize", "tools/call", "prompts/get", "resources/read", "completion/complete", _SUBSCRIPTION)
 
 
 class McpEndpoint:
@@ -61,6 +65,8 @@ class McpEndpoint:
         self._sessions = sessions
         self._origin_guard = OriginGuard(settings)
         self._max_body_bytes = settings.max_body_bytes
+        self._under_way = RequestsUnderWay()
+        self._is_stopping = False
         self._session_manager = _ResumableSessionManager(
             server,
             EventStores(settings.replay_bytes),
@@ -76,9 +82,48 @@ class McpEndpoint:
         async with self._revalidator.running(), self._session_manager.run():
             yield
 
+    async def stop(self, seconds: float) -> int:
+        """Take no new work, answer what is under way for so long, end what is left; returns how many calls that were.
+
+        What belongs to a call under way is taken: answers to what its server asks, and what its client lists after it.
+        Streams that have no end by themselves end last.
+        """
+        self._is_stopping = True
+        cut_off = await self._under_way.finish(seconds)
+        self._revalidator.end_all()
+        return cut_off
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         headers = Headers(scope=scope)
+        if self._is_stopping:
+            refused = await self._refuse_new(headers, scope, receive)
+            if isinstance(refused, Response):
+                await refused(scope, receive, send)
+                return
+            receive = refused
+        if scope["method"] != "POST" or headers.get("mcp-method") == _SUBSCRIPTION:
+            await self._serve(headers, scope, receive, send)
+        else:
+            await self._under_way.serve(partial(self._serve, headers), scope, receive, send)
+
+    async def _refuse_new(self, headers: Headers, scope: Scope, receive: Receive) -> Response | Receive:
+        """The refusal of new work while the gateway stops; of all else its body again."""
+        if scope["method"] == "DELETE":
+            return receive
+        body = await self._read_body(headers, receive) if scope["method"] == "POST" else b"null"
+        if isinstance(body, Response):
+            return body
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError):
+            message = None
+        request_id = message.get("id") if isinstance(message, dict) else None
+        if isinstance(message, dict) and message.get("method") not in _NEW_WORK:
+            return _replay_body(body, receive)
+        return stopping_response(request_id, "The gateway is stopping; ask again in a moment.")
+
+    async def _serve(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
         refused = self._origin_guard.check(headers)
         if refused is None:
             try:
@@ -93,7 +138,7 @@ class McpEndpoint:
             return
         accepted = AcceptedTypes.of(headers)
         # There are no subscriptions but as a stream.
-        if accepted.events or headers.get("mcp-method") != "subscriptions/listen":
+        if accepted.events or headers.get("mcp-method") != _SUBSCRIPTION:
             accepted.spell_out(scope)
         scope.setdefault("state", {})["accepted"] = accepted
         if scope["method"] == "POST":

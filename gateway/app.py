@@ -207,7 +207,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Answer what MCP clients have under way, for `server.drain_seconds`, and take nothing new from them."""
-        cut_off = await self._front.endpoint.stop(self._parts.settings.server.drain_seconds)
+        cut_off = await self._front.stop(self._parts.settings.server.drain_seconds)
         if cut_off:
             logger.warning("%d calls took longer than server.drain_seconds and were cut off.", cut_off)
 

@@ -117,6 +117,10 @@ class McpApplication:
         self.endpoint: ASGIApp = RequestMetrics(self._endpoint, metrics)
         metrics.watch("modelgate_sessions", "Handshake sessions that are open", lambda: {"": len(sessions)})
 
+    async def stop(self, seconds: float) -> int:
+        """Answer what is under way for so long, and take no new work; returns how many calls were cut off."""
+        return await self._endpoint.stop(seconds)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Sessions, subscriptions and pending calls last until the block ends."""

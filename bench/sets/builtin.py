@@ -17,12 +17,18 @@ def builtin() -> Embedding:
     """The builtin model."""
     model: list[LocalModel] = []
 
-    def embed(texts: Sequence[str]) -> Vectors:
+    def loaded() -> LocalModel:
         if not model:
             model.append(load_builtin_model())
-        return np.concatenate([model[0].embed(texts[start : start + 64]) for start in range(0, len(texts), 64)])
+        return model[0]
 
-    return Embedding(BUILTIN_MODEL, embed, embed)
+    def embed(texts: Sequence[str]) -> Vectors:
+        return np.concatenate([loaded().embed(texts[start : start + 64]) for start in range(0, len(texts), 64)])
+
+    def embed_queries(texts: Sequence[str]) -> Vectors:
+        return np.stack([loaded().embed_query(text) for text in texts])
+
+    return Embedding(BUILTIN_MODEL, embed, embed_queries)
 
 
 def encoder_only() -> Embedding:

@@ -26,6 +26,10 @@ BUILTIN_MODEL = f"tool-search-minilm-int8+{STATIC_MODEL}"
 # Shares of the cosine.
 _ENCODER_SHARE, _STATIC_SHARE = 0.75, 0.25
 
+# From the one to the other number of pieces that a word of a query falls into, the static vectors take over: English is
+# below, what the encoder cannot read above. The queries of `tests/cases/languages.json` show what it is worth.
+_READABLE_PIECES, _UNREADABLE_PIECES = 2.0, 4.0
+
 
 class BuiltinModel:
     """The encoder's vector, then the static one, each scaled by the root of its share: together of length 1."""
@@ -38,8 +42,19 @@ class BuiltinModel:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of non-empty texts: float32, shape (len(texts), d), rows of length 1."""
-        encoded = self._encoder.embed(texts) * np.float32(math.sqrt(_ENCODER_SHARE))
-        static = self._static.embed(texts) * np.float32(math.sqrt(_STATIC_SHARE))
+        return self._side_by_side(texts, _STATIC_SHARE)
+
+    def embed_query(self, text: str) -> Vectors:
+        """The vector of a query, float32, shape (d,), of length 1; the less of it is English, the more static it is."""
+        pieces = self._encoder.pieces_per_word(text)
+        unread = (pieces - _READABLE_PIECES) / (_UNREADABLE_PIECES - _READABLE_PIECES)
+        share = _STATIC_SHARE + min(max(unread, 0.0), 1.0) * _ENCODER_SHARE
+        vector: Vectors = self._side_by_side([text], share)[0]
+        return vector
+
+    def _side_by_side(self, texts: Sequence[str], static_share: float) -> Vectors:
+        encoded = self._encoder.embed(texts) * np.float32(math.sqrt(1 - static_share))
+        static = self._static.embed(texts) * np.float32(math.sqrt(static_share))
         return np.concatenate([encoded, static], axis=1)
 
     def reads_whole(self, text: str) -> bool:

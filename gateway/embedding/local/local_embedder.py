@@ -46,6 +46,10 @@ class LocalModel(Protocol):
         """Vectors of non-empty texts: float32, shape (len(texts), d), rows of length 1. Raises EmbeddingError."""
         ...
 
+    def embed_query(self, text: str) -> Vectors:
+        """The vector by which documents are found for a non-empty text: float32, shape (d,), of length 1."""
+        ...
+
     def reads_whole(self, text: str) -> bool:
         """Whether nothing of `text` is cut off."""
         ...
@@ -102,9 +106,8 @@ class LocalEmbedder:
 
     async def embed_query(self, text: str) -> Vectors:
         model = await self._loaded()
-        prepared = [model.space.query_prefix + prepare_text(text[:_MOST_CHARACTERS])]
-        vector: Vectors = (await self._run(self._for_queries, model.embed, prepared))[0]
-        return vector
+        prepared = model.space.query_prefix + prepare_text(text[:_MOST_CHARACTERS])
+        return await self._run(self._for_queries, model.embed_query, prepared)
 
     async def space(self) -> EmbeddingSpace:
         return (await self._loaded()).space

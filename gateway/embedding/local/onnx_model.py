@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ _INPUT_TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # What exporters call the vector of the whole text where they give those of the tokens, too.
 _WHOLE_TEXT_OUTPUT = "sentence_embedding"
+_WORD = re.compile(r"\w+")
 _SENTENCE_ENCODER = "export it as a sentence encoder"
 
 
@@ -64,6 +67,31 @@ class OnnxModel:
             embedder="The onnx embedder",
             model=self._name,
         )
+
+    def embed_query(self, text: str) -> Vectors:
+        """The vector of a non-empty text, float32, shape (d,), of length 1. Raises EmbeddingError."""
+        vector: Vectors = self.embed([text])[0]
+        return vector
+
+    def pieces_per_word(self, text: str, most: int = 4) -> float:
+        """Into how many tokens a word of `text` falls on average, each counted as `most` at most; 1 without a word.
+
+        One and a little more in a language that the tokenizer was made for. An unknown one counts as `most`.
+        """
+        words = [word.span() for word in _WORD.finditer(text)]
+        if not words:
+            return 1.0
+        ends = [end for _, end in words]
+        pieces = [0] * len(words)
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        for (start, end), token in zip(encoding.offsets, encoding.tokens, strict=True):
+            place = bisect.bisect_right(ends, start)
+            if place < len(words) and words[place][0] < end:
+                pieces[place] += most if token == unknown else 1
+        # What is beyond the tokens that the model reads has none.
+        read = [min(count, most) for count in pieces if count]
+        return sum(read) / len(read) if read else 1.0
 
     def reads_whole(self, text: str) -> bool:
         """Whether `text` has no more tokens than the model reads."""

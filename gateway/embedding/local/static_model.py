@@ -45,6 +45,11 @@ class StaticModel:
             means[row] = self._weights[tokens].astype(np.float32).mean(axis=0)
         return normalize_vectors(means, embedder="The builtin embedder", model=STATIC_MODEL)
 
+    def embed_query(self, text: str) -> Vectors:
+        """The vector of a non-empty text, float32, shape (d,), of length 1."""
+        vector: Vectors = self.embed([text])[0]
+        return vector
+
     def reads_whole(self, text: str) -> bool:
         """It reads all of every text."""
         return True

@@ -43,6 +43,21 @@ async def test_the_cosine_is_three_quarters_of_the_encoders_and_one_of_the_stati
     assert one @ other == pytest.approx(expected, abs=1e-6)
 
 
+async def test_a_query_that_the_encoder_cannot_read_is_found_by_its_static_vector(embedder: BuiltinEmbedder) -> None:
+    static = load_static_model()
+    for query in ("数学の計算をする", "计算数学表达式", "вычислить выражение", "수식을 계산하다"):
+        vector = await embedder.embed_query(query)
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+        assert np.allclose(vector[-256:], static.embed([query])[0], atol=1e-6), query
+        assert not np.allclose(vector, (await embedder.embed_documents([query]))[0], atol=1e-2)
+
+
+async def test_an_english_query_has_the_vector_of_a_document_whatever_else_is_in_it(embedder: BuiltinEmbedder) -> None:
+    for query in ("take a screenshot", "what is in this image? " + "aGVsbG8gd29ybGQ" * 20, "?!", "open /root/a.bib"):
+        vector = await embedder.embed_query(query)
+        assert np.array_equal(vector, (await embedder.embed_documents([query]))[0]), query
+
+
 async def test_every_text_gets_a_vector(embedder: BuiltinEmbedder) -> None:
     vectors = await embedder.embed_documents([*TEXTS, "\ud83d"])
     assert np.isfinite(vectors).all()

@@ -34,6 +34,10 @@ class HeldModel:
             assert self.go.wait(10)
         return np.tile(np.array([1, 0], np.float32), (len(texts), 1))
 
+    def embed_query(self, text: str) -> Vectors:
+        vector: Vectors = self.embed([text])[0]
+        return vector
+
     def reads_whole(self, text: str) -> bool:
         return len(text) < 1_000
 

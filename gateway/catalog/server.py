@@ -97,18 +97,23 @@ class Servers:
     async def update(self, tenant_id: int, server_id: int, server: ServerDefinition) -> None:
         """Make a server what `server` says; its slug and prefix stay, and with them the names of its tools.
 
-        Credential, certificate and document stay where `server` has none; `set_credential` takes the former away. The
-        transport cannot change. Raises NotFoundError, InvalidInputError and ConflictError as `add`.
+        Credential, certificate and document stay where `server` has none; `set_credential` takes the former away. With
+        another destination credential and certificate do not stay, and `server` has no header that was stored for the
+        one before. The transport cannot change. Raises NotFoundError, InvalidInputError and ConflictError as `add`.
         """
         row = await self._row(tenant_id, server_id)
         before = self._definition(row)
         server = replace(
             server,
-            credential=server.credential or before.credential,
-            certificate=server.certificate or before.certificate,
             document=server.document or (None if server.document_url else before.document),
             document_url=server.document_url or (None if server.document else before.document_url),
         )
+        if server.destination == before.destination:
+            server = replace(
+                server,
+                credential=server.credential or before.credential,
+                certificate=server.certificate or before.certificate,
+            )
         await self._write(row, before, server)
 
     async def set_credential(

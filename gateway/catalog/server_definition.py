@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import httpx2
+
 from gateway.errors import InvalidInputError
 from gateway.upstream.credential import (
     ClientCertificate,
@@ -17,6 +19,7 @@ from gateway.upstream.credential import (
     credential_to_dict,
 )
 from gateway.upstream.openapi.document import parse_document
+from gateway.upstream.openapi.server_address import Origin, declared_address, url_origin
 from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy
 
 TransportKind = Literal["stdio", "http", "sse", "openapi"]
@@ -45,6 +48,20 @@ class ServerDefinition:
     certificate: ClientCertificate | None = None
     document: str | None = field(default=None, repr=False)
     document_url: str | None = None
+
+    @property
+    def destination(self) -> Origin | None:
+        """The origin that headers, credential and certificate are sent to, None where there is none.
+
+        Whoever changes it may not know these: what was stored for one origin is not for another.
+        """
+        url = self.url or self.document_url
+        try:
+            if url is None and self.document is not None:
+                url = declared_address(parse_document(self.name, self.document).values.get("servers"))
+            return None if url is None else url_origin(url)
+        except (InvalidInputError, httpx2.InvalidURL):
+            return None
 
     @property
     def secrets(self) -> ServerSecrets:

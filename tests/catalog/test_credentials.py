@@ -64,9 +64,9 @@ async def test_a_change_of_a_server_keeps_its_credential(gateway: RunningGateway
     new = ServerDefinition("Locked", "http", url="https://locked.example/mcp", credential=Bearer(SECRET))
     tenant_id, server_id = await add(gateway, new)
     servers = gateway.parts.servers
-    await servers.update(tenant_id, server_id, ServerDefinition("Moved", "http", url="https://moved.example/mcp"))
+    await servers.update(tenant_id, server_id, ServerDefinition("Moved", "http", url="https://locked.example/v2"))
     spec = await servers.spec(tenant_id, server_id)
-    assert (spec.name, spec.url, spec.credential) == ("Moved", "https://moved.example/mcp", Bearer(SECRET))
+    assert (spec.name, spec.url, spec.credential) == ("Moved", "https://locked.example/v2", Bearer(SECRET))
     await servers.set_credential(tenant_id, server_id, None, None)
     assert (await servers.spec(tenant_id, server_id)).credential is None
     assert (await servers.get_by_name(tenant_id, "Moved")).credential == "none"

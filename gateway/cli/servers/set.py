@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gateway.app import Components
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.server_definition import ServerDefinition, ServerSecrets
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.tuning import Tuning
 from gateway.cli.component_runner import run_with_server
@@ -53,13 +53,20 @@ def set_server(
     """Change how a server is reached and used, and what the gateway is let in with. What is left out stays."""
     credential, certificate = read_credential(options), read_certificate(options)
 
+    forgotten = False
+
     async def work(components: Components, server: ServerRecord) -> None:
+        nonlocal forgotten
         server_key = (server.tenant_id, server.id)
         before = await components.servers.load_definition(*server_key)
         changed = _changed(before, options)
         tuning = read_tuning(options, Tuning() if defaults else server.tuning)
         tuning.validate()
-        if credential is not None or certificate is not None or no_credential:
+        if changed.destination != before.destination:
+            # What was stored for the one origin is not for the other, unless it is given again.
+            changed = replace(changed, headers=options["headers"], credential=credential, certificate=certificate)
+            forgotten = before.secrets != ServerSecrets(env=before.env)
+        elif credential is not None or certificate is not None or no_credential:
             kept = replace(before, credential=None, certificate=None) if no_credential else before
             await components.servers.set_credential(
                 *server_key, credential or kept.credential, certificate or kept.certificate
@@ -74,6 +81,8 @@ def set_server(
 
     run_with_server(context, tenant, name, work)
     click.echo(f"{name} is changed.")
+    if forgotten:
+        click.echo("It is at another origin now: headers, credential and certificate are as you gave them just now.")
 
 
 def _changed(before: ServerDefinition, options: dict[str, Any]) -> ServerDefinition:

@@ -56,13 +56,20 @@ async def test_how_a_server_is_reached_is_changed_without_adding_it_again(
         *("add", "Web", "https://one.example/mcp", "--header", f"X-Key: {SECRET}", "--bearer", SECRET)
     )
     await servers.succeed(
-        *("set", "Web", "--url", "https://two.example/mcp", "--header", "X-Team: a", "--basic", "me:secret")
+        *("set", "Web", "--url", "https://one.example/v2", "--header", "X-Team: a", "--basic", "me:secret")
     )
     assert dict((await stored("Rawer")).env) == {"MODE": "b"}
     web = await stored("Web")
-    assert web.url == "https://two.example/mcp"
+    assert web.url == "https://one.example/v2"
     assert dict(web.headers) == {"X-Key": SECRET, "X-Team": "a"}
     assert web.credential == Basic("me", "secret")
+    said = await servers.succeed("set", "Web", "--url", "https://two.example/mcp", "--header", "X-Team: b")
+    assert "at another origin now" in said
+    web = await stored("Web")
+    assert (web.url, dict(web.headers), web.credential) == ("https://two.example/mcp", {"X-Team": "b"}, None)
+    await servers.succeed("set", "Web", "--url", "https://three.example/mcp", "--basic", "me:secret")
+    web = await stored("Web")
+    assert (dict(web.headers), web.credential) == ({}, Basic("me", "secret"))
 
 
 async def test_an_option_that_is_not_for_the_server_is_refused(servers: CommandLine) -> None:

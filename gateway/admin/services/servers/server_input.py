@@ -60,7 +60,8 @@ class ServerInput:
 class ServerChange:
     """What of a server is to be changed; what is left out, or null, stays.
 
-    In `env` and `headers` the value null keeps the value that is stored; names that are left out are removed.
+    In `env` and `headers` the value null keeps the value that is stored; names that are left out are removed. A server
+    that moves to another origin keeps none of its headers, credential and certificate: what goes there has to be given.
     """
 
     name: _Name | None = None
@@ -124,7 +125,11 @@ def apply_change(before: ServerDefinition, change: ServerChange) -> ServerDefini
         given["document_url"] = None
     elif given.get("document_url"):
         given["document"] = None
-    return replace(before, **given)
+    after = replace(before, **given)
+    if after.destination == before.destination:
+        return after
+    anew = {name: value for name, value in (change.headers or {}).items() if value is not None}
+    return replace(after, headers=anew, credential=None, certificate=None)
 
 
 def authorize_stdio(server: ServerDefinition, principal: Principal, settings: AdminSettings) -> None:

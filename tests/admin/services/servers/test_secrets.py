@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +149,85 @@ async def test_a_variable_that_a_command_writes_to_its_log_is_masked_there(
     assert "'token is ******** mode test'" in said
     assert SECRET not in said
     assert SECRET not in caplog.text
+
+
+class Collector:
+    """A server somewhere else, which keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, str]] = []
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/{path:path}", self._hear, methods=["GET", "POST"])])
+
+    async def _hear(self, request: Request) -> Response:
+        self.heard.append(dict(request.headers))
+        return JSONResponse({"error": "thank you"}, 500)
+
+
+@pytest.fixture
+async def elsewhere() -> AsyncIterator[tuple[Collector, str]]:
+    collector = Collector()
+    async with serving(collector.app()) as url:
+        yield collector, url
+
+
+LOCKED = {"headers": {"X-API-Key": SECRET}, "credential": {"kind": "bearer", "token": SECRET}}
+
+
+async def test_what_was_stored_for_one_origin_is_never_sent_to_another(
+    admin: Person, elsewhere: tuple[Collector, str]
+) -> None:
+    collector, url = elsewhere
+    new = {"name": "Locked", "transport": "http", "url": "http://127.0.0.1:9/mcp", **LOCKED}
+    server_id = (await admin.post("/servers", new)).json()["card"]["id"]
+    change = {"url": f"{url}/mcp", "headers": {"X-API-Key": None}}
+    await admin.post("/servers/test", {"server_id": server_id, "change": change})
+    changed = (await admin.patch(f"/servers/{server_id}", change)).json()
+    assert (changed["header_names"], changed["card"]["credential"]) == ([], "none")
+    await admin.post(f"/servers/{server_id}/check")
+    assert len(collector.heard) >= 2
+    assert SECRET not in str(collector.heard)
+    # Back where it was, nothing has come back.
+    back = (await admin.patch(f"/servers/{server_id}", {"url": "http://127.0.0.1:9/mcp"})).json()
+    assert (back["header_names"], back["card"]["credential"]) == ([], "none")
+
+
+async def test_what_is_given_again_with_a_new_origin_goes_there(
+    admin: Person, elsewhere: tuple[Collector, str]
+) -> None:
+    collector, url = elsewhere
+    new = {"name": "Locked", "transport": "http", "url": "http://127.0.0.1:9/mcp", **LOCKED}
+    server_id = (await admin.post("/servers", new)).json()["card"]["id"]
+    await admin.patch(f"/servers/{server_id}", {"url": f"{url}/mcp", "headers": {"X-API-Key": "given again"}})
+    await admin.post(f"/servers/{server_id}/check")
+    assert {heard["x-api-key"] for heard in collector.heard} == {"given again"}
+
+
+@pytest.mark.parametrize("moved", ["https://127.0.0.1:9/mcp", "http://127.0.0.1:10/mcp", "http://localhost:9/mcp"])
+async def test_another_scheme_host_or_port_is_another_origin_and_another_path_is_not(admin: Person, moved: str) -> None:
+    new = {"name": "Locked", "transport": "http", "url": "http://127.0.0.1:9/mcp", **LOCKED}
+    server_id = (await admin.post("/servers", new)).json()["card"]["id"]
+    same = (await admin.patch(f"/servers/{server_id}", {"url": "http://127.0.0.1:9/v2"})).json()
+    assert (same["header_names"], same["card"]["credential"]) == (["X-API-Key"], "bearer")
+    changed = (await admin.patch(f"/servers/{server_id}", {"url": moved})).json()
+    assert (changed["header_names"], changed["card"]["credential"]) == ([], "none")
+
+
+def _document(url: str) -> str:
+    operation = {"operationId": "look", "responses": {"200": {"description": "fine"}}}
+    info = {"title": "Pets", "version": "1"}
+    return json.dumps(
+        {"openapi": "3.1.0", "info": info, "servers": [{"url": url}], "paths": {"/p": {"get": operation}}}
+    )
+
+
+@pytest.mark.parametrize("how", ["document", "document_url"])
+async def test_a_document_that_says_that_the_api_is_elsewhere_takes_no_secrets_along(admin: Person, how: str) -> None:
+    new = {"name": "Pets", "transport": "openapi", "document": _document("https://pets.example"), **LOCKED}
+    server_id = (await admin.post("/servers", new)).json()["card"]["id"]
+    same = await admin.patch(f"/servers/{server_id}", {"document": _document("https://pets.example/v2")})
+    assert (same.json()["header_names"], same.json()["card"]["credential"]) == (["X-API-Key"], "bearer")
+    moved = _document("https://evil.example") if how == "document" else "https://evil.example/openapi.json"
+    changed = (await admin.patch(f"/servers/{server_id}", {how: moved})).json()
+    assert (changed["header_names"], changed["card"]["credential"]) == ([], "none")

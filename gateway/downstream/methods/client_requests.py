@@ -19,6 +19,10 @@ CAPABILITY_OF_METHOD = {
 """The client capability that a request to a client needs."""
 
 
+class QuestionError(MCPError):
+    """What is wrong about a question to a client and its answer, not about the arguments of its call."""
+
+
 class ClientRequests:
     """Sends requests to handshake clients, who can be asked at any time."""
 
@@ -77,6 +81,6 @@ def unsupported_error(what: str) -> MCPError:
     return MCPError(code=METHOD_NOT_FOUND, message=f"The client behind this gateway cannot be asked {what}.")
 
 
-def timeout_error(method: str, seconds: float) -> MCPError:
+def timeout_error(method: str, seconds: float) -> QuestionError:
     """The refusal for a client that is silent."""
-    return MCPError(code=INVALID_PARAMS, message=f"The client did not answer {method} within {seconds:.3g} s.")
+    return QuestionError(code=INVALID_PARAMS, message=f"The client did not answer {method} within {seconds:.3g} s.")

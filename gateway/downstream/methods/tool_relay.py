@@ -21,6 +21,7 @@ from gateway.database.pool import Database
 from gateway.downstream.client_request import ClientRequest, Result
 from gateway.downstream.jsonrpc import LIMIT_EXCEEDED
 from gateway.downstream.methods.argument_error import is_argument_error, with_input_schema
+from gateway.downstream.methods.client_requests import QuestionError
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
 from gateway.downstream.result_limit import ResultLimit
 from gateway.downstream.tool_result import error_result
@@ -108,7 +109,7 @@ class ToolRelay:
                 logged.set_outcome("failed", error.message)
                 return error_result(error.message)
             except MCPError as error:
-                if not is_argument_error(error):
+                if isinstance(error, QuestionError) or not is_argument_error(error):
                     raise
                 result = await self._with_input_schema(request.caller, tool, error)
             else:

@@ -77,7 +77,7 @@ class McpApplication:
     ) -> None:
         path_names = settings.mcp.names == "path"
         default_results = settings.search.max_results
-        limit = ResultLimit(settings.mcp.max_result_bytes)
+        limit = ResultLimit(settings.mcp.max_result_bytes, settings.mcp.max_binary_bytes)
         call_log = CallLog(recorder, metrics)
         self._upstream_lists = UpstreamLists(database, notices, servers, pool)
         app_resources = AppResources(database, notices)

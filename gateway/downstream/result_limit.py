@@ -28,10 +28,15 @@ _BATCH_BLOCKS = 1_000
 
 
 class ResultLimit:
-    """Cuts results to at most `maximum_bytes` of JSON, and says in the result what was cut and how large it was."""
+    """Cuts results to at most `maximum_bytes` of JSON, and says in the result what was cut and how large it was.
 
-    def __init__(self, maximum_bytes: int) -> None:
+    With pictures, sounds or files in it a result may have `maximum_binary_bytes` in all, of which its texts may have
+    `maximum_bytes`: nothing can be done with a part of a picture.
+    """
+
+    def __init__(self, maximum_bytes: int, maximum_binary_bytes: int = 0) -> None:
         self._maximum_bytes = maximum_bytes
+        self._maximum_binary_bytes = max(maximum_bytes, maximum_binary_bytes)
 
     def apply(self, result: dict[str, Any]) -> SerializedResult:
         """The result of a tool: untouched where it fits, else one that does, which any client can take.
@@ -40,7 +45,7 @@ class ResultLimit:
         tool error instead: a piece of it is of no use.
         """
         whole, size = _weigh(result)
-        if size <= self._maximum_bytes:
+        if size <= self._maximum_bytes or (size <= self._maximum_binary_bytes and self._may_be_large(result)):
             return whole or SerializedResult.of(result)
         if result.get("resultType", "complete") != "complete":
             return SerializedResult.of(self._too_large_error(result, size))
@@ -49,7 +54,7 @@ class ResultLimit:
     def check(self, result: dict[str, Any]) -> SerializedResult:
         """`result` untouched. Raises MCPError where it is too large: a piece of a resource would pass for the whole."""
         whole, size = _weigh(result)
-        if size > self._maximum_bytes:
+        if size > self._maximum_bytes and (size > self._maximum_binary_bytes or not self._may_be_large(result)):
             raise MCPError(
                 code=INTERNAL_ERROR,
                 message=f"The result has {size:,} bytes, more than the {self._maximum_bytes:,} that the gateway "
@@ -57,6 +62,14 @@ class ResultLimit:
                 data={"bytes": size, "maximum": self._maximum_bytes},
             )
         return whole or SerializedResult.of(result)
+
+    def _may_be_large(self, result: dict[str, Any]) -> bool:
+        """Whether it is what cannot be cut that makes a result large."""
+        content = result.get("content", result.get("contents"))
+        blocks = content if isinstance(content, list) else []
+        texts = [block for block in blocks if not is_binary(block)]
+        # Structured content often says a picture once more.
+        return len(texts) < len(blocks) and len(encode(texts)) <= self._maximum_bytes - _OVERHEAD_BYTES
 
     def _too_large_error(self, result: dict[str, Any], size: int) -> dict[str, Any]:
         kind = _sanitize(result["resultType"])
@@ -84,7 +97,7 @@ class ResultLimit:
                 # Clients hold a result that is no error against the output schema of its tool.
                 beside["isError"] = True
         missing.count += len(others[_MAXIMUM_MEMBERS:])
-        fitting = _fit_content(result.get("content"), left, missing)
+        fitting = _fit_content(result.get("content"), left, self._maximum_binary_bytes - self._maximum_bytes, missing)
         intact = " The structured content is complete." if _STRUCTURED_CONTENT in beside else ""
         note = (
             f"The result was cut by the gateway: it had {size:,} bytes, more than the {self._maximum_bytes:,} it may "
@@ -136,8 +149,22 @@ def _weigh(result: dict[str, Any]) -> tuple[SerializedResult | None, int]:
     return whole, len(whole.to_json())
 
 
-def _fit_content(content: Any, left: int, missing: _MissingParts) -> list[dict[str, Any]]:
-    """What of the content fits into `left` bytes; what does not is added to `missing`."""
+def is_binary(block: Any) -> bool:
+    """Whether a block of content, or a resource, is a picture, a sound or a file."""
+    if not isinstance(block, dict):
+        return False
+    if isinstance(block.get("blob"), str):
+        return True
+    if block.get("type") in ("image", "audio"):
+        return isinstance(block.get("data"), str)
+    resource = block.get("resource")
+    return block.get("type") == "resource" and isinstance(resource, dict) and isinstance(resource.get("blob"), str)
+
+
+def _fit_content(content: Any, left: int, left_binary: int, missing: _MissingParts) -> list[dict[str, Any]]:
+    """What of the content fits into `left` bytes, beside pictures and the like of `left_binary` bytes; what does not is
+    added to `missing`.
+    """
     if not isinstance(content, list):
         if content is not None:
             missing.add(f"content of {len(encode({'': content})):,} bytes that is no list")
@@ -158,6 +185,10 @@ def _fit_content(content: Any, left: int, missing: _MissingParts) -> list[dict[s
             left -= length
             continue
         for block in batch:
+            if left_binary > 0 and is_binary(block) and (length := len(encode({"": block}))) <= left_binary:
+                fitting.append(block)
+                left_binary -= length
+                continue
             left -= _fit_block(block, left, missing, fitting, is_last=block is content[-1])
     return fitting
 

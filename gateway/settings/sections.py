@@ -80,12 +80,13 @@ class EmbedderSettings:
 class McpSettings:
     """How tools are named to clients, and what is passed on to them.
 
-    `max_result_bytes` is the size of one upstream result as JSON, `question_seconds` the time that a client has to
-    answer what an upstream server asks.
+    `max_result_bytes` is the size of one upstream result as JSON, `max_binary_bytes` that of one with pictures or
+    files, `question_seconds` the time that a client has to answer what an upstream server asks.
     """
 
     names: Literal["slug", "path"] = "slug"
     max_result_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    max_binary_bytes: Annotated[int, Field(ge=0)] = 4 * 1024 * 1024
     question_seconds: Annotated[float, Field(ge=1)] = 300.0
 
 

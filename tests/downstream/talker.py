@@ -117,6 +117,12 @@ def call(request_id: Any, params: Message) -> Message | None:
     if name == "die":
         os._exit(3)
     if name == "big":
+        if meta.get("progressToken") is not None:
+            token = {"progressToken": meta["progressToken"], "progress": 1}
+            send({"method": "notifications/progress", "params": token})
+        if "picture" in arguments:
+            picture = {"type": "image", "data": "A" * arguments["picture"], "mimeType": "image/png"}
+            return {"content": [text("twice")["content"][0], picture, picture], "isError": False}
         return {"content": [{"type": "text", "text": "é" * arguments["characters"]}], "structuredContent": {"a": 1}}
     if name == "refuse":
         send({"id": request_id, "error": {"code": -31999, "message": "not today", "data": {"retry": [7]}}})

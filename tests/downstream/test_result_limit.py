@@ -210,3 +210,41 @@ async def test_a_caller_is_told_what_was_cut(gateway: RunningGateway, add_talker
     assert "900,000 characters" in cut["content"][-1]["text"]
     assert len(cut["content"][0]["text"]) > 400_000
     assert cut["structuredContent"] == {"a": 1}
+
+
+def picture(size: int, kind: str = "image") -> dict[str, Any]:
+    if kind == "resource":
+        return {"type": "resource", "resource": {"uri": "a:b", "mimeType": "image/png", "blob": "A" * size}}
+    return {"type": kind, "data": "A" * size, "mimeType": "image/png"}
+
+
+@pytest.mark.parametrize("kind", ["image", "audio", "resource"])
+def test_pictures_and_the_like_may_take_more_than_texts(kind: str) -> None:
+    limit = ResultLimit(LIMIT, 4 * LIMIT)
+    result = {"content": [{"type": "text", "text": "two"}, picture(1500 * 4, kind), picture(1500 * 4, kind)]}
+    assert limit.apply(result).value is result
+    once_more = {"content": [picture(5000, kind)], "structuredContent": {"picture": "A" * 5000}}
+    assert limit.apply(once_more).value is once_more
+
+
+def test_texts_beside_a_picture_have_no_more_room_than_without() -> None:
+    result = {"content": [picture(6000), {"type": "text", "text": "x" * 6000}]}
+    cut = ResultLimit(LIMIT, 4 * LIMIT).apply(result).value
+    assert cut["content"][0] == picture(6000)
+    assert len(cut["content"][1]["text"]) < LIMIT
+    assert "a text after its first" in cut["content"][-1]["text"]
+
+
+def test_pictures_beyond_their_room_are_left_out_and_the_others_stay() -> None:
+    result = {"content": [picture(6000), picture(9000), picture(3000)]}
+    cut = ResultLimit(LIMIT, 3 * LIMIT).apply(result).value
+    assert cut["content"][:-1] == [picture(6000), picture(3000)]
+    assert size(cut) <= 3 * LIMIT
+    assert "'image' of 9,0" in cut["content"][-1]["text"]
+
+
+def test_a_resource_that_is_a_file_may_be_larger_than_one_that_is_a_text() -> None:
+    limit = ResultLimit(LIMIT, 4 * LIMIT)
+    assert limit.check({"contents": [{"uri": "a:b", "blob": "A" * 9000}]})
+    with pytest.raises(MCPError, match="bytes"):
+        limit.check({"contents": [{"uri": "a:b", "text": "A" * 9000}]})

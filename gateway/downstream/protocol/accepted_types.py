@@ -56,6 +56,21 @@ def event(message: bytes) -> bytes:
     return b"event: message\r\ndata: %s\r\n\r\n" % message
 
 
+def json_answer_start(stream_start: Message, status: int, body: bytes) -> Message:
+    """The beginning of an answer in JSON in place of an event stream."""
+    headers = [(b"content-type", _JSON.encode()), (b"content-length", b"%d" % len(body)), *_kept(stream_start)]
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def stream_answer(events: bytes) -> bytes | None:
+    """The JSON-RPC answer in whole events; None where there is none among them."""
+    for line in events.split(b"\n"):
+        name, _, data = line.rstrip(b"\r").partition(b":")
+        if name == b"data" and _is_answer(data):
+            return data.strip()
+    return None
+
+
 def _media_type(part: str) -> str:
     kind, _, parameters = part.partition(";")
     quality = next((each.strip()[2:] for each in parameters.split(";") if each.strip().lower().startswith("q=")), "1")
@@ -96,8 +111,7 @@ class _JsonOfEvents:
     async def _answer(self, status: int, body: bytes) -> None:
         assert self._started is not None
         self._is_answered = True
-        headers = [(b"content-type", _JSON.encode()), (b"content-length", b"%d" % len(body)), *_kept(self._started)]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send(json_answer_start(self._started, status, body))
         await self._send({"type": "http.response.body", "body": body})
 
 

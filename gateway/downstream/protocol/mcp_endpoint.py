@@ -24,6 +24,7 @@ from gateway.downstream.protocol.authentication import Authentication, bind_call
 from gateway.downstream.protocol.client_sessions import ClientSessions
 from gateway.downstream.protocol.credential_revalidator import CredentialRevalidator
 from gateway.downstream.protocol.event_store import EventStores
+from gateway.downstream.protocol.large_answers import LargeAnswers
 from gateway.downstream.protocol.mcp_server import McpServer
 from gateway.downstream.protocol.modern_requests import ModernRequests
 from gateway.downstream.protocol.one_shot_requests import OneShotRequests
@@ -142,6 +143,7 @@ class McpEndpoint:
             accepted.spell_out(scope)
         scope.setdefault("state", {})["accepted"] = accepted
         if scope["method"] == "POST":
+            send = LargeAnswers(send, accepted.json) if accepted.events else send
             send = accepted.adapt(send)
         version = headers.get("mcp-protocol-version")
         is_handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS

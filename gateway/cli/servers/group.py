@@ -57,6 +57,8 @@ def list_servers(context: click.Context, tenant: str) -> None:
     for server in listed:
         if server.sync_error is not None:
             click.echo(f"{printable(server.name)}: {printable(server.sync_error)}")
+        if server.enabled and server.last_error not in (None, server.sync_error):
+            click.echo(f"{printable(server.name)}: does not answer: {printable(server.last_error or '')}")
         for skipped in server.skipped_tools:
             name, reason = printable(skipped["name"]), printable(skipped["reason"])
             click.echo(f"{printable(server.name)}: tool {name} is left out: {reason}")

@@ -49,3 +49,23 @@ async def test_an_api_is_added_by_its_document(servers: CommandLine) -> None:
         shown = await servers.succeed("show", "Pets")
     assert re.search(r"Transport: +openapi", shown)
     assert re.search(r"Health: +connected", shown)
+
+
+async def test_a_failed_sync_and_health_are_told_apart(modelgate: CommandLine) -> None:
+    command = (sys.executable, "-I", "-S", str(RAW), "handshake", "tools-refused")
+    await modelgate("servers", "add", "Half", "--", *command)
+    assert "Half: failed." in (await modelgate("sync")).out
+    assert (await modelgate("servers", "check", "Half")).code == 0
+    shown = (await modelgate("servers", "list")).out
+    assert re.search(r"^NAME +TRANSPORT +TOOLS +STATE +LAST SYNC +HEALTH$", shown, re.MULTILINE)
+    assert re.search(r"^Half +stdio +0 +failing +never +connected, [0-9.]+ ms$", shown, re.MULTILINE)
+
+
+async def test_the_list_says_why_a_server_does_not_answer(modelgate: CommandLine, tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    await modelgate("servers", "add", "Broken", "--", sys.executable, str(script))
+    script.write_text("import sys\nprint('starting', file=sys.stderr)\nsys.exit('TOKEN is not set')\n")
+    assert (await modelgate("servers", "check", "Broken")).code == 1
+    shown = (await modelgate("servers", "list")).out
+    assert "Broken: does not answer: Server Broken exited with code 1: TOKEN is not set" in shown
+    assert re.search(r"^Broken +stdio +0 +never synced +never +failing *$", shown, re.MULTILINE)

@@ -78,7 +78,9 @@ class Bench:
         )  # fmt: skip
         ids = [row[0] for row in await connection.fetch("SELECT id FROM tools ORDER BY id")]
         terms = [Counter(self._random.choices(WORDS, k=30)) for _ in ids]
-        self._space = await connection.fetchval(statement("register_space"), "bench", "p", "m", DIMENSIONS, "", "")
+        self._space = await connection.fetchval(
+            statement("register_space"), "bench", "p", "m", DIMENSIONS, "", "", None, "b"
+        )
         vectors = [self._vector() for _ in ids]
         self._index.put(
             [

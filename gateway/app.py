@@ -41,7 +41,8 @@ from gateway.downstream.protocol.resource_metadata import ResourceMetadata
 from gateway.edge.address_counts import AddressCounts
 from gateway.edge.forwarded_headers import ForwardedHeaders
 from gateway.edge.trusted_proxies import TrustedProxies
-from gateway.embedding.selection import choose_embedder
+from gateway.embedding.selection import choose_embedder, choose_standby
+from gateway.embedding.space_store import SpaceStore
 from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
 from gateway.metrics import Metrics
@@ -99,9 +100,11 @@ async def open_components(
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings, size=connections))
         vault = open_vault(settings.server.encryption_key, settings.data_dir)
-        embedder = await choose_embedder(settings.embedder)
+        serving = next((record.stored.space for record in await SpaceStore(database).records() if record.active), None)
+        embedder = await choose_embedder(settings.embedder, serving)
         notices = Notices(database)
-        spaces = Spaces(database, embedder, settings.embedder, notices)
+        standby = choose_standby(settings.embedder, embedder)
+        spaces = Spaces(database, embedder, settings.embedder, notices, standby)
         stack.push_async_callback(spaces.aclose)
         visibility = VisibilityCache(database, notices)
         index = open_index(settings.search, database, spaces, visibility, notices)

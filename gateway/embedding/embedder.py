@@ -26,13 +26,17 @@ TEXT_TEMPLATE_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
-    """Vectors are comparable within one space and never across two."""
+    """Vectors are comparable within one space and never across two.
+
+    `build` tells the weights behind the model's name from others; it is empty as long as it is not known.
+    """
 
     provider: str
     model: str
     dimensions: int
     document_prefix: str = ""
     query_prefix: str = ""
+    build: str = ""
 
     @property
     def key(self) -> str:
@@ -45,6 +49,8 @@ class EmbeddingSpace:
             self.query_prefix,
             TEXT_TEMPLATE_VERSION,
         ]
+        if self.build:
+            parts.append(self.build)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -118,8 +124,16 @@ class Embedder(Protocol):
         """The space of this embedder's vectors; the first call asks the model for its dimensions."""
         ...
 
+    async def build(self) -> str:
+        """What tells the model's weights from others under its name; empty where only its vectors do."""
+        ...
+
     def matches_space(self, space: EmbeddingSpace) -> bool:
-        """Whether its vectors belong to `space`, as far as can be said without asking the model."""
+        """Whether its vectors belong to `space`, its build aside, as far as can be said without asking the model."""
+        ...
+
+    def forget_weights(self) -> None:
+        """The model has others from now on: nothing that is known of the former ones holds."""
         ...
 
     async def check_health(self) -> EmbedderHealth:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -24,14 +25,16 @@ from gateway.settings.sections import KNOWN_PREFIX
 logger = logging.getLogger(__name__)
 OLLAMA_URL = "http://localhost:11434"
 _OPENAI_URL = "https://api.openai.com/v1"
+_OLLAMA_LATER = "Once it has, the next start goes over to it."
 _DETECTION_SECONDS = 1.0
 
 
-async def choose_embedder(settings: EmbedderSettings) -> Embedder:
+async def choose_embedder(settings: EmbedderSettings, serving: EmbeddingSpace | None = None) -> Embedder:
     """The embedder that `settings` mean; the caller closes it.
 
-    "auto" is Ollama if it answers within a second and has the model, else the builtin embedder. A named type is taken
-    as it is, answering or not. One log line says which one and why.
+    "auto" is Ollama if it answers within a second and has the model, or if its vectors are `serving`: down at one
+    start, it is not worth to embed everything twice. Else it is the builtin embedder. A named type is taken as it is,
+    answering or not. One log line says which one and why.
     Raises SettingsError for a `base_url` that is no URL, an `api_key` that is no key, and "onnx" without a `path`.
     """
     if settings.type == "builtin":
@@ -49,9 +52,25 @@ async def choose_embedder(settings: EmbedderSettings) -> Embedder:
     if not reason:
         logger.info("Embedder: ollama with %s, because it answers and has the model.", settings.model)
         return ollama
+    if serving is not None and serving.provider == OllamaEmbedder.provider:
+        logger.warning("Embedder: ollama with %s, whose vectors serve. %s", settings.model, reason)
+        return ollama
     await ollama.aclose()
     logger.info("Embedder: builtin. %s", reason)
-    return BuiltinEmbedder()
+    return BuiltinEmbedder(remark=f"{reason} {_OLLAMA_LATER}" if "does not have" in reason else "")
+
+
+def choose_standby(settings: EmbedderSettings, embedder: Embedder) -> Embedder | None:
+    """The builtin embedder where another one is in use and it is to stand by; the caller closes it."""
+    return BuiltinEmbedder() if settings.standby and embedder.is_remote else None
+
+
+def costs_money(settings: EmbedderSettings) -> bool:
+    """Whether each text that is embedded is likely to be paid for."""
+    if settings.type != "openai" or not settings.api_key:
+        return False
+    host = urlsplit(settings.base_url or _OPENAI_URL).hostname or ""
+    return not (host in ("localhost", "127.0.0.1", "::1") or host.endswith((".local", ".internal")))
 
 
 async def choose_former_embedder(space: EmbeddingSpace, settings: EmbedderSettings) -> Embedder:
@@ -83,7 +102,8 @@ async def _former_onnx(space: EmbeddingSpace, settings: EmbedderSettings) -> Onn
     if settings.path:
         embedder = OnnxEmbedder(_folder(settings).parent / name)
         try:
-            if await embedder.space() == space:
+            # The name holds a fingerprint of what is in the folder.
+            if (await embedder.space()).model == space.model:
                 return embedder
         except EmbeddingError:
             logger.info("Embedder: the former model %s does not load.", name)

@@ -15,7 +15,8 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from gateway.embedding.embedder import Vectors
-from gateway.embedding.spaces import Spaces, StoredSpace
+from gateway.embedding.space_store import StoredSpace
+from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError, EmbeddingError
 from gateway.search.ranking import ASSUMED_BACKGROUND, Background
 
@@ -82,7 +83,7 @@ class Backgrounds:
         if measured is None:
             measured = self._measured[key] = _Measured()
         if measured.is_due(vectors):
-            measured.measuring = task = asyncio.create_task(self._measure(measured, vectors, sample))
+            measured.measuring = task = asyncio.create_task(self._measure(measured, space, vectors, sample))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             with contextlib.suppress(asyncio.TimeoutError):
@@ -96,15 +97,11 @@ class Backgrounds:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _measure(self, measured: _Measured, vectors: int, sample: ReadSample) -> None:
+    async def _measure(self, measured: _Measured, space: StoredSpace, vectors: int, sample: ReadSample) -> None:
         try:
-            requests = await self._spaces.embed_queries(everyday_requests())
+            requests = await self._spaces.embed_queries_in(space, everyday_requests())
             tools = await sample()
-            if requests.vectors.shape[1] == tools.shape[1]:
-                measured.background, measured.vectors = background_of(tools, requests.vectors), vectors
-            else:
-                # Another space has begun to serve.
-                measured.retry_at = time.monotonic() + _RETRY_SECONDS
+            measured.background, measured.vectors = background_of(tools, requests), vectors
         except (DatabaseError, EmbeddingError) as error:
             measured.retry_at = time.monotonic() + _RETRY_SECONDS
             logger.info("What everyday requests find is not known for the moment: %s", error)

@@ -11,7 +11,8 @@ import numpy as np
 from gateway.access.caller import Caller
 from gateway.database.pool import Database
 from gateway.embedding.local.builtin import knows_english_only
-from gateway.embedding.spaces import QueryVectors, Spaces, StoredSpace
+from gateway.embedding.space_store import StoredSpace
+from gateway.embedding.spaces import QueryVectors, Spaces
 from gateway.errors import EmbeddingError, InvalidInputError
 from gateway.search.clauses import clauses_of
 from gateway.search.deprecation import living_first
@@ -41,6 +42,8 @@ _NEAREST = 5
 """So many are named where nothing is shown, however little speaks for them."""
 
 _ASK_IN_ENGLISH = "The search understands English best; ask in English to find more."
+
+_BY_STANDBY = "The built-in model answered in place of the embedder in use"
 
 _SPARE = 20
 """So many of the best tools take part beyond those that an answer has room for: living siblings of deprecated ones, and
@@ -231,6 +234,9 @@ def _notice(request: SearchRequest, queries: Sequence[QueryResult]) -> str:
         notices.append(f"Reranking is unavailable, these results are in the order that they had before: {failure}.")
     if notices:
         return " ".join(notices)
+    instead = next((query.vectors.standby_for for query in queries if query.vectors and query.vectors.standby_for), "")
+    if instead:
+        return f"{_BY_STANDBY}: {instead}"
     for text, result in zip(request.queries, queries, strict=True):
         if result.space is not None and knows_english_only(result.space.space) and not is_latin(text):
             return _ASK_IN_ENGLISH

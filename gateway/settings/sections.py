@@ -74,6 +74,9 @@ class EmbedderSettings:
     timeout_seconds: Annotated[float, Field(ge=0.1)] = 30.0
     batch_size: Annotated[int, Field(ge=1)] = 128
     concurrency: Annotated[int, Field(ge=1)] = 8
+    standby: bool = True
+    query_budget_ms: Annotated[int, Field(ge=10)] = 1_500
+    space_grace_hours: Annotated[float, Field(ge=0)] = 24.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,10 @@ async def embedder() -> AsyncIterator[EmbeddingServer]:
 @pytest.fixture
 def served_settings(settings: Settings, embedder: EmbeddingServer) -> Settings:
     """Settings of a gateway that embeds with the server."""
-    return replace(settings, embedder=EmbedderSettings(type="ollama", base_url=embedder.url, timeout_seconds=2.0))
+    alone = EmbedderSettings(
+        type="ollama", base_url=embedder.url, timeout_seconds=2.0, standby=False, space_grace_hours=0
+    )
+    return replace(settings, embedder=alone)
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ async def test_queries_come_back_in_their_order_as_they_do_one_by_one(parts: Com
 async def test_what_version_0_1_stored_is_searched_with_its_static_vectors_until_the_new_ones_are_there(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def of_0_1(_: EmbedderSettings) -> Embedder:
+    async def of_0_1(_: EmbedderSettings, __: object) -> Embedder:
         return StaticEmbedder()
 
     with monkeypatch.context() as patched:

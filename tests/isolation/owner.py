@@ -82,7 +82,7 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
         HASH,
     )
     await insert("INSERT INTO tool_terms (tenant_id, lexeme, tool_id, count) VALUES ($1, $2, $1, 1)", ID, NAME)
-    space = await connection.fetchval(statement("register_space"), "key", "p", "m", DIMENSIONS, "", "")
+    space = await connection.fetchval(statement("register_space"), "key", "p", "m", DIMENSIONS, "", "", None, "b")
     assert space == SPACE
     await insert("UPDATE embedding_spaces SET active = true")
     await insert(statement("upsert_embedding"), ID, ID, SPACE, HASH, VECTOR, VECTOR, VECTOR, "{}", [], True)

@@ -31,6 +31,7 @@ OF_NO_TENANT = {
     "insert_audit_log": "a batch of what happened to all, each row with its own tenant",
     "insert_tool_calls": "a batch of what happened to all, each row with its own tenant",
     "tools_with_old_terms": "terms are renewed for all, each stored with its tool's own tenant",
+    "space_progress": "how far spaces are filled with the tools of all, for those who run the gateway",
     "tools_without_vectors": "vectors are filled in for all, each stored with its tool's own tenant",
 }
 _BLOCK = re.compile(r"\{\{[a-z0-9_]+\}\}")

@@ -16,7 +16,8 @@ from gateway.catalog.tool import parse_tool
 from gateway.database.notices import Notices
 from gateway.database.pool import Database, open_database
 from gateway.embedding.embedder import EmbeddingSpace, Vectors
-from gateway.embedding.spaces import QueryVectors, Spaces, StoredSpace
+from gateway.embedding.space_store import SpaceStore, StoredSpace
+from gateway.embedding.spaces import QueryVectors, Spaces
 from gateway.search.index.memory_index import MemoryIndex
 from gateway.search.index.pgvector_index import PgvectorIndex
 from gateway.search.visible_tools import VisibilityCache
@@ -53,6 +54,9 @@ class FixedSpaces(Spaces):
     async def embed_queries(self, texts: Sequence[str]) -> QueryVectors:
         vectors: Vectors = np.random.default_rng(1).normal(size=(len(texts), DIMENSIONS)).astype(np.float32)
         return QueryVectors(self.stored, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+    async def embed_queries_in(self, stored: StoredSpace, texts: Sequence[str]) -> Vectors:
+        return (await self.embed_queries(texts)).vectors
 
 
 @dataclass
@@ -166,13 +170,7 @@ async def indexed_catalogue(settings: Settings) -> AsyncIterator[IndexedCatalogu
     """An empty one, with a space that serves."""
     space = EmbeddingSpace("test", "four numbers", DIMENSIONS, "", "")
     async with open_database(settings) as database:
-        async with database.transaction() as transaction:
-            space_id = await transaction.fetchval(
-                "register_space", space.key, space.provider, space.model, space.dimensions, "", ""
-            )
-            await transaction.execute("create_space_index", space=space_id, dimensions=DIMENSIONS)
-            await transaction.execute("activate_first_space", space_id)
-        yield IndexedCatalogue(database, StoredSpace(space_id, space))
+        yield IndexedCatalogue(database, await SpaceStore(database).register(space))
 
 
 def _definition(tool: CataloguedTool) -> object:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.catalog.text import ToolTexts
 from gateway.database.connection import DatabaseConnection
-from gateway.embedding.embedder import Vectors
-from gateway.embedding.spaces import Spaces
+from gateway.embedding.embedder import EmbeddedTexts, Vectors
 from gateway.errors import EmbeddingError
 
 # Texts handed to the embedder at a time: after each, progress is told.
 _AT_ONCE = 512
+
+EmbedEach = Callable[[Sequence[str], float], Awaitable[EmbeddedTexts]]
+"""See `Embedder.embed_each`."""
 
 OnEmbedded = Callable[[int, int], None]
 """Is told how many texts of how many are embedded."""
@@ -36,10 +38,10 @@ class TextVectors:
 
 
 async def embed_texts(
-    spaces: Spaces, texts: Sequence[str], until: float = math.inf, on_progress: OnEmbedded | None = None
+    embed_each: EmbedEach, texts: Sequence[str], until: float = math.inf, on_progress: OnEmbedded | None = None
 ) -> TextVectors:
-    """Embed `texts`, the first ones first, each once however often it occurs, and none that is not begun by `until` (of
-    `time.monotonic`). `on_progress(done, total)` counts texts.
+    """Embed `texts` with what an embedder or a space embeds with, the first ones first, each once however often it
+    occurs, and none that is not begun by `until` (of `time.monotonic`). `on_progress(done, total)` counts texts.
     """
     distinct = list(dict.fromkeys(texts))
     vectors: dict[str, Vectors] = {}
@@ -49,7 +51,7 @@ async def embed_texts(
         if on_progress is not None:
             on_progress(start, len(distinct))
         chunk = distinct[start : start + _AT_ONCE]
-        embedded = await spaces.embed_each(chunk, until)
+        embedded = await embed_each(chunk, until)
         vectors.update((chunk[place], vector) for place, vector in embedded.vectors.items())
         refused.update((chunk[place], reason) for place, reason in embedded.refused.items())
         cut.update(chunk[place] for place in embedded.cut)

@@ -118,7 +118,7 @@ class UpdatePlanner:
             return VectorPlan(space_id, former)
         texts_in_order = in_order_of_use(list(missing.values()))
         until = time.monotonic() + self._embed_seconds
-        embedded = await embed_texts(self._spaces, texts_in_order, until, on_embedded)
+        embedded = await embed_texts(self._spaces.embed_each, texts_in_order, until, on_embedded)
         return VectorPlan(space_id, former, missing, embedded)
 
     async def _find_former(

@@ -12,8 +12,8 @@ from gateway.catalog.text import ToolTexts, build_tool_texts
 from gateway.catalog.tool import stored_definition
 from gateway.database.connection import Row
 from gateway.database.pool import Database
-from gateway.embedding.spaces import Spaces
-from gateway.errors import ModelGateError
+from gateway.embedding.spaces import FillTarget, Spaces
+from gateway.errors import EmbeddingError, ModelGateError
 
 logger = logging.getLogger(__name__)
 
@@ -46,29 +46,48 @@ class VectorFiller:
             await asyncio.sleep(self._every)
 
     async def fill(self) -> int:
-        """Embed every tool that lacks vectors in the wanted space, then let that space serve; returns how many.
+        """Embed every tool that lacks vectors in the spaces that are to hold them all, and let the configured one serve
+        once it does; returns how many.
 
-        Raises EmbeddingError as soon as the embedder fails; what it made before is stored.
+        Raises EmbeddingError where an embedder fails, after those of the others are there; what it made is stored.
         """
-        await self._spaces.drop_replaced_space()
-        wanted = await self._spaces.configured_space()
+        await self._spaces.drop_expired()
         filled = 0
-        while rows := await self._database.fetch("tools_without_vectors", wanted.id, _BATCH_TOOLS):
-            filled += await self._fill_some(wanted.id, rows)
+        plan = await self._spaces.fill_plan()
+        failure = plan.failure
+        for target in plan.targets:
+            try:
+                filled += await self._fill_space(target)
+            except EmbeddingError as error:
+                failure = failure or error
         if filled:
             await self._database.execute("analyze_catalogue")
-        if (await self._spaces.active_space()).id != wanted.id:
-            await self._spaces.activate_configured_space()
-            logger.info("Searches now use %s (%s).", wanted.space.model, wanted.space.provider)
+        if failure is not None:
+            raise failure
         return filled
 
-    async def _fill_some(self, space_id: int, rows: Sequence[Row]) -> int:
+    async def _fill_space(self, target: FillTarget) -> int:
+        space, store = target.stored, self._spaces.store
+        filled = 0
+        while rows := await self._database.fetch("tools_without_vectors", space.id, _BATCH_TOOLS):
+            # Two processes would embed the same tools, each at its own price.
+            if not await store.lease(space.id):
+                return filled
+            filled += await self._fill_some(target, rows)
+        if filled:
+            await store.release(space.id)
+        if await self._spaces.finish(target):
+            logger.info("Searches now use %s (%s).", space.space.model, space.space.provider)
+        return filled
+
+    async def _fill_some(self, target: FillTarget, rows: Sequence[Row]) -> int:
         """Embed as many of these tools as take a few seconds; returns how many have all their vectors now."""
         texts = {row["id"]: build_tool_texts(row["server_name"], stored_definition(row)) for row in rows}
         begun = {row["id"] for row in rows if row["is_begun"]}
         wanted = [text.combined for tool_id, text in texts.items() if tool_id not in begun]
         wanted += [part for tool_id in begun for part in (texts[tool_id].name, texts[tool_id].description)]
-        embedded = await embed_texts(self._spaces, wanted, time.monotonic() + _BATCH_SECONDS)
+        space_id = target.stored.id
+        embedded = await embed_texts(target.embed_each, wanted, time.monotonic() + _BATCH_SECONDS)
         for reason in sorted(set(embedded.refused.values())):
             logger.warning("Texts of tools cannot be embedded and are found by words alone: %s", reason)
         by_tenant: dict[int, list[Row]] = {}

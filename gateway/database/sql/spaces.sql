@@ -2,16 +2,28 @@
 -- Held to the end of the transaction: two processes must not make the same index at once.
 SELECT pg_advisory_xact_lock(1836016456)
 
+-- name: adopt_space
+-- A space of which it was not known by which weights it was made takes those that are seen first, $8, and its key.
+UPDATE embedding_spaces SET build = $8, key = $1, probe_embeddings = coalesce(probe_embeddings, $7::real[])
+WHERE provider = $2 AND model = $3 AND dimensions = $4 AND document_prefix = $5 AND query_prefix = $6
+  AND build = '' AND NOT is_gone AND NOT EXISTS (SELECT FROM embedding_spaces o WHERE o.key = $1)
+
 -- name: register_space
 -- An embedding space, known by its key from then on.
-INSERT INTO embedding_spaces (key, provider, model, dimensions, document_prefix, query_prefix)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (key) DO UPDATE SET key = excluded.key
+INSERT INTO embedding_spaces (key, provider, model, dimensions, document_prefix, query_prefix, probe_embeddings, build)
+VALUES ($1, $2, $3, $4, $5, $6, $7::real[], $8)
+ON CONFLICT (key) DO UPDATE SET key = excluded.key, is_gone = false
 RETURNING id
+
+-- name: stored_spaces
+-- Every space, the active one first; then the newest.
+SELECT id, key, provider, model, dimensions, document_prefix, query_prefix, build, probe_embeddings, active, is_gone,
+       share, paused, filled_at, retired_at, created_at
+FROM embedding_spaces ORDER BY active DESC, id DESC
 
 -- name: active_space
 -- The space that searches use.
-SELECT id, key, provider, model, dimensions, document_prefix, query_prefix FROM embedding_spaces WHERE active
+SELECT id, dimensions FROM embedding_spaces WHERE active
 
 -- name: activate_first_space
 -- A first space serves at once.
@@ -19,27 +31,72 @@ UPDATE embedding_spaces SET active = true WHERE id = $1 AND NOT EXISTS (SELECT F
 
 -- name: deactivate_spaces
 -- Before another becomes the active one; the index allows one at a time even within a statement.
-UPDATE embedding_spaces SET active = false WHERE active AND id <> $1
+UPDATE embedding_spaces SET active = false, share = 0, retired_at = coalesce(retired_at, now()) WHERE id <> $1
 
 -- name: activate_space
 -- The swap: from its commit on searches use this space and no other.
-UPDATE embedding_spaces SET active = true WHERE id = $1
+UPDATE embedding_spaces SET active = true, share = 0, paused = '', retired_at = NULL WHERE id = $1
 
 -- name: notify_space
 -- Tell every process that another space serves.
 SELECT pg_notify('modelgate', json_build_object('space', $1::bigint)::text)
 
+-- name: share_space
+-- Let a space answer $2 percent of the searches beside the active one, and no other one any.
+UPDATE embedding_spaces SET share = CASE WHEN id = $1 THEN $2::integer ELSE 0 END, paused = CASE WHEN id = $1 THEN '' ELSE paused END
+WHERE NOT active
+
+-- name: pause_space
+-- Neither fill nor switch to a space until that is taken back; $2 says why, empty takes it back.
+UPDATE embedding_spaces SET paused = $2 WHERE id = $1
+
+-- name: mark_space_gone
+-- The weights that made its vectors are not there any more.
+UPDATE embedding_spaces SET is_gone = true, share = 0 WHERE id = $1
+
+-- name: mark_space_filled
+-- Every tool has its vectors in this space.
+UPDATE embedding_spaces SET filled_at = now() WHERE id = $1
+
+-- name: lease_space
+-- Fill a space for the next $3 seconds, as process $2; no row where another process does so.
+UPDATE embedding_spaces SET filler = $2, filler_until = now() + $3 * interval '1 second'
+WHERE id = $1 AND (filler = $2 OR filler_until IS NULL OR filler_until < now())
+RETURNING id
+
+-- name: release_space
+-- This process fills it no longer.
+UPDATE embedding_spaces SET filler_until = NULL WHERE id = $1 AND filler = $2
+
+-- name: expired_spaces
+-- Spaces that ceased to serve $1 hours ago, but for those in $2.
+SELECT id FROM embedding_spaces
+WHERE NOT active AND retired_at <= now() - $1 * interval '1 hour' AND id <> ALL($2::bigint[])
+
+-- name: space_progress
+-- How many tools there are in all tenants, and how many have their vectors in each space.
+SELECT p.id, (SELECT count(*) FROM tools t WHERE t.removed_at IS NULL) AS tools,
+       (SELECT count(*) FROM tool_embeddings e
+        JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
+        WHERE e.space_id = p.id AND e.is_complete) AS embedded
+FROM embedding_spaces p
+
 -- name: drop_space_index
 -- The index of a space that is given up.
-DROP INDEX IF EXISTS tool_embeddings_ranking_{space}
+DROP INDEX CONCURRENTLY IF EXISTS tool_embeddings_ranking_{space}
 
 -- name: delete_space
 -- A space with all its vectors.
 DELETE FROM embedding_spaces WHERE id = $1 AND NOT active
 
+-- name: broken_space_index
+-- The index of a space, where its making was cut off: it is of no use, and in the way of another.
+SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE c.relname = 'tool_embeddings_ranking_' || $1::bigint AND NOT i.indisvalid
+
 -- name: create_space_index
 -- The nearest-neighbour index of one space, over its own dimensions.
-CREATE INDEX IF NOT EXISTS tool_embeddings_ranking_{space} ON tool_embeddings
+CREATE INDEX CONCURRENTLY IF NOT EXISTS tool_embeddings_ranking_{space} ON tool_embeddings
 USING hnsw ((ranking_embedding::halfvec({dimensions})) halfvec_ip_ops) WHERE space_id = {space}
 
 -- name: cached_query_embedding

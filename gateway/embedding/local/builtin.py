@@ -7,14 +7,16 @@ vectors of 32,000 tokens, which know words of many languages. What each adds is 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from gateway.embedding.embedder import EmbeddingSpace, Vectors
+from gateway.embedding.embedder import EmbedderHealth, EmbeddingSpace, Vectors
 from gateway.embedding.local.local_embedder import LocalEmbedder, LocalModel
 from gateway.embedding.local.onnx_model import OnnxModel, load_onnx_model
 from gateway.embedding.local.static_model import BUILTIN_PROVIDER, STATIC_MODEL, StaticModel, load_static_model
@@ -38,7 +40,8 @@ class BuiltinModel:
         self._encoder = encoder
         self._static = static
         dimensions = encoder.space.dimensions + static.space.dimensions
-        self.space = EmbeddingSpace(BUILTIN_PROVIDER, BUILTIN_MODEL, dimensions)
+        build = hashlib.sha256((encoder.space.build + static.space.build).encode()).hexdigest()
+        self.space = EmbeddingSpace(BUILTIN_PROVIDER, BUILTIN_MODEL, dimensions, build=build)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of non-empty texts: float32, shape (len(texts), d), rows of length 1."""
@@ -84,5 +87,12 @@ def load_builtin_model() -> BuiltinModel:
 class BuiltinEmbedder(LocalEmbedder):
     """The embedder that the package brings."""
 
-    def __init__(self, load: Callable[[], LocalModel] = load_builtin_model) -> None:
+    def __init__(self, load: Callable[[], LocalModel] = load_builtin_model, remark: str = "") -> None:
+        """`remark` says what a person has to know beside that it is well."""
         super().__init__(load, BUILTIN_PROVIDER, BUILTIN_MODEL)
+        self._remark = remark
+
+    async def check_health(self) -> EmbedderHealth:
+        """As that of every local embedder, with the remark."""
+        health = await super().check_health()
+        return replace(health, detail=f"{health.detail} {self._remark}") if health.ok and self._remark else health

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -112,10 +113,16 @@ class LocalEmbedder:
     async def space(self) -> EmbeddingSpace:
         return (await self._loaded()).space
 
+    async def build(self) -> str:
+        return (await self._loaded()).space.build
+
     def matches_space(self, space: EmbeddingSpace) -> bool:
         if self._model is not None:
-            return space == self._model.space
+            return replace(space, build="") == replace(self._model.space, build="")
         return (space.provider, space.model) == (self._provider, self._model_name)
+
+    def forget_weights(self) -> None:
+        """A loaded model stays as it is."""
 
     async def check_health(self) -> EmbedderHealth:
         try:

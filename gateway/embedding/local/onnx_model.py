@@ -39,7 +39,9 @@ class OnnxModel:
     another model in the same folder has a space of its own.
     """
 
-    def __init__(self, session: InferenceSession, tokenizer: Tokenizer, options: OnnxOptions, name: str) -> None:
+    def __init__(
+        self, session: InferenceSession, tokenizer: Tokenizer, options: OnnxOptions, name: str, build: str
+    ) -> None:
         """`tokenizer` cuts and does not pad. Raises EmbeddingError where the model is no sentence encoder."""
         self._session = session
         self._tokenizer = tokenizer
@@ -52,7 +54,7 @@ class OnnxModel:
         self._dimensions: int | None = None
         self._dimensions = self.embed(["a text"]).shape[1]
         self.space = EmbeddingSpace(
-            ONNX_PROVIDER, name, self._dimensions, options.document_prefix, options.query_prefix
+            ONNX_PROVIDER, name, self._dimensions, options.document_prefix, options.query_prefix, build
         )
 
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -131,7 +133,8 @@ def load_onnx_model(folder: Path) -> OnnxModel:
     options = load_onnx_options(folder)
     tokenizer = _load_tokenizer(folder / TOKENIZER_FILE, options.max_tokens)
     session = _open_session(folder / MODEL_FILE)
-    return OnnxModel(session, tokenizer, options, f"{folder.name}@{_fingerprint(folder)}")
+    build = _fingerprint(folder)
+    return OnnxModel(session, tokenizer, options, f"{folder.name}@{build[:12]}", build)
 
 
 def _load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
@@ -191,11 +194,11 @@ def _check_output(rank: int, options: OnnxOptions) -> None:
 
 
 def _fingerprint(folder: Path) -> str:
-    """12 hex digits (SHA-256) of all that decides what the vectors are, weights beside the model's file included."""
+    """64 hex digits (SHA-256) of all that decides what the vectors are, weights beside the model's file included."""
     digest = hashlib.sha256()
     for path in [*sorted(folder.glob(f"{MODEL_FILE}*")), folder / TOKENIZER_FILE, folder / OPTIONS_FILE]:
         if path.is_file():
             with path.open("rb") as file:
                 while chunk := file.read(2**20):
                     digest.update(chunk)
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()

@@ -7,6 +7,7 @@ longest text; without it the vectors are the same at half of the memory.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,10 +32,10 @@ _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 class StaticModel:
     """A tokenizer and one vector a token; weights are float16 of shape (tokens, d)."""
 
-    def __init__(self, tokenizer: Tokenizer, weights: np.ndarray[Any, np.dtype[np.float16]]) -> None:
+    def __init__(self, tokenizer: Tokenizer, weights: np.ndarray[Any, np.dtype[np.float16]], build: str) -> None:
         self._tokenizer = tokenizer
         self._weights = weights
-        self.space = EmbeddingSpace(BUILTIN_PROVIDER, STATIC_MODEL, int(weights.shape[1]))
+        self.space = EmbeddingSpace(BUILTIN_PROVIDER, STATIC_MODEL, int(weights.shape[1]), build=build)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of non-empty texts: float32, shape (len(texts), d), rows of length 1."""
@@ -79,4 +80,4 @@ def load_static_model() -> StaticModel:
         ) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return StaticModel(tokenizer, weights)
+    return StaticModel(tokenizer, weights, hashlib.sha256(weights.tobytes()).hexdigest())

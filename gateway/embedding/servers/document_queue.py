@@ -85,6 +85,10 @@ class DocumentQueue:
         if not self._queries.count:
             self._queries.none.set()
 
+    def forget(self) -> None:
+        """Embed texts again that were embedded before."""
+        self._recent.clear()
+
     async def aclose(self) -> None:
         """End what is under way; nobody may wait any more."""
         await self._workers.aclose()

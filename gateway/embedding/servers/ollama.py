@@ -6,7 +6,7 @@ lists the models that are there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
@@ -50,15 +50,26 @@ class OllamaEmbedder(RemoteEmbedder):
         self._supports_batches = False
         return rows
 
+    async def build(self) -> str:
+        return str((await self._listed()).get("digest") or "")
+
     async def _probe(self) -> str:
+        await self._listed()
+        return f"{self._client.label} answers and has the model {self._model}."
+
+    async def _listed(self) -> Mapping[str, Any]:
+        """What Ollama says of the model in its list. Raises EmbeddingError where it is not there."""
         reply = await self._client.get("/api/tags", "check")
         models = reply.get("models")
         if not reply.ok or not isinstance(models, list):
             raise self._client.refusal_error(reply, _NOT_OLLAMA)
-        names = {str(model.get("name") or model.get("model")) for model in models if isinstance(model, dict)}
-        if self._model not in {name.removesuffix(":latest") for name in names}:
-            raise self._missing_model_error()
-        return f"{self._client.label} answers and has the model {self._model}."
+        for model in models:
+            # Names of models have no case.
+            name = str(model.get("name") or model.get("model")) if isinstance(model, dict) else ""
+            if name.removesuffix(":latest").lower() == self._model.lower():
+                found: Mapping[str, Any] = model
+                return found
+        raise self._missing_model_error()
 
     def _error_for(self, reply: ServerReply) -> EmbeddingError:
         if reply.status == 404 and not _is_unknown_route(reply):

@@ -60,6 +60,10 @@ class OpenAIEmbedder(RemoteEmbedder):
             raise self._client.refusal_error(reply, self._offered_hint())
         return vectors
 
+    async def build(self) -> str:
+        # No server of this kind says which weights it has.
+        return ""
+
     async def _probe(self) -> str:
         # Not every compatible server lists its models, or accepts only those; one short text tells for certain.
         await self._rows([_PROBE_TEXT], "check", None)

@@ -109,7 +109,12 @@ class RemoteEmbedder(ABC):
             dimensions=self._wanted_dimensions or self._given_dimensions,
             document_prefix=self._input_format.document_prefix,
             query_prefix=self._input_format.query_prefix,
+            build=await self.build(),
         )
+
+    @abstractmethod
+    async def build(self) -> str:
+        """See `Embedder.build`."""
 
     def matches_space(self, space: EmbeddingSpace) -> bool:
         form = self._input_format
@@ -118,6 +123,10 @@ class RemoteEmbedder(ABC):
             and (space.document_prefix, space.query_prefix) == (form.document_prefix, form.query_prefix)
             and self._wanted_dimensions in (0, space.dimensions)
         )
+
+    def forget_weights(self) -> None:
+        self._given_dimensions = None
+        self._documents.forget()
 
     async def check_health(self) -> EmbedderHealth:
         started = time.perf_counter()
@@ -185,7 +194,7 @@ class RemoteEmbedder(ABC):
             )
         except ModelChangedError:
             # From now on it is what it says; whoever keeps its vectors is told once.
-            self._given_dimensions = None
+            self.forget_weights()
             raise
         if self._given_dimensions is None:
             self._given_dimensions = next((len(row) for row in rows if not isinstance(row, str)), None)

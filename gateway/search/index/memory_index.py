@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.notices import Notice, Notices
 from gateway.database.pool import Database
-from gateway.embedding.spaces import Spaces, StoredSpace
+from gateway.embedding.space_store import StoredSpace
+from gateway.embedding.spaces import Spaces
 from gateway.errors import IndexTooLargeError
 from gateway.search.background import Backgrounds
 from gateway.search.index.tenant_index import IndexedTool, TenantIndex

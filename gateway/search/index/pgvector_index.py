@@ -20,7 +20,8 @@ from gateway.database.connection import DatabaseConnection
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
-from gateway.embedding.spaces import Spaces, StoredSpace
+from gateway.embedding.space_store import StoredSpace
+from gateway.embedding.spaces import Spaces
 from gateway.search.background import Backgrounds, sample_step
 from gateway.search.index.postings import Corpus, TermRows, bm25
 from gateway.search.index.tool_card import ToolCard

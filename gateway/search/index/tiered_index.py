@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
-from gateway.embedding.spaces import StoredSpace
+from gateway.embedding.space_store import StoredSpace
 from gateway.errors import IndexTooLargeError
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope, ToolIndex

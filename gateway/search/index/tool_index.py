@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.embedding.spaces import StoredSpace
+from gateway.embedding.space_store import StoredSpace
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.query_form import QueryForm, Vocabulary
 from gateway.search.ranking import Background, Signals

@@ -33,7 +33,8 @@ async def test_a_query_goes_out_with_its_own_prefix(ollama: OllamaEmbedder, serv
 
 
 async def test_the_space_is_learned_from_one_probe(ollama: OllamaEmbedder, server: EmbeddingServer) -> None:
-    expected = EmbeddingSpace("ollama", MODEL, 256, "search_document: ", "search_query: ")
+    expected = EmbeddingSpace("ollama", MODEL, 256, "search_document: ", "search_query: ", await ollama.build())
+    assert len(expected.build) == 64
     assert await ollama.space() == expected
     assert await ollama.space() == expected
     assert len(server.texts) == 1

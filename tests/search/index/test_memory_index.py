@@ -15,7 +15,7 @@ import pytest
 from gateway.access.tenants import create_tenant
 from gateway.database.notices import Notices
 from gateway.database.pool import open_database
-from gateway.embedding.spaces import StoredSpace
+from gateway.embedding.space_store import StoredSpace
 from gateway.errors import IndexTooLargeError
 from gateway.search.index.memory_index import MemoryIndex
 from gateway.search.index.tool_index import SearchScope

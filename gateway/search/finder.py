@@ -268,7 +268,7 @@ def _measured(result: _SearchResult, tool_id: int) -> MeasuredTool | None:
         position = query.position_of(tool_id)
         if position is None:
             continue
-        match = query.match(position, 0, 0.0)
+        (match,) = query.matches(np.array([position]), 0, 0.0)
         if best is None or match.score > best[0]:
             best = (match.score, MeasuredTool(match.similarity, float(query.signals.lexical[0, position])))
     return None if best is None else best[1]

@@ -34,10 +34,15 @@ def merge(queries: Sequence[QueryResult], best: int, settings: SearchSettings) -
         best = SHORTLIST
     merged: dict[int, _Ranked] = {}
     for number, result in enumerate(queries):
-        of_query = {one.match.tool_id: one for one in _named(result, number, settings)}
-        for place, position in enumerate(result.order[:best].tolist()):
-            match = result.match(position, number, settings.threshold)
-            of_query.setdefault(match.tool_id, _Ranked(match, min(float(result.place_scores[position]), 1.0), place))
+        positions = result.order[:best]
+        matches = result.matches(positions, number, settings.threshold)
+        named = _named(result, number, settings)
+        if len(queries) == 1 and not named:
+            return matches
+        place_scores = np.minimum(result.place_scores[positions], 1.0).tolist()
+        of_query = {one.match.tool_id: one for one in named}
+        for place, (match, place_score) in enumerate(zip(matches, place_scores, strict=True)):
+            of_query.setdefault(match.tool_id, _Ranked(match, place_score, place))
         for tool_id, one in of_query.items():
             known = merged.get(tool_id)
             merged[tool_id] = one if known is None else _join(known, one)
@@ -55,14 +60,12 @@ def count_passing(queries: Sequence[QueryResult], matches: Sequence[Match], thre
 
 def _named(result: QueryResult, number: int, settings: SearchSettings) -> list[_Ranked]:
     """The tools that go by the query as it stands; in cosine mode their score is still the cosine."""
-    named = []
-    for tool_id in result.named:
-        position = result.position_of(tool_id)
-        if position is not None:
-            match = replace(result.match(position, number, 0.0), is_named=True)
-            match = match if settings.mode == "cosine" else replace(match, score=1.0)
-            named.append(_Ranked(match, match.score, 0))
-    return named
+    positions = [position for tool_id in result.named if (position := result.position_of(tool_id)) is not None]
+    matches = result.matches(np.asarray(positions, np.intp), number, 0.0)
+    named = [replace(match, is_named=True) for match in matches]
+    if settings.mode == "hybrid":
+        named = [replace(match, score=1.0) for match in named]
+    return [_Ranked(match, match.score, 0) for match in named]
 
 
 def _join(known: _Ranked, found: _Ranked) -> _Ranked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -46,13 +47,18 @@ class QueryResult:
         """The space that the query was embedded in, None where it was not."""
         return None if self.vectors is None else self.vectors.stored
 
-    def match(self, position: int, number: int, threshold: float) -> Match:
-        """The tool at a `position` of `signals`. This query, the one of that `number`, found it from `threshold` on."""
-        cosines = self.signals.cosines
-        cosine = None if cosines is None else float(cosines[0, position])
-        similarity = None if cosine is None or np.isnan(cosine) else cosine
-        score = min(float(self.scores[position]), 1.0)
-        return Match(int(self.signals.tool_ids[position]), score, similarity, (number,) if score >= threshold else ())
+    def matches(self, positions: NDArray[np.intp], number: int, threshold: float) -> list[Match]:
+        """The tools at `positions` of `signals`. This query, the one of that `number`, found those over `threshold`."""
+        # As lists: one look into an array costs more than all that is done with a number from it.
+        tool_ids = self.signals.tool_ids[positions].tolist()
+        scores = np.minimum(self.scores[positions], 1.0).tolist()
+        cosines = (
+            [math.nan] * len(tool_ids) if self.signals.cosines is None else self.signals.cosines[0, positions].tolist()
+        )
+        return [
+            Match(tool_id, score, None if math.isnan(cosine) else cosine, (number,) if score >= threshold else ())
+            for tool_id, score, cosine in zip(tool_ids, scores, cosines, strict=True)
+        ]
 
     def position_of(self, tool_id: int) -> int | None:
         """Where a tool is in `signals`; None where it is not."""

@@ -50,6 +50,7 @@ from gateway.metrics_endpoint import METRICS_PATH, MetricsEndpoint
 from gateway.search.finder import Finder
 from gateway.search.index.selection import open_index
 from gateway.search.index.tool_index import ToolIndex
+from gateway.search.rerank.reranking import Reranking
 from gateway.search.rerank.selection import open_reranking
 from gateway.search.visible_tools import VisibilityCache
 from gateway.settings import OauthSettings, Settings
@@ -82,6 +83,7 @@ class Components:
     spaces: Spaces
     visibility: VisibilityCache
     index: ToolIndex
+    reranking: Reranking | None
     finder: Finder
     sync: ServerSync
     recorder: AuditRecorder
@@ -142,6 +144,7 @@ async def open_components(
             spaces=spaces,
             visibility=visibility,
             index=index,
+            reranking=reranking,
             finder=Finder(database, spaces, index, settings.search, reranking),
             sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards, embed_seconds)),
             recorder=await stack.enter_async_context(AuditRecorder(database, settings.audit)),
@@ -255,11 +258,13 @@ class Gateway:
             "dropped": recording.dropped,
         }
         ready = bool(database["ready"])
-        return JSONResponse(
-            # Without the embedder searches still answer, by words: that is a part to mend, not a gateway to take away.
-            {"ready": ready, "parts": {"database": database, "embedder": embedder, "audit": audit}},
-            status_code=200 if ready else 503,
-        )
+        parts = {"database": database, "embedder": embedder, "audit": audit}
+        if (reranking := self._parts.reranking) is not None:
+            # It is not asked for this: a language model would be kept busy.
+            last = reranking.failure or f"{reranking.label} has not failed when it was last asked"
+            parts["reranker"] = {"ready": not reranking.failure, "detail": f"{last}."}
+        # Without the embedder searches still answer, by words: that is a part to mend, not a gateway to take away.
+        return JSONResponse({"ready": ready, "parts": parts}, status_code=200 if ready else 503)
 
     async def _write_usage(self) -> None:
         while True:

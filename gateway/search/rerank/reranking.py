@@ -53,7 +53,12 @@ class Reranking:
         self._breaker = breaker or CircuitBreaker(_MAX_FAILURES, _PAUSE_SECONDS)
         self._orders: LRUCache[bytes, tuple[int, ...]] = LRUCache(_MOST_KEPT)
         self._under_way: dict[bytes, asyncio.Task[tuple[int, ...]]] = {}
-        self._failing = False
+        self._failure = ""
+
+    @property
+    def failure(self) -> str:
+        """Why the last call failed, half a sentence; empty where it did not."""
+        return self._failure
 
     async def rank(self, query: str, cards: Sequence[ToolCard]) -> RerankReport:
         """The order of the tools of `cards`, given in the one that they have; never raises for a reranker's fault."""
@@ -66,7 +71,7 @@ class Reranking:
         except RerankError as error:
             order, failure = tuple(range(len(cards))), error.message
         if not repeated:
-            self._log(failure)
+            self._note(failure)
         return RerankReport(order, (time.perf_counter() - started) * 1000, failure, repeated)
 
     async def aclose(self) -> None:
@@ -125,13 +130,13 @@ class Reranking:
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, RerankError):
             logger.error("a call of the reranker failed", exc_info=error)
 
-    def _log(self, failure: str) -> None:
-        """Say that it fails, and that it is back, once each."""
-        if failure and not self._failing:
+    def _note(self, failure: str) -> None:
+        """Remember whether it fails; that it does, and that it is back, is said once each."""
+        if failure and not self._failure:
             logger.warning("Reranking fails, and searches keep the order of the index: %s", failure)
-        elif not failure and self._failing:
+        elif not failure and self._failure:
             logger.info("Reranking works again.")
-        self._failing = bool(failure)
+        self._failure = failure
 
 
 def _key(query: str, cards: Sequence[ToolCard]) -> bytes:

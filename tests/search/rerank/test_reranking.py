@@ -6,16 +6,20 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from gateway.app import open_components
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.errors import RerankError
 from gateway.search.rerank.reranking import Reranking
 from gateway.search.rerank.selection import open_reranking
-from gateway.settings import RerankSettings
+from gateway.settings import RerankSettings, Settings
 from tests.doubles.ranking_server import Fault, RankingServer
 from tests.search.rerank.conftest import CARDS, Serve, card
+from tests.support.gateway import add_local_mcp, running_gateway
 
 FIRST = (0, 1, 2, 3)
 
@@ -200,6 +204,21 @@ async def test_failing_and_being_back_are_said_once_each(caplog: pytest.LogCaptu
         "Reranking fails, and searches keep the order of the index",
         "Reranking works again.",
     ]
+
+
+async def test_readiness_says_how_the_reranker_did_and_the_gateway_is_ready_all_the_same(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with RankingServer("jina").running() as server:
+        rerank = RerankSettings("server", server.url, budget_ms=10_000)
+        async with open_components(replace(settings, rerank=rerank)) as parts, running_gateway(parts) as gateway:
+            await add_local_mcp(parts, tmp_path)
+            for fault, ready in ((Fault(status=500), False), (None, True)):
+                server.fault = fault
+                await gateway.call("tool_search", {"query": f"what is the weather {ready}"})
+                answer = await gateway.http.get("/ready")
+                assert (answer.status_code, answer.json()["parts"]["reranker"]["ready"]) == (200, ready)
+                assert server.url in answer.json()["parts"]["reranker"]["detail"]
 
 
 async def test_what_is_kept_is_bounded() -> None:

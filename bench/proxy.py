@@ -27,8 +27,8 @@ import httpx2
 from bench.peers.sessions import Idle, idle_sessions
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import open_components
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import open_components
 from gateway.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]

@@ -1,13 +1,11 @@
-"""The gateway as one ASGI application: everything is built here, once, and handed to those who need it."""
+"""The gateway as one ASGI application: its routes, and what runs beside them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -16,24 +14,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.access.caller_authenticator import CallerAuthenticator
-from gateway.access.issuer import TokenIssuer
-from gateway.access.keys import ApiKeys
-from gateway.access.limits import Limiter
-from gateway.access.profiles import Profiles
-from gateway.access.tokens import AccessTokens
 from gateway.admin.application import AdminApplication
-from gateway.audit.recorder import AuditRecorder
-from gateway.catalog.oauth_logins import OAuthLogins
-from gateway.catalog.server import Servers
 from gateway.catalog.sync.auto_sync import AutoSync
-from gateway.catalog.sync.catalog_update import CatalogUpdate
 from gateway.catalog.sync.health_check import HealthChecks
-from gateway.catalog.sync.server_sync import ServerSync
 from gateway.catalog.sync.tool_terms import TermRenewal
 from gateway.catalog.sync.vector_filler import VectorFiller
-from gateway.database.notices import Notices
-from gateway.database.pool import Database, open_database
+from gateway.components import Components
 from gateway.downstream.application import McpApplication, McpLimits
 from gateway.downstream.methods.search_answer import answer_format, format_search_answer
 from gateway.downstream.protocol.authentication import METADATA_PATH, PROFILES_PATH
@@ -41,115 +27,13 @@ from gateway.downstream.protocol.resource_metadata import ResourceMetadata
 from gateway.edge.address_counts import AddressCounts
 from gateway.edge.forwarded_headers import ForwardedHeaders
 from gateway.edge.trusted_proxies import TrustedProxies
-from gateway.embedding.selection import choose_embedder, choose_standby
-from gateway.embedding.space_store import SpaceStore
-from gateway.embedding.spaces import Spaces
 from gateway.errors import DatabaseError
-from gateway.metrics import Metrics
 from gateway.metrics_endpoint import METRICS_PATH, MetricsEndpoint
-from gateway.search.finder import Finder
-from gateway.search.index.selection import open_index
-from gateway.search.index.tool_index import ToolIndex
-from gateway.search.rerank.reranking import Reranking
-from gateway.search.rerank.selection import open_reranking
-from gateway.search.visible_tools import VisibilityCache
-from gateway.settings import OauthSettings, Settings
-from gateway.upstream.notifications import UpstreamNotifications
-from gateway.upstream.policy import policy_from_settings
-from gateway.upstream.pool import UpstreamPool
-from gateway.upstream.session import CLIENT_CAPABILITIES
-from gateway.vault import open_vault
 
 logger = logging.getLogger(__name__)
 
 _WRITE_USE_SECONDS = 5.0
 _READY_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Components:
-    """The working parts of a gateway, for its routes and for the command line alike."""
-
-    settings: Settings
-    database: Database
-    notices: Notices
-    keys: ApiKeys
-    profiles: Profiles
-    caller_authenticator: CallerAuthenticator
-    servers: Servers
-    logins: OAuthLogins
-    pool: UpstreamPool
-    upstream_notifications: UpstreamNotifications
-    spaces: Spaces
-    visibility: VisibilityCache
-    index: ToolIndex
-    reranking: Reranking | None
-    finder: Finder
-    sync: ServerSync
-    recorder: AuditRecorder
-    metrics: Metrics
-
-
-@contextlib.asynccontextmanager
-async def open_components(
-    settings: Settings, *, connections: int | None = None, embed_seconds: float = math.inf
-) -> AsyncIterator[Components]:
-    """Build the parts on an open database. `connections` overrides the size of the database pool; vectors that a sync
-    has not made after `embed_seconds` are left to a gateway that serves.
-
-    Raises DatabaseError, MigrationError and SettingsError as their parts do.
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings, size=connections))
-        vault = open_vault(settings.server.encryption_key, settings.data_dir)
-        serving = next((record.stored.space for record in await SpaceStore(database).records() if record.active), None)
-        embedder = await choose_embedder(settings.embedder, serving)
-        notices = Notices(database)
-        standby = choose_standby(settings.embedder, embedder)
-        spaces = Spaces(database, embedder, settings.embedder, notices, standby)
-        stack.push_async_callback(spaces.aclose)
-        visibility = VisibilityCache(database, notices)
-        index = open_index(settings.search, database, spaces, visibility, notices)
-        stack.push_async_callback(index.aclose)
-        reranking = open_reranking(settings.rerank)
-        if reranking is not None:
-            stack.push_async_callback(reranking.aclose)
-        notifications = UpstreamNotifications()
-        servers = Servers(database, vault, settings.upstream, notices, policy_from_settings(settings.guards))
-        stack.push_async_callback(servers.aclose)
-        pool = await stack.enter_async_context(
-            UpstreamPool(
-                settings.upstream,
-                on_list_changed=notifications.notify_list_changed,
-                on_notification=notifications.notify,
-                on_session=notifications.notify_session,
-                capabilities=CLIENT_CAPABILITIES,
-            )
-        )
-        keys = ApiKeys(database, notices)
-        profiles = Profiles(database, notices)
-        yield Components(
-            settings=settings,
-            database=database,
-            notices=notices,
-            keys=keys,
-            profiles=profiles,
-            caller_authenticator=CallerAuthenticator(
-                keys, _tokens(database, notices, settings.oauth), profiles, Limiter(database)
-            ),
-            servers=servers,
-            logins=OAuthLogins(servers),
-            pool=pool,
-            upstream_notifications=notifications,
-            spaces=spaces,
-            visibility=visibility,
-            index=index,
-            reranking=reranking,
-            finder=Finder(database, spaces, index, settings.search, reranking),
-            sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards, embed_seconds)),
-            recorder=await stack.enter_async_context(AuditRecorder(database, settings.audit)),
-            metrics=Metrics(),
-        )
 
 
 class Gateway:
@@ -286,14 +170,6 @@ def _watch_components(parts: Components) -> None:
     metrics.watch("modelgate_audit_waiting", "Events not written yet", lambda: {"": recorder.state().waiting})
     metrics.watch("modelgate_audit_dropped", "Events that never will be", lambda: {"": recorder.state().dropped})
     metrics.watch("modelgate_notices_connected", "1 while changes are told", lambda: {"": parts.notices.connected})
-
-
-def _tokens(database: Database, notices: Notices, settings: OauthSettings) -> AccessTokens | None:
-    """What takes access tokens of an OpenID provider, None where none is set."""
-    if not settings.issuer:
-        return None
-    issuer = TokenIssuer(settings.issuer, settings.jwks_url, max_age=settings.keys_max_age_seconds)
-    return AccessTokens(database, notices, settings, issuer)
 
 
 class _PathDispatcher:

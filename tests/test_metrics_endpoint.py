@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.settings import MetricsSettings, Settings
 from tests.support.gateway import RunningGateway, running_gateway
 

@@ -11,39 +11,48 @@ import click
 from gateway import __version__
 from gateway.errors import ModelGateError
 
-_MODULE_OF_COMMAND = {
-    "admin": "admin",
-    "audit": "audit",
-    "config": "config",
-    "connect": "connect",
-    "demo": "demo.command",
-    "keys": "access.keys",
-    "migrate": "migrate",
-    "profiles": "access.profiles",
-    "roles": "access.roles",
-    "search": "search",
-    "serve": "serve",
-    "servers": "servers.group",
-    "sync": "servers.sync",
-    "tenants": "access.tenants",
-    "tools": "servers.tools",
-    "versions": "servers.versions",
+_COMMANDS = {
+    "admin": ("admin", "Make, list and remove admins."),
+    "audit": ("audit", "Look at the trace of calls, searches, changes and denials, export it, and mask what is old."),
+    "config": ("config", "Look at the settings."),
+    "connect": ("connect", "Speak MCP on standard input and output, for a client that can only start a command."),
+    "demo": ("demo.command", "Run the gateway with real MCP servers, and print how to ask it for a tool."),
+    "keys": ("access.keys", "Make, list, change, rotate and revoke API keys."),
+    "migrate": ("migrate", "Bring the database schema up to date; serve does this too."),
+    "profiles": (
+        "access.profiles",
+        "Select servers and tools, and give the selection an endpoint of its own, /mcp/p/NAME.",
+    ),
+    "roles": ("access.roles", "Make roles, and say what each sees."),
+    "search": ("search", "Find tools for QUERY."),
+    "serve": ("serve", "Run the gateway until it is stopped."),
+    "servers": ("servers.group", "Add, list, change and remove upstream servers."),
+    "sync": ("servers.sync", "Bring the tools of these servers, or of all, into the catalogue."),
+    "tenants": ("access.tenants", "Make, list, rename, suspend and delete tenants."),
+    "tools": ("servers.tools", "Look at tools that changed, were flagged or are quarantined, and approve them."),
+    "versions": (
+        "servers.versions",
+        "Show and compare the versions of a server's tools, and pin it to one or go back.",
+    ),
 }
+"""By name, the module of each command and the first sentence of its help, so that listing them imports none."""
 
 
 class _LazyGroup(click.Group):
     """The commands, each imported when it is asked for: all of them together take two seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_MODULE_OF_COMMAND)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _MODULE_OF_COMMAND:
+        if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(
-            importlib.import_module(f"gateway.cli.{_MODULE_OF_COMMAND[cmd_name]}"), cmd_name
-        )
+        command: click.Command = getattr(importlib.import_module(f"gateway.cli.{_COMMANDS[cmd_name][0]}"), cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

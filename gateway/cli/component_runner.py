@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.access.tenants import Tenant, tenant_by_slug
-from gateway.app import Components, open_components
 from gateway.catalog.server_record import ServerRecord
 from gateway.cli.runner import POOL_SIZE, ResultT, load_command_settings, run_async
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 
 def run_with_components(
     context: click.Context, tenant: str, work: Callable[[Components, Tenant], Awaitable[ResultT]]
 ) -> ResultT:
     """Run `work` with the components and the tenant of that slug. Raises NotFoundError where there is none."""
+    # They take a second to import, and a command that only explains itself needs none of them.
+    from gateway.components import open_components
+
     settings = load_command_settings(context, log_level="warning")
 
     async def open_and_work() -> ResultT:

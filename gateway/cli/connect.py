@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from gateway.bridge.bridge import Bridge
-from gateway.bridge.standard_streams import StandardStreams
 from gateway.cli.runner import run_async
 from gateway.errors import InvalidInputError
 from gateway.telemetry import configure_logging
@@ -59,6 +57,9 @@ def mcp_endpoint(url: str) -> str:
 
 
 async def _connect(spec: ServerSpec) -> None:
+    from gateway.bridge.bridge import Bridge
+    from gateway.bridge.standard_streams import StandardStreams
+
     streams = StandardStreams()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 
-from gateway.app import Components, Gateway, open_components
+from gateway.app import Gateway
+from gateway.components import Components, open_components
 from gateway.database.actor import GATEWAY, acting_as
 from gateway.edge.server_config import server_config
 from gateway.errors import SettingsError

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.access.caller import Caller
 from gateway.access.roles import role_by_name
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import open_components
 from gateway.cli.output import print_table, printable
 from gateway.cli.runner import POOL_SIZE, load_command_settings, run_async
-from gateway.downstream.methods.search_answer import answer_format, format_search_answer
-from gateway.downstream.methods.tool_arguments import parse_search_arguments
-from gateway.search.request import FoundTool, SearchOutcome
+
+if TYPE_CHECKING:
+    from gateway.search.request import FoundTool, SearchOutcome
 
 _SHOWN_CHARACTERS = 70
 
@@ -28,6 +28,10 @@ _SHOWN_CHARACTERS = 70
 @click.pass_context
 def search(context: click.Context, query: str, role: str, max_results: int | None, *, as_json: bool) -> None:
     """Find tools for QUERY."""
+    from gateway.components import open_components
+    from gateway.downstream.methods.search_answer import answer_format, format_search_answer
+    from gateway.downstream.methods.tool_arguments import parse_search_arguments
+
     settings = load_command_settings(context, log_level="warning")
     # For one search it is not worth it to read the whole catalogue.
     settings = replace(settings, search=replace(settings.search, index="pgvector"))

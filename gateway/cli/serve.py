@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from gateway.admin.accounts.setup import create_setup_token
-from gateway.app import Components
-from gateway.cli.http_server import open_listening_socket, serve_gateway
 from gateway.cli.runner import load_command_settings, run_async
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 
 @click.command()
 @click.pass_context
 def serve(context: click.Context) -> None:
     """Run the gateway until it is stopped."""
+    from gateway.cli.http_server import open_listening_socket, serve_gateway
+
     settings = load_command_settings(context)
 
     async def announce(components: Components, url: str) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import open_components
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import open_components
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer

@@ -18,8 +18,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
-from gateway.app import open_components
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import open_components
 from gateway.downstream.jsonrpc import STOPPING
 from gateway.settings import Settings
 from tests.support.waiting import until

@@ -18,7 +18,7 @@ from gateway.access.issuer import TokenIssuer
 from gateway.access.roles import create_role
 from gateway.access.tenants import create_tenant, suspend_tenant, tenant_by_slug
 from gateway.access.tokens import AccessTokens
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.database.pool import Database
 from gateway.errors import CredentialError, RoleMissingError, SettingsError, SignInUnavailableError
 from gateway.settings import OauthSettings, Settings

@@ -12,9 +12,9 @@ import pytest
 
 from gateway.access.roles import create_role
 from gateway.access.tenants import create_tenant, delete_tenant
-from gateway.app import Components
 from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.sync.health_check import HealthChecks
+from gateway.components import Components
 from gateway.database.actor import Actor, acting_as
 from gateway.upstream.status import ServerStatus
 from tests.support.audit import audit_rows, default_tenant_id, tool_use

@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from gateway.access.caller import Caller
-from gateway.app import Components
 from gateway.audit.events import AuditEvent
 from gateway.audit.recorder import AuditRecorder
+from gateway.components import Components
 from gateway.database.actor import Actor
 from gateway.database.pool import open_database
 from gateway.errors import AuditUnavailableError

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.access.caller import Caller
 from gateway.access.tool_names import tool_by_name
-from gateway.app import Components
+from gateway.components import Components
 from tests.support.audit import audit_rows, default_tenant_id, tool_use
 from tests.support.gateway import add_local_mcp
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.app import Components, open_components
+from gateway.components import Components, open_components
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_server import EmbeddingServer
 

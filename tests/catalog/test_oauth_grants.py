@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Components
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import Components
 from gateway.errors import NotFoundError
 from gateway.upstream.credential import AuthorizationCode, ClientCredentials
 from gateway.upstream.oauth_grant import GrantStore, OAuthClient, OAuthGrant

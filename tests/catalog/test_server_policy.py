@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import open_components
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import open_components
 from gateway.errors import InvalidInputError, UpstreamUnavailableError
 from gateway.settings import GuardSettings, Settings
 from tests.support.gateway import LOCAL_MCP

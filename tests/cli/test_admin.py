@@ -8,7 +8,7 @@ import pytest
 
 from gateway.admin.accounts.account import Accounts
 from gateway.admin.accounts.password import PasswordHasher
-from gateway.app import Components
+from gateway.components import Components
 from tests.cli.process import CommandLine
 
 

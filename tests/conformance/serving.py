@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Gateway, open_components
+from gateway.app import Gateway
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import open_components
 from gateway.settings import load_settings
 
 ROOT = Path(__file__).parents[2]

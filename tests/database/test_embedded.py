@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.database.embedded import EmbeddedServer
 from gateway.database.pool import open_database
 from gateway.errors import DatabaseError

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.app import Components
+from gateway.components import Components
 from gateway.database.migrate import migrations_folder
 from tests.support.listed import ListedServer, add_listed, tool
 from tests.support.rows import rows

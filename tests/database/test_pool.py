@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.settings import DatabaseSettings, Settings
 from tests.support.gateway import running_gateway
 from tests.support.listed import add_listed, tool

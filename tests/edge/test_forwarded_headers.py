@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.edge.address_counts import AddressCounts
 from gateway.edge.forwarded_headers import ForwardedHeaders
 from gateway.edge.trusted_proxies import TrustedProxies

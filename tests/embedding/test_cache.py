@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateway.app import Components
+from gateway.components import Components
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.embedder import Vectors
 from gateway.embedding.local.static_model import StaticEmbedder

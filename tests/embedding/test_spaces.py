@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.app import Components, open_components
 from gateway.catalog.sync.vector_filler import VectorFiller
+from gateway.components import Components, open_components
 from gateway.database.notices import Notices
 from gateway.embedding.embedder import Embedder
 from gateway.embedding.local import builtin
@@ -99,7 +99,7 @@ async def test_what_version_0_1_stored_is_searched_with_its_static_vectors_until
         return StaticEmbedder()
 
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.app.choose_embedder", of_0_1)
+        patched.setattr("gateway.components.choose_embedder", of_0_1)
         async with open_components(settings) as parts:
             await add_listed(parts, tmp_path, *TOOLS)
             assert await model_of_searches(parts) == STATIC_MODEL

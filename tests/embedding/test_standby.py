@@ -9,8 +9,8 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from gateway.app import Components, open_components
 from gateway.catalog.sync.vector_filler import VectorFiller
+from gateway.components import Components, open_components
 from gateway.embedding.local.builtin import BUILTIN_MODEL
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import EmbedderSettings, Settings

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from gateway.access.caller import Caller
-from gateway.app import Components, open_components
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import Components, open_components
 from gateway.embedding.spaces import QueryVectors
 from gateway.errors import EmbedderUnavailableError
 from gateway.search.finder import Finder

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from gateway.app import Components
+from gateway.components import Components
 from gateway.search.request import SearchRequest
 from tests.support.listed import Tool, add_listed
 from tests.support.rows import caller_with

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import Components, open_components
+from gateway.components import Components, open_components
 from gateway.search.request import SearchRequest
 from gateway.settings import Settings, load_settings
 from tests.support.cluster import Cluster

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access.roles import refresh_visibility
-from gateway.app import Components
+from gateway.components import Components
 from gateway.search.ranking import ASSUMED_BACKGROUND
 from gateway.search.request import SearchOutcome, SearchRequest
 from tests.support.gateway import RunningGateway, add_local_mcp

@@ -13,8 +13,9 @@ from typing import Any
 import httpx2
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Components, Gateway
+from gateway.app import Gateway
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import Components
 from gateway.downstream.application import McpLimits
 from tests.support.serving import open_port, serving_at
 

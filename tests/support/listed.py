@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Components
 from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.sync_result import SyncResult
+from gateway.components import Components
 
 SCRIPT = Path(__file__).parent / "listed_server.py"
 

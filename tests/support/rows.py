@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from gateway.access.caller import Caller
-from gateway.app import Components
+from gateway.components import Components
 
 
 async def rows(url: str, sql: str, *args: Any) -> list[Any]:

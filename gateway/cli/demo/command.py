@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Components
 from gateway.catalog.server_definition import ServerDefinition
 from gateway.cli.demo.servers import install_demo
-from gateway.cli.http_server import open_listening_socket, serve_gateway
 from gateway.cli.runner import load_command_settings, run_async
 from gateway.cli.servers.sync import sync_servers
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 _KEY_FILE = "key"
 _QUERY = "calculate math expressions"
@@ -24,6 +26,8 @@ _QUERY = "calculate math expressions"
 @click.pass_context
 def demo(context: click.Context) -> None:
     """Run the gateway with real MCP servers, and print how to ask it for a tool."""
+    from gateway.cli.http_server import open_listening_socket, serve_gateway
+
     settings = load_command_settings(context, log_level="warning")
 
     async def prepare(components: Components, url: str) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.access.tenants import Tenant
-from gateway.app import Components
 from gateway.catalog.server_definition import ServerDefinition, TransportKind
 from gateway.catalog.tuning import Tuning
 from gateway.cli.component_runner import run_with_components
@@ -19,6 +18,9 @@ from gateway.cli.servers.name_value_options import check_transport_options, name
 from gateway.cli.servers.openapi_document import is_url, read_document
 from gateway.cli.servers.tuning_options import read_tuning, tuning_options
 from gateway.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

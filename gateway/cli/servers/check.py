@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from gateway.app import Components
 from gateway.catalog.server_record import ServerRecord
-from gateway.catalog.sync.health_check import HealthChecks
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import printable, stderr_tail
-from gateway.upstream.status import ServerStatus
+
+if TYPE_CHECKING:
+    from gateway.components import Components
+    from gateway.upstream.status import ServerStatus
 
 
 @click.command()
@@ -21,6 +24,8 @@ def check(context: click.Context, name: str, tenant: str) -> None:
     """Connect to a server and ask whether it is there."""
 
     async def work(components: Components, server: ServerRecord) -> ServerStatus:
+        from gateway.catalog.sync.health_check import HealthChecks
+
         status = await components.pool.check(await components.servers.spec(server.tenant_id, server.id))
         health = HealthChecks(
             components.database, components.servers, components.pool, components.sync, components.settings.upstream

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from gateway.access.tenants import Tenant
-from gateway.app import Components
 from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_components, run_with_server
 from gateway.cli.options import tenant_option
@@ -16,6 +17,9 @@ from gateway.cli.servers.import_config import import_servers
 from gateway.cli.servers.login import login
 from gateway.cli.servers.set import set_server
 from gateway.cli.servers.show import format_health, show
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 
 @click.group()

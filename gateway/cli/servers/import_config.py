@@ -7,12 +7,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.access.tenants import Tenant
-from gateway.app import Components
 from gateway.catalog.client_config.client_config import parse_client_config
 from gateway.catalog.client_config.configured_server import ConfiguredServer
 from gateway.catalog.tuning import Tuning
@@ -21,6 +20,9 @@ from gateway.cli.options import tenant_option
 from gateway.cli.output import printable
 from gateway.cli.servers.openapi_document import read_text
 from gateway.errors import ConflictError, InvalidInputError
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 
 @click.command("import")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from gateway.app import Components
 from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
 from gateway.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 _LOGIN_SECONDS = 600
 _MAX_REQUEST_LINE = 16_384

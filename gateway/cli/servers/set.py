@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.app import Components
 from gateway.catalog.server_definition import ServerDefinition, ServerSecrets
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.tuning import Tuning
@@ -18,6 +17,9 @@ from gateway.cli.servers.name_value_options import check_transport_options, name
 from gateway.cli.servers.openapi_document import read_document
 from gateway.cli.servers.tuning_options import read_tuning, tuning_options
 from gateway.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 
 @click.command("set")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import click
 
-from gateway.app import Components
 from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import printable
 from gateway.masking import url_without_secrets
 from gateway.upstream.spec import ServerSpec
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 
 @click.command()

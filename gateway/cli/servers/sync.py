@@ -6,18 +6,21 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.access.tenants import Tenant
-from gateway.app import Components
 from gateway.catalog.server_record import ServerRecord
-from gateway.catalog.sync.server_sync import OnSyncProgress, Step, SyncProgress
-from gateway.catalog.sync.sync_result import SyncResult
 from gateway.cli.component_runner import run_with_components
 from gateway.cli.options import tenant_option
 from gateway.cli.output import printable, stderr_tail
 from gateway.errors import ModelGateError
+
+if TYPE_CHECKING:
+    from gateway.catalog.sync.server_sync import OnSyncProgress, Step, SyncProgress
+    from gateway.catalog.sync.sync_result import SyncResult
+    from gateway.components import Components
 
 _SYNCS_AT_ONCE = 4
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from gateway.access.tenants import Tenant
-from gateway.app import Components
 from gateway.catalog.review.approval import Approvals, ToolReview
 from gateway.catalog.review.review_state import ON_CHANGE_POLICIES
 from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_components, run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import printable
+
+if TYPE_CHECKING:
+    from gateway.components import Components
 
 _LINE_CHARACTERS = 300
 _OUTCOMES = {"accept": "taken over", "flag": "taken over and flagged", "quarantine": "hidden until they are approved"}

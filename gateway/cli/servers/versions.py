@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from gateway.app import Components
-from gateway.catalog.review.tool_list_diff import ToolListDiff
-from gateway.catalog.review.versions import VersionRecord, Versions
 from gateway.catalog.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
 from gateway.cli.output import format_time, print_table, printable
 from gateway.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from gateway.catalog.review.tool_list_diff import ToolListDiff
+    from gateway.catalog.review.versions import VersionRecord, Versions
+    from gateway.components import Components
 
 _LINE_CHARACTERS = 400
 
@@ -29,7 +33,7 @@ def list_versions(context: click.Context, server: str, tenant: str) -> None:
     """List the versions of SERVER, newest first."""
 
     async def work(components: Components, record: ServerRecord) -> list[VersionRecord]:
-        return await Versions(components.database).list(record.tenant_id, record.id)
+        return await _open_versions(components).list(record.tenant_id, record.id)
 
     listed = run_with_server(context, tenant, server, work)
     if not listed:
@@ -63,7 +67,7 @@ def diff(context: click.Context, server: str, before: int | None, after: int | N
     """Show what leads from version BEFORE of SERVER to AFTER [default: from the last but one to the last]."""
 
     async def work(components: Components, record: ServerRecord) -> tuple[int, int, ToolListDiff]:
-        reader = Versions(components.database)
+        reader = _open_versions(components)
         numbers = [version.version for version in await reader.list(record.tenant_id, record.id)]
         if before is None and len(numbers) < 2:
             raise InvalidInputError(f"{server} has {len(numbers)} version; there is nothing to compare yet.")
@@ -99,7 +103,7 @@ def pin(context: click.Context, server: str, version: int | None, tenant: str) -
     """Keep offering VERSION of SERVER [default: the one offered now], whatever it lists."""
 
     async def work(components: Components, record: ServerRecord) -> int:
-        found = await Versions(components.database).list(record.tenant_id, record.id)
+        found = await _open_versions(components).list(record.tenant_id, record.id)
         chosen = version or next((each.version for each in found if each.offered), None)
         if chosen is None:
             raise InvalidInputError(f"{server} has no version yet; sync it first.")
@@ -133,7 +137,7 @@ def rollback(context: click.Context, server: str, version: int | None, tenant: s
     """Go back to VERSION of SERVER [default: the one before the one offered now], and pin the server to it."""
 
     async def work(components: Components, record: ServerRecord) -> tuple[int, int]:
-        found = await Versions(components.database).list(record.tenant_id, record.id)
+        found = await _open_versions(components).list(record.tenant_id, record.id)
         applied = [each.version for each in found if each.applied]
         if version is None and len(applied) < 2:
             raise InvalidInputError(f"{server} has no earlier version to go back to.")
@@ -156,3 +160,10 @@ def _format_state(version: VersionRecord) -> str:
         f"back to {version.restores}" if version.restores is not None else "",
     ]
     return ", ".join(word for word in words if word)
+
+
+def _open_versions(components: Components) -> Versions:
+    # The help of a command needs nothing of what reads definitions, which takes long to import.
+    from gateway.catalog.review.versions import Versions
+
+    return Versions(components.database)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.admin.accounts.account import Accounts
 from gateway.admin.accounts.openid import local_path
 from gateway.admin.accounts.password import PasswordHasher
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.errors import OpenIdError, SettingsError
 from gateway.settings import Settings
 from tests.admin.accounts.provider import CLIENT_ID, Provider, running_provider

@@ -15,7 +15,7 @@ from gateway.access.tenants import tenant_by_slug
 from gateway.admin.accounts.account import Accounts, AdminRole
 from gateway.admin.accounts.password import PasswordHasher
 from gateway.admin.accounts.token import ApiTokens
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.settings import Settings
 from tests.support.gateway import RunningGateway, add_local_mcp, running_gateway
 

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.access.caller import Caller
 from gateway.admin.services.playground import PlaygroundQuery, PlaygroundService
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.search.finder import Finder
 from gateway.search.request import SearchRequest
 from gateway.search.search_explanation import StepTimer

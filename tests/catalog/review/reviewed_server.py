@@ -10,13 +10,13 @@ from typing import Any, Literal
 import asyncpg
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Components
 from gateway.catalog.review.approval import Approvals
 from gateway.catalog.review.versions import Versions
 from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.sync.catalog_update import CatalogUpdate
 from gateway.catalog.sync.sync_result import ServerReport
 from gateway.catalog.tool import ToolDefinition, parse_tool
+from gateway.components import Components
 from gateway.settings import GuardSettings
 from tests.support.listed import tool
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Components, open_components
 from gateway.catalog.review.approval import Approvals
+from gateway.components import Components, open_components
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 from gateway.settings import GuardSettings, Settings
 from tests.doubles.embedding_faults import Fault

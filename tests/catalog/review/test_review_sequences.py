@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway.app import Components
+from gateway.components import Components
 from gateway.errors import ConflictError
 from tests.catalog.review.reviewed_server import (
     DEFINITIONS,

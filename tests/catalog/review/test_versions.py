@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.access.roles import role_by_name
-from gateway.app import Components
 from gateway.catalog.review.versions import Versions
+from gateway.components import Components
 from gateway.errors import NotFoundError
 from tests.support.gateway import RunningGateway
 from tests.support.listed import ListedServer, add_listed, tool

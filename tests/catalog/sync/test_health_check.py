@@ -13,12 +13,12 @@ import anyio
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Components
 from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.server_record import ServerRecord
 from gateway.catalog.sync.health_check import HealthChecks
 from gateway.catalog.sync.server_sync import SyncProgress
 from gateway.catalog.tuning import Tuning
+from gateway.components import Components
 from gateway.errors import InvalidInputError, UpstreamError
 from gateway.settings import UpstreamSettings
 from tests.support.gateway import add_local_mcp

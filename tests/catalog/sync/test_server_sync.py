@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Components, open_components
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import Components, open_components
 from gateway.errors import ConflictError, ModelGateError, UpstreamError, UpstreamReplyError
 from gateway.settings import Settings
 from tests.doubles.embedding_server import EmbeddingServer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.app import Components
 from gateway.catalog.sync.tool_terms import TermRenewal
 from gateway.catalog.terms import TERMS_VERSION
+from gateway.components import Components
 from tests.support.listed import add_listed, tool
 from tests.support.rows import rows, value
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Components, open_components
 from gateway.catalog.sync.vector_filler import VectorFiller
+from gateway.components import Components, open_components
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_faults import Fault

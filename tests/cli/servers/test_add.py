@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.access.tenants import create_tenant
-from gateway.app import Components
 from gateway.cli import cli
+from gateway.components import Components
 from gateway.errors import InvalidInputError
 from tests.cli.process import CommandLine
 

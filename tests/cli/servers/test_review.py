@@ -8,9 +8,9 @@ import pytest
 from anyio.to_thread import run_sync as to_thread
 from click.testing import CliRunner, Result
 
-from gateway.app import open_components
 from gateway.catalog.review.approval import Approvals
 from gateway.cli import cli
+from gateway.components import open_components
 from gateway.settings import Settings
 from tests.support.listed import add_listed, tool
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Components
 from gateway.catalog.server_definition import ServerDefinition
+from gateway.components import Components
 from gateway.upstream.credential import Basic
 from tests.cli.process import CommandLine
 

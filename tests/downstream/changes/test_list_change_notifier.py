@@ -12,8 +12,8 @@ from mcp.shared.exceptions import MCPError
 from gateway.access.caller import Limits
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
-from gateway.app import Components
 from gateway.catalog.tuning import Tuning
+from gateway.components import Components
 from gateway.downstream.application import McpLimits
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
 from tests.downstream.listening import PROMPTS, RESOURCES, TOOLS, add_notifying_server, listening

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from gateway.access.roles import create_role
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.settings import Settings
 from tests.support.gateway import running_gateway
 from tests.support.listed import Tool, add_listed, tool

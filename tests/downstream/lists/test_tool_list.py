@@ -13,7 +13,7 @@ import pytest
 
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
-from gateway.app import Components, open_components
+from gateway.components import Components, open_components
 from gateway.downstream.application import McpLimits
 from gateway.settings import Settings
 from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect

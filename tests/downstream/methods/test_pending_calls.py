@@ -16,9 +16,9 @@ from mcp.shared.exceptions import MCPError
 
 from gateway.access.caller import Limits
 from gateway.access.roles import create_role
-from gateway.app import open_components
 from gateway.catalog.server_definition import ServerDefinition
 from gateway.catalog.tuning import Tuning
+from gateway.components import open_components
 from gateway.settings import Settings
 from gateway.upstream.credential import Bearer
 from tests.downstream.conftest import MODERN, AddTalker, Connect, text_of

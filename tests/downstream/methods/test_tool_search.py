@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.settings import McpSettings, Settings
 from tests.support.gateway import RunningGateway, add_local_mcp, running_gateway
 from tests.support.listed import add_listed, tool

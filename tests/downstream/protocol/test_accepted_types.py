@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.downstream.protocol.accepted_types import AcceptedTypes
 from gateway.settings import load_settings
 from tests.support.cluster import Cluster

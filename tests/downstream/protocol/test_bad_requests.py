@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.settings import load_settings
 from tests.support.cluster import Cluster
 from tests.support.gateway import RunningGateway, running_gateway

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.app import Components, Gateway
+from gateway.app import Gateway
+from gateway.components import Components
 from tests.downstream.protocol.mangling import mangled
 
 BATCH = 20

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import open_components
 from gateway.circuit_breaker import CircuitBreaker
+from gateway.components import open_components
 from gateway.errors import RerankError
 from gateway.search.rerank.reranking import Reranking
 from gateway.search.rerank.selection import open_reranking

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.admin.accounts.account import Accounts
 from gateway.admin.accounts.password import PasswordHasher
-from gateway.app import open_components
+from gateway.components import open_components
 from gateway.settings import Settings
 from tests.admin.conftest import PASSWORD, Person, SignInAs
 from tests.support.gateway import LOCAL_MCP, running_gateway

@@ -21,9 +21,9 @@ def client_setups(mcp_url: str, key: str) -> tuple[ClientSetup, ...]:
     """For each client that people use; `mcp_url` is the address of the MCP endpoint."""
     bearer = f"Bearer {key}"
     bridge = {
-        "command": "npx",
-        "args": ["-y", "mcp-remote", mcp_url, "--header", "Authorization:${MODELGATE_AUTHORIZATION}"],
-        "env": {"MODELGATE_AUTHORIZATION": bearer},
+        "command": "modelgate",
+        "args": ["connect"],
+        "env": {"MODELGATE_URL": mcp_url, "MODELGATE_API_KEY": key},
     }
     remote = {"url": mcp_url, "headers": {"Authorization": bearer}}
     vscode = {
@@ -50,7 +50,7 @@ def client_setups(mcp_url: str, key: str) -> tuple[ClientSetup, ...]:
         ClientSetup(
             "claude-desktop",
             "Claude Desktop",
-            "claude_desktop_config.json (Settings, Developer, Edit Config), with a bridge, for it starts commands only",
+            "claude_desktop_config.json (Settings, Developer, Edit Config); modelgate-mcp brings the command",
             _json({"mcpServers": {"modelgate": bridge}}),
         ),
         ClientSetup("cursor", "Cursor", "~/.cursor/mcp.json", _json({"mcpServers": {"modelgate": remote}})),

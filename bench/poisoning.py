@@ -20,6 +20,7 @@ from gateway.catalog.naming import make_exposed_name, slugify
 from gateway.catalog.scan.finding import Finding, OtherTool
 from gateway.catalog.scan.scanner import scan_definitions
 from tests.catalog.scan.corpus import BAD, HARMLESS, NEIGHBOURS
+from tests.catalog.scan.unseen import UNSEEN_BAD
 
 
 def held(findings: tuple[Finding, ...]) -> list[Finding]:
@@ -77,6 +78,7 @@ def main() -> None:
     arguments = parser.parse_args()
     corpus("bad", BAD)
     corpus("harmless", HARMLESS)
+    corpus("bad, not tuned on", UNSEEN_BAD)
     if arguments.data is not None:
         real(arguments.data, arguments.show)
 

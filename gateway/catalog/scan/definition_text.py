@@ -8,22 +8,21 @@ from typing import Any
 
 from gateway.json_pointer import join_pointer
 
-# Values of these keywords are for machines, and of fixed form.
-_MACHINE_KEYWORDS = {
-    "$ref",
-    "$schema",
-    "$id",
-    "$anchor",
-    "type",
-    "format",
-    "pattern",
-    "contentEncoding",
-    "src",
-    "mimeType",
-}
+# Words of JSON Schema and of MCP: as keys, and as values of `type`, they are nobody's own.
+_KEYWORD_TEXT = """
+    $anchor $comment $defs $dynamicAnchor $dynamicRef $id $ref $schema $vocabulary additionalItems
+    additionalProperties allOf annotations anyOf argument arguments array boolean const contains contentEncoding
+    contentMediaType contentSchema default definitions dependentRequired dependentSchemas deprecated description
+    destructiveHint else enum enumNames example examples exclusiveMaximum exclusiveMinimum execution format icons
+    idempotentHint if inputSchema integer items maxContains maxItems maxLength maxProperties maximum mimeType
+    minContains minItems minLength minProperties minimum multipleOf name not null nullable number object oneOf
+    openWorldHint outputSchema pattern patternProperties prefixItems properties propertyNames readOnly readOnlyHint
+    required sizes src string then title type unevaluatedItems unevaluatedProperties uniqueItems uri uriTemplate
+    writeOnly _meta
+"""
+_KEYWORDS = frozenset(_KEYWORD_TEXT.split())
 # Below these, every key is a name that the server's author chose.
-_NAME_KEYED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
-_MAX_DEPTH = 40
+_NAME_KEYED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependentRequired"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +35,22 @@ class DefinitionText:
 
 
 def iter_texts(definition: Mapping[str, Any]) -> Iterator[DefinitionText]:
-    """Every text of a definition of a tool: names, descriptions, titles, values offered, annotations."""
-    for key, value in definition.items():
-        place = join_pointer("", key)
-        if key == "name" and isinstance(value, str):
-            yield DefinitionText(place, value, is_name=True)
-        else:
-            yield from _iter_nested(value, place, 0)
+    """Every text of a definition in its order: names, descriptions, values offered, and keys that are no keywords.
 
-
-def _iter_nested(value: Any, place: str, depth: int) -> Iterator[DefinitionText]:
-    if isinstance(value, str):
-        yield DefinitionText(place, value)
-    elif depth > _MAX_DEPTH:
-        return
-    elif isinstance(value, list):
-        for position, item in enumerate(value):
-            yield from _iter_nested(item, join_pointer(place, position), depth + 1)
-    elif isinstance(value, Mapping):
-        named = place.rpartition("/")[2] in _NAME_KEYED
-        for key, item in value.items():
-            below = join_pointer(place, key)
-            if named:
-                yield DefinitionText(below, key, is_name=True)
-            elif key in _MACHINE_KEYWORDS and not isinstance(item, Mapping | list):
-                continue
-            yield from _iter_nested(item, below, depth + 1)
+    To whatever depth: what reads the definition bounds that.
+    """
+    pending: list[tuple[str, Any, bool]] = [("", definition, False)]
+    while pending:
+        place, value, is_name = pending.pop()
+        if isinstance(value, str):
+            if value not in _KEYWORDS or is_name:
+                yield DefinitionText(place, value, is_name)
+        elif isinstance(value, list):
+            pending += [(join_pointer(place, at), item, False) for at, item in reversed(list(enumerate(value)))]
+        elif isinstance(value, Mapping):
+            named = place.rpartition("/")[2] in _NAME_KEYED
+            for key, item in reversed(list(value.items())):
+                below = join_pointer(place, key)
+                pending.append((below, item, not place and key == "name"))
+                if named or key not in _KEYWORDS:
+                    pending.append((below, key, True))

@@ -24,8 +24,12 @@ _MAX_EXCERPT_CHARACTERS = 160
 class OtherTools:
     """The tools of other servers, looked up by what they look like."""
 
-    def __init__(self, others: Sequence[OtherTool], own_names: Collection[str]) -> None:
-        """`own_names` are those of the server's own tools: to speak of those is its right."""
+    def __init__(self, others: Sequence[OtherTool], own_names: Collection[str], *, prefixed: bool) -> None:
+        """`own_names` are those of the server's own tools: to speak of those is its right.
+
+        `prefixed`: they are shown under the server's name, so that one that another server has too is told from it.
+        """
+        self._prefixed = prefixed
         self._by_name = {normalize_name(other.name): other for other in others}
         self._by_skeleton = {skeleton(other.name): other for other in others if len(normalize_name(other.name)) > 3}
         self._by_exposed = {normalize_name(other.exposed_name): other for other in others}
@@ -46,7 +50,8 @@ class OtherTools:
         if (other := self._by_exposed.get(bare)) is not None:
             yield _impersonation(name, other, "high", "is called as clients know")
         elif (other := self._by_name.get(bare)) is not None:
-            severity = "medium" if len(split_words(name)) >= _DISTINCTIVE_WORDS else "low"
+            apart = self._prefixed and other.exposed_name != other.name
+            severity = "medium" if len(split_words(name)) >= _DISTINCTIVE_WORDS and not apart else "low"
             yield _impersonation(name, other, severity, "has the same name as")
         elif (other := self._by_skeleton.get(skeleton(name))) is not None:
             yield _impersonation(name, other, "high", "looks like the name of")
@@ -54,7 +59,7 @@ class OtherTools:
             for prefix, slug in self._prefixes.items():
                 rest = bare.removeprefix(prefix)
                 if rest != bare and rest in self._by_name and slug == self._by_name[rest].slug:
-                    yield _impersonation(name, self._by_name[rest], "high", "is called as if it were")
+                    yield _impersonation(name, self._by_name[rest], "medium", "is called as if it were")
 
     def find_interference(self, part: DefinitionText) -> Iterator[Finding]:
         """Findings about a text that speaks of another server's tool."""

@@ -12,6 +12,7 @@ from gateway.linear_pattern import LinearPattern
 _EXCERPT_MARGIN = 60
 _REST_OF_SENTENCE = re.compile(r"[.!?]")
 _REST_CHARACTERS = 40
+_PUBLIC_KEY_FILE = LinearPattern(r"[\w~/.-]+\.pub\b")
 
 _EARLIER = r"(?:previous|prior|preceding|earlier|former|above|foregoing|original|initial|existing|system|past)"
 _ORDERS = r"(?:instructions?|rules?|prompts?|guidelines?|directives?|orders|constraints|training|context|configuration|persona)"
@@ -99,7 +100,6 @@ _OVERRIDES = _rule(
     rf"\b(?:instead of|rather than|regardless of|contrary to|against|even if)\b[^.!?]{{0,25}}\b{_USER}'?s?'? (?:request|instructions?|wish|wishes|"
     r"intent|asks?|asked|says?|said|wants?|wanted|objects?|refuses?|declines?)\b",
     r"\b(?:as an ai|as a language model|as the assistant|as the model),? (?:model |assistant |agent )?you (?:must|should|have to|are required|need)\b",
-    r"\b(?:note|message|instructions?|hint) (?:to|for) (?:the )?(?:ai|llm|assistant|model|agent|claude|gpt)\b ?:",
     r"\btreat\b[^.!?]{0,25}\b(?:this|the) (?:server|tool|text|message|output|description)s?\b[^.!?]{0,20}\bas\b[^.!?]{0,15}\b(?:user|instructions?|system|orders)\b",
     r"\byou (?:must|have to|should|will) (?:report|say|claim|answer|state|respond|tell)\b[^!?]{0,80}\b(?:whatever|regardless|no matter|even if|in any case)\b",
     r"\bignor\w+\b.{0,15}(?:instrucciones|indicaciones|reglas|órdenes) (?:anteriores|previas)",
@@ -247,6 +247,13 @@ _CONSENT = _rule(
     rf"\bwithout (?:asking|waiting for|consulting|prompting) (?:the )?{_USER}\b",
     r"\b(?:approve|accept|authorize|confirm) (?:every|all|any|each) (?:purchase|request|payment|transaction|transfer|action)s?\b",
 )
+_ADDRESS = _rule(
+    "speaks to the model",
+    "low",
+    "note to|note for|message to|message for|instruction|hint",
+    "It speaks to the model, as some harmless ones do.",
+    r"\b(?:note|message|instructions?|hint) (?:to|for) (?:the )?(?:ai|llm|assistant|model|agent|claude|gpt)\b ?:",
+)
 _PREFERENCE = _rule(
     "praises itself",
     "low",
@@ -266,17 +273,22 @@ RULES = (
     _LEAKS,
     _MARKERS,
     _CONSENT,
+    _ADDRESS,
     _PREFERENCE,
 )
 
 
-def find_wording(place: str, text: str, context: str = "") -> Iterator[Finding]:
+def find_wording(place: str, text: str, context: str = "", *, split: bool = False) -> Iterator[Finding]:
     """Findings in a text as `normalize_text` gives it.
 
-    `context` is a sentence on what the text was found in, where that is not in plain sight.
+    `context` is a sentence on what the text was found in, where that is not in plain sight. `split`: the text is put
+    together of several, and only the gravest rules are asked.
     """
+    if ".pub" in text:
+        # A public key is nobody's secret.
+        text = _PUBLIC_KEY_FILE.replace(text, "public-key")
     for rule in RULES:
-        if not any(trigger in text for trigger in rule.triggers):
+        if not any(trigger in text for trigger in rule.triggers) or (split and rule.severity != "high"):
             continue
         found = rule.find(text)
         if found is not None:

@@ -28,12 +28,10 @@ _ADDRESSES_MODEL = LinearPattern(
     r"\b(?:assistant|ai|llm|model|agent|claude|chatgpt|you (?:must|should|have)|always|never|secret\w*)\b.*\b"
     r"(?:send|fetch|read|call|include|use|run|reply|say|ignore|reveal|follow|return|tell)\b"
 )
-_MAX_TEXT_CHARACTERS = 20_000
 
 
 def find_wrapped_text(place: str, text: str) -> Iterator[Finding]:
     """Findings in what a text holds in another form than its own."""
-    text = text[:_MAX_TEXT_CHARACTERS]
     for kind, hidden in _unwrap(text):
         found = list(find_wording(place, normalize_text(hidden), f" It is {kind}."))
         yield from found

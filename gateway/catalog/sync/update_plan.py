@@ -140,7 +140,9 @@ class UpdatePlanner:
         rows = await self._database.fetch("other_servers_tools", spec.tenant_id, spec.id)
         others = [OtherTool(row["name"], row["exposed_name"], row["server_name"], row["server_slug"]) for row in rows]
         # A large definition takes its time, and calls of others go on meanwhile.
-        found = await asyncio.to_thread(scan_definitions, [tool.raw for tool in tools], others)
+        found = await asyncio.to_thread(
+            scan_definitions, [tool.raw for tool in tools], others, prefixed=spec.prefix != ""
+        )
         return dict(zip([tool.name for tool in tools], found, strict=True))
 
 

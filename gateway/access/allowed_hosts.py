@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+import re
 
 from gateway.settings import ServerSettings
 
+# A name or address and a port (RFC 9110, section 7.2): no user, no path, nothing that others may read as one.
+_HOST = re.compile(r"(?:(?P<name>[a-z0-9_.-]{1,255})|\[(?P<address>[0-9a-f:.]{2,45})\])(?::[0-9]{1,5})?", re.ASCII)
 _LOOPBACK_NAMES = {"localhost"}
 
 
@@ -20,10 +22,10 @@ class AllowedHosts:
         """Whether `host`, in lower case and with a port or without, is a name of this gateway."""
         if "*" in self._hosts or host in self._hosts:
             return True
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        form = _HOST.fullmatch(host)
+        if form is None:
             return False
+        name = form["name"] or form["address"]
         return name in self._hosts or name in _LOOPBACK_NAMES or _is_loopback(name)
 
 

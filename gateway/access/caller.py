@@ -57,5 +57,6 @@ class Caller:
     @property
     def identity(self) -> str:
         """Whose sessions are whose: the key or the person, at the endpoint that was opened."""
+        # A subject may be any text, so it comes last: nothing that it says can be taken for a profile.
         who = f"key-{self.key_id}" if self.key_id else f"subject-{self.subject}"
-        return who if self.profile is None else f"{who}@{self.profile.id}"
+        return who if self.profile is None else f"profile-{self.profile.id}:{who}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -28,9 +27,8 @@ _TIMEOUT_SECONDS = 5.0
 _STALE_KEYS_SECONDS = 3600.0
 # After a fetch that failed the provider is left alone for this long.
 _RETRY_AFTER_SECONDS = 2.0
-# So many times in so many seconds the keys are fetched for one unheard of: tokens made up must not do more than that.
-_UNKNOWN_KEY_FETCHES = 3
-_UNKNOWN_KEY_SECONDS = 30.0
+# How often the keys are fetched at most for keys unheard of, which may be made up.
+_REFETCH_SECONDS = 2.0
 
 
 class TokenIssuer:
@@ -42,17 +40,18 @@ class TokenIssuer:
         jwks_url: str = "",
         *,
         max_age: float = 300.0,
+        refetch_seconds: float = _REFETCH_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Without a `jwks_url` the provider's discovery document names it."""
         self.issuer = issuer
         self._jwks_url = jwks_url
         self._max_age = max_age
+        self._refetch_seconds = refetch_seconds
         self._clock = clock
         self._keys: list[dict[str, Any]] = []
         self._fetched_at: float | None = None
         self._failed_at: float | None = None
-        self._refetches: deque[float] = deque(maxlen=_UNKNOWN_KEY_FETCHES)
         self._fetches = 0
         self._fetching = asyncio.Lock()
 
@@ -68,8 +67,8 @@ class TokenIssuer:
         if self._fetched_at is None or self._clock() - self._fetched_at > self._max_age:
             await self._fetch()
         found = self._find(header.get("kid"), algorithm)
-        if found is None and self._may_refetch():
-            await self._fetch()
+        if found is None:
+            await self._fetch_once_more()
             found = self._find(header.get("kid"), algorithm)
         if found is None:
             raise CredentialError("The access token is signed with a key that its provider does not have.")
@@ -88,13 +87,16 @@ class TokenIssuer:
                 continue
         return None
 
-    def _may_refetch(self) -> bool:
-        """Whether the keys may be fetched for one that is unheard of, and count it."""
-        now = self._clock()
-        if len(self._refetches) == _UNKNOWN_KEY_FETCHES and now - self._refetches[0] < _UNKNOWN_KEY_SECONDS:
-            return False
-        self._refetches.append(now)
-        return True
+    async def _fetch_once_more(self) -> None:
+        """Fetch the keys for one that is unheard of, together with all others that are.
+
+        Whoever makes up keys makes everybody wait for the next time, but uses up nothing: a new key is in what comes.
+        """
+        fetches = self._fetches
+        if self._fetched_at is not None:
+            await asyncio.sleep(self._fetched_at + self._refetch_seconds - self._clock())
+        if fetches == self._fetches:
+            await self._fetch()
 
     async def _fetch(self) -> None:
         """Fetch the keys anew, once for all who wait for it."""

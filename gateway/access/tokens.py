@@ -55,6 +55,8 @@ class AccessTokens:
         SignInUnavailableError while the provider's keys are not to be had.
         """
         claims = await self._claims(token, profile)
+        if not _names_somebody(claims["sub"]):
+            raise CredentialError("The access token does not say whose it is; its claim sub is empty.")
         tenant = await self._tenants.get(None, self._settings.tenant, self._read)
         if tenant.suspended:
             raise CredentialError("The tenant of this sign-in is suspended; ask its administrator.")
@@ -109,6 +111,11 @@ class AccessTokens:
         tenant = await tenant_by_slug(self._database, self._settings.tenant)
         roles = {role.name: role.id for role in await list_roles(self._database, tenant.id)}
         return _TokenTenant(tenant.id, tenant.suspended_at is not None, roles)
+
+
+def _names_somebody(subject: object) -> bool:
+    """Whether sessions, limits and the trace can be somebody's by this name: not one of blanks and unseen letters."""
+    return isinstance(subject, str) and any(letter.isprintable() and not letter.isspace() for letter in subject)
 
 
 def _find_claim(claims: dict[str, Any], name: str) -> Any:

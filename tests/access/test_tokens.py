@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -102,6 +103,9 @@ async def test_a_token_of_the_provider_lets_in_with_the_roles_of_its_groups(
         ({"exp": None}, "exp"),
         ({"nbf": 600}, "not valid yet"),
         ({"sub": None}, "sub"),
+        ({"sub": ""}, "sub is empty"),
+        ({"sub": " \t"}, "sub is empty"),
+        ({"sub": "\u200b\x00"}, "sub is empty"),
     ],
 )
 async def test_a_token_that_is_not_for_here_and_now_is_refused(
@@ -155,7 +159,10 @@ async def test_a_new_key_of_the_provider_is_taken_up_and_a_withdrawn_one_given_u
 ) -> None:
     clock = Clock()
     tokens = AccessTokens(
-        database, None, replace(oauth, role_map=()), TokenIssuer(provider.url, max_age=300, clock=clock)
+        database,
+        None,
+        replace(oauth, role_map=()),
+        TokenIssuer(provider.url, max_age=300, refetch_seconds=0.0, clock=clock),
     )
     old = provider.token(groups=["all"])
     await tokens.authenticate(old)
@@ -169,13 +176,26 @@ async def test_a_new_key_of_the_provider_is_taken_up_and_a_withdrawn_one_given_u
         await tokens.authenticate(old)
 
 
-async def test_made_up_keys_do_not_make_the_gateway_ask_without_end(
+async def test_made_up_keys_neither_make_the_gateway_ask_without_end_nor_keep_a_new_key_out(
     provider: OpenIdProvider, database: Database, oauth: OauthSettings
 ) -> None:
-    tokens = AccessTokens(database, None, oauth, TokenIssuer(provider.url, clock=Clock()))
-    for number in range(20):
-        with pytest.raises(CredentialError):
-            await tokens.authenticate(provider.token(headers={"kid": f"made up {number}"}))
+    tokens = AccessTokens(
+        database, None, replace(oauth, role_map=()), TokenIssuer(provider.url, clock=Clock(), refetch_seconds=0.05)
+    )
+    await tokens.authenticate(provider.token(groups=["all"]))
+    made_up = [provider.token(headers={"kid": f"made up {number}"}) for number in range(40)]
+
+    async def refused(token: str) -> None:
+        with pytest.raises(CredentialError, match="does not have"):
+            await tokens.authenticate(token)
+
+    await asyncio.gather(*(refused(token) for token in made_up[:20]))
+    provider.add_key("second", "ES256")
+    caller, *_ = await asyncio.gather(
+        tokens.authenticate(provider.token("second", groups=["all"])), *(refused(token) for token in made_up[20:])
+    )
+    assert caller is not None
+    assert caller.subject == "ada"
     assert provider.key_fetches <= 5
 
 
@@ -184,7 +204,10 @@ async def test_while_the_provider_is_away_its_known_keys_are_trusted_for_an_hour
 ) -> None:
     clock = Clock()
     tokens = AccessTokens(
-        database, None, replace(oauth, role_map=()), TokenIssuer(provider.url, max_age=300, clock=clock)
+        database,
+        None,
+        replace(oauth, role_map=()),
+        TokenIssuer(provider.url, max_age=300, refetch_seconds=0.0, clock=clock),
     )
     token = provider.token(groups=["all"])
     provider.is_down = True

@@ -142,6 +142,8 @@ class OpenIdClient:
                 },
             )
             claims.validate(leeway=_LEEWAY_SECONDS)
+            if not str(claims["sub"]).strip():
+                raise ValueError("the token does not say whose it is")
         except SignInUnavailableError:
             raise OpenIdError("unavailable") from None
         except (jwt.PyJWTError, JoseError, CredentialError, LookupError, ValueError, TypeError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from mcp_types import INVALID_REQUEST
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -31,10 +29,7 @@ class OriginGuard:
         origin = headers.get("origin")
         if origin is None:
             return None
-        try:
-            host = urlsplit(origin.lower()).netloc
-        except ValueError:
-            host = ""
+        host = origin.lower().partition("://")[2]
         if origin.lower() in self._origins or "*" in self._origins or (host and self._hosts.allows(host)):
             return None
         return error_response(

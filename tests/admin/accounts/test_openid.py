@@ -105,6 +105,7 @@ async def test_groups_may_be_told_at_the_userinfo_endpoint(federated: RunningGat
         {"nonce": "other"},
         {"nonce": None},
         {"sub": ""},
+        {"sub": " "},
         {"exp": 1},
         {"exp": float("nan")},
         {"exp": "tomorrow"},

@@ -9,7 +9,8 @@ from collections.abc import Collection
 
 TOOL_SEARCH = "tool_search"
 TOOL_CALL = "tool_call"
-GATEWAY_TOOLS = (TOOL_SEARCH, TOOL_CALL)
+READ_RESULT = "read_result"
+GATEWAY_TOOLS = (TOOL_SEARCH, TOOL_CALL, READ_RESULT)
 """The gateway's own tools, whose names no other tool may have."""
 
 EXPOSED_NAME_LENGTH = 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ from gateway.downstream.lists.tool_list import ToolList
 from gateway.downstream.lists.upstream_lists import UpstreamLists
 from gateway.downstream.methods.client_requests import ClientRequests
 from gateway.downstream.methods.completion import Completion
+from gateway.downstream.methods.kept_results import KeptResults
 from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.methods.pending_calls import PendingCalls
 from gateway.downstream.methods.prompts import Prompts
+from gateway.downstream.methods.read_result import ReadResult
 from gateway.downstream.methods.resources import Resources
 from gateway.downstream.methods.search_answer import answer_format
 from gateway.downstream.methods.tool_relay import ToolRelay
@@ -79,17 +82,26 @@ class McpApplication:
         default_results = settings.search.max_results
         limit = ResultLimit(settings.mcp.max_result_bytes, settings.mcp.max_binary_bytes)
         call_log = CallLog(recorder, metrics)
+        self._kept_results = KeptResults(database)
         self._upstream_lists = UpstreamLists(database, notices, servers, pool)
         app_resources = AppResources(database, notices)
         gateway_tools = GatewayTools(database, spaces, default_results, settings.search.detail)
         tool_list = ToolList(
-            database, notices, gateway_tools, app_resources, path_names=path_names, page_size=limits.tool_page_size
+            database,
+            notices,
+            gateway_tools,
+            app_resources,
+            path_names=path_names,
+            page_size=limits.tool_page_size,
+            has_cut_results=self._kept_results.has_any,
         )
         self._pending_calls = PendingCalls(settings.mcp.question_seconds)
         forwarder = UpstreamForwarder(pool, ClientRequests(settings.mcp.question_seconds), self._pending_calls)
         prompts = Prompts(self._upstream_lists, servers, forwarder, limit, call_log)
         resources = Resources(self._upstream_lists, servers, app_resources, forwarder, limit, call_log)
-        tool_relay = ToolRelay(database, notices, servers, forwarder, limit, call_log, authenticator.limiter)
+        tool_relay = ToolRelay(
+            database, notices, servers, forwarder, limit, call_log, authenticator.limiter, self._kept_results
+        )
         method_table = MethodTable(
             ToolSearch(finder, call_log, default_results, answer_format(settings)),
             tool_list,
@@ -97,6 +109,7 @@ class McpApplication:
             prompts,
             resources,
             Completion(prompts, resources, servers, forwarder, limit, call_log),
+            ReadResult(database, self._kept_results, call_log, authenticator.limiter, settings.mcp.max_result_bytes),
         )
         sessions = ClientSessions(pool.close_sessions, settings.server.max_sessions_per_caller)
         self._change_notifier = ListChangeNotifier(
@@ -125,8 +138,10 @@ class McpApplication:
     async def running(self) -> AsyncIterator[None]:
         """Sessions, subscriptions and pending calls last until the block ends."""
         async with self._subscriptions.running(), self._change_notifier.running(), self._endpoint.running():
+            dropping = asyncio.create_task(self._kept_results.run())
             try:
                 yield
             finally:
+                dropping.cancel()
                 self._pending_calls.close()
                 await self._upstream_lists.aclose()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR
@@ -17,7 +17,9 @@ MAXIMUM_ERROR_BYTES = 64 * 1024
 
 # What the result has around its content, with room to spare.
 _OVERHEAD_BYTES = 512
+_KEPT_NOTE_BYTES = 256
 _MAXIMUM_NAMED = 5
+_BETWEEN_TEXTS = "\n\n"
 _MAXIMUM_NAME_CHARACTERS = 40
 _STRUCTURED_CONTENT = "structuredContent"
 _CUT_APART = ("content", "isError", "resultType", _STRUCTURED_CONTENT)
@@ -25,6 +27,10 @@ _CUT_APART = ("content", "isError", "resultType", _STRUCTURED_CONTENT)
 _MAXIMUM_MEMBERS = 64
 # Blocks are weighed together where they fit together, for to encode many small ones one by one takes long.
 _BATCH_BLOCKS = 1_000
+
+
+KeepText: TypeAlias = Callable[[str, int], str]
+"""Takes a text, and from which character on it is not shown; returns a sentence on how to read on."""
 
 
 class ResultLimit:
@@ -38,8 +44,11 @@ class ResultLimit:
         self._maximum_bytes = maximum_bytes
         self._maximum_binary_bytes = max(maximum_bytes, maximum_binary_bytes)
 
-    def apply(self, result: dict[str, Any]) -> SerializedResult:
+    def apply(self, result: dict[str, Any], keep: KeepText | None = None) -> SerializedResult:
         """The result of a tool: untouched where it fits, else one that does, which any client can take.
+
+        `keep` is called with the whole text of a result whose text is cut, and from which character on it is missing;
+        what it returns is said in the result.
 
         Texts are cut, all else is replaced by a note. What is not complete by itself, as a question to the client, is a
         tool error instead: a piece of it is of no use.
@@ -49,7 +58,7 @@ class ResultLimit:
             return whole or SerializedResult.of(result)
         if result.get("resultType", "complete") != "complete":
             return SerializedResult.of(self._too_large_error(result, size))
-        return SerializedResult.of(self._cut(result, size))
+        return SerializedResult.of(self._cut(result, size, keep))
 
     def check(self, result: dict[str, Any]) -> SerializedResult:
         """`result` untouched. Raises MCPError where it is too large: a piece of a resource would pass for the whole."""
@@ -79,8 +88,8 @@ class ResultLimit:
         )
         return {"content": [{"type": "text", "text": text}], "isError": True, "resultType": "complete"}
 
-    def _cut(self, result: dict[str, Any], size: int) -> dict[str, Any]:
-        left = self._maximum_bytes - _OVERHEAD_BYTES
+    def _cut(self, result: dict[str, Any], size: int, keep: KeepText | None) -> dict[str, Any]:
+        left = self._maximum_bytes - _OVERHEAD_BYTES - (_KEPT_NOTE_BYTES if keep is not None else 0)
         beside: dict[str, Any] = {key: result[key] for key in ("isError", "resultType") if key in result}
         missing = _MissingParts()
         others = [key for key in result if key not in _CUT_APART]
@@ -103,6 +112,8 @@ class ResultLimit:
             f"The result was cut by the gateway: it had {size:,} bytes, more than the {self._maximum_bytes:,} it may "
             f"have. Missing: {missing}.{intact} Ask for less at once."
         )
+        if keep is not None and (beyond := _cut_text(result.get("content"), fitting)) is not None:
+            note += f" {keep(*beyond)}"
         return {"content": [*fitting, {"type": "text", "text": note}], **beside}
 
 
@@ -136,7 +147,7 @@ def bounded_error(code: int, message: str, data: Any = None) -> MCPError:
     if length <= room:
         return MCPError(code=code, message=message, data=data)
     if room < 0:
-        message = f"{_truncate(message, MAXIMUM_ERROR_BYTES // 2)} … (cut by the gateway: {len(message):,} characters)"
+        message = f"{truncate(message, MAXIMUM_ERROR_BYTES // 2)} … (cut by the gateway: {len(message):,} characters)"
     note = {"cut": f"The gateway left out the data of this error, which had {length:,} bytes."}
     return MCPError(code=code, message=message, data=None if data is None else note)
 
@@ -209,14 +220,27 @@ def _fit_block(block: Any, left: int, missing: _MissingParts, fitting: list[dict
     if block.get("type") != "text" or not isinstance(text, str) or left <= _OVERHEAD_BYTES:
         missing.add(lambda: f"a block of type {_sanitize(block.get('type'))!r} of {length:,} bytes")
         return 0
-    shown = _truncate(text, left - _OVERHEAD_BYTES)
+    shown = truncate(text, left - _OVERHEAD_BYTES)
     # Annotations and the like may be as large as a text.
     fitting.append({"type": "text", "text": shown})
     missing.add(f"a text after its first {len(shown):,} of {len(text):,} characters")
     return len(encode(fitting[-1]))
 
 
-def _truncate(text: str, size: int) -> str:
+def _cut_text(content: Any, shown: Sequence[dict[str, Any]]) -> tuple[str, int] | None:
+    """The texts of a result as one, and how much of that is shown; None where all is."""
+    blocks = content if isinstance(content, list) else []
+    texts = [text for block in blocks if isinstance(block, dict) and isinstance(text := block.get("text"), str)]
+    left = [block["text"] for block in shown if isinstance(block.get("text"), str)]
+    whole, offset = _BETWEEN_TEXTS.join(texts), 0
+    for text in texts:
+        if not left or left[0] != text:
+            return whole, offset + (len(left[0]) if left and text.startswith(left[0]) else 0)
+        offset += len(left.pop(0)) + len(_BETWEEN_TEXTS)
+    return None
+
+
+def truncate(text: str, size: int) -> str:
     """As much of the beginning of `text` as takes at most `size` bytes in JSON."""
     shown = text[:size]
     while len(encoded := encode({"": shown})) > size:

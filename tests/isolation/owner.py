@@ -81,6 +81,14 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
         f'{{"name": "{NAME}", "description": "{MARK}", "inputSchema": {{"type": "object"}}}}',
         HASH,
     )
+    await insert(
+        "INSERT INTO kept_results (tenant_id, id, tool_id, caller, content, size, expires_at) "
+        "VALUES ($1, $2, $1, $3, $4, 1, 'infinity')",
+        ID,
+        UUID(int=0),
+        NAME,
+        MARK,
+    )
     await insert("INSERT INTO tool_terms (tenant_id, lexeme, tool_id, count) VALUES ($1, $2, $1, 1)", ID, NAME)
     space = await connection.fetchval(statement("register_space"), "key", "p", "m", DIMENSIONS, "", "", None, "b")
     assert space == SPACE

@@ -27,6 +27,7 @@ OF_NO_TENANT = {
     "admin_token": "an account with the tenants that it is limited to",
     "list_admins": "accounts with the tenants that they are limited to, for those who run the gateway",
     "insert_admin_tenants": "says which tenants an account is limited to, for those who run the gateway",
+    "drop_expired_results": "what nobody may read any more, of whomever",
     "servers_to_check": "the timer looks after the servers of all, each under its own tenant",
     "insert_audit_log": "a batch of what happened to all, each row with its own tenant",
     "insert_tool_calls": "a batch of what happened to all, each row with its own tenant",
@@ -109,7 +110,7 @@ def argument(kind: str, tenant: int | None) -> Any:
 def test_every_statement_that_touches_what_tenants_own_is_bound_to_a_tenant() -> None:
     owned = (
         "servers|tools|tool_terms|tool_embeddings|roles|role_rules|role_tools|api_keys|api_key_roles|key_usage|tenants|"
-        "visible_tools"
+        "visible_tools|kept_results"
     )
     unbound = {
         name

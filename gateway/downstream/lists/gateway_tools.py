@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.catalog.category import CATEGORIES
-from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
+from gateway.catalog.naming import READ_RESULT, TOOL_CALL, TOOL_SEARCH
 from gateway.database.connection import Row
 from gateway.database.pool import Database
 from gateway.embedding.local.builtin import knows_english_only
@@ -112,6 +112,24 @@ _TOOL_CALL_DEFINITION: dict[str, Any] = {
     "annotations": {"openWorldHint": True},
     "_meta": _ALWAYS_LOADED,
 }
+
+
+READ_RESULT_DEFINITION: dict[str, Any] = {
+    "name": READ_RESULT,
+    "title": "Read on in a result",
+    "description": "Read the rest of a result that was too large, for an hour: its text from a character on.",
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "description": "The id that the cut result gives."},
+            "offset": {"type": "integer", "minimum": 0, "default": 0, "description": "From which character on."},
+        },
+        "required": ["id"],
+    },
+    "annotations": {"readOnlyHint": True, "openWorldHint": False},
+    "_meta": _ALWAYS_LOADED,
+}
+"""For callers of whose results one was cut."""
 
 
 def _search_description(servers: Sequence[Row], profile: str, language: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from gateway.access.caller import Caller
@@ -11,9 +12,10 @@ from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.downstream.lists.app_resources import AppResources, qualify_app_uris
-from gateway.downstream.lists.gateway_tools import GatewayTools
+from gateway.downstream.lists.gateway_tools import READ_RESULT_DEFINITION, GatewayTools
 from gateway.downstream.pagination import PagedList
 from gateway.downstream.serialized_result import SerializedResult
+from gateway.json_codec import encode
 
 _MAXIMUM_LISTS = 500
 
@@ -30,18 +32,26 @@ class ToolList:
         *,
         path_names: bool,
         page_size: int,
+        has_cut_results: Callable[[Caller], bool],
     ) -> None:
-        """`path_names` says that tools are named `server/tool`."""
+        """`path_names` says that tools are named `server/tool`. `has_cut_results` says whose results can be read on in,
+        which takes a tool that nobody else is listed.
+        """
         self._database = database
         self._gateway_tools = gateway_tools
         self._app_resources = app_resources
         self._path_names = path_names
         self._page_size = page_size
+        self._has_cut_results = has_cut_results
         self._by_roles: NotifiedCache[tuple[int, ...], PagedList] = NotifiedCache(notices, _MAXIMUM_LISTS)
 
     async def page(self, caller: Caller, cursor: object) -> SerializedResult:
         """One page. Raises MCPError for a cursor that is none of this list."""
-        return (await self.pages(caller.tenant_id, caller.role_ids)).page(cursor)
+        page = (await self.pages(caller.tenant_id, caller.role_ids)).page(cursor)
+        if cursor is not None or not self._has_cut_results(caller):
+            return page
+        tools = b"[%s,%s" % (encode(READ_RESULT_DEFINITION), page.members["tools"][1:])
+        return SerializedResult({**page.members, "tools": tools})
 
     async def pages(self, tenant_id: int, role_ids: tuple[int, ...]) -> PagedList:
         """The whole list for these roles."""

@@ -8,11 +8,12 @@ from typing import Any
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
-from gateway.catalog.naming import TOOL_CALL, TOOL_SEARCH
+from gateway.catalog.naming import READ_RESULT, TOOL_CALL, TOOL_SEARCH
 from gateway.downstream.client_request import ClientRequest, MethodHandler, Result
 from gateway.downstream.lists.tool_list import ToolList
 from gateway.downstream.methods.completion import Completion
 from gateway.downstream.methods.prompts import Prompts
+from gateway.downstream.methods.read_result import ReadResult
 from gateway.downstream.methods.resources import Resources
 from gateway.downstream.methods.tool_arguments import parse_call_arguments
 from gateway.downstream.methods.tool_relay import ToolRelay
@@ -32,10 +33,12 @@ class MethodTable:
         prompts: Prompts,
         resources: Resources,
         completion: Completion,
+        read_result: ReadResult,
     ) -> None:
         self._tool_search = tool_search
         self._tool_list = tool_list
         self._tool_relay = tool_relay
+        self._read_result = read_result
         self._handlers: dict[str, MethodHandler] = {
             "ping": self._ping,
             "tools/list": self._list_tools,
@@ -76,4 +79,6 @@ class MethodTable:
                 return error_result(error.message)
             if name in (TOOL_SEARCH, TOOL_CALL):
                 return error_result(f"{name} is one of the gateway's own tools; call it directly.")
+        if name == READ_RESULT:
+            return await self._read_result.call(request.caller, arguments)
         return await self._tool_relay.call(request, name, arguments)

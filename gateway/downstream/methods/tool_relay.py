@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ from gateway.access.caller import Caller
 from gateway.access.limits import Limiter
 from gateway.access.tool_names import NamedTool, tools_by_name
 from gateway.audit.call_log import CallLog
+from gateway.catalog.naming import READ_RESULT
 from gateway.catalog.server import Servers
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
@@ -22,10 +25,14 @@ from gateway.downstream.client_request import ClientRequest, Result
 from gateway.downstream.jsonrpc import LIMIT_EXCEEDED
 from gateway.downstream.methods.argument_error import is_argument_error, with_input_schema
 from gateway.downstream.methods.client_requests import QuestionError
+from gateway.downstream.methods.kept_results import KeptResults
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
 from gateway.downstream.result_limit import ResultLimit
+from gateway.downstream.serialized_result import SerializedResult
 from gateway.downstream.tool_result import error_result
 from gateway.errors import DatabaseError, LimitError, NotFoundError, UpstreamError
+
+logger = logging.getLogger(__name__)
 
 _SHOWN_CHARACTERS = 100
 _MOST_LISTED = 20
@@ -66,6 +73,7 @@ class ToolRelay:
         limit: ResultLimit,
         call_log: CallLog,
         limiter: Limiter,
+        kept_results: KeptResults,
     ) -> None:
         self._database = database
         self._tools: NotifiedCache[tuple[tuple[int, ...], str], _Resolved] = NotifiedCache(notices)
@@ -74,6 +82,7 @@ class ToolRelay:
         self._limit = limit
         self._call_log = call_log
         self._limiter = limiter
+        self._kept_results = kept_results
 
     async def call(self, request: ClientRequest, name: str, arguments: Mapping[str, Any]) -> Result:
         """The upstream's result for a tool, by any of its names; see `tools_by_name`.
@@ -116,11 +125,30 @@ class ToolRelay:
                 if is_argument_error(result):
                     result = await self._with_input_schema(request.caller, tool, result)
             logged.set_outcome("tool error" if result.get("isError") else "ok")
-            return self._limit.apply(_with_content(result))
+            return await self._limited(request.caller, tool, _with_content(result))
 
     async def find(self, caller: Caller, name: str) -> CallableTool | None:
         """The tool that goes by `name`, where the caller may call it."""
         return (await self._resolve(caller, name)).tool
+
+    async def _limited(self, caller: Caller, tool: CallableTool, result: dict[str, Any]) -> SerializedResult:
+        """The result within its limit; the text that this leaves out is kept for the caller."""
+        result_id = uuid.uuid4()
+        texts: list[str] = []
+
+        def keep(text: str, offset: int) -> str:
+            texts.append(text)
+            arguments = json.dumps({"id": str(result_id), "offset": offset})
+            return f"For an hour the text can be read on with {READ_RESULT}, arguments {arguments}."
+
+        limited = self._limit.apply(result, keep)
+        for text in texts:
+            try:
+                await self._kept_results.keep(caller, tool.id, result_id, text)
+            except DatabaseError as error:
+                logger.warning("A result that was cut could not be kept: %s", error)
+                return self._limit.apply(result)
+        return limited
 
     async def _resolve(self, caller: Caller, name: str) -> _Resolved:
         return await self._tools.get(

@@ -24,7 +24,7 @@ _KEPT_HEADERS = (b"mcp-session-id", b"mcp-protocol-version")
 
 @dataclass(frozen=True, slots=True)
 class AcceptedTypes:
-    """Which media types the Accept header names; both where it names neither, for such clients take what comes."""
+    """Which of the two the Accept header names; both where it names nothing at all, for such clients take what comes."""
 
     json: bool
     events: bool
@@ -32,14 +32,13 @@ class AcceptedTypes:
     @classmethod
     def of(cls, headers: Headers) -> AcceptedTypes:
         """What `headers` say."""
-        accept = ",".join(headers.getlist("accept"))
+        accept = ",".join(headers.getlist("accept")) or "*/*"
         named = {_media_type(part) for part in accept.split(",")}
-        json, events = any(kind in named for kind in _OF_JSON), any(kind in named for kind in _OF_EVENTS)
-        return cls(json, events) if json or events else cls(json=True, events=True)
+        return cls(any(kind in named for kind in _OF_JSON), any(kind in named for kind in _OF_EVENTS))
 
     def spell_out(self, scope: Scope) -> None:
         """Have the request of `scope` name both, as the SDK wants it of everybody; of a GET it wants events alone."""
-        if scope["method"] == "GET" and not self.events:
+        if not self.events and (not self.json or scope["method"] == "GET"):
             return
         value = f"{_JSON}, {_EVENTS}".encode()
         scope["headers"] = [(name, text) for name, text in scope["headers"] if name != b"accept"] + [(b"accept", value)]

@@ -49,6 +49,8 @@ class ModernRequests:
         self, caller: Caller, accepted: AcceptedTypes, body: bytes, scope: Scope, receive: Receive, send: Send
     ) -> bool:
         """Answer the POST with this `body`; False where nothing was answered, as it is the SDK's to answer."""
+        if not accepted.json and not accepted.events:
+            return False
         headers = Headers(scope=scope)
         try:
             message = json.loads(body)

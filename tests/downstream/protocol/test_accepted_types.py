@@ -52,7 +52,7 @@ async def gateway(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
         (f"{JSON}, {EVENTS}", (True, True)),
         (f"{JSON};q=0, {EVENTS}", (False, True)),
         (f"{JSON};q=x", (True, False)),
-        ("text/html", (True, True)),
+        ("text/html", (False, False)),
     ],
 )
 def test_the_header_is_read_as_http_means_it(accept: str, expected: tuple[bool, bool]) -> None:
@@ -89,7 +89,7 @@ def result_of(response: httpx2.Response, accept: str | None, usual: str) -> Any:
     return json.loads(data[-1])["result"]
 
 
-ACCEPTS = [JSON, EVENTS, None, "text/html", f"{JSON}, {EVENTS}"]
+ACCEPTS = [JSON, EVENTS, None, "*/*", f"{JSON}, {EVENTS}"]
 
 
 @pytest.mark.parametrize("accept", ACCEPTS)
@@ -140,3 +140,12 @@ async def test_subscriptions_are_not_had_in_json(gateway: RunningGateway) -> Non
     body, headers = modern("subscriptions/listen", notifications={"toolsListChanged": True})
     response = await gateway.post(body, **headers, **accepting(JSON))
     assert response.status_code == 406
+
+
+async def test_what_the_gateway_does_not_speak_is_not_served_but_to_a_plain_post(gateway: RunningGateway) -> None:
+    html = accepting("text/html")
+    assert (await gateway.post(message("tools/list"), **html)).json()["result"]["tools"]
+    body, headers = modern("tools/list")
+    assert (await gateway.post(body, **headers, **html)).status_code == 406
+    opening = message("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "t"})
+    assert (await gateway.post(opening, **html)).status_code == 406

@@ -24,7 +24,7 @@ _KEPT_HEADERS = (b"mcp-session-id", b"mcp-protocol-version")
 
 @dataclass(frozen=True, slots=True)
 class AcceptedTypes:
-    """Which of the two the Accept header names; both where it names nothing at all, for such clients take what comes."""
+    """Which of the two the Accept header names; both where it names nothing: such clients take what comes."""
 
     json: bool
     events: bool

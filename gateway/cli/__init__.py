@@ -17,6 +17,7 @@ _COMMANDS = {
     "config": ("config", "Look at the settings."),
     "connect": ("connect", "Speak MCP on standard input and output, for a client that can only start a command."),
     "demo": ("demo.command", "Run the gateway with real MCP servers, and print how to ask it for a tool."),
+    "embeddings": ("embeddings", "Show and change which embedding space searches use."),
     "keys": ("access.keys", "Make, list, change, rotate and revoke API keys."),
     "migrate": ("migrate", "Bring the database schema up to date; serve does this too."),
     "profiles": (

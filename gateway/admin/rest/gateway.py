@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from gateway.admin.accounts.account import Admin
 from gateway.admin.rest.operation import RestContext, operation
 from gateway.admin.services.access.admins import AdminChange, AdminInput, PasswordInput
-from gateway.admin.services.embedding import EmbeddingView
+from gateway.admin.services.embedding import EmbeddingView, SpaceSwitchInput
 from gateway.admin.services.overview import Overview
 
 
@@ -55,6 +55,30 @@ async def get_embedding(context: RestContext) -> EmbeddingView:
     return await context.services.embedding.get(context.tenant.id)
 
 
+@operation("POST", "/embedding/switch", gateway_wide=True)
+async def switch_space(context: RestContext, body: SpaceSwitchInput) -> None:
+    """Let another embedding space serve, or a share of the searches; 409 where it cannot."""
+    await context.services.embedding.switch(body)
+
+
+@operation("POST", "/embedding/spaces/{space_id}/pause", gateway_wide=True)
+async def pause_space(context: RestContext, space_id: int) -> None:
+    """Neither fill an embedding space nor switch to it until it is resumed."""
+    await context.services.embedding.pause(space_id)
+
+
+@operation("POST", "/embedding/spaces/{space_id}/resume", gateway_wide=True)
+async def resume_space(context: RestContext, space_id: int) -> None:
+    """Go on with an embedding space that is paused."""
+    await context.services.embedding.resume(space_id)
+
+
+@operation("DELETE", "/embedding/spaces/{space_id}", gateway_wide=True)
+async def drop_space(context: RestContext, space_id: int) -> None:
+    """Drop an embedding space with its vectors; 409 where it serves."""
+    await context.services.embedding.drop(space_id)
+
+
 @operation("GET", "/overview")
 async def get_overview(context: RestContext) -> Overview:
     """Show the tenant in numbers."""
@@ -75,6 +99,10 @@ OPERATIONS = (
     remove_admin,
     set_admin_password,
     get_embedding,
+    switch_space,
+    pause_space,
+    resume_space,
+    drop_space,
     get_overview,
     get_settings,
 )

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
+from pydantic import Field
+
+from gateway.database.connection import Row
 from gateway.database.pool import Database
+from gateway.embedding.space_switch import SpaceState, SpaceStatus, SpaceSwitch
 from gateway.embedding.spaces import Spaces
 from gateway.search.index.tool_index import ToolIndex
 from gateway.settings import SearchSettings
@@ -18,7 +23,9 @@ _MOST_REFUSED = 50
 class SpaceCard:
     """An embedding space, with how many tools of the tenant have vectors in it. `active`: searches use it.
 
-    Of `refused` tools the embedder takes a text not at all, of `cut` ones the beginning of a text only.
+    Of `refused` tools the embedder takes a text not at all, of `cut` ones the beginning of a text only. `progress` is
+    the share of the tools of all tenants, 0 to 1, that have all their vectors in it; `share` the percent of searches
+    that it answers beside the one that is active.
     """
 
     id: int
@@ -30,6 +37,19 @@ class SpaceCard:
     tools: int
     refused: int
     cut: int
+    state: SpaceState
+    share: int
+    remark: str
+    build: str
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceSwitchInput:
+    """Which space is to serve, None for the newest that does not, and how much: percent of the searches."""
+
+    space: int | None = None
+    share: Annotated[int, Field(ge=1, le=100)] = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +96,7 @@ class EmbeddingService:
         self._spaces = spaces
         self._index = index
         self._settings = settings
+        self._switch = SpaceSwitch(spaces.store)
 
     async def get(self, tenant_id: int) -> EmbeddingView:
         """How embedding does."""
@@ -83,7 +104,8 @@ class EmbeddingService:
         rows = await self._database.fetch("spaces_with_tool_counts", tenant_id)
         counts = await self._database.fetchrow("overview_counts", tenant_id)
         assert counts is not None
-        spaces = tuple(SpaceCard(**row) for row in rows)
+        by_id = {status.record.stored.id: status for status in await self._switch.status()}
+        spaces = tuple(_card(row, by_id[row["id"]]) for row in rows if row["id"] in by_id)
         active = next((space.id for space in spaces if space.active), None)
         refused = await self._database.fetch("refused_texts", tenant_id, active, _MOST_REFUSED)
         return EmbeddingView(
@@ -95,3 +117,30 @@ class EmbeddingService:
             too_large_for_memory=tenant_id in self._index.tenants_in_database,
             index_mib=self._settings.index_mib,
         )
+
+    async def switch(self, wanted: SpaceSwitchInput) -> None:
+        """Let a space serve, or a share of the searches. Raises NotFoundError and ConflictError."""
+        await self._switch.switch(wanted.space, wanted.share)
+
+    async def pause(self, space_id: int) -> None:
+        """Neither fill a space nor switch to it for now. Raises NotFoundError and ConflictError."""
+        await self._switch.pause(space_id)
+
+    async def resume(self, space_id: int) -> None:
+        """Go on with a space that is paused. Raises NotFoundError."""
+        await self._switch.resume(space_id)
+
+    async def drop(self, space_id: int) -> None:
+        """Drop a space with its vectors. Raises NotFoundError and ConflictError."""
+        await self._switch.drop(space_id)
+
+
+def _card(row: Row, status: SpaceStatus) -> SpaceCard:
+    return SpaceCard(
+        **row,
+        state=status.state,
+        share=status.record.share,
+        remark=status.remark,
+        build=status.record.stored.space.build,
+        progress=status.embedded / status.tools if status.tools else 1.0,
+    )

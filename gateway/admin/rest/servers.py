@@ -54,7 +54,7 @@ class ServerLog:
 @operation("GET", "/servers")
 async def list_servers(context: RestContext) -> list[ServerCard]:
     """List the servers with their state."""
-    return await context.services.servers.list(context.tenant.id)
+    return await context.services.servers.list(context.tenant.id, context.principal)
 
 
 @operation("POST", "/servers", status=201)

@@ -20,7 +20,7 @@ async def start_sync(context: RestContext, server_id: int) -> SyncJob:
 @operation("GET", "/servers/{server_id}/sync")
 async def get_sync(context: RestContext, server_id: int) -> SyncJob:
     """Show how far the latest sync of a server is."""
-    return context.services.syncs.get(context.tenant.id, server_id)
+    return context.services.syncs.get(context.tenant.id, server_id, context.principal)
 
 
 @operation("GET", "/servers/{server_id}/sync/events", returns=SyncJob, media=(EVENT_STREAM,))
@@ -29,8 +29,8 @@ async def follow_sync(context: RestContext, server_id: int) -> Response:
 
     Each event is named sync and its data is a SyncJob as JSON; after the last comes one named end.
     """
-    context.services.syncs.get(context.tenant.id, server_id)
-    return event_stream(context.services.syncs.follow(context.tenant.id, server_id))
+    context.services.syncs.get(context.tenant.id, server_id, context.principal)
+    return event_stream(context.services.syncs.follow(context.tenant.id, context.principal, server_id))
 
 
 @operation("POST", "/sync", status=202)
@@ -42,13 +42,13 @@ async def start_all_syncs(context: RestContext) -> list[SyncJob]:
 @operation("GET", "/sync")
 async def list_syncs(context: RestContext) -> list[SyncJob]:
     """List the latest sync of each server that was synced from here."""
-    return context.services.syncs.list(context.tenant.id)
+    return context.services.syncs.list(context.tenant.id, context.principal)
 
 
 @operation("GET", "/sync/events", returns=SyncJob, media=(EVENT_STREAM,))
 async def follow_all_syncs(context: RestContext) -> Response:
     """Follow every sync of the tenant until none of them runs; events as for one server."""
-    return event_stream(context.services.syncs.follow(context.tenant.id))
+    return event_stream(context.services.syncs.follow(context.tenant.id, context.principal))
 
 
 def event_stream(jobs: AsyncIterator[SyncJob]) -> StreamingResponse:

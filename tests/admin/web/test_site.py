@@ -65,7 +65,7 @@ def test_a_page_takes_as_much_as_the_rest_operation_that_does_the_same() -> None
 async def test_a_viewer_reads_no_servers_log_and_runs_no_check(
     gateway: RunningGateway, admin: Person, viewer: Person
 ) -> None:
-    script = "import sys; print('pass' + 'phrase', file=sys.stderr, flush=True); input()"
+    script = "import sys; print('pass' + 'phrase\\nRuntimeError: no luck', file=sys.stderr, flush=True); input()"
     tenant = await default_tenant_id(gateway.parts.database)
     definition = ServerDefinition("Chatty", "stdio", command=sys.executable, args=("-c", script))
     server = await gateway.parts.servers.add(tenant, definition)
@@ -82,6 +82,32 @@ async def test_a_viewer_reads_no_servers_log_and_runs_no_check(
     assert "Check</button>" not in shown.text
     assert (await viewer.http.get(f"{page}/log")).status_code == 403
     assert (await viewer.http.post(f"{page}/check")).status_code == 403
+
+
+async def test_a_viewer_sees_no_line_that_a_starting_server_writes(
+    gateway: RunningGateway, admin: Person, viewer: Person
+) -> None:
+    script = "import sys, time; print('pass' + 'phrase', file=sys.stderr, flush=True); time.sleep(60)"
+    tenant = await default_tenant_id(gateway.parts.database)
+    definition = ServerDefinition("Slow", "stdio", command=sys.executable, args=("-c", script))
+    server = await gateway.parts.servers.add(tenant, definition)
+    await admin.post(f"/servers/{server}/sync")
+
+    async def is_told() -> bool:
+        return "passphrase" in (await admin.get("/servers")).text
+
+    await until(is_told)
+    page = f"/admin/t/default/servers/{server}"
+    for seen in (
+        await viewer.get("/servers"),
+        await viewer.get("/sync"),
+        await viewer.get(f"/servers/{server}/sync"),
+        await viewer.get(f"/servers/{server}"),
+        await viewer.http.get(page),
+        await viewer.http.get("/admin/t/default/servers"),
+    ):
+        assert seen.status_code == 200
+        assert "passphrase" not in seen.text
 
 
 async def test_no_form_is_taken_with_a_session_alone(admin: Person) -> None:

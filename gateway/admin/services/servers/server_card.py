@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -127,6 +127,11 @@ def build_server_card(record: ServerRecord, status: ServerStatus, review: Review
     )
 
 
+def without_startup_line(card: ServerCard) -> ServerCard:
+    """The card as a viewer sees it: what a server's process writes may hold secrets."""
+    return replace(card, connection=replace(card.connection, startup_line=""))
+
+
 def build_connection_view(status: ServerStatus) -> ConnectionView:
     """How the sessions with a server do."""
     return ConnectionView(
@@ -138,7 +143,7 @@ def build_server_detail(record: ServerRecord, spec: ServerSpec, card: ServerCard
     """All of a server; arguments and URLs may hold secrets and can be `masked`."""
     tuning = record.tuning
     return ServerDetail(
-        card=card,
+        card=without_startup_line(card) if masked else card,
         command=spec.command,
         args=(MASK,) * len(spec.args) if masked else spec.args,
         cwd=spec.cwd,

@@ -20,6 +20,7 @@ from gateway.admin.services.servers.server_card import (
     build_connection_view,
     build_server_card,
     build_server_detail,
+    without_startup_line,
 )
 from gateway.admin.services.servers.server_input import (
     ServerChange,
@@ -101,10 +102,10 @@ class ServerService:
         self._logins = logins
         self._settings = settings
 
-    async def list(self, tenant_id: int) -> list[ServerCard]:
+    async def list(self, tenant_id: int, principal: Principal) -> list[ServerCard]:
         """Every server, by name."""
-        records = await self._servers.list(tenant_id)
-        return list(await self._build_cards(tenant_id, records))
+        cards = await self._build_cards(tenant_id, await self._servers.list(tenant_id))
+        return list(cards) if principal.may_write else [without_startup_line(card) for card in cards]
 
     async def get(self, tenant_id: int, server_id: int, principal: Principal) -> ServerDetail:
         """One server. Raises NotFoundError."""

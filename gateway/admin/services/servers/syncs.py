@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal
 
+from gateway.admin.accounts.principal import Principal
 from gateway.admin.services.servers.server_card import SkippedToolView
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync, SyncProgress
@@ -90,18 +91,20 @@ class SyncService:
         servers = await self._servers.list(tenant_id)
         return [await self.start(tenant_id, server.id) for server in servers if server.enabled]
 
-    def list(self, tenant_id: int) -> list[SyncJob]:
+    def list(self, tenant_id: int, principal: Principal) -> list[SyncJob]:
         """The latest sync of each server that was synced from here, by name."""
-        return sorted((job for key, job in self._jobs.items() if key[0] == tenant_id), key=lambda job: job.server)
+        return [_shown_to(principal, job) for job in self._of_tenant(tenant_id)]
 
-    def get(self, tenant_id: int, server_id: int) -> SyncJob:
+    def get(self, tenant_id: int, server_id: int, principal: Principal) -> SyncJob:
         """The latest sync of a server that was started here. Raises NotFoundError."""
         job = self._jobs.get((tenant_id, server_id))
         if job is None:
             raise NotFoundError(f"Server {server_id} has not been synced from here since the gateway started.")
-        return job
+        return _shown_to(principal, job)
 
-    async def follow(self, tenant_id: int, server_id: int | None = None) -> AsyncIterator[SyncJob]:
+    async def follow(
+        self, tenant_id: int, principal: Principal, server_id: int | None = None
+    ) -> AsyncIterator[SyncJob]:
         """Each state of a sync, or of every sync of the tenant, from now until none of them runs.
 
         A follower that is slow misses states in between, never the last.
@@ -109,15 +112,18 @@ class SyncService:
         yielded: dict[int, SyncJob] = {}
         while True:
             changed = self._changed
-            jobs = [job for job in self.list(tenant_id) if server_id in (None, job.server_id)]
+            jobs = [job for job in self._of_tenant(tenant_id) if server_id in (None, job.server_id)]
             for job in jobs:
                 if yielded.get(job.server_id) is not job:
                     yielded[job.server_id] = job
-                    yield job
+                    yield _shown_to(principal, job)
             if changed is self._changed:
                 if all(job.state != "running" for job in jobs):
                     return
                 await changed.wait()
+
+    def _of_tenant(self, tenant_id: int) -> Sequence[SyncJob]:
+        return sorted((job for key, job in self._jobs.items() if key[0] == tenant_id), key=lambda job: job.server)
 
     async def aclose(self) -> None:
         """Cancel what runs; the catalogue stays whole, and the next sync finishes the job."""
@@ -148,6 +154,11 @@ class SyncService:
         self._jobs[tenant_id, job.server_id] = job
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+def _shown_to(principal: Principal, job: SyncJob) -> SyncJob:
+    """What a server's process writes may hold secrets, so it is for admins."""
+    return job if principal.may_write else replace(job, detail="")
 
 
 def build_sync_outcome(result: SyncResult) -> SyncOutcome:

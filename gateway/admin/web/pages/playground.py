@@ -38,7 +38,7 @@ async def search_tools(context: PageContext) -> Response:
         "search.html",
         status,
         roles=await context.services.roles.list(context.tenant.id),
-        servers=await context.services.servers.list(context.tenant.id),
+        servers=await context.services.servers.list(context.tenant.id, context.principal),
         categories=CATEGORIES,
         **values,
     )

@@ -16,7 +16,7 @@ from gateway.admin.web.page_context import PageContext
 async def list_servers(context: PageContext) -> Response:
     """All servers; with `q` those whose name, address or description has it."""
     text = context.query("q").lower()
-    cards = await context.services.servers.list(context.tenant.id)
+    cards = await context.services.servers.list(context.tenant.id, context.principal)
     matching = [card for card in cards if text in f"{card.name} {card.slug} {card.description}".lower()]
     return context.render(
         "servers_rows.html" if context.is_htmx else "servers.html",
@@ -35,7 +35,7 @@ async def start_sync(context: PageContext) -> Response:
         return context.redirect("/servers")
     if "panel" in context.request.query_params:
         return context.render("server_sync.html", job=job, server_id=server_id)
-    cards = await context.services.servers.list(context.tenant.id)
+    cards = await context.services.servers.list(context.tenant.id, context.principal)
     card = next(card for card in cards if card.id == server_id)
     return context.render("servers_row.html", server=card, job=job)
 
@@ -58,7 +58,7 @@ async def follow_sync(context: PageContext) -> Response:
 
 def sync_jobs(context: PageContext, cards: Iterable[ServerCard]) -> dict[int, SyncJob]:
     """The latest sync of each server that was synced from here, without the failures that it has got over since."""
-    jobs = {job.server_id: job for job in context.services.syncs.list(context.tenant.id)}
+    jobs = {job.server_id: job for job in context.services.syncs.list(context.tenant.id, context.principal)}
     for card in cards:
         job = jobs.get(card.id)
         if job is not None and job.state == "failed" and card.synced_at is not None and job.started_at < card.synced_at:
@@ -68,15 +68,17 @@ def sync_jobs(context: PageContext, cards: Iterable[ServerCard]) -> dict[int, Sy
 
 async def _rows(context: PageContext) -> AsyncIterator[str]:
     cards: dict[int, ServerCard] = {}
-    async for job in context.services.syncs.follow(context.tenant.id):
+    async for job in context.services.syncs.follow(context.tenant.id, context.principal):
         if job.server_id not in cards or job.state != "running":
-            cards = {card.id: card for card in await context.services.servers.list(context.tenant.id)}
+            cards = {
+                card.id: card for card in await context.services.servers.list(context.tenant.id, context.principal)
+            }
         if job.server_id in cards:
             yield context.render_fragment("servers_row.html", server=cards[job.server_id], job=job)
 
 
 async def _panels(context: PageContext, server_id: int) -> AsyncIterator[str]:
-    async for job in context.services.syncs.follow(context.tenant.id, server_id):
+    async for job in context.services.syncs.follow(context.tenant.id, context.principal, server_id):
         yield context.render_fragment("server_sync.html", job=job, server_id=server_id)
 
 

@@ -39,7 +39,7 @@ async def list_tools(context: PageContext) -> Response:
         return context.render("tools_rows.html", **values)
     return context.render(
         "tools.html",
-        servers=await context.services.servers.list(context.tenant.id),
+        servers=await context.services.servers.list(context.tenant.id, context.principal),
         roles=await context.services.roles.list(context.tenant.id),
         categories=CATEGORIES,
         **values,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.admin.accounts.setup import create_setup_token
 from gateway.cli.runner import load_command_settings, run_async
+from gateway.cli.setup_link import setup_link
 
 if TYPE_CHECKING:
     from gateway.components import Components
@@ -23,10 +23,9 @@ def serve(context: click.Context) -> None:
 
     async def announce(components: Components, url: str) -> None:
         click.echo(f"ModelGate is ready at {url} (MCP: {url}/mcp). Stop it with Ctrl+C.")
-        token = await create_setup_token(components.database)
-        if token is not None:
-            public_url = settings.admin.public_url.rstrip("/") or url
-            click.echo(f"There is no admin yet; within an hour, make the first at {public_url}/setup?token={token}")
+        link = await setup_link(components.database, settings, url)
+        if link is not None:
+            click.echo(f"There is no admin yet; within an hour, make the first at {link}")
 
     listener = open_listening_socket(settings)
     run_async(lambda: serve_gateway(settings, listener, announce))

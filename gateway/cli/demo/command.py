@@ -14,6 +14,7 @@ from gateway.catalog.server_definition import ServerDefinition
 from gateway.cli.demo.servers import install_demo
 from gateway.cli.runner import load_command_settings, run_async
 from gateway.cli.servers.sync import sync_servers
+from gateway.cli.setup_link import public_url, setup_link
 
 if TYPE_CHECKING:
     from gateway.components import Components
@@ -33,7 +34,8 @@ def demo(context: click.Context) -> None:
     async def prepare(components: Components, url: str) -> None:
         await _add_demo_servers(components)
         key = await _read_or_create_key(components)
-        click.echo(_format_instructions(url, key))
+        link = await setup_link(components.database, settings, url)
+        click.echo(_format_instructions(url, key, link or public_url(settings, url)))
 
     listener = open_listening_socket(settings)
     run_async(lambda: serve_gateway(settings, listener, prepare))
@@ -77,7 +79,7 @@ async def _read_or_create_key(components: Components) -> str:
     return new.key
 
 
-def _format_instructions(url: str, key: str) -> str:
+def _format_instructions(url: str, key: str, interface: str) -> str:
     """What to do with a demo that is ready."""
     body = json.dumps(
         {
@@ -88,7 +90,8 @@ def _format_instructions(url: str, key: str) -> str:
         }
     )
     return (
-        f"\nModelGate is ready.\n  MCP endpoint: {url}/mcp\n  API key:      {key}\n\nAsk it for a tool:\n\n"
+        f"\nModelGate is ready.\n  Web interface: {interface}\n  MCP endpoint:  {url}/mcp\n  API key:       {key}\n\n"
+        "Ask it for a tool:\n\n"
         f"curl -s {url}/mcp -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'\n\n"
         "Stop it with Ctrl+C."
     )

@@ -38,7 +38,7 @@ class Embedding:
         return self._kept("documents", texts, self.documents)
 
     def of_queries(self, texts: Sequence[str]) -> Vectors:
-        return self._kept("asked", texts, self.queries)
+        return self._kept("requests", texts, self.queries)
 
     def _kept(self, kind: str, texts: Sequence[str], embed: Embed) -> Vectors:
         digest = hashlib.sha256("\x00".join([self.name, kind, *texts]).encode()).hexdigest()[:32]

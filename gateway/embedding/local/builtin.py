@@ -45,19 +45,24 @@ class BuiltinModel:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of non-empty texts: float32, shape (len(texts), d), rows of length 1."""
-        return self._side_by_side(texts, _STATIC_SHARE)
+        return self._side_by_side(texts, math.sqrt(_ENCODER_SHARE), math.sqrt(_STATIC_SHARE))
 
     def embed_query(self, text: str) -> Vectors:
-        """The vector of a query, float32, shape (d,), of length 1; the less of it is English, the more static it is."""
+        """The vector of a query, float32, shape (d,). Its product with a document is the weighted mean of both cosines.
+
+        The less of it is English, the more the static one weighs; then it is longer than 1.
+        """
         pieces = self._encoder.pieces_per_word(text)
-        unread = (pieces - _READABLE_PIECES) / (_UNREADABLE_PIECES - _READABLE_PIECES)
-        share = _STATIC_SHARE + min(max(unread, 0.0), 1.0) * _ENCODER_SHARE
-        vector: Vectors = self._side_by_side([text], share)[0]
+        unread = min(max((pieces - _READABLE_PIECES) / (_UNREADABLE_PIECES - _READABLE_PIECES), 0.0), 1.0)
+        encoder_share = _ENCODER_SHARE * (1 - unread)
+        # A document's halves have the roots of their shares.
+        lengths = encoder_share / math.sqrt(_ENCODER_SHARE), (1 - encoder_share) / math.sqrt(_STATIC_SHARE)
+        vector: Vectors = self._side_by_side([text], *lengths)[0]
         return vector
 
-    def _side_by_side(self, texts: Sequence[str], static_share: float) -> Vectors:
-        encoded = self._encoder.embed(texts) * np.float32(math.sqrt(1 - static_share))
-        static = self._static.embed(texts) * np.float32(math.sqrt(static_share))
+    def _side_by_side(self, texts: Sequence[str], encoder_length: float, static_length: float) -> Vectors:
+        encoded = self._encoder.embed(texts) * np.float32(encoder_length)
+        static = self._static.embed(texts) * np.float32(static_length)
         return np.concatenate([encoded, static], axis=1)
 
     def reads_whole(self, text: str) -> bool:

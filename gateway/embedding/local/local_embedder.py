@@ -48,7 +48,10 @@ class LocalModel(Protocol):
         ...
 
     def embed_query(self, text: str) -> Vectors:
-        """The vector by which documents are found for a non-empty text: float32, shape (d,), of length 1."""
+        """The vector by which documents are found for a non-empty text: float32, shape (d,).
+
+        Its product with a document's vector is their similarity. Raises EmbeddingError.
+        """
         ...
 
     def reads_whole(self, text: str) -> bool:

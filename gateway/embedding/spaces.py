@@ -163,7 +163,8 @@ class Spaces:
             instead = await self._standby.embed_queries(texts)
             if instead is not None:
                 return instead[1]
-        return await self._embed_queries(stored, texts)
+        # One after the other: nobody waits for these, and searches must not wait behind them.
+        return np.concatenate([await self._embed_queries(stored, [text]) for text in texts])
 
     async def fill_plan(self) -> FillPlan:
         """The spaces that are to hold every tool, and what is in the way of others."""

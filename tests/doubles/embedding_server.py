@@ -64,6 +64,9 @@ class EmbeddingServer:
         self.max_inputs: int | None = None
         self.max_width = 0
         self.weights = 0
+        self.context_length = 2_048
+        self.num_ctx: int | None = None
+        self.options: list[dict[str, Any] | None] = []
         self.seconds_a_request = 0.0
         self.tokens_a_second = 0.0
         self.in_parallel = False
@@ -156,6 +159,7 @@ class EmbeddingServer:
             return PlainTextResponse("404 page not found", 404)
         body = await request.json()
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        self.options.append(body.get("options"))
         return await self._answer(
             request, body["model"], texts, lambda rows: {"model": body["model"], "embeddings": rows}
         )
@@ -188,7 +192,21 @@ class EmbeddingServer:
         model = (await request.json())["model"]
         if not self._has_model(model):
             return JSONResponse({"error": f"model '{model}' not found"}, 404)
-        return JSONResponse({"model_info": {"static.embedding_length": self.dimensions}})
+        shown: dict[str, Any] = {
+            "modelfile": "",
+            "template": "{{ .Prompt }}",
+            "details": self._listed(model)["details"],
+            "model_info": {
+                "general.architecture": "bert",
+                "bert.context_length": self.context_length,
+                "bert.embedding_length": self.dimensions,
+            },
+            "capabilities": ["embedding"],
+            "modified_at": "2026-11-26T10:00:00.000000000Z",
+        }
+        if self.num_ctx is not None:
+            shown["parameters"] = f"num_ctx                        {self.num_ctx}"
+        return JSONResponse(shown)
 
     async def _answer(self, request: Request, model: str, texts: list[str], shape: Any) -> Response:
         self._record(request)

@@ -6,6 +6,7 @@ lists the models that are there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -29,12 +30,16 @@ class OllamaEmbedder(RemoteEmbedder):
         # The tag that Ollama adds by itself names no other model, and no other space.
         super().__init__(client, model.removesuffix(":latest"), options)
         self._supports_batches = True
+        self._shown = ""
+        self._asked_context = 0
 
     async def _request_vectors(self, texts: Sequence[str], purpose: Purpose, timeout_seconds: float | None) -> Any:
         if self._supports_batches:
             body: dict[str, Any] = {"model": self._model, "input": list(texts), "truncate": True}
             if self._dimensions_to_ask_for:
                 body["dimensions"] = self._dimensions_to_ask_for
+            if self._asked_context:
+                body["options"] = {"num_ctx": self._asked_context}
             reply = await self._client.post("/api/embed", body, purpose, timeout_seconds)
             if reply.ok:
                 return reply.get("embeddings")
@@ -51,11 +56,29 @@ class OllamaEmbedder(RemoteEmbedder):
         return rows
 
     async def build(self) -> str:
-        return str((await self._listed()).get("digest") or "")
+        digest = str((await self._listed()).get("digest") or "")
+        if digest != self._shown:
+            await self._learn_context()
+            self._shown = digest
+        return digest
 
     async def _probe(self) -> str:
         await self._listed()
         return f"{self._client.label} answers and has the model {self._model}."
+
+    async def _learn_context(self) -> None:
+        """How many tokens the model reads, by its own account, and whether it is set to read fewer of them."""
+        reply = await self._client.post("/api/show", {"model": self._model}, "check")
+        facts = reply.get("model_info")
+        if not reply.ok or not isinstance(facts, dict):
+            # Older servers say nothing of it.
+            return
+        lengths = [value for name, value in facts.items() if name.endswith(".context_length")]
+        if lengths and isinstance(lengths[0], int) and lengths[0] > 0:
+            self.max_tokens = min(self.max_tokens, lengths[0])
+        set_to = re.search(r"^num_ctx\s+(\d+)", str(reply.get("parameters") or ""), re.MULTILINE)
+        # Asked for only where it is needed: the server loads the model anew for another length.
+        self._asked_context = self.max_tokens if set_to and int(set_to[1]) < self.max_tokens else 0
 
     async def _listed(self) -> Mapping[str, Any]:
         """What Ollama says of the model in its list. Raises EmbeddingError where it is not there."""

@@ -60,13 +60,10 @@ class RemoteEmbedder(ABC):
         self._input_format = options.input_format or input_format_for(model)
         self._wanted_dimensions = options.dimensions
         self._given_dimensions: int | None = None
+        self.max_tokens = self._input_format.max_tokens
         self.pace = Pace(options.batch_size, options.concurrency)
         self._isolation = TextIsolation(self._send, self.pace)
         self._documents = DocumentQueue(self._isolation.embed, self.pace)
-
-    @property
-    def max_tokens(self) -> int:
-        return self._input_format.max_tokens
 
     async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
         fitted = [self._fit(text, self._input_format.document_prefix) for text in texts]

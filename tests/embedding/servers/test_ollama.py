@@ -158,3 +158,23 @@ async def test_a_server_that_is_down_is_told_and_found_again(make_client: MakeCl
         await anyio.to_thread.run_sync(server.start)
         assert (await embedder.check_health()).ok
         assert (await embedder.space()).dimensions == 256
+
+
+async def test_texts_are_cut_to_what_the_model_says_that_it_reads(
+    ollama: OllamaEmbedder, server: EmbeddingServer
+) -> None:
+    server.context_length = 128
+    await ollama.build()
+    embedded = await ollama.embed_each(["工具" * 300])
+    assert embedded.cut == {0}
+    assert len(server.texts[-1]) < 128
+    assert server.options == [None]
+
+
+async def test_a_model_that_is_set_to_read_less_than_it_can_is_asked_for_more(
+    ollama: OllamaEmbedder, server: EmbeddingServer
+) -> None:
+    server.num_ctx = 256
+    await ollama.build()
+    await ollama.embed_query("find a file")
+    assert server.options == [{"num_ctx": 2_048}]

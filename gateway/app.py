@@ -167,6 +167,17 @@ def _watch_components(parts: Components) -> None:
     )
     metrics.watch("modelgate_upstream_servers", "Upstream servers in use", parts.pool.states, label="state")
     metrics.watch("modelgate_index_bytes", "Memory of the search index", lambda: {"": parts.index.size_bytes})
+    metrics.watch(
+        "modelgate_tools_without_vectors",
+        "Tools that lack a vector, because it is not made yet or the embedder refuses a text",
+        lambda: parts.spaces.lacking,
+        label="why",
+    )
+    queries = parts.spaces.queries
+    metrics.watch("modelgate_embedded_queries", "Queries that a space answered", lambda: queries.count, label="space")
+    metrics.watch(
+        "modelgate_embedded_query_seconds", "Seconds that these took in all", lambda: queries.seconds, label="space"
+    )
     metrics.watch("modelgate_audit_waiting", "Events not written yet", lambda: {"": recorder.state().waiting})
     metrics.watch("modelgate_audit_dropped", "Events that never will be", lambda: {"": recorder.state().dropped})
     metrics.watch("modelgate_notices_connected", "1 while changes are told", lambda: {"": parts.notices.connected})

@@ -75,6 +75,11 @@ class SpaceStore:
         rows = await self._database.fetch("space_progress")
         return {row["id"]: SpaceProgress(row["tools"], row["embedded"]) for row in rows}
 
+    async def lacking(self) -> dict[str, float]:
+        """How many tools have a vector `missing` in the active space, or one that is `refused`."""
+        row = await self._database.fetchrow("lacking_vectors")
+        return {} if row is None else {"missing": row["missing"], "refused": row["refused"]}
+
     async def register(self, space: EmbeddingSpace, probes: Vectors | None = None) -> StoredSpace:
         """The stored space of that key; the first one of all serves at once. One that was made when its build was not
         known yet takes this one.

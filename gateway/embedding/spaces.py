@@ -65,6 +65,20 @@ class FillPlan:
     failure: EmbeddingError | None = None
 
 
+class QueryCounts:
+    """How many queries each space answered, and in how many seconds, by `MODEL #SPACE`."""
+
+    def __init__(self) -> None:
+        self.count: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+
+    def add(self, stored: StoredSpace, queries: int, seconds: float) -> None:
+        """So many queries took so long together."""
+        name = f"{stored.space.model} #{stored.id}"
+        self.count[name] = self.count.get(name, 0) + queries
+        self.seconds[name] = self.seconds.get(name, 0) + seconds
+
+
 class Spaces:
     """Embeds documents into the space of the configured embedder, and queries into the one that serves."""
 
@@ -93,6 +107,9 @@ class Spaces:
         self._configured_was_active = False
         self._superseded = False
         self._under_way = TaskSet()
+        self.lacking: dict[str, float] = {}
+        """Of how many tools vectors are `missing` or `refused`, as of the last look."""
+        self.queries = QueryCounts()
 
     async def configured_space(self) -> StoredSpace:
         """The space of the configured embedder, registered, indexed, and active if none was.
@@ -147,14 +164,18 @@ class Spaces:
         Raises EmbeddingError where that does not answer either.
         """
         serving = await self._serving_space()
+        started = time.perf_counter()
         try:
-            return await self._embed_in_time(serving, texts)
+            embedded = await self._embed_in_time(serving, texts)
+            self.queries.add(serving, len(texts), time.perf_counter() - started)
+            return embedded
         except EmbeddingError as error:
             if isinstance(error, ModelChangedError) and self._configured == serving:
                 await self._forget(serving)
             instead = None if self._standby is None else await self._standby.embed_queries(texts)
             if instead is None:
                 raise
+            self.queries.add(instead[0], len(texts), time.perf_counter() - started)
             return QueryVectors(*instead, standby_for=error.message)
 
     async def embed_queries_in(self, stored: StoredSpace, texts: Sequence[str]) -> Vectors:

@@ -32,6 +32,7 @@ OF_NO_TENANT = {
     "insert_audit_log": "a batch of what happened to all, each row with its own tenant",
     "insert_tool_calls": "a batch of what happened to all, each row with its own tenant",
     "tools_with_old_terms": "terms are renewed for all, each stored with its tool's own tenant",
+    "lacking_vectors": "how many tools of all lack vectors, for those who run the gateway",
     "space_progress": "how far spaces are filled with the tools of all, for those who run the gateway",
     "tools_without_vectors": "vectors are filled in for all, each stored with its tool's own tenant",
 }

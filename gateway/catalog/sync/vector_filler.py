@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 # What is made in so long is written, so that not much is lost when the process ends.
 _BATCH_SECONDS = 5.0
 _BATCH_TOOLS = 512
+_COUNT_SECONDS = 60.0
 # The same trouble is told again after so long.
 _REMIND_SECONDS = 600.0
 
@@ -32,6 +33,7 @@ class VectorFiller:
         self._spaces = spaces
         self._every = every_seconds
         self._told = ("", 0.0)
+        self._counted_at = -_COUNT_SECONDS
 
     async def run(self) -> None:
         """Look again and again, until cancelled; an embedder or database that is down is tried again later."""
@@ -62,6 +64,9 @@ class VectorFiller:
                 failure = failure or error
         if filled:
             await self._database.execute("analyze_catalogue")
+        if filled or time.monotonic() - self._counted_at > _COUNT_SECONDS:
+            self._spaces.lacking = await self._spaces.store.lacking()
+            self._counted_at = time.monotonic()
         if failure is not None:
             raise failure
         return filled

@@ -73,6 +73,15 @@ UPDATE embedding_spaces SET filler_until = NULL WHERE id = $1 AND filler = $2
 SELECT id FROM embedding_spaces
 WHERE NOT active AND retired_at <= now() - $1 * interval '1 hour' AND id <> ALL($2::bigint[])
 
+-- name: lacking_vectors
+-- Of how many tools of all tenants the active space lacks vectors: those not made yet, and those that are refused.
+SELECT count(*) FILTER (WHERE e.tool_id IS NULL OR NOT e.is_complete) AS missing,
+       count(*) FILTER (WHERE e.refused <> '{}') AS refused
+FROM embedding_spaces p
+JOIN tools t ON t.removed_at IS NULL
+LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = p.id
+WHERE p.active
+
 -- name: space_progress
 -- How many tools there are in all tenants, and how many have their vectors in each space.
 SELECT p.id, (SELECT count(*) FROM tools t WHERE t.removed_at IS NULL) AS tools,

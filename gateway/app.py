@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -26,9 +27,11 @@ from gateway.downstream.protocol.authentication import METADATA_PATH, PROFILES_P
 from gateway.downstream.protocol.resource_metadata import ResourceMetadata
 from gateway.edge.address_counts import AddressCounts
 from gateway.edge.forwarded_headers import ForwardedHeaders
+from gateway.edge.root_path import RootPath, parse_root_path
 from gateway.edge.trusted_proxies import TrustedProxies
 from gateway.errors import DatabaseError
 from gateway.metrics_endpoint import METRICS_PATH, MetricsEndpoint
+from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +93,7 @@ class Gateway:
                     proxies=TrustedProxies(server.trusted_proxies),
                     counts=AddressCounts(server.max_connections_per_address),
                 ),
+                Middleware(RootPath, root_path=_root_path(self._parts.settings)),
                 Middleware(_PathDispatcher, path="/mcp", below=PROFILES_PATH, app_at_path=self._front.endpoint),
             ],
             lifespan=self._lifespan,
@@ -181,6 +185,11 @@ def _watch_components(parts: Components) -> None:
     metrics.watch("modelgate_audit_waiting", "Events not written yet", lambda: {"": recorder.state().waiting})
     metrics.watch("modelgate_audit_dropped", "Events that never will be", lambda: {"": recorder.state().dropped})
     metrics.watch("modelgate_notices_connected", "1 while changes are told", lambda: {"": parts.notices.connected})
+
+
+def _root_path(settings: Settings) -> str:
+    """Below which path a proxy offers the gateway: as is set, else as the address that browsers have says."""
+    return parse_root_path(settings.server.root_path or urlsplit(settings.admin.public_url).path)
 
 
 class _PathDispatcher:

@@ -16,6 +16,7 @@ from gateway.admin.problem_details import problem_response
 from gateway.admin.public_url import PublicUrl
 from gateway.admin.request_guard import RequestGuard, Requirement, client_address
 from gateway.admin.session_cookie import SessionCookie
+from gateway.edge.root_path import root_path_of
 from gateway.errors import ModelGateError, OpenIdError
 
 BEGIN_PATH = "/auth/openid"
@@ -70,7 +71,7 @@ class OpenIdRoutes:
             _COOKIE,
             authorization.state,
             _COOKIE_SECONDS,
-            path=BEGIN_PATH,
+            path=root_path_of(request.scope) + BEGIN_PATH,
             secure=self._public_url.is_https(request),
             httponly=True,
             samesite="lax",
@@ -83,7 +84,7 @@ class OpenIdRoutes:
         opened = await self._authenticator.open_session(sign_in.admin, client_address(request))
         response = RedirectResponse(sign_in.return_to, status_code=303)
         self._cookie.set(request, response, opened.session)
-        response.delete_cookie(_COOKIE, path=BEGIN_PATH)
+        response.delete_cookie(_COOKIE, path=root_path_of(request.scope) + BEGIN_PATH)
         return response
 
     def _callback_url(self, request: Request) -> str:

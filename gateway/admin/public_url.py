@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from gateway.edge.root_path import root_path_of
+
 
 class PublicUrl:
     """`admin.public_url`, which is empty where nothing stands before the gateway."""
@@ -19,8 +21,11 @@ class PublicUrl:
         return self._configured.netloc.lower()
 
     def base(self, request: Request) -> str:
-        """Scheme and host (and path, where one is configured), without a slash at the end."""
-        return self._configured.geturl().rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
+        """Scheme and host, and the path below which the gateway is, without a slash at the end."""
+        return (
+            self._configured.geturl().rstrip("/")
+            or f"{request.url.scheme}://{request.url.netloc}{root_path_of(request.scope)}"
+        )
 
     def is_https(self, request: Request) -> bool:
         """Whether the browser has come by https, be it to a proxy before the gateway."""

@@ -15,4 +15,4 @@ async def setup_link(database: Database, settings: Settings, url: str) -> str | 
 
 def public_url(settings: Settings, url: str) -> str:
     """The web interface's address as people reach it."""
-    return settings.admin.public_url.rstrip("/") or url
+    return settings.admin.public_url.rstrip("/") or url + settings.server.root_path.rstrip("/")

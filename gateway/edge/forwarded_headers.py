@@ -1,4 +1,4 @@
-"""What a trusted proxy says of a request: the client's address, and the scheme and host that it asked for."""
+"""What a trusted proxy says of a request: the client's address, and the scheme, host and path that it asked for."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.edge.address_counts import AddressCounts
+from gateway.edge.root_path import ROOT_PATH, is_root_path
 from gateway.edge.trusted_proxies import TrustedProxies
 
 _FOR, _SCHEME, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
+_PREFIX = b"x-forwarded-prefix"
 _SCHEMES = ("http", "https")
 
 
@@ -47,7 +49,7 @@ class ForwardedHeaders:
         forwarded: dict[bytes, list[bytes]] = {}
         headers = []
         for name, value in scope["headers"]:
-            if name in (_FOR, _SCHEME, _HOST):
+            if name in (_FOR, _SCHEME, _HOST, _PREFIX):
                 forwarded.setdefault(name, []).append(value)
             else:
                 headers.append((name, value))
@@ -68,6 +70,9 @@ class ForwardedHeaders:
         if host:
             others = [(name, value) for name, value in headers if name != b"host"]
             resolved["headers"] = [(b"host", host.encode("latin-1")), *others]
+        prefix = _joined(forwarded, _PREFIX).rpartition(",")[2].strip().rstrip("/")
+        if is_root_path(prefix):
+            resolved[ROOT_PATH] = prefix
         return resolved
 
 

@@ -23,7 +23,8 @@ KNOWN_PREFIX = "auto"
 class ServerSettings:
     """Where the gateway listens and what it accepts.
 
-    `trusted_proxies` are addresses and networks in CIDR form whose X-Forwarded-For, -Proto and -Host are believed. The
+    `trusted_proxies` are addresses and networks in CIDR form whose X-Forwarded-For, -Proto, -Host and
+    -Prefix are believed; `root_path` is the path below which a proxy offers the gateway, where it does not say so. The
     head of a request has `head_seconds` to come, its body `body_seconds`; of connections 0 is any number.
     """
 
@@ -33,6 +34,7 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""
     head_seconds: Annotated[float, Field(ge=0.1)] = 10.0
     body_seconds: Annotated[float, Field(ge=0.1)] = 30.0
     max_connections_per_address: Annotated[int, Field(ge=0)] = 1_000

@@ -18,6 +18,7 @@ from gateway.admin.public_url import PublicUrl
 from gateway.admin.request_guard import CSRF_FIELD, Admission
 from gateway.admin.services.services import Services
 from gateway.admin.web.renderer import PageRenderer
+from gateway.edge.root_path import root_path_of
 from gateway.errors import ForbiddenError, ModelGateError
 
 
@@ -75,7 +76,7 @@ class PageContext:
         return [value for value in (await self.request.form()).getlist(name) if isinstance(value, str)]
 
     def url(self, path: str, **query: str | int | None) -> str:
-        """The address of a page of the same tenant; parameters that are None or empty are left out."""
+        """The address of a page of the same tenant, to go on to; parameters that are None or empty are left out."""
         slug = self.admission.tenant_or_none.slug if self.admission.tenant_or_none is not None else "default"
         given = {name: value for name, value in query.items() if value not in (None, "")}
         return f"{HOME_PATH}/t/{quote(slug)}{path}{'?' if given else ''}{urlencode(given)}"
@@ -133,10 +134,12 @@ class PageContext:
 
     @property
     def _globals(self) -> dict[str, Any]:
+        root = root_path_of(self.request.scope)
         return {
             "principal": self.principal,
             "current_tenant": self.admission.tenant_or_none,
-            "url": self.url,
+            "root": root,
+            "url": lambda path, **query: root + self.url(path, **query),
             "csrf_field": CSRF_FIELD,
             "csrf_token": self.principal.csrf_token or "",
         }

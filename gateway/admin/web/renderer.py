@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from gateway.admin.web import formatting
 from gateway.admin.web.assets import Assets
+from gateway.edge.root_path import root_path_of
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -37,7 +38,7 @@ class PageRenderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(asset=assets.url)
+        self._assets = assets
         self._environment.filters.update(
             display_text=formatting.display_text,
             relative_time=formatting.relative_time,
@@ -54,7 +55,16 @@ class PageRenderer:
     def response(self, request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
         """A page, or a fragment of one, as a response."""
         theme = request.cookies.get("modelgate_theme")
-        text = self.render(template, {"theme": theme if theme in _THEMES else None, **values})
+        root = root_path_of(request.scope)
+        text = self.render(
+            template,
+            {
+                "theme": theme if theme in _THEMES else None,
+                "root": root,
+                "asset": lambda name: root + self._assets.url(name),
+                **values,
+            },
+        )
         return compressed_response(request, text.encode(), "text/html", _HEADERS, status)
 
 

@@ -13,6 +13,7 @@ from gateway.access.caller import Caller
 from gateway.access.caller_authenticator import CallerAuthenticator
 from gateway.audit.refusal_log import RefusalLog
 from gateway.downstream.jsonrpc import FORBIDDEN, LIMIT_EXCEEDED, PROFILE_NOT_FOUND, UNAUTHORIZED, error_response
+from gateway.edge.root_path import root_path_of
 from gateway.errors import CredentialError, LimitError, NotFoundError, RoleMissingError
 
 PROFILES_PATH = "/mcp/p/"
@@ -97,7 +98,7 @@ def profile_from_path(path: str) -> str | None:
 def base_url(scope: Scope) -> str:
     """The gateway's address as the client wrote it; the Host header has been looked at before."""
     host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-    return f"{scope['scheme']}://{host}"
+    return f"{scope['scheme']}://{host}{root_path_of(scope)}"
 
 
 def _read_credential(scope: Scope) -> str | None:

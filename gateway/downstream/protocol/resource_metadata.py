@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.downstream.protocol.authentication import METADATA_PATH, base_url, profile_from_path
 from gateway.downstream.protocol.origin_guard import OriginGuard
+from gateway.edge.root_path import root_path_of
 from gateway.settings import Settings
 
 _GENERAL_PATH = "/mcp"
@@ -25,7 +26,8 @@ class ResourceMetadata:
         refused = self._origin_guard.check_host(request.headers)
         if refused is not None:
             return refused
-        path = request.scope["path"].removeprefix(METADATA_PATH).rstrip("/") or _GENERAL_PATH
+        path = request.scope["path"].removeprefix(METADATA_PATH).removeprefix(root_path_of(request.scope))
+        path = path.rstrip("/") or _GENERAL_PATH
         if not self._oauth.issuer or (path != _GENERAL_PATH and not profile_from_path(path)):
             return JSONResponse({"error": "not_found"}, status_code=404)
         general_url = self._oauth.resource.rstrip("/") or f"{base_url(request.scope)}{_GENERAL_PATH}"

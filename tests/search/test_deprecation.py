@@ -8,7 +8,7 @@ from gateway.search.request import Match
 
 
 def _card(tool_id: int, description: str = "", server_id: int = 1, **more: str) -> ToolCard:
-    values = {"title": None, "annotations_json": None, "icons_json": None, "meta_json": None, **more}
+    values = {"title": None, "annotations_json": None, "icons_json": None, **more}
     return ToolCard(
         tool_id=tool_id,
         exposed_name=f"tool_{tool_id}",

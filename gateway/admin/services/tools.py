@@ -51,7 +51,7 @@ class ToolFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCard:
+class ToolListItem:
     """A tool as a list shows it; `visibility` is that for the role asked about, None where none was.
 
     `description` is cut to 400 characters. `embedded`: it has vectors in the space that serves. `quarantine` says why
@@ -81,7 +81,7 @@ class ToolCard:
 class ToolPage:
     """A page of tools. `total` counts all that fit; `next` is the cursor of the next page, None on the last."""
 
-    items: tuple[ToolCard, ...]
+    items: tuple[ToolListItem, ...]
     total: int
     next: str | None
 
@@ -191,7 +191,7 @@ class ToolService:
             rows = await connection.fetch("filtered_tools_page", *arguments, query.cursor, query.limit + 1)
             total = await connection.fetchval("count_filtered_tools", *arguments)
         cards = [
-            ToolCard(**{**row, "visibility": (row["visibility"] or "DENY") if query.role_id is not None else None})
+            ToolListItem(**{**row, "visibility": (row["visibility"] or "DENY") if query.role_id is not None else None})
             for row in rows[: query.limit]
         ]
         more = len(rows) > query.limit

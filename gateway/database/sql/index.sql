@@ -20,7 +20,7 @@ SELECT id FROM tools WHERE tenant_id = $1 AND removed_at IS NULL
 -- What the index in memory holds of each tool after tool $2, in order, $3 at most: of those that changed in transaction
 -- $4 or later, or whose vectors did.
 SELECT t.id, t.position, t.server_id, t.category, t.exposed_name, t.name, t.title, t.description,
-       t.input_schema, t.annotations, t.definition -> 'icons' AS icons, t.definition -> '_meta' AS meta, t.term_count,
+       t.input_schema, t.annotations, t.definition -> 'icons' AS icons, t.term_count,
        t.removed_at IS NOT NULL AS removed,
        e.ranking_embedding::halfvec({dimensions}) AS ranking_embedding
 FROM (

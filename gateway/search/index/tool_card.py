@@ -25,7 +25,6 @@ class ToolCard:
     input_schema_json: str
     annotations_json: str | None
     icons_json: str | None
-    meta_json: str | None
 
     @classmethod
     def of(cls, row: Row, server: str) -> ToolCard:
@@ -42,12 +41,11 @@ class ToolCard:
             input_schema_json=row["input_schema"],
             annotations_json=row["annotations"],
             icons_json=row["icons"],
-            meta_json=row["meta"],
         )
 
     @property
     def size_bytes(self) -> int:
         """What it takes in memory, roughly: the texts, and a fixed cost that covers its names in the index."""
         texts = (self.exposed_name, self.name, self.title, self.description, self.input_schema_json)
-        more = (self.annotations_json, self.icons_json, self.meta_json)
+        more = (self.annotations_json, self.icons_json)
         return _FIXED_BYTES + sum(sys.getsizeof(text) for text in (*texts, *more) if text)

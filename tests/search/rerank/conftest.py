@@ -43,7 +43,6 @@ def card(number: int, description: str, **more: Any) -> ToolCard:
         "input_schema_json": json.dumps(schema),
         "annotations_json": None,
         "icons_json": None,
-        "meta_json": None,
     }
     return ToolCard(**{**values, **more})
 

@@ -15,6 +15,7 @@ from gateway.access.profiles import Profiles
 from gateway.access.tokens import AccessTokens
 from gateway.audit.recorder import AuditRecorder
 from gateway.catalog.oauth_logins import OAuthLogins
+from gateway.catalog.sealed_texts import SealedTexts
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.catalog_update import CatalogUpdate
 from gateway.catalog.sync.server_sync import ServerSync
@@ -35,7 +36,7 @@ from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.policy import policy_from_settings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.session import CLIENT_CAPABILITIES
-from gateway.vault import open_vault
+from gateway.vault import Vault, open_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ async def open_components(
     """
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings, size=connections))
-        vault = open_vault(settings.server.encryption_key, settings.data_dir)
+        key, former = settings.server.encryption_key, settings.server.former_encryption_key
+        vault = Vault(open_keys(key, former, settings.data_dir))
+        await SealedTexts(database, vault).adopt_from_0_1()
         serving = next((record.stored.space for record in await SpaceStore(database).records() if record.active), None)
         embedder = await choose_embedder(settings.embedder, serving)
         notices = Notices(database)

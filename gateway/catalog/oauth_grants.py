@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 
+from gateway.catalog.sealed_texts import grant_owner
 from gateway.database.pool import Database
 from gateway.errors import DatabaseError, NotFoundError
 from gateway.upstream.oauth_grant import LOCK_SECONDS, OAuthGrant
@@ -98,7 +99,7 @@ class StoredGrant:
     @property
     def owner(self) -> str:
         """What the sealed grant is bound to."""
-        return f"grant of server {self.server_id} of tenant {self.tenant_id}"
+        return grant_owner(self.tenant_id, self.server_id)
 
 
 class LockedStoredGrant:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from gateway.access.roles import refresh_visibility
 from gateway.catalog.naming import slugify
 from gateway.catalog.oauth_grants import GrantRenewals, StoredGrant
+from gateway.catalog.sealed_texts import secrets_owner
 from gateway.catalog.server_definition import ServerDefinition, ServerSecrets, check_server_definition
 from gateway.catalog.server_record import ServerRecord, read_server_record
 from gateway.catalog.tuning import Tuning, parse_tuning
@@ -51,10 +52,12 @@ class Servers:
         """
         check_server_definition(server, self._policy)
         slug = await self._free_slug(tenant_id, server.name)
+        server_id: int = await self._database.fetchval("next_server_id")
         try:
-            server_id: int = await self._database.fetchval(
+            await self._database.execute(
                 "insert_server",
                 tenant_id,
+                server_id,
                 server.name,
                 slug,
                 server.description,
@@ -63,7 +66,7 @@ class Servers:
                 list(server.args),
                 server.cwd,
                 server.url,
-                self._vault.seal(server.secrets.to_dict(), _secrets_owner(tenant_id, slug)),
+                self._vault.seal(server.secrets.to_dict(), secrets_owner(tenant_id, server_id)),
                 {},
                 server.prefix,
                 "none" if server.credential is None else credential_kind(server.credential),
@@ -158,7 +161,7 @@ class Servers:
                     list(server.args),
                     server.cwd,
                     server.url,
-                    self._vault.seal(server.secrets.to_dict(), _secrets_owner(row["tenant_id"], row["slug"])),
+                    self._vault.seal(server.secrets.to_dict(), secrets_owner(row["tenant_id"], row["id"])),
                     "none" if server.credential is None else credential_kind(server.credential),
                     server.document,
                     server.document_url,
@@ -222,7 +225,7 @@ class Servers:
         if row["sealed_secrets"] is None:
             return ServerSecrets()
         return ServerSecrets.from_dict(
-            self._vault.open(row["sealed_secrets"], _secrets_owner(row["tenant_id"], row["slug"]))
+            self._vault.open(row["sealed_secrets"], secrets_owner(row["tenant_id"], row["id"]))
         )
 
     async def _row(self, tenant_id: int, server_id: int) -> Row:
@@ -257,10 +260,6 @@ class Servers:
         while numbered in taken:
             numbered, number = f"{slug}_{number}", number + 1
         return numbered
-
-
-def _secrets_owner(tenant_id: int, slug: str) -> str:
-    return f"server {slug} of tenant {tenant_id}"
 
 
 def _or_default(limit: float | None, default: float) -> float:

@@ -18,6 +18,7 @@ _COMMANDS = {
     "connect": ("connect", "Speak MCP on standard input and output, for a client that can only start a command."),
     "demo": ("demo.command", "Run the gateway with real MCP servers, and print how to ask it for a tool."),
     "embeddings": ("embeddings", "Show and change which embedding space searches use."),
+    "encryption": ("encryption", "Change the key that encrypts stored credentials."),
     "keys": ("access.keys", "Make, list, change, rotate and revoke API keys."),
     "migrate": ("migrate", "Bring the database schema up to date; serve does this too."),
     "profiles": (

@@ -45,6 +45,7 @@ class ServerSettings:
     session_idle_seconds: Annotated[float, Field(ge=1)] = 1800.0
     drain_seconds: Annotated[float, Field(ge=0)] = 30.0
     encryption_key: Secret = field(default="", repr=False)
+    former_encryption_key: Secret = field(default="", repr=False)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -1,9 +1,42 @@
+-- name: next_server_id
+-- The id of a server that is about to be added: what is sealed for it is bound to that.
+SELECT nextval(pg_get_serial_sequence('servers', 'id'))
+
 -- name: insert_server
 -- A new server.
-INSERT INTO servers (tenant_id, name, slug, description, transport, command, args, cwd, url, sealed_secrets, limits,
+INSERT INTO servers (tenant_id, id, name, slug, description, transport, command, args, cwd, url, sealed_secrets, limits,
                      prefix, credential, document, document_url, enabled)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-RETURNING id
+OVERRIDING SYSTEM VALUE
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+
+-- name: servers_of_0_1
+-- Servers with something that is still bound to their slug.
+SELECT s.tenant_id, s.id, s.slug, s.sealed_secrets, s.sealed_grant
+FROM servers_of_0_1 f JOIN servers s ON s.tenant_id = f.tenant_id AND s.id = f.server_id
+
+-- name: adopt_server_of_0_1
+-- All that is sealed of a server is bound to its row.
+DELETE FROM servers_of_0_1 WHERE tenant_id = $1 AND server_id = $2
+
+-- name: servers_sealed_otherwise
+-- Servers beyond an id with something that does not begin as texts that are sealed now.
+SELECT s.tenant_id, s.id, s.sealed_secrets, s.sealed_grant
+FROM servers s
+WHERE s.id > $2::bigint AND (substring(s.sealed_secrets FOR length($1::bytea)) <> $1::bytea
+                             OR substring(s.sealed_grant FOR length($1::bytea)) <> $1::bytea)
+ORDER BY s.id LIMIT $3::bigint
+
+-- name: reseal_secrets
+-- The same secrets sealed anew, unless they have changed.
+UPDATE servers SET sealed_secrets = $4 WHERE tenant_id = $1 AND id = $2 AND sealed_secrets = $3
+
+-- name: reseal_grant
+-- The same tokens sealed anew, unless they have changed.
+UPDATE servers SET sealed_grant = $4 WHERE tenant_id = $1 AND id = $2 AND sealed_grant = $3
+
+-- name: try_lock_rotation
+-- At most one rotation of the encryption key at a time; the lock ends with the connection.
+SELECT pg_try_advisory_lock(1836016457)
 
 -- name: list_servers
 -- All servers of a tenant with the number of their live tools, and how many of these lack a vector where searches look.

@@ -56,19 +56,19 @@ def decode(data: bytes | str) -> Any:
         value = json.loads(data)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    _check_depth(value)
+    check_depth(value, _MAX_DEPTH)
     return value
 
 
 def check_sendable(value: Any) -> None:
     """Raises ValueError for what Python reads as JSON and others do not: NaN, infinite numbers, very deep nesting."""
-    _check_depth(value, finite=True)
+    check_depth(value, _MAX_DEPTH, finite=True)
 
 
-def _check_depth(value: Any, *, finite: bool = False) -> None:
-    """Raises ValueError for what is nested deeper than `from_json` takes, and so than clients in Python can read."""
+def check_depth(value: Any, levels: int, *, finite: bool = False) -> None:
+    """Raises ValueError for what is nested deeper than `levels`; 200 are what `from_json` and Python's clients read."""
     level = [value]
-    for _ in range(_MAX_DEPTH + 1):
+    for _ in range(levels + 1):
         if finite and not all(math.isfinite(each) for each in level if isinstance(each, float)):
             raise ValueError("a number is not finite")
         level = [

@@ -16,10 +16,14 @@ from gateway.catalog.definition_hash import hash_definition
 from gateway.catalog.tool_mending import mend_tool
 from gateway.database.connection import Row
 from gateway.errors import InvalidInputError
+from gateway.json_codec import check_depth
+from gateway.upstream.message_decoder import UnreadableItem
 from gateway.upstream.unusable_tool import UNUSABLE_META_KEY
 
 _MAXIMUM_NAME_LENGTH = 256
 _MAXIMUM_REASON_LENGTH = 1_000
+# What it is listed in has levels of its own, and clients read 200 at most.
+_MAXIMUM_DEPTH = 128
 _MAXIMUM_DEFINITION_BYTES = 256 * 1024
 
 
@@ -81,6 +85,7 @@ def parse_listing(entries: Sequence[object]) -> tuple[list[ToolDefinition], list
             tools[tool.name] = tool
         except InvalidInputError as error:
             name = entry.get("name") if isinstance(entry, dict) else None
+            name = entry.name if isinstance(entry, UnreadableItem) else name
             shown = name[:_MAXIMUM_NAME_LENGTH] if isinstance(name, str) and name else f"(number {position})"
             skipped.append(SkippedTool(make_storable(shown), make_storable(error.message)))
     return list(tools.values()), skipped
@@ -88,8 +93,14 @@ def parse_listing(entries: Sequence[object]) -> tuple[list[ToolDefinition], list
 
 def parse_tool(entry: object) -> ToolDefinition:
     """One entry of tools/list. Raises InvalidInputError with the reason why it cannot be used."""
+    if isinstance(entry, UnreadableItem):
+        raise InvalidInputError(entry.reason)
     if not isinstance(entry, dict):
         raise InvalidInputError("it is not a JSON object")
+    try:
+        check_depth(entry, _MAXIMUM_DEPTH)
+    except ValueError:
+        raise InvalidInputError("its definition is nested too deeply") from None
     meta = entry.get("_meta")
     if isinstance(meta, dict) and isinstance(meta.get(UNUSABLE_META_KEY), str):
         raise InvalidInputError(meta[UNUSABLE_META_KEY][:_MAXIMUM_REASON_LENGTH])
@@ -98,8 +109,6 @@ def parse_tool(entry: object) -> ToolDefinition:
         size = len(text.encode())
     except ValueError:
         raise InvalidInputError("it holds characters or numbers that JSON does not have") from None
-    except RecursionError:
-        raise InvalidInputError("its definition is nested too deeply") from None
     if size > _MAXIMUM_DEFINITION_BYTES:
         raise InvalidInputError(f"its definition has {size} bytes, more than {_MAXIMUM_DEFINITION_BYTES}")
     # An escaped backslash before u0000 is text about it.

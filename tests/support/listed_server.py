@@ -1,6 +1,7 @@
 """A stdio MCP server in bare Python that lists whatever a JSON file holds, read anew for each listing.
 
-The file holds `{"tools": [...]}`, and may hold `"line"`, which is written in place of the answer to tools/list,
+The file holds `{"tools": [...]}`, and may hold `"line"`, which is written in place of the answer to tools/list
+(`$id` stands for the id of the request),
 `"page"`, the number of tools on a page, and `"result"`, the result of every call; without that a call answers with the
 name and arguments that arrived.
 """
@@ -42,7 +43,7 @@ def main() -> None:
             continue
         listing = json.loads(FILE.read_text(encoding="utf-8"))
         if message["method"] == "tools/list" and "line" in listing:
-            print(listing["line"], flush=True)
+            print(listing["line"].replace("$id", json.dumps(message["id"])), flush=True)
             continue
         result = result_of(message["method"], message.get("params") or {})
         answer: dict[str, Any] = {"result": result}

@@ -22,11 +22,12 @@ from gateway.errors import (
     UpstreamTimeoutError,
 )
 from gateway.json_codec import Message
+from gateway.upstream.message_decoder import PartialResult
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.call import Call
 from gateway.upstream.rpc.cancelled_calls import CancelledCalls
 from gateway.upstream.rpc.protocol_era import ProtocolEra
-from gateway.upstream.transport import Transport
+from gateway.upstream.transport import Transport, unreadable_answer_error
 
 logger = logging.getLogger(__name__)
 
@@ -247,7 +248,9 @@ class Peer:
 
     def _settle_call(self, call: Call, message: Message) -> None:
         result, error = message.get("result"), message.get("error")
-        if isinstance(result, dict):
+        if isinstance(result, PartialResult) and not call.request.method.endswith("/list"):
+            call.fail(unreadable_answer_error(self._server, call.request.method))
+        elif isinstance(result, dict):
             call.complete(result)
         elif isinstance(error, dict) and isinstance(error.get("code"), int):
             text = error.get("message")

@@ -11,8 +11,9 @@ import httpx2
 from anyio.abc import TaskGroup
 
 from gateway.errors import RequestNotSentError, UpstreamError, UpstreamUnavailableError
-from gateway.json_codec import Message, decode, encode
+from gateway.json_codec import Message, encode
 from gateway.upstream.http.server_client import EVENT_STREAM_TYPE, JSON_TYPE, ServerHttpClient
+from gateway.upstream.message_decoder import decode_message
 from gateway.upstream.oauth.token_auth import oauth_token_auth
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import MessageSink, Transport, unreadable_answer_error
@@ -93,7 +94,7 @@ class HttpSseTransport:
 
     def _hand_on(self, data: str) -> None:
         try:
-            message = decode(data)
+            message = decode_message(data)
         except ValueError:
             message = None
         if not self._sink.message_received(message):

@@ -12,6 +12,7 @@ import anyio
 from gateway.errors import RequestNotSentError, UpstreamError, UpstreamProtocolError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream.failure_line import failure_line
+from gateway.upstream.message_decoder import decode_message
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import MessageSink, Transport, message_too_large_error
 from gateway.upstream.transports.child_process import ChildProcess
@@ -154,7 +155,7 @@ class StdioTransport:
         if not line.strip():
             return
         try:
-            message = decode(line)
+            message = decode_message(line)
         except ValueError:
             message = self._salvage_reply(line)
         if self._sink.message_received(message):

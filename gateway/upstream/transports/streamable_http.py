@@ -19,6 +19,7 @@ from gateway.backoff import Backoff
 from gateway.errors import SessionLostError, UpstreamError, UpstreamUnavailableError
 from gateway.json_codec import Message, decode, encode
 from gateway.upstream.http.server_client import EVENT_STREAM_TYPE, JSON_TYPE, ServerHttpClient
+from gateway.upstream.message_decoder import decode_message
 from gateway.upstream.oauth.token_auth import oauth_token_auth
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import MessageSink, Transport, unreadable_answer_error
@@ -199,7 +200,7 @@ class StreamableHttpTransport:
     def _hand_on(self, data: bytes | str, request_id: int | None) -> bool:
         """Hand a message on. Returns whether it is the reply to `request_id`."""
         try:
-            message = decode(data)
+            message = decode_message(data)
         except ValueError:
             message = None
         if not self._sink.message_received(message, request_id):

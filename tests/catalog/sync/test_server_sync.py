@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -138,6 +139,29 @@ async def test_a_malformed_tool_is_left_out_and_told_on_the_record(parts: Compon
     server.lists(tool("good"), tool("fine"))
     await server.sync()
     assert (await server.record()).skipped_tools == ()
+
+
+async def test_a_tool_that_cannot_be_read_costs_itself_and_not_its_servers_list(
+    parts: Components, tmp_path: Path
+) -> None:
+    server = await add_listed(parts, tmp_path)
+    deep, steep = ('{"a":' * levels + "1" + "}" * levels for levels in (10_000, 150))
+    number = "9" * 5_000
+    tools = (
+        json.dumps(tool("fine")),
+        f'{{"name":"deep","inputSchema":{{"type":"object","properties":{deep}}}}}',
+        f'{{"name":"long","inputSchema":{{"type":"object","maximum":{number}}}}}',
+        f'{{"name":"steep","inputSchema":{{"type":"object","properties":{steep}}}}}',
+        json.dumps(tool("good")),
+    )
+    server.lists(line=f'{{"jsonrpc":"2.0","id":$id,"result":{{"tools":[{",".join(tools)}]}}}}')
+    report = await server.sync()
+    assert report.added == ("fine", "good")
+    assert [(skipped.name, skipped.reason) for skipped in report.skipped] == [
+        ("deep", "its definition is nested too deeply"),
+        ("long", "it holds a number of thousands of digits"),
+        ("steep", "its definition is nested too deeply"),
+    ]
 
 
 async def test_every_page_is_read(parts: Components, tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ class LanguageModelReranker:
             write = self._generate if route == _GENERATE else self._chat
             reply = await self._client.post(route, write(prompt, len(documents)))
             if reply.ok:
-                self._routes = [route]
+                # First from now on; another server may come to answer at the same address.
+                self._routes.remove(route)
+                self._routes.insert(0, route)
                 places = read_ranking(_text(reply), len(documents))
                 if not places:
                     raise RerankError(f"{self.label} answered with something that is no ranking")

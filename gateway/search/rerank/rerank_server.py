@@ -51,7 +51,9 @@ class RerankServer:
         for form in list(self._forms):
             reply = await self._client.post(form.path, self._body(form, query, documents))
             if reply.ok:
-                self._forms = [form]
+                # First from now on; another server may come to answer at the same address.
+                self._forms.remove(form)
+                self._forms.insert(0, form)
                 return self._read(reply, len(documents))
             # What a path says that is there tells more than that another is not.
             if refused is None or is_unknown_route(refused):

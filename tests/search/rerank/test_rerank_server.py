@@ -46,6 +46,17 @@ async def test_every_kind_of_server_ranks_and_is_known_again(
     assert sent.get("model", model) == model
 
 
+async def test_another_kind_of_server_at_the_same_address_is_found_out_again(serve: Serve, ranker: Ranker) -> None:
+    server = await serve("tei")
+    reranker = ranker(server.url)
+    assert (await reranker.rank("weather", TEXTS))[0] == 2
+    server.kind = "unversioned"
+    for _ in range(2):
+        assert (await reranker.rank("weather", TEXTS))[0] == 2
+    asked = [(request.path, *request.body.keys() & {"texts", "documents"}) for request in server.requests[2:]]
+    assert asked == [("/rerank", "texts"), ("/v1/rerank",), ("/rerank", "documents"), ("/rerank", "documents")]
+
+
 @pytest.mark.parametrize("kind", ["jina", "tei"])
 async def test_an_address_is_taken_with_its_version_or_endpoint(serve: Serve, ranker: Ranker, kind: Kind) -> None:
     server = await serve(kind)

@@ -43,6 +43,7 @@ from gateway.downstream.protocol.mcp_server import McpServer
 from gateway.downstream.protocol.modern_requests import ModernRequests
 from gateway.downstream.protocol.one_shot_requests import OneShotRequests
 from gateway.downstream.protocol.request_metrics import RequestMetrics
+from gateway.downstream.protocol.unasked_messages import UnaskedMessages
 from gateway.downstream.result_limit import ResultLimit
 from gateway.embedding.spaces import Spaces
 from gateway.metrics import Metrics
@@ -112,6 +113,7 @@ class McpApplication:
             ReadResult(database, self._kept_results, call_log, authenticator.limiter, settings.mcp.max_result_bytes),
         )
         sessions = ClientSessions(pool.close_sessions, settings.server.max_sessions_per_caller)
+        self._unasked_messages = UnaskedMessages(sessions, database, notices, self._upstream_lists, notifications)
         self._change_notifier = ListChangeNotifier(
             tool_list, self._upstream_lists, notices, notifications, limits.max_streams_per_caller
         )
@@ -137,7 +139,12 @@ class McpApplication:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Sessions, subscriptions and pending calls last until the block ends."""
-        async with self._subscriptions.running(), self._change_notifier.running(), self._endpoint.running():
+        async with (
+            self._subscriptions.running(),
+            self._change_notifier.running(),
+            self._unasked_messages.running(),
+            self._endpoint.running(),
+        ):
             dropping = asyncio.create_task(self._kept_results.run())
             try:
                 yield

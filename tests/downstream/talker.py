@@ -95,6 +95,17 @@ def tools() -> list[Message]:
     return [*listed, tool("extra")] if extra else listed
 
 
+def log_once_there(file: str) -> None:
+    """Say something when the call is over, and there is a file."""
+    while not os.path.exists(file):
+        time.sleep(0.01)
+    for number, level in enumerate(("debug", "error")):
+        send({"method": "notifications/message", "params": {"level": level, "data": {"number": number}}})
+    send({"method": "notifications/elicitation/complete", "params": {"elicitationId": LABEL}})
+    send({"method": "notifications/unheard/of", "params": {}})
+    note("logged")
+
+
 def call(request_id: Any, params: Message) -> Message | None:
     global extra
     name, arguments, meta = params["name"], params.get("arguments") or {}, params.get("_meta") or {}
@@ -107,6 +118,9 @@ def call(request_id: Any, params: Message) -> Message | None:
             token = {"progressToken": meta.get("progressToken"), "progress": step, "total": 3}
             send({"method": "notifications/progress", "params": {**token, "message": f"step {step}"}})
         return text("done")
+    if name == "log" and "later" in arguments:
+        threading.Thread(target=log_once_there, args=(arguments["later"],), daemon=True).start()
+        return text("later")
     if name == "log":
         for level in ("debug", "error"):
             send({"method": "notifications/message", "params": {"level": level, "data": {"said": level}}})

@@ -13,6 +13,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from gateway.audit.call_log import LoggedUse
 from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.methods.client_requests import CAPABILITY_OF_METHOD, ClientRequests, unsupported_error
+from gateway.downstream.methods.era_results import without_modern_parts
 from gateway.downstream.methods.pending_calls import PendingCall, PendingCalls
 from gateway.downstream.result_limit import bounded_error
 from gateway.errors import UpstreamReplyError
@@ -45,9 +46,10 @@ class UpstreamForwarder:
         logged: LoggedUse,
         call_context: CallContext = contextlib.nullcontext,
     ) -> Any:
-        """The upstream's result, untouched. Nothing goes out before `logged` lets it. The call is made inside of
-        `call_context()`, which a call that is pending while its client answers a question does not leave before it has
-        ended.
+        """The upstream's result, untouched but for what clients of another era do not know.
+
+        Nothing goes out before `logged` lets it. The call is made inside of `call_context()`, which a call that is
+        pending while its client answers a question does not leave before it has ended.
 
         Raises MCPError for a JSON-RPC error of the upstream, with its own code, message and data; UpstreamError for
         what keeps the upstream from answering; AuditUnavailableError for what has to be recorded and cannot be.
@@ -61,7 +63,9 @@ class UpstreamForwarder:
             if request.era == "modern":
                 return await self._forward_for_modern(request, spec, method, params, call_context)
             async with call_context():
-                return await self._forward_with_input(request, spec, self._upstream_request(request, method, params))
+                upstream = self._upstream_request(request, method, params)
+                result = await self._forward_with_input(request, spec, upstream)
+            return without_modern_parts(result, request.era)
         except UpstreamReplyError as error:
             raise bounded_error(error.code, error.message, error.data) from None
 

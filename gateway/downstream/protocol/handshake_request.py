@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
+from mcp.server.session import ServerSession
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp.shared.message import ServerMessageMetadata
 from mcp_types import INTERNAL_ERROR, LOG_LEVEL_META_KEY
@@ -52,6 +53,15 @@ def from_handshake(context: Context, caller: Caller, live: LiveSession | None) -
     )
 
 
+async def send_raw_notification(
+    session: ServerSession, method: str, params: dict[str, Any], request_id: str | int | None = None
+) -> None:
+    """Say something to the client: on the stream of a request, or on that of the session."""
+    message = _RawMessage(method=method, params=params)
+    # The SDK dumps what it sends and reads nothing of it.
+    await session.send_notification(message, request_id)  # type: ignore[arg-type]
+
+
 def _with_log_level(params: Mapping[str, Any], live: LiveSession | None) -> Mapping[str, Any]:
     """A handshake client says once what it wants to hear; a modern server has to be told with each request."""
     meta = params.get("_meta")
@@ -72,9 +82,7 @@ def _progress_reporter(context: Context) -> OnProgress | None:
 def _log_sender(context: Context, live: LiveSession | None) -> OnNotification:
     async def notify(method: str, params: dict[str, Any]) -> None:
         if is_severe_enough(params.get("level"), live.log_level if live is not None else None):
-            message = _RawMessage(method=method, params=params)
-            # The SDK dumps what it sends and reads nothing of it.
-            await context.session.send_notification(message, context.request_id)  # type: ignore[arg-type]
+            await send_raw_notification(context.session, method, params, context.request_id)
 
     return notify
 

@@ -166,11 +166,13 @@ class AdminSettings:
 class GuardSettings:
     """What upstream servers may be, and what is done about tools that try to instruct the model.
 
-    `commands` are names or absolute paths; empty: any. `allowed_networks` are addresses and networks in CIDR form that
-    are open whatever `private_addresses` says, but never those at which clouds hand out credentials.
+    `commands` are names or absolute paths; empty: any. With them a server is given no variables but harmless ones and
+    those of `variables`, where `ACME_*` stands for all that begin so. `allowed_networks` are addresses and networks in
+    CIDR form that are open whatever `private_addresses` says, but never those at which clouds hand out credentials.
     """
 
     commands: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
     https_only: bool = False
     private_addresses: Literal["allow", "loopback", "deny"] = "allow"
     allowed_networks: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from gateway.errors import SettingsError, UpstreamUnavailableError
 from gateway.settings import GuardSettings
+from gateway.upstream.child_environment import refused_variables
 
 IpAddress: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 IpNetwork: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
@@ -24,13 +25,12 @@ _METADATA = {
 }
 _METADATA_NAMES = {"metadata.google.internal", "metadata.goog", "instance-data"}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# With these a child can be made to run something else than its command.
-_LOADER_VARIABLES = {"PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"}
 
 
 @dataclass(frozen=True)
 class ConnectionPolicy:
-    """`commands` are names, looked up in PATH, or absolute paths; empty: any. For the rest see GuardSettings.
+    """`commands` are names, looked up in PATH, or absolute paths; empty: any, with any `variables`. For the rest see
+    GuardSettings.
 
     Link-local, multicast and unspecified addresses, and those of cloud metadata services, are closed in any case.
     """
@@ -39,6 +39,7 @@ class ConnectionPolicy:
     https_only: bool = False
     private_addresses: Literal["allow", "loopback", "deny"] = "allow"
     allowed_networks: tuple[IpNetwork, ...] = ()
+    variables: tuple[str, ...] = ()
 
     def command_refusal(self, command: str, env: Mapping[str, str]) -> str | None:
         """Why `command` may not be started with the variables `env`; None where it may."""
@@ -46,9 +47,12 @@ class ConnectionPolicy:
             return None
         if command not in self.commands:
             return f"the command {command!r} is not among guards.commands"
-        altered = sorted(_LOADER_VARIABLES & env.keys())
-        if altered:
-            return f"its environment sets {altered[0]}, which guards.commands does not allow"
+        refused = refused_variables(command, env.keys(), self.variables)
+        if refused:
+            return (
+                f"its environment sets {', '.join(refused[:5])}, by which another program might run; where "
+                "that is meant, name it in guards.variables"
+            )
         return None
 
     def url_refusal(self, url: str) -> str | None:
@@ -121,7 +125,9 @@ def policy_from_settings(settings: GuardSettings) -> ConnectionPolicy:
     for command in settings.commands:
         if os.sep in command and not os.path.isabs(command):
             raise SettingsError(f"guards.commands: {command!r} has to be a name, or a path that begins with a slash.")
-    return ConnectionPolicy(settings.commands, settings.https_only, settings.private_addresses, tuple(networks))
+    return ConnectionPolicy(
+        settings.commands, settings.https_only, settings.private_addresses, tuple(networks), settings.variables
+    )
 
 
 DEFAULT_POLICY = ConnectionPolicy()

@@ -99,4 +99,7 @@ def test_a_command_is_started_only_as_the_list_names_it() -> None:
     assert policy.command_refusal("./npx", {})
     assert policy.command_refusal("npx", {"PATH": "/tmp"})
     assert policy.command_refusal("npx", {"LD_PRELOAD": "/tmp/x.so"})
+    assert policy.command_refusal("npx", {"ACME_REGION": "eu"})
+    named = policy_from_settings(GuardSettings(commands=("npx",), variables=("ACME_*",)))
+    assert named.command_refusal("npx", {"ACME_REGION": "eu"}) is None
     assert DEFAULT_POLICY.command_refusal("anything", {"PATH": "/tmp"}) is None

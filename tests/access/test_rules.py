@@ -143,7 +143,7 @@ async def test_changes_at_the_same_time_are_each_resolved_with_the_other(
         add_tools(database, tenant.id, [("late", "comer", "other"), ("later", "comer", "other")]),
     )
     for role in roles:
-        assert len((await database.fetchrow("visible_tool_positions", tenant.id, [role.id]))["ids"]) == 2  # type: ignore[index]
+        assert len((await database.fetchrow("visible_tool_positions", tenant.id, [role.id]))["positions"]) == 2  # type: ignore[index]
 
 
 @pytest.mark.parametrize("target", [{}, {"pattern": "a*", "category": "git"}, {"pattern": ""}, {"pattern": "a\x00"}])

@@ -24,6 +24,7 @@ from gateway.components import Components
 from gateway.downstream.application import McpApplication, McpLimits
 from gateway.downstream.methods.search_answer import answer_format, format_search_answer
 from gateway.downstream.protocol.authentication import METADATA_PATH, PROFILES_PATH
+from gateway.downstream.protocol.http_sse import SSE_PATH
 from gateway.downstream.protocol.resource_metadata import ResourceMetadata
 from gateway.edge.address_counts import AddressCounts
 from gateway.edge.forwarded_headers import ForwardedHeaders
@@ -95,6 +96,7 @@ class Gateway:
                 ),
                 Middleware(RootPath, root_path=_root_path(self._parts.settings)),
                 Middleware(_PathDispatcher, path="/mcp", below=PROFILES_PATH, app_at_path=self._front.endpoint),
+                Middleware(_PathDispatcher, path=SSE_PATH, below=f"{SSE_PATH}/", app_at_path=self._front.endpoint),
             ],
             lifespan=self._lifespan,
         )

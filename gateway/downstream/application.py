@@ -38,6 +38,7 @@ from gateway.downstream.pagination import PAGE_SIZE
 from gateway.downstream.protocol.authentication import Authentication
 from gateway.downstream.protocol.client_sessions import ClientSessions
 from gateway.downstream.protocol.credential_revalidator import CredentialRevalidator
+from gateway.downstream.protocol.http_sse import HttpSse
 from gateway.downstream.protocol.mcp_endpoint import McpEndpoint
 from gateway.downstream.protocol.mcp_server import McpServer
 from gateway.downstream.protocol.modern_requests import ModernRequests
@@ -127,6 +128,7 @@ class McpApplication:
             ModernRequests(method_table, tool_relay, server.server_info_stamp),
             CredentialRevalidator(authentication, notices, server.on_roles_changed),
             sessions,
+            HttpSse(server, sessions, settings.server.max_body_bytes),
             settings.server,
         )
         self.endpoint: ASGIApp = RequestMetrics(self._endpoint, metrics)

@@ -24,6 +24,7 @@ from gateway.downstream.protocol.authentication import Authentication, bind_call
 from gateway.downstream.protocol.client_sessions import ClientSessions
 from gateway.downstream.protocol.credential_revalidator import CredentialRevalidator
 from gateway.downstream.protocol.event_store import EventStores
+from gateway.downstream.protocol.http_sse import SSE_PATH, HttpSse, mcp_path_of
 from gateway.downstream.protocol.large_answers import LargeAnswers
 from gateway.downstream.protocol.mcp_server import McpServer
 from gateway.downstream.protocol.modern_requests import ModernRequests
@@ -41,6 +42,7 @@ from gateway.errors import (
 from gateway.settings import ServerSettings
 
 _RETRY_MS = 1000
+_SSE_KEY = "modelgate.sse_path"
 _SUBSCRIPTION = "subscriptions/listen"
 # What a gateway that stops leaves to the one that comes after it.
 _NEW_WORK = ("initialize", "tools/call", "prompts/get", "resources/read", "completion/complete", _SUBSCRIPTION)
@@ -57,6 +59,7 @@ class McpEndpoint:
         modern_requests: ModernRequests,
         revalidator: CredentialRevalidator,
         sessions: ClientSessions,
+        http_sse: HttpSse,
         settings: ServerSettings,
     ) -> None:
         self._authentication = authentication
@@ -64,6 +67,7 @@ class McpEndpoint:
         self._modern_requests = modern_requests
         self._revalidator = revalidator
         self._sessions = sessions
+        self._http_sse = http_sse
         self._origin_guard = OriginGuard(settings)
         self._max_body_bytes = settings.max_body_bytes
         self._under_way = RequestsUnderWay()
@@ -97,6 +101,12 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         headers = Headers(scope=scope)
+        sse_path, path = scope["path"], mcp_path_of(scope["path"])
+        if path is None and sse_path.startswith(SSE_PATH):
+            await Response("There is nothing at this address.", 404)(scope, receive, send)
+            return
+        if path is not None:
+            scope = {**scope, "path": path, _SSE_KEY: sse_path}
         if self._is_stopping:
             refused = await self._refuse_new(headers, scope, receive)
             if isinstance(refused, Response):
@@ -137,6 +147,9 @@ class McpEndpoint:
         if refused is not None:
             await refused(scope, receive, send)
             return
+        if _SSE_KEY in scope:
+            await self._revalidator.serve(partial(self._serve_sse, caller), scope, receive, send)
+            return
         accepted = AcceptedTypes.of(headers)
         # There are no subscriptions but as a stream.
         if accepted.events or headers.get("mcp-method") != _SUBSCRIPTION:
@@ -157,6 +170,12 @@ class McpEndpoint:
             await self._revalidator.serve(self._session_manager.handle_request, scope, receive, send)
             return
         await self._revalidator.serve(partial(self._serve_plain, caller), scope, receive, send)
+
+    async def _serve_sse(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._http_sse.serve(caller, scope[_SSE_KEY], scope, receive, send)
+        except LimitError as error:
+            await self._authentication.refuse(error, scope)(scope, receive, send)
 
     async def _serve_plain(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._read_body(Headers(scope=scope), receive)

@@ -23,7 +23,7 @@ class AuditRecord:
     """One row of the audit log.
 
     `action` is `tool.call`, `tool.search`, or a thing and what became of it, as `role.added`. `outcome` is `ok`,
-    `denied`, `unknown`, `failed`, `tool error`, `limited` or `invalid`.
+    `started`, `denied`, `unknown`, `failed`, `tool error`, `limited` or `invalid`.
     """
 
     at: datetime

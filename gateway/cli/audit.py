@@ -34,7 +34,7 @@ _tenant_option = click.option(
 @_tenant_option
 @click.option("--since", callback=parse_time, help="From when on: 2026-01-31, or 30d, 12h, 90m ago.")
 @click.option("--action", help="What the action begins with, as tool.call or role.")
-@click.option("--outcome", help="ok, denied, unknown, failed, tool error, limited or invalid.")
+@click.option("--outcome", help="ok, started, denied, unknown, failed, tool error, limited or invalid.")
 @click.option("--find", "text", help="Part of a name of who did it, or of what it was done to.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.pass_context

@@ -23,7 +23,7 @@ _ACTIONS = (
     ("key", "keys"),
     ("admin", "admins"),
 )
-_OUTCOMES = ("ok", "denied", "unknown", "failed", "tool error", "limited", "invalid")
+_OUTCOMES = ("ok", "started", "denied", "unknown", "failed", "tool error", "limited", "invalid")
 
 
 async def list_audit(context: PageContext) -> Response:

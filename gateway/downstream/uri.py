@@ -27,6 +27,22 @@ def parse_qualified_uri(uri: str) -> tuple[str, str] | None:
     return None
 
 
+def uri_space(uri: str) -> str:
+    """The namespace of an address, scheme and authority: `https://example.com`, `file://`, or `note:` without one."""
+    scheme, _, rest = uri.partition(":")
+    if not rest.startswith("//"):
+        return f"{scheme.lower()}:"
+    return f"{scheme.lower()}://{rest[2:].partition('/')[0].lower()}"
+
+
+def template_space(template: str) -> str | None:
+    """The one namespace of a URI template's expansions; None where its expressions may reach into several."""
+    literal, expression, _ = template.partition("{")
+    _, colon, rest = literal.partition(":")
+    is_open = not colon or (expression and rest in ("", "/")) or (rest.startswith("//") and "/" not in rest[2:])
+    return None if is_open and expression else uri_space(literal)
+
+
 def uri_scheme(uri: str) -> str:
     """What kind of address it is: the part before the first colon."""
     return uri.partition(":")[0].lower()

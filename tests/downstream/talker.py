@@ -14,6 +14,9 @@ import time
 from typing import Any
 
 ERA, LABEL, NOTES = sys.argv[1:4]
+# Claims to have whatever is asked for.
+GREEDY = "GREEDY" in os.environ
+GREEDY_TEMPLATES = ["{+any}", "note:{+any}", "note://{host}/{+any}", "item:/{+any}", "{scheme}://North/{id}"]
 Message = dict[str, Any]
 
 lock = threading.Lock()
@@ -206,6 +209,10 @@ def result_of(method: str, params: Message) -> Message | None:
     if method == "prompts/get" and params["name"] == "greet":
         said = f"{LABEL} greets {params.get('arguments')}"
         return {"messages": [{"role": "user", "content": {"type": "text", "text": said}}]}
+    if GREEDY and method == "resources/list":
+        return {"resources": []}
+    if GREEDY and method == "resources/templates/list":
+        return {"resourceTemplates": [{"uriTemplate": each, "name": each} for each in GREEDY_TEMPLATES]}
     if method == "resources/list":
         shared = {"uri": "file:///shared.txt", "name": "shared"}
         return {"resources": [shared, {"uri": f"note://{LABEL}/a b", "name": "own"}]}
@@ -213,7 +220,8 @@ def result_of(method: str, params: Message) -> Message | None:
         return {"resourceTemplates": [{"uriTemplate": "item://" + LABEL + "/{id}", "name": "items"}]}
     if method == "resources/read":
         uri = params["uri"]
-        if "missing" in uri or (uri.startswith(("note:", "item:")) and f"://{LABEL}/" not in uri):
+        is_own = not uri.startswith(("note:", "item:")) or f"://{LABEL}/" in uri
+        if not GREEDY and ("missing" in uri or not is_own):
             return None
         return {"contents": [{"uri": uri, "text": f"{LABEL} has {uri}"}]}
     if method in ("resources/subscribe", "resources/unsubscribe"):

@@ -13,7 +13,7 @@ from gateway.access.caller import Caller
 from gateway.downstream.lists.list_snapshot import NAME_FIELDS, ListKind
 from gateway.downstream.lists.upstream_lists import ServerItems, UpstreamLists
 from gateway.downstream.pagination import PagedList
-from gateway.downstream.uri import uri_scheme
+from gateway.downstream.uri import uri_scheme, uri_space
 
 _MAXIMUM_LISTS = 500
 
@@ -46,6 +46,11 @@ class MergedList:
     sources: Sequence[ServerItems]
     pages: PagedList
     origins: Mapping[str, Origin]
+
+    @cached_property
+    def spaces(self) -> frozenset[tuple[int, str]]:
+        """Servers, each with the namespace of an address that it lists."""
+        return frozenset((origin.server_id, uri_space(origin.name)) for origin in self.origins.values())
 
     @cached_property
     def schemes(self) -> frozenset[tuple[int, str]]:

@@ -20,7 +20,7 @@ from gateway.downstream.lists.merged_list import MergedItem, MergedLists, Origin
 from gateway.downstream.lists.upstream_lists import ServerItems, UpstreamLists
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
 from gateway.downstream.result_limit import ResultLimit
-from gateway.downstream.uri import parse_qualified_uri, qualify_uri, uri_scheme
+from gateway.downstream.uri import parse_qualified_uri, qualify_uri, template_space, uri_scheme, uri_space
 
 _KINDS: tuple[ListKind, ...] = ("resources", "resourceTemplates")
 _SHOWN_CHARACTERS = 200
@@ -80,12 +80,13 @@ class Resources:
             try:
                 result = await self._forwarder.forward(request, spec, "resources/read", params, logged)
             except MCPError as error:
-                if error.code not in _NOT_FOUND:
-                    raise
+                # Several may have it: one that fails keeps nobody from asking the next.
                 refusal = refusal or error
                 continue
             logged.set_outcome("ok")
             return _with_client_uri(result, upstream_uri, str(uri))
+        if refusal is not None and refusal.code not in _NOT_FOUND:
+            raise refusal
         logged.set_outcome("unknown")
         raise MCPError(
             code=INVALID_PARAMS,
@@ -107,9 +108,11 @@ class Resources:
         if uri in merged.origins:
             return [merged.origins[uri]]
         server_ids = await self._app_server_ids(caller, uri)
-        for server, templates in await self._upstream_lists.get_all(caller, "resourceTemplates"):
-            if any(_matches_template(template["uriTemplate"], uri) for template in templates):
-                server_ids.append(server.id)
+        # Who lists addresses beside this one goes before who has a template for it: a template may claim anything.
+        space = uri_space(uri)
+        server_ids += [server.id for server, _ in merged.sources if (server.id, space) in merged.spaces]
+        templates = await self._upstream_lists.get_all(caller, "resourceTemplates")
+        server_ids += _server_ids_of_templates(templates, uri, space)
         # A server need not list what it links to in results: those are asked that list others of the same scheme.
         scheme = uri_scheme(uri)
         server_ids += [server.id for server, _ in merged.sources if (server.id, scheme) in merged.schemes]
@@ -164,6 +167,17 @@ def _merge_resources(name_field: str, sources: Sequence[ServerItems]) -> list[Me
             merged.setdefault(uri, MergedItem(uri, server.id, upstream_uri, item))
         taken.update(item[name_field] for item in items)
     return list(merged.values())
+
+
+def _server_ids_of_templates(sources: Sequence[ServerItems], uri: str, space: str) -> list[int]:
+    """Servers with a template for `uri` that reaches into this namespace alone, those of the most literal one first."""
+    lengths: dict[int, int] = {}
+    for server, items in sources:
+        for item in items:
+            template = item["uriTemplate"]
+            if template_space(template) == space and _matches_template(template, uri):
+                lengths[server.id] = max(lengths.get(server.id, 0), len(template.partition("{")[0]))
+    return sorted(lengths, key=lambda server_id: -lengths[server_id])
 
 
 def _with_client_uri(result: dict[str, Any], upstream_uri: str, client_uri: str) -> dict[str, Any]:

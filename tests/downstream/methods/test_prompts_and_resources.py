@@ -67,6 +67,19 @@ async def test_a_template_leads_to_its_server(
 
 
 @CLIENTS
+@pytest.mark.parametrize("uri", ["note://North/not listed", "item://North/7", "file:///not-listed.txt"])
+async def test_a_template_for_everything_takes_over_no_address_of_another_server(
+    gateway: RunningGateway, add_talker: AddTalker, connect: Connect, mode: str, uri: str
+) -> None:
+    await add_talker("Any", "modern", env={"GREEDY": "1"})
+    await add_talker("North", "handshake")
+    async with connect(mode) as client:
+        assert text_of(await client.read_resource(uri)) == f"North has {uri}"
+        with pytest.raises(MCPError):
+            await client.read_resource("other://somewhere/else")
+
+
+@CLIENTS
 async def test_a_resource_that_nobody_has_is_an_invalid_parameter_with_its_address(
     gateway: RunningGateway, add_talker: AddTalker, connect: Connect, mode: str
 ) -> None:
@@ -147,7 +160,9 @@ async def test_an_app_leads_to_the_resource_of_its_own_server(
 
 async def test_a_found_app_has_its_title_icons_and_annotations(gateway: RunningGateway, add_talker: AddTalker) -> None:
     await add_talker()
-    answer = json.loads((await gateway.call("tool_search", {"query": "talker__app"}))["content"][0]["text"])
+    answer = json.loads(
+        (await gateway.call("tool_search", {"query": "talker__app", "detail": "full"}))["content"][0]["text"]
+    )
     found = answer["tools"][0]
     assert found["name"] == "talker__app"
     assert (found["title"], found["annotations"]) == ("An App", {"readOnlyHint": True})

@@ -18,7 +18,7 @@ from gateway.catalog.tool import ToolDefinition
 from gateway.embedding.embedder import Vectors
 from gateway.search.clauses import clauses_of
 from gateway.search.index.tenant_index import IndexedTool, TenantIndex
-from gateway.search.query_form import QueryForm, query_terms
+from gateway.search.query_form import QueryForm, terms_of_each
 from gateway.search.ranking import Signals
 
 CACHE = Path(__file__).parents[2] / ".bench" / "vectors"
@@ -65,8 +65,8 @@ class Catalogue:
         visible = np.ones(len(self.tools), np.bool_) if subset is None else subset
         texts = (query, *clauses_of(query))
         forms = [
-            QueryForm(query_terms(text, self.index), None if vector is None else vector)
-            for text, vector in zip(texts, vectors, strict=True)
+            QueryForm(terms, None if vector is None else vector)
+            for terms, vector in zip(terms_of_each(texts, self.index), vectors, strict=True)
         ]
         return self.index.signals(visible, forms)
 

@@ -19,7 +19,7 @@ from gateway.search.deprecation import living_first
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope, ToolIndex
 from gateway.search.merging import count_passing, merge
-from gateway.search.query_form import QueryForm, query_terms
+from gateway.search.query_form import MOST_CORRECTED, QueryForm, terms_of_each
 from gateway.search.query_language import is_latin
 from gateway.search.query_result import QueryResult
 from gateway.search.ranking import Signals, rank
@@ -107,7 +107,8 @@ class Finder:
         """The `best` take part."""
         scope = await self._resolve_scope(caller, request)
         timer.lap("index")
-        queries = [await self._search_for(scope, query, timer) for query in request.queries]
+        corrected = max(1, MOST_CORRECTED // len(request.queries))
+        queries = [await self._search_for(scope, query, corrected, timer) for query in request.queries]
         if self._reranking is not None:
             ranking = (
                 self._rerank(self._reranking, scope, *each) for each in zip(request.queries, queries, strict=True)
@@ -144,7 +145,7 @@ class Finder:
             )
         return replace(scope, server_id=server_id)
 
-    async def _search_for(self, scope: SearchScope, query: str, timer: StepTimer) -> QueryResult:
+    async def _search_for(self, scope: SearchScope, query: str, most_corrected: int, timer: StepTimer) -> QueryResult:
         texts = (query, *clauses_of(query))
         vectors: QueryVectors | None = None
         space: StoredSpace | None = None
@@ -155,10 +156,10 @@ class Finder:
         except EmbeddingError as error:
             embedding_error = error.message
         timer.lap("embed")
-        vocabulary = await self._index.vocabulary(scope, space, texts)
+        vocabulary = await self._index.vocabulary(scope, space, texts, most_corrected)
         forms = [
-            QueryForm(query_terms(text, vocabulary), None if vectors is None else vectors.vectors[place])
-            for place, text in enumerate(texts)
+            QueryForm(terms, None if vectors is None else vectors.vectors[place])
+            for place, terms in enumerate(terms_of_each(texts, vocabulary, most_corrected))
         ]
         signals = await self._index.signals(scope, space, forms)
         background = await self._index.background(scope.tenant_id, space)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.catalog.terms import is_stop_word, stem, terms_of
-from gateway.search.spelling import near_misses
+from gateway.search.spelling import is_correctable, near_misses
 
 _WORD = re.compile(r"[a-z]+")
-# A query with more words that nobody knows is not mistyped: it is about something else.
-_MOST_CORRECTED = 32
+
+MOST_CORRECTED = 8
+"""So many words of a search are corrected at most. One has thousands of guesses, and all else waits for them."""
+
+# In characters.
+_LONGEST_CORRECTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,15 @@ class CountedTerms:
         return self.counts.get(term, 0)
 
 
-def query_terms(query: str, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The terms of `query`, each once; for a word that no tool knows, the commonest term that one error makes of it."""
-    terms = dict.fromkeys(terms_of(query))
-    for word in unknown_words(query, vocabulary):
-        near = {guess: vocabulary.found_in(guess) for guess in vocabulary.known(guesses_at(word))}
-        best = max(sorted(near), key=near.__getitem__, default="")
-        if near.get(best):
-            terms.pop(stem(word), None)
-            terms[best] = None
-    return tuple(terms)
+def terms_of_each(
+    texts: Sequence[str], vocabulary: Vocabulary, most_corrected: int = MOST_CORRECTED
+) -> list[tuple[str, ...]]:
+    """The terms of each text, each once; for a word that no tool knows, the commonest term that one error makes of it.
+
+    `texts` are a query and its clauses: what is corrected in the one is in the others.
+    """
+    meant = {word: _meant_by(word, vocabulary) for word in unknown_words(texts, vocabulary, most_corrected)}
+    return [_terms(text, meant) for text in texts]
 
 
 def terms_asked_of(query: str) -> set[str]:
@@ -72,15 +75,36 @@ def terms_asked_of(query: str) -> set[str]:
     return {*words, *(stem(word) for word in words)}
 
 
-def unknown_words(query: str, vocabulary: Vocabulary) -> list[str]:
-    """The words of `query`, at most 32, that no tool knows: mistyped perhaps."""
-    unknown = (word for word in _words(query) if not vocabulary.found_in(stem(word)) and not vocabulary.found_in(word))
-    return list(itertools.islice(unknown, _MOST_CORRECTED))
+def unknown_words(texts: Sequence[str], vocabulary: Vocabulary, most: int = MOST_CORRECTED) -> list[str]:
+    """The words of a query and its clauses, at most so many, that no tool knows: mistyped perhaps.
+
+    Of a very long query none: nobody has typed it, and it is about much else.
+    """
+    if any(len(text) > _LONGEST_CORRECTED for text in texts):
+        return []
+    words = dict.fromkeys(word for text in texts for word in _words(text) if is_correctable(word))
+    unknown = (word for word in words if not vocabulary.found_in(stem(word)) and not vocabulary.found_in(word))
+    return list(itertools.islice(unknown, most))
 
 
 def guesses_at(word: str) -> set[str]:
     """The terms that may have been meant by a mistyped word."""
-    return near_misses(word) | near_misses(stem(word))
+    return set().union(*map(near_misses, {word, stem(word)}))
+
+
+def _meant_by(word: str, vocabulary: Vocabulary) -> str:
+    near = {guess: vocabulary.found_in(guess) for guess in vocabulary.known(guesses_at(word))}
+    best = max(sorted(near), key=near.__getitem__, default="")
+    return best if near.get(best) else ""
+
+
+def _terms(text: str, meant: Mapping[str, str]) -> tuple[str, ...]:
+    terms = dict.fromkeys(terms_of(text))
+    for word in _words(text) if any(meant.values()) else ():
+        if best := meant.get(word):
+            terms.pop(stem(word), None)
+            terms[best] = None
+    return tuple(terms)
 
 
 def _words(query: str) -> list[str]:

@@ -7,13 +7,18 @@ import string
 _SHORTEST, _LONGEST = 5, 24
 
 
+def is_correctable(word: str) -> bool:
+    """Whether `near_misses` has any for `word`: a short one may be anything, and a very long one is no word."""
+    return _SHORTEST <= len(word) <= _LONGEST and word.isascii() and word.isalpha()
+
+
 def near_misses(word: str) -> set[str]:
     """All that one error makes of `word`, which is in lower case; of a short one, or one that is no word, nothing.
 
     An error is a letter too many, too few, another one, or two in the wrong order. The first letter is taken to be
     right: it is where people look.
     """
-    if not (_SHORTEST <= len(word) <= _LONGEST and word.isascii() and word.isalpha()):
+    if not is_correctable(word):
         return set()
     near: set[str] = set()
     for place in range(1, len(word) + 1):

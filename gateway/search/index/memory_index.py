@@ -74,7 +74,9 @@ class MemoryIndex:
         self._loaded: OrderedDict[tuple[int, int], _Loaded] = OrderedDict()
         notices.subscribe(self._on_notice)
 
-    async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
+    async def vocabulary(
+        self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int
+    ) -> Vocabulary:
         """See `ToolIndex`."""
         mask = await self._mask(scope)
         loaded = await self._current(scope.tenant_id, space)

@@ -86,13 +86,15 @@ class PgvectorIndex:
         """See `ToolIndex`."""
         return 0
 
-    async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
+    async def vocabulary(
+        self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int
+    ) -> Vocabulary:
         """See `ToolIndex`."""
         narrowed = await self._narrowed(scope)
-        asked = {term for query in queries for term in terms_asked_of(query)}
+        asked = {term for text in texts for term in terms_asked_of(text)}
         counts = await self._count_terms(narrowed, asked)
         known = CountedTerms(counts)
-        guesses = {guess for query in queries for word in unknown_words(query, known) for guess in guesses_at(word)}
+        guesses = {guess for word in unknown_words(texts, known, most_corrected) for guess in guesses_at(word)}
         return CountedTerms({**await self._count_terms(narrowed, guesses), **counts}) if guesses else known
 
     async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:

@@ -36,9 +36,11 @@ class TieredIndex:
         """See `ToolIndex`."""
         return self._memory.size_bytes + self._database.size_bytes
 
-    async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
+    async def vocabulary(
+        self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int
+    ) -> Vocabulary:
         """See `ToolIndex`."""
-        return await self._ask(scope.tenant_id, lambda index: index.vocabulary(scope, space, queries))
+        return await self._ask(scope.tenant_id, lambda index: index.vocabulary(scope, space, texts, most_corrected))
 
     async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:
         """See `ToolIndex`."""

@@ -38,8 +38,10 @@ class ToolIndex(Protocol):
         """What it holds in this process, roughly."""
         ...
 
-    async def vocabulary(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[str]) -> Vocabulary:
-        """What `query_terms` asks of the terms of the tools in scope, for these queries."""
+    async def vocabulary(
+        self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int
+    ) -> Vocabulary:
+        """What `terms_of_each` asks of the terms of the tools in scope, for these texts."""
         ...
 
     async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:

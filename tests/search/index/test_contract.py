@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.database.notices import Notices
 from gateway.search.clauses import clauses_of
 from gateway.search.index.tool_index import SearchScope, ToolIndex
-from gateway.search.query_form import QueryForm, query_terms
+from gateway.search.query_form import MOST_CORRECTED, QueryForm, terms_of_each
 from gateway.search.ranking import Signals, rank
 from gateway.search.score import scores_of
 from tests.support.indexed_catalogue import (
@@ -92,12 +92,12 @@ def _cases(draw: st.DrawFn) -> Case:
 
 async def _forms(index: ToolIndex, scope: SearchScope, catalogue: IndexedCatalogue, case: Case) -> list[QueryForm]:
     texts = (case.query, *clauses_of(case.query))
-    vocabulary = await index.vocabulary(scope, catalogue.space, texts)
+    vocabulary = await index.vocabulary(scope, catalogue.space, texts, MOST_CORRECTED)
     vector = None if case.vector is None else np.array(case.vector, np.float32)
     # Each clause means something else than the whole.
     return [
-        QueryForm(query_terms(text, vocabulary), None if vector is None else np.roll(vector, place))
-        for place, text in enumerate(texts)
+        QueryForm(terms, None if vector is None else np.roll(vector, place))
+        for place, terms in enumerate(terms_of_each(texts, vocabulary))
     ]
 
 

@@ -25,7 +25,7 @@ async def test_a_tenant_that_is_too_large_is_searched_in_postgresql_and_it_is_sa
         assert signals.tool_ids.tolist() == [catalogue.ids["farm__feed_1"], catalogue.ids["farm__feed_2"]]
         assert set(await index.cards(scope, catalogue.space, signals.tool_ids.tolist())) == set(signals.tool_ids)
         assert await index.named(scope, catalogue.space, "feed_1") == [catalogue.ids["farm__feed_1"]]
-        assert (await index.vocabulary(scope, catalogue.space, ["feed"])).found_in("feed") == 2
+        assert (await index.vocabulary(scope, catalogue.space, ["feed"], 8)).found_in("feed") == 2
     assert index.tenants_in_database == {TENANT}
     said = [record.message for record in caplog.records if "search.index_mib" in record.message]
     assert len(said) == 1
@@ -41,5 +41,5 @@ async def test_a_tenant_that_fits_is_not_asked_of_postgresql(catalogue: IndexedC
     memory = catalogue.memory(notices, MIB)
     index = TieredIndex(memory, catalogue.pgvector(notices))
     await catalogue.put(CataloguedTool("farm", "feed_cat"))
-    await index.vocabulary(SearchScope(TENANT, ()), catalogue.space, ["cat"])
+    await index.vocabulary(SearchScope(TENANT, ()), catalogue.space, ["cat"], 8)
     assert list(memory.tenant_ids) == [TENANT]

@@ -20,8 +20,9 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "modelgate"
 _RETRY_SECONDS = 0.5
-# A connection can be dead without anybody saying so, and what is kept would be trusted on and on.
-_PROBE_SECONDS = 1.0
+# A connection can be dead without anybody saying so, and what is kept would be trusted on and on. It is asked every so
+# often, and has as long to answer: within a second in all it counts as lost.
+_PROBE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Notices:
 
 
 async def _until_lost(connection: asyncpg.Connection[Any], lost: asyncio.Event) -> None:
-    """Return when the connection has ended. Raises asyncio.TimeoutError where it does not answer within a second."""
+    """Return when the connection has ended. Raises asyncio.TimeoutError where it does not answer in time."""
     while not lost.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(lost.wait(), _PROBE_SECONDS)

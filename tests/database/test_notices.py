@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+
 import pytest
 
+from gateway.database import notices as notices_module
 from gateway.database.notices import ANYTHING, Notice, Notices, parse_notice
 from gateway.database.pool import open_database
 from gateway.settings import Settings
@@ -81,3 +85,23 @@ async def test_a_connection_that_dies_without_a_word_is_noticed_and_replaced(set
                 await until(lambda: notices.connected)
                 # What was said meanwhile is lost: anything may have changed.
                 assert received == [ANYTHING]
+
+
+async def test_a_dead_connection_counts_as_lost_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    class DeadConnection:
+        async def execute(self, _: str, *, timeout: float) -> None:
+            waited.append(timeout)
+            raise asyncio.TimeoutError
+
+    async def pass_time(coroutine: Coroutine[object, object, object], seconds: float) -> None:
+        coroutine.close()
+        waited.append(seconds)
+        raise asyncio.TimeoutError
+
+    monkeypatch.setattr(asyncio, "wait_for", pass_time)
+    with pytest.raises(asyncio.TimeoutError):
+        await notices_module._until_lost(DeadConnection(), asyncio.Event())  # type: ignore[arg-type]
+    assert len(waited) == 2
+    assert sum(waited) <= 1

@@ -21,8 +21,9 @@ from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.embedding.build_identity import BuildIdentity
 from gateway.embedding.cache import QueryCache
-from gateway.embedding.embedder import EmbeddedTexts, Embedder, EmbeddingSpace, Vectors, stack_vectors
-from gateway.embedding.selection import choose_former_embedder, costs_money
+from gateway.embedding.embedder import EmbeddedTexts, Embedder, Vectors, stack_vectors
+from gateway.embedding.former_embedder import FormerEmbedder
+from gateway.embedding.selection import costs_money
 from gateway.embedding.space_store import SpaceRecord, SpaceStore, StoredSpace, same_but_build
 from gateway.embedding.standby import Standby
 from gateway.errors import EmbedderUnavailableError, EmbeddingError, ModelChangedError
@@ -99,8 +100,7 @@ class Spaces:
         self._cache = QueryCache(database)
         self._configured: StoredSpace | None = None
         self._records: NotifiedCache[None, list[SpaceRecord]] = NotifiedCache(notices)
-        self._former: tuple[str, Embedder | EmbeddingError] | None = None
-        self._former_lock = asyncio.Lock()
+        self._former = FormerEmbedder(settings)
         self._learning_lock = asyncio.Lock()
         self._failure: EmbeddingError | None = None
         self._failed_at = 0.0
@@ -143,7 +143,7 @@ class Spaces:
         """What becomes of texts in the configured space, each by itself; see `Embedder.embed_each`."""
         if self._superseded:
             try:
-                embedder = await self._former_embedder((await self.active_space()).space)
+                embedder = await self._former.get((await self.active_space()).space)
             except EmbeddingError as error:
                 return EmbeddedTexts(failure=error)
             return await embedder.embed_each(texts, until)
@@ -235,7 +235,7 @@ class Spaces:
         """Close the embedders."""
         await self._under_way.aclose()
         await self.embedder.aclose()
-        await self._forget_former()
+        await self._former.aclose()
         if self._standby is not None:
             await self._standby.aclose()
 
@@ -357,7 +357,7 @@ class Spaces:
         if record is not None and record.is_gone:
             raise _model_changed(stored)
         try:
-            return await self._former_embedder(stored.space)
+            return await self._former.get(stored.space)
         except EmbeddingError as error:
             raise failure or error from error
 
@@ -368,39 +368,6 @@ class Spaces:
         except EmbeddingError:
             return []
         return [FillTarget(active, embedder.embed_each)]
-
-    async def _former_embedder(self, space: EmbeddingSpace) -> Embedder:
-        """The embedder of a space that is active although the settings have moved on. Raises EmbeddingError if gone."""
-        async with self._former_lock:
-            if self._former is None or self._former[0] != space.key:
-                await self._forget_former()
-                try:
-                    self._former = (space.key, await self._open_former(space))
-                except EmbeddingError as error:
-                    self._former = (space.key, error)
-            former = self._former[1]
-        if isinstance(former, EmbeddingError):
-            raise EmbeddingError(former.detail, former.next_step)
-        return former
-
-    async def _open_former(self, space: EmbeddingSpace) -> Embedder:
-        embedder = await choose_former_embedder(space, self._settings)
-        try:
-            build = await embedder.build() if embedder.is_remote else ""
-            if build and space.build and build != space.build:
-                raise ModelChangedError(
-                    f"The stored vectors are of other weights than {space.model} has by now",
-                    "wait until the tools are embedded with the new ones",
-                )
-        except EmbeddingError:
-            await embedder.aclose()
-            raise
-        return embedder
-
-    async def _forget_former(self) -> None:
-        former, self._former = self._former, None
-        if former is not None and not isinstance(former[1], EmbeddingError):
-            await former[1].aclose()
 
 
 async def _let_end(embedding: asyncio.Future[Vectors]) -> None:

@@ -21,7 +21,7 @@ _MOST_GROWTH = 8.0
 # Each request counts so much less than the one after it.
 _FADING = 0.8
 # More requests at once have to bring so much more, or they only wait for each other.
-_GAIN = 1.2
+_GAIN = 1.3
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 20.0, 600.0
 _PATIENCE = 10.0
 _MOST_PATIENCE = 64.0
@@ -121,7 +121,8 @@ class Pace:
             self.max_work = max(_LEAST_WORK, min(wanted, self._learnt_tokens or wanted))
         self._completed += 1
         self._done += work
-        if self._completed >= self.width:
+        # A trial is looked at for longer: what it seems to gain may be that a query has passed before.
+        if self._completed >= (self.width if self._tried is None else 2 * self.width):
             self._widen_or_narrow(is_settled, seconds, now)
 
     def record_timeout(self) -> None:

@@ -12,7 +12,12 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from gateway.audit.call_log import LoggedUse
 from gateway.downstream.client_request import ClientRequest
-from gateway.downstream.methods.client_requests import CAPABILITY_OF_METHOD, ClientRequests, unsupported_error
+from gateway.downstream.methods.client_requests import (
+    CAPABILITY_OF_METHOD,
+    ClientRequests,
+    QuestionError,
+    unsupported_error,
+)
 from gateway.downstream.methods.era_results import without_modern_parts
 from gateway.downstream.methods.pending_calls import PendingCall, PendingCalls
 from gateway.downstream.result_limit import bounded_error
@@ -67,7 +72,11 @@ class UpstreamForwarder:
                 result = await self._forward_with_input(request, spec, upstream)
             return without_modern_parts(result, request.era)
         except UpstreamReplyError as error:
-            raise bounded_error(error.code, error.message, error.data) from None
+            refusal = bounded_error(error.code, error.message, error.data)
+            if "requestState" in params:
+                # It is about the state that the client came back with, not about the arguments.
+                raise QuestionError(refusal.error.code, refusal.error.message, refusal.error.data) from None
+            raise refusal from None
 
     async def _forward_with_input(self, request: ClientRequest, spec: ServerSpec, upstream: UpstreamRequest) -> Any:
         """What a modern server asks in its result is put to a client that is asked in the middle of its call."""

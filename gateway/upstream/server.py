@@ -231,6 +231,7 @@ class UpstreamServer:
         timeout_is_failure: _TimeoutIsFailure,
     ) -> T:
         slot = self._sessions.acquire(key)
+        session: UpstreamSession | None = None
         try:
             session = await self._get_session(slot, deadline)
             sent_at = asyncio.get_running_loop().time()
@@ -260,6 +261,8 @@ class UpstreamServer:
             self._record_success(slot)
             return result
         finally:
+            if session is not None:
+                self._ignores_pings = self._ignores_pings or session.ignores_pings
             self._sessions.release(key, slot)
 
     async def _may_resend(self, lost: SessionLostError, key: str | None, deadline: float) -> bool:

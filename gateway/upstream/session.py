@@ -254,6 +254,11 @@ class UpstreamSession:
         await self._loss_judge.learn_of_pings()
         return self._loss_judge.ignores_pings
 
+    @property
+    def ignores_pings(self) -> bool:
+        """Whether the server is known to refuse pings in a session that it knows."""
+        return self._loss_judge is not None and self._loss_judge.ignores_pings
+
     def ignore_pings(self) -> None:
         """Pings say nothing of this server."""
         if self._loss_judge is not None:

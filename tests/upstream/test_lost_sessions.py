@@ -145,7 +145,7 @@ async def test_a_server_that_refuses_pings_is_healthy_and_keeps_its_session(pool
         for _ in range(3):
             with pytest.raises(UpstreamReplyError):
                 await call(pool, spec, code=-32000, message="tool error")
-        assert (server.executed, server.opened, opened) == (3, 2, 2)
+        assert (server.executed, server.opened, opened) == (3, 1, 1)
         server.restart()
         await call(pool, spec)
         assert server.executed == 4

@@ -76,18 +76,21 @@ class SessionLossJudge:
         """
         if not _may_mean_session(refusal):
             return None
-        if request.method == "ping":
-            return None if self.ignores_pings else self._lost(refusal, resendable=True, by_ping=True)
-        lives = False
         speaks_of_session = _SPEAKS_OF_SESSION.search(f"{refusal.message} {_said(refusal)}") is not None
         if not self.ignores_pings:
-            ping_refusal = await self._refusal_of("ping")
-            if ping_refusal is not None:
+            ping_refusal = refusal if request.method == "ping" else await self._refusal_of("ping")
+            if ping_refusal is not None and not await self._lists_other_than(request.method):
                 alike = _kind(ping_refusal) == _kind(refusal)
                 # An error in a reply may come from the midst of the work, and that of the ping from elsewhere.
                 refused = alike or speaks_of_session or isinstance(refusal, UpstreamHttpError)
-                return self._lost(refusal, resendable=refused or request.method != "tools/call", by_ping=True)
-            lives = True
+                resendable = refused or request.method != "tools/call"
+                return self._lost(refusal, resendable=resendable, by_ping=self._list_method in (None, request.method))
+            if ping_refusal is not None:
+                # It knows the session, and takes no pings in it.
+                self.ignores_pings = True
+        elif request.method == "ping":
+            return None
+        lives = not self.ignores_pings
         if speaks_of_session or isinstance(refusal, UpstreamHttpError) or self.ignores_pings:
             # Servers that open another session without a word answer pings in it, and nothing else.
             if self._list_method is None or self._list_method == request.method:
@@ -98,6 +101,12 @@ class SessionLossJudge:
         if isinstance(refusal, UpstreamHttpError):
             refusal.session_lives = lives
         return None
+
+    async def _lists_other_than(self, method: str) -> bool:
+        """Whether the server answers a list in the session, where it has one that is not `method` itself."""
+        if self._list_method is None or self._list_method == method:
+            return False
+        return await self._refusal_of(self._list_method) is None
 
     async def _refusal_of(self, method: str) -> Refusal | None:
         """How the server refuses `method`; None where it answers, does not know the method, or says nothing in time."""

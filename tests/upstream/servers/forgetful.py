@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -31,6 +32,8 @@ class Forgetful:
         self.opened = 0
         self.executed = 0
         self.pings = 0
+        self.ill: Literal["", "refuses", "hangs"] = ""
+        """What it does with every request, whatever it is: nothing out of the ordinary, 503, or nothing at all."""
         self.gets = 0
         self.notified: list[dict[str, Any]] = []
         self.notification_answers: list[Response] = []
@@ -52,6 +55,8 @@ class Forgetful:
 
     async def get(self, request: Request) -> Response:
         self.gets += 1
+        if self.ill:
+            return Response(status_code=503)
         if len(self.streams) > 1:
             return self.streams.pop(0)
         return self.streams[0]
@@ -61,6 +66,10 @@ class Forgetful:
 
     async def post(self, request: Request) -> Response:
         message = await request.json()
+        if self.ill == "refuses":
+            return Response(status_code=503)
+        if self.ill == "hangs":
+            await anyio.sleep_forever()
         method, session = message.get("method"), request.headers.get("mcp-session-id")
         if method == "initialize":
             self.opened += 1

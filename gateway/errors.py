@@ -188,6 +188,10 @@ class UpstreamReplyError(UpstreamError):
         self.data = data
 
 
+class RegistryError(ModelGateError):
+    """A registry of servers cannot be asked, or answers with something else."""
+
+
 class NotFoundError(ModelGateError):
     """There is no such thing in this tenant."""
 

@@ -163,6 +163,13 @@ class AdminSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """Which registry is searched for servers to add: any that speaks `GET /v0.1/servers`."""
+
+    url: str = "https://registry.modelcontextprotocol.io"
+
+
+@dataclass(frozen=True, slots=True)
 class GuardSettings:
     """What upstream servers may be, and what is done about tools that try to instruct the model.
 
@@ -238,6 +245,7 @@ class Settings:
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     oauth: OauthSettings = field(default_factory=OauthSettings)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

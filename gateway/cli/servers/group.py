@@ -15,6 +15,7 @@ from gateway.cli.servers.add import add
 from gateway.cli.servers.check import check
 from gateway.cli.servers.import_config import import_servers
 from gateway.cli.servers.login import login
+from gateway.cli.servers.registry import add_from_registry, search
 from gateway.cli.servers.set import set_server
 from gateway.cli.servers.show import format_health, show
 
@@ -27,7 +28,7 @@ def servers() -> None:
     """Add, list, change and remove upstream servers."""
 
 
-for command in (add, import_servers, show, set_server, check, login):
+for command in (add, import_servers, search, add_from_registry, show, set_server, check, login):
     servers.add_command(command)
 
 

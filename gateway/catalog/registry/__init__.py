@@ -1,0 +1,1 @@
+"""Servers that a registry lists, as servers to add."""

@@ -203,6 +203,10 @@ class MemoryIndex:
             if loaded.index.tools != state["tools"]:
                 there = {row["id"] for row in await snapshot.fetch("index_tool_ids", tenant_id)}
                 _forget(loaded, set(loaded.index.tool_ids) - there)
+            if loaded.index.is_sparse:
+                loaded.clear()
+                await self._read_servers(snapshot, tenant_id, loaded)
+                await self._read_tools(snapshot, tenant_id, space_id, loaded, state["tools"])
             loaded.horizon = state["horizon"]
         else:
             loaded.clear()

@@ -70,11 +70,13 @@ def bm25(terms: Iterable[TermRows], lengths: _Floats, corpus: Corpus) -> TermMat
 
 
 class Postings:
-    """Rows by term. Rows are small integers, those of tools that are gone stay empty."""
+    """Rows by term. Rows are small integers; a term that no row holds any more is forgotten."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
+        self._terms: list[str] = []
         self._postings: list[TermRows] = []
+        self._free_codes: list[int] = []
         self._codes_of_row: dict[int, NDArray[np.int32]] = {}
         self._count = 0
 
@@ -85,7 +87,7 @@ class Postings:
         return _BYTES_PER_TERM * len(self._codes) + _BYTES_PER_POSTING * self._count + rows
 
     def known(self, terms: Set[str]) -> Set[str]:
-        """Those of `terms` that a row holds, or did."""
+        """Those of `terms` that a row holds."""
         return self._codes.keys() & terms
 
     def found_in(self, term: str, visible: NDArray[np.bool_] | None = None) -> int:
@@ -126,7 +128,10 @@ class Postings:
         for code in np.unique(np.concatenate(held)).tolist():
             known = self._postings[code]
             kept = ~gone[known.rows]
-            self._postings[code] = TermRows(known.rows[kept], known.frequencies[kept])
+            if kept.any():
+                self._postings[code] = TermRows(known.rows[kept], known.frequencies[kept])
+            else:
+                self._forget(code)
 
     def match(
         self, terms: Collection[str], visible: NDArray[np.bool_], lengths: _Floats, corpus: Corpus
@@ -147,7 +152,19 @@ class Postings:
         return _NO_ROWS if code is None else self._postings[code]
 
     def _code(self, term: str) -> int:
-        code = self._codes.setdefault(term, len(self._postings))
-        if code == len(self._postings):
-            self._postings.append(_NO_ROWS)
+        code = self._codes.get(term)
+        if code is None:
+            if self._free_codes:
+                code = self._free_codes.pop()
+                self._terms[code] = term
+            else:
+                code = len(self._terms)
+                self._terms.append(term)
+                self._postings.append(_NO_ROWS)
+            self._codes[term] = code
         return code
+
+    def _forget(self, code: int) -> None:
+        del self._codes[self._terms[code]]
+        self._terms[code], self._postings[code] = "", _NO_ROWS
+        self._free_codes.append(code)

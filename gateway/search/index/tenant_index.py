@@ -13,9 +13,11 @@ from gateway.search.index.postings import Corpus, Postings
 from gateway.search.query_form import QueryForm, Vocabulary
 from gateway.search.ranking import Signals
 
-_BY_ROW = ("_with_vector", "_ids", "_servers", "_categories", "_lengths", "_live")
+_BY_ROW = ("_with_vector", "_ids", "_positions", "_servers", "_categories", "_lengths", "_live")
 _GROWTH = 1.5
 _FEWEST_ROWS = 64
+# Where fewer of the rows have a tool, it is worth building the index anew.
+_SPARSE_BELOW = 0.25
 # Where a caller sees less than this share, gathering the rows first is faster than multiplying all of them.
 _GATHER_BELOW = 0.25
 
@@ -24,7 +26,7 @@ _GATHER_BELOW = 0.25
 class IndexedTool:
     """A tool as the index takes it in.
 
-    `position` is its place in the tenant's bitmaps and its row here. `vector` float32 (d,), its ranking vector, None
+    `position` is its place in the tenant's bitmaps. `vector` float32 (d,), its ranking vector, None
     while it has none. `terms` counts its terms, `length` is their sum. `size_bytes` is what `card` takes.
     """
 
@@ -41,19 +43,25 @@ class IndexedTool:
 
 
 class TenantIndex:
-    """Rows by position. Not to be changed while a search reads it: both run on the event loop, neither awaits."""
+    """A row for each tool. Rows are used again when tools go; positions are not, and only bitmaps are read by them.
+
+    Not to be changed while a search reads it: both run on the event loop, neither awaits.
+    """
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
         self._matrix = np.zeros((_FEWEST_ROWS, dimensions), np.float32)
         self._with_vector = np.zeros(_FEWEST_ROWS, np.bool_)
         self._ids = np.zeros(_FEWEST_ROWS, np.int64)
+        self._positions = np.zeros(_FEWEST_ROWS, np.int64)
         self._servers = np.zeros(_FEWEST_ROWS, np.int64)
         self._lengths = np.zeros(_FEWEST_ROWS, np.float32)
         self._live = np.zeros(_FEWEST_ROWS, np.bool_)
         self._categories = np.zeros(_FEWEST_ROWS, np.int16)
         self._category_codes: dict[str, int] = {}
         self._rows: dict[int, int] = {}
+        self._used_rows = 0
+        self._free_rows: list[int] = []
         self._names: dict[str, set[int]] = {}
         self._names_of: dict[int, tuple[str, str]] = {}
         self._card_bytes_of: dict[int, int] = {}
@@ -79,6 +87,11 @@ class TenantIndex:
         return len(self._rows)
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether it holds so few tools, for those that it once held, that one built anew takes far less."""
+        return len(self._live) > _FEWEST_ROWS and len(self._rows) < _SPARSE_BELOW * len(self._live)
+
+    @property
     def vectors(self) -> int:
         """How many of its tools have a vector."""
         return self._vectors
@@ -91,11 +104,11 @@ class TenantIndex:
     def put(self, tools: Collection[IndexedTool]) -> None:
         """Take in tools that are new or have changed."""
         self.remove([tool.tool_id for tool in tools])
-        self._grow(max((tool.position for tool in tools), default=-1) + 1)
-        for tool in tools:
-            row = tool.position
+        rows = self._take_rows(len(tools))
+        for row, tool in zip(rows, tools, strict=True):
             self._rows[tool.tool_id] = row
             self._ids[row] = tool.tool_id
+            self._positions[row] = tool.position
             self._servers[row] = tool.server_id
             # A tool without a word is there all the same.
             self._lengths[row] = max(tool.length, 1)
@@ -110,7 +123,7 @@ class TenantIndex:
             if tool.vector is not None:
                 self._matrix[row] = tool.vector
                 self._vectors += 1
-        self._postings.put({tool.position: tool.terms for tool in tools})
+        self._postings.put({row: tool.terms for row, tool in zip(rows, tools, strict=True)})
 
     def remove(self, tool_ids: Iterable[int]) -> None:
         """Forget these tools; nothing happens to those that are not known."""
@@ -120,6 +133,7 @@ class TenantIndex:
         self._lengths[rows] = 0
         self._matrix[rows] = 0
         self._postings.remove(rows)
+        self._free_rows.extend(rows)
         for row in rows:
             self._card_bytes -= self._card_bytes_of.pop(row)
             # A tool whose exposed name is its own has one.
@@ -131,19 +145,20 @@ class TenantIndex:
 
     def position(self, tool_id: int) -> int:
         """The place of a tool in the tenant's bitmaps. Raises KeyError where it is not known."""
-        return self._rows[tool_id]
+        return int(self._positions[self._rows[tool_id]])
 
     def named(self, name: str) -> list[int]:
         """The ids of tools whose exposed or own name is exactly `name`."""
-        return [int(self._ids[row]) for row in sorted(self._names.get(name, ()))]
+        return [int(self._ids[row]) for row in sorted(self._names.get(name, ()), key=self._positions.__getitem__)]
 
     def sample(self, most: int = SAMPLE) -> NDArray[np.float32]:
         """Ranking vectors of at most so many tools, float32 (n, d), spread over the catalogue."""
         rows = np.flatnonzero(self._with_vector)
+        rows = rows[np.argsort(self._positions[rows])]
         return self._matrix[rows[:: sample_step(len(rows), most)]]
 
     def known(self, terms: Set[str]) -> Set[str]:
-        """Those of `terms` that a tool holds, or did."""
+        """Those of `terms` that a tool holds."""
         return self._postings.known(terms)
 
     def found_in(self, term: str) -> int:
@@ -175,10 +190,12 @@ class TenantIndex:
         return Signals(self._ids[rows], self._servers[rows], self._cosines(rows, queries), lexical, ceilings)
 
     def _seen(self, visible: NDArray[np.bool_], category: str | None, server_id: int | None) -> NDArray[np.bool_]:
-        seen = np.zeros(len(self._live), np.bool_)
-        size = min(len(visible), len(seen))
-        seen[:size] = visible[:size]
+        if not len(visible):
+            return np.zeros(len(self._live), np.bool_)
+        seen = visible.take(self._positions, mode="clip")
         seen &= self._live
+        # A tool beyond the end of the bitmap came after it.
+        seen &= self._positions < len(visible)
         if server_id is not None:
             seen &= self._servers == server_id
         if category is not None:
@@ -201,6 +218,15 @@ class TenantIndex:
             cosines[:, ~with_vector] = np.nan
         measured: NDArray[np.float32] = cosines
         return measured
+
+    def _take_rows(self, count: int) -> list[int]:
+        """So many rows without a tool."""
+        reused = min(count, len(self._free_rows))
+        rows = [self._free_rows.pop() for _ in range(reused)]
+        rows.extend(range(self._used_rows, self._used_rows + count - reused))
+        self._used_rows += count - reused
+        self._grow(self._used_rows)
+        return rows
 
     def _grow(self, rows: int) -> None:
         if rows <= len(self._live):

@@ -98,6 +98,20 @@ async def test_a_server_that_goes_takes_its_tools_along_and_leaves_their_places_
     assert await value(catalogue.database.url, positions) == [0, 2]
 
 
+async def test_tools_that_went_leave_no_memory_behind(catalogue: IndexedCatalogue, notices: Notices) -> None:
+    index = catalogue.memory(notices)
+    scope = await _role(catalogue)
+    await catalogue.put(FEED)
+    await _found(index, scope, catalogue)
+    before = index.size_bytes
+    many = [CataloguedTool("sea", f"sail_{number}", f"word{number}") for number in range(150)]
+    await catalogue.put(*many)
+    assert len(await _found(index, scope, catalogue)) == 151
+    await catalogue.remove_server("sea")
+    assert set(await _found(index, scope, catalogue)) == {"farm__feed_cat"}
+    assert index.size_bytes == before
+
+
 async def test_a_server_that_is_renamed_is_shown_and_named_by_its_new_name(
     catalogue: IndexedCatalogue, notices: Notices
 ) -> None:

@@ -73,6 +73,44 @@ def test_what_is_removed_leaves_nothing_behind() -> None:
     assert index.size_bytes == empty
 
 
+def test_a_tool_takes_as_much_however_many_came_and_went_before_it() -> None:
+    first, last = TenantIndex(2), TenantIndex(2)
+    first.put([_tool(7, 0, "cat")])
+    last.put([_tool(7, 450_000, "cat")])
+    assert last.size_bytes == first.size_bytes
+    visible = np.zeros(450_001, np.bool_)
+    assert _ids(last, visible) == []
+    visible[450_000] = True
+    assert _ids(last, visible) == [7]
+    assert _ids(last, visible[:-1]) == []
+    assert last.position(7) == 450_000
+
+
+def test_places_and_words_of_tools_that_went_are_used_again() -> None:
+    index = TenantIndex(2)
+    index.put([_tool(number, number, f"word{number}") for number in range(100)])
+    full = index.size_bytes
+    for start in range(100, 2_000, 100):
+        index.remove(range(start - 100, start))
+        index.put([_tool(number, number, f"word{number}") for number in range(start, start + 100)])
+    assert index.size_bytes == full
+    visible = np.arange(2_000) % 2 == 0
+    assert sorted(_ids(index, visible)) == list(range(1_900, 2_000, 2))
+    assert (index.found_in("word1999"), index.found_in("word1899"), index.known({"word1899"})) == (1, 0, set())
+    assert not index.is_sparse
+    index.remove(range(1_920, 2_000))
+    assert index.is_sparse
+
+
+def test_a_sample_and_tools_of_one_name_come_in_the_order_of_their_positions() -> None:
+    index = TenantIndex(2)
+    index.put([_tool(1, 0), _tool(2, 1, name="same", vector=EAST)])
+    index.remove([1])
+    index.put([_tool(3, 2, name="same", vector=NORTH)])
+    assert index.named("same") == [2, 3]
+    assert index.sample().tolist() == [EAST.tolist(), NORTH.tolist()]
+
+
 @pytest.mark.parametrize("shown", [1, 90])
 def test_the_cosines_are_the_same_however_many_are_asked_for(shown: int) -> None:
     random = np.random.default_rng(3)

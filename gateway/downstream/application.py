@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp
 
 from gateway.access.caller_authenticator import CallerAuthenticator
+from gateway.access.profiles import Profiles
 from gateway.audit.call_log import CallLog
 from gateway.audit.recorder import AuditRecorder
 from gateway.audit.refusal_log import RefusalLog
@@ -44,6 +45,7 @@ from gateway.downstream.protocol.mcp_server import McpServer
 from gateway.downstream.protocol.modern_requests import ModernRequests
 from gateway.downstream.protocol.one_shot_requests import OneShotRequests
 from gateway.downstream.protocol.request_metrics import RequestMetrics
+from gateway.downstream.protocol.server_registry import ServerRegistry
 from gateway.downstream.protocol.unasked_messages import UnaskedMessages
 from gateway.downstream.result_limit import ResultLimit
 from gateway.embedding.spaces import Spaces
@@ -63,7 +65,7 @@ class McpLimits:
 
 
 class McpApplication:
-    """The MCP endpoint with all that works behind it; `endpoint` is the ASGI application."""
+    """The MCP endpoint with all that works behind it: `endpoint` is the ASGI application, `registry` lists it."""
 
     def __init__(
         self,
@@ -131,6 +133,7 @@ class McpApplication:
             HttpSse(server, sessions, settings.server.max_body_bytes),
             settings.server,
         )
+        self.registry = ServerRegistry(authentication, Profiles(database, notices), settings.server)
         self.endpoint: ASGIApp = RequestMetrics(self._endpoint, metrics)
         metrics.watch("modelgate_sessions", "Handshake sessions that are open", lambda: {"": len(sessions)})
 

@@ -15,6 +15,7 @@ from gateway.access.profiles import Profiles
 from gateway.access.tokens import AccessTokens
 from gateway.audit.recorder import AuditRecorder
 from gateway.catalog.oauth_logins import OAuthLogins
+from gateway.catalog.review.offerings import Offerings
 from gateway.catalog.sealed_texts import SealedTexts
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.catalog_update import CatalogUpdate
@@ -59,6 +60,7 @@ class Components:
     reranking: Reranking | None
     finder: Finder
     sync: ServerSync
+    offerings: Offerings
     recorder: AuditRecorder
     metrics: Metrics
 
@@ -92,6 +94,7 @@ async def open_components(
         notifications = UpstreamNotifications()
         servers = Servers(database, vault, settings.upstream, notices, policy_from_settings(settings.guards))
         stack.push_async_callback(servers.aclose)
+        offerings = Offerings(database, settings.guards)
         pool = await stack.enter_async_context(
             UpstreamPool(
                 settings.upstream,
@@ -121,7 +124,14 @@ async def open_components(
             index=index,
             reranking=reranking,
             finder=Finder(database, spaces, index, settings.search, reranking),
-            sync=ServerSync(database, servers, pool, CatalogUpdate(database, spaces, settings.guards, embed_seconds)),
+            sync=ServerSync(
+                database,
+                servers,
+                pool,
+                CatalogUpdate(database, spaces, settings.guards, embed_seconds),
+                offerings,
+            ),
+            offerings=offerings,
             recorder=await stack.enter_async_context(AuditRecorder(database, settings.audit)),
             metrics=Metrics(),
         )

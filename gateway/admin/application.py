@@ -33,6 +33,7 @@ from gateway.admin.services.audit import AuditService
 from gateway.admin.services.embedding import EmbeddingService
 from gateway.admin.services.overview import OverviewService
 from gateway.admin.services.playground import ClientAnswer, PlaygroundService
+from gateway.admin.services.servers.offerings import OfferingService
 from gateway.admin.services.servers.review import ReviewService
 from gateway.admin.services.servers.servers import ServerService
 from gateway.admin.services.servers.syncs import SyncService
@@ -50,6 +51,7 @@ from gateway.admin.web.sign_in_pages import SignInPages
 from gateway.admin.web.site import site_routes
 from gateway.audit.recorder import AuditRecorder
 from gateway.catalog.oauth_logins import OAuthLogins
+from gateway.catalog.review.offerings import Offerings
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
 from gateway.database.pool import Database
@@ -104,6 +106,7 @@ class AdminApplication:
             overview=OverviewService(database, settings),
             playground=PlaygroundService(database, finder, settings.search, client_answer),
             profiles=ProfileService(database),
+            offerings=OfferingService(Offerings(database, settings.guards)),
             review=ReviewService(database, servers),
             roles=RoleService(database),
             servers=server_service,

@@ -31,6 +31,10 @@ _COMMANDS = {
     "servers": ("servers.group", "Add, list, change and remove upstream servers."),
     "sync": ("servers.sync", "Bring the tools of these servers, or of all, into the catalogue."),
     "tenants": ("access.tenants", "Make, list, rename, suspend and delete tenants."),
+    "offerings": (
+        "servers.offerings",
+        "Look at prompts, templates and instructions that changed, were flagged or are hidden, and approve them.",
+    ),
     "tools": ("servers.tools", "Look at tools that changed, were flagged or are quarantined, and approve them."),
     "versions": (
         "servers.versions",

@@ -56,6 +56,10 @@ class NotifiedCache(Generic[K, V]):
             self._values[tenant_id, key] = value
         return value
 
+    def forget(self, tenant_id: int) -> None:
+        """Read anew what is kept of a tenant: it was changed here, and the notice of that is still on its way."""
+        self._on_notice(Notice(tenant_id))
+
     def _on_notice(self, notice: Notice) -> None:
         self._generation += 1
         if notice.tenant_id is None:

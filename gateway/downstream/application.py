@@ -14,6 +14,7 @@ from gateway.access.profiles import Profiles
 from gateway.audit.call_log import CallLog
 from gateway.audit.recorder import AuditRecorder
 from gateway.audit.refusal_log import RefusalLog
+from gateway.catalog.review.offerings import Offerings
 from gateway.catalog.server import Servers
 from gateway.database.notices import Notices
 from gateway.database.pool import Database
@@ -87,7 +88,7 @@ class McpApplication:
         limit = ResultLimit(settings.mcp.max_result_bytes, settings.mcp.max_binary_bytes)
         call_log = CallLog(recorder, metrics)
         self._kept_results = KeptResults(database)
-        self._upstream_lists = UpstreamLists(database, notices, servers, pool)
+        self._upstream_lists = UpstreamLists(database, notices, servers, pool, Offerings(database, settings.guards))
         app_resources = AppResources(database, notices)
         gateway_tools = GatewayTools(database, spaces, default_results, settings.search.detail)
         tool_list = ToolList(

@@ -89,6 +89,14 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
         NAME,
         MARK,
     )
+    await insert(
+        "INSERT INTO offerings (tenant_id, server_id, kind, name_hash, name, definition, content_hash, quarantine) "
+        "VALUES ($1, $1, 'prompt', $2, $3, $4, $2, $4)",
+        ID,
+        HASH,
+        NAME,
+        MARK,
+    )
     await insert("INSERT INTO tool_terms (tenant_id, lexeme, tool_id, count) VALUES ($1, $2, $1, 1)", ID, NAME)
     space = await connection.fetchval(statement("register_space"), "key", "p", "m", DIMENSIONS, "", "", None, "b")
     assert space == SPACE

@@ -114,7 +114,7 @@ def argument(kind: str, tenant: int | None) -> Any:
 def test_every_statement_that_touches_what_tenants_own_is_bound_to_a_tenant() -> None:
     owned = (
         "servers|tools|tool_terms|tool_embeddings|roles|role_rules|role_tools|api_keys|api_key_roles|key_usage|tenants|"
-        "visible_tools|kept_results"
+        "visible_tools|kept_results|offerings"
     )
     unbound = {
         name

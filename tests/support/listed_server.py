@@ -2,6 +2,7 @@
 
 The file holds `{"tools": [...]}`, and may hold `"line"`, which is written in place of the answer to tools/list
 (`$id` stands for the id of the request),
+`"said"`, members of the answer to initialize,
 `"page"`, the number of tools on a page, and `"result"`, the result of every call; without that a call answers with the
 name and arguments that arrived.
 """
@@ -19,7 +20,8 @@ FILE = Path(sys.argv[1])
 def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     if method == "initialize":
         info = {"name": "listed", "version": "1"}
-        return {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}
+        said = json.loads(FILE.read_text(encoding="utf-8")).get("said", {})
+        return {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info, **said}
     if method == "ping":
         return {}
     if method == "tools/list":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.admin.rest.operation import RestContext, operation
 from gateway.admin.services.playground import PlaygroundAnswer, PlaygroundQuery
+from gateway.admin.services.servers.offerings import ApprovedOfferings, OfferingApproval, OfferingView
 from gateway.admin.services.servers.review import Approval, StandingFilter, StandingView
 from gateway.admin.services.tools import ToolDetail, ToolFilter, ToolPage, ToolTrial, TrialResult
 
@@ -56,6 +57,18 @@ async def quarantine_tool(context: RestContext, tool_id: int) -> StandingView:
     return await context.services.review.quarantine(context.tenant.id, tool_id)
 
 
+@operation("GET", "/offerings")
+async def list_offerings(context: RestContext, query: StandingFilter) -> tuple[OfferingView, ...]:
+    """List prompts, templates and instructions of servers that changed, were flagged, or are hidden."""
+    return await context.services.offerings.list(context.tenant.id, query)
+
+
+@operation("POST", "/servers/{server_id}/offerings/approve")
+async def approve_offering(context: RestContext, server_id: int, body: OfferingApproval) -> ApprovedOfferings:
+    """Approve what a server offers beside tools, one of it or all that waits."""
+    return await context.services.offerings.approve(context.tenant.id, server_id, body)
+
+
 OPERATIONS = (
     list_tools,
     get_tool,
@@ -65,4 +78,6 @@ OPERATIONS = (
     get_standing,
     approve_tool,
     quarantine_tool,
+    list_offerings,
+    approve_offering,
 )

@@ -14,6 +14,7 @@ from gateway.admin.services.audit import AuditService
 from gateway.admin.services.embedding import EmbeddingService
 from gateway.admin.services.overview import OverviewService
 from gateway.admin.services.playground import PlaygroundService
+from gateway.admin.services.servers.offerings import OfferingService
 from gateway.admin.services.servers.review import ReviewService
 from gateway.admin.services.servers.servers import ServerService
 from gateway.admin.services.servers.syncs import SyncService
@@ -33,6 +34,7 @@ class Services:
     authenticator: Authenticator
     embedding: EmbeddingService
     keys: KeyService
+    offerings: OfferingService
     overview: OverviewService
     playground: PlaygroundService
     profiles: ProfileService

@@ -13,7 +13,7 @@ ON_CHANGE_POLICIES: tuple[OnChange, ...] = ("accept", "flag", "quarantine")
 
 Approver = Literal["person", "policy", "rollback"]
 
-NEW_TOOL = "It is new, and new tools of this server wait for approval."
+NEW_TOOL = "It is new, and what is new of this server waits for approval."
 CHANGED_TOOL = "It has changed since it was approved."
 HIDDEN_BY_ADMIN = "An admin has put it here."
 FOUND_BY_SCAN = "The scan found: "

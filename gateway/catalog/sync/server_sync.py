@@ -11,6 +11,7 @@ from typing import Literal
 
 from mcp_types import METHOD_NOT_FOUND
 
+from gateway.catalog.review.offerings import Offering, Offerings
 from gateway.catalog.review.versions import Versions
 from gateway.catalog.server import Servers
 from gateway.catalog.sync.catalog_update import CatalogUpdate
@@ -50,11 +51,19 @@ OnSyncProgress = Callable[[SyncProgress], None]
 class ServerSync:
     """Syncs servers, one sync of a server at a time in all processes."""
 
-    def __init__(self, database: Database, servers: Servers, pool: UpstreamPool, catalog_update: CatalogUpdate) -> None:
+    def __init__(
+        self,
+        database: Database,
+        servers: Servers,
+        pool: UpstreamPool,
+        catalog_update: CatalogUpdate,
+        offerings: Offerings,
+    ) -> None:
         self._database = database
         self._servers = servers
         self._pool = pool
         self._catalog_update = catalog_update
+        self._offerings = offerings
         self._versions = Versions(database)
 
     async def run(self, tenant_id: int, server_id: int, on_progress: OnSyncProgress = lambda _: None) -> SyncResult:
@@ -72,7 +81,9 @@ class ServerSync:
                 on_progress(SyncProgress(spec.name, "compare"))
                 # A listing may be large; reading it must not hold up the calls of others.
                 tools, skipped = await asyncio.to_thread(parse_listing, entries)
-                result = await self._update(spec, tools, self._report(spec, skipped), on_progress)
+                report = self._report(spec, skipped)
+                await self._offerings.record(spec, "instructions", _instructions(report))
+                result = await self._update(spec, tools, report, on_progress)
                 note = self._pool.listing_note(spec, "tools/list")
                 result = replace(result, notice=" ".join(part for part in (result.notice, note) if part))
             except Exception as error:
@@ -170,3 +181,12 @@ class ServerSync:
             with contextlib.suppress(ModelGateError):
                 await self._database.execute("analyze_catalogue")
         return result
+
+
+def _instructions(report: ServerReport) -> list[Offering]:
+    """What a server says of itself to models; its version may be another at every sync."""
+    info = report.server_info or {}
+    said = {key: info[key] for key in ("name", "title", "description") if isinstance(info.get(key), str)}
+    if report.instructions:
+        said["instructions"] = report.instructions
+    return [Offering("", said)] if said else []

@@ -132,9 +132,15 @@ FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 WHERE t.tenant_id = $1 AND t.id = ANY($3::bigint[]) AND NOT t.app_only AND {{tool_visibility}} IS NOT NULL
 
+-- name: is_heard
+-- Whether what server `s` says of itself does not wait for approval.
+NOT EXISTS (SELECT FROM offerings o WHERE o.tenant_id = s.tenant_id AND o.server_id = s.id AND o.kind = 'instructions'
+            AND o.quarantine IS NOT NULL)
+
 -- name: visible_servers
 -- The servers behind what these roles may find, with the number of tools, most first.
-SELECT s.id, s.name, s.slug, s.description, s.instructions, s.server_info, count(*) AS tool_count
+SELECT s.id, s.name, s.slug, s.description, CASE WHEN {{is_heard}} THEN s.instructions END AS instructions,
+       CASE WHEN {{is_heard}} THEN s.server_info END AS server_info, count(*) AS tool_count
 FROM visible_tools($1, $2) AS v
 JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id AND NOT t.app_only
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
@@ -169,7 +175,9 @@ ORDER BY t.server_id
 -- name: usable_servers
 -- The servers whose resources and prompts these roles may use: by the rule about the server, else by the role's default.
 -- At a profile, those that it names as a whole.
-SELECT s.id, s.name, s.slug, s.prefix, s.capabilities
+SELECT s.id, s.name, s.slug, s.prefix, s.capabilities,
+       ARRAY(SELECT o.content_hash FROM offerings o
+             WHERE o.tenant_id = s.tenant_id AND o.server_id = s.id AND o.quarantine IS NOT NULL) AS hidden
 FROM servers s
 WHERE s.tenant_id = $1 AND s.enabled
   AND EXISTS (

@@ -14,6 +14,7 @@ from mcp_types import METHOD_NOT_FOUND
 
 from gateway.access.caller import Caller
 from gateway.catalog.listed_fields import mend_prompt, mend_resource
+from gateway.catalog.review.offerings import Offering, OfferingKind, Offerings, offering_hash
 from gateway.catalog.server import Servers
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
@@ -27,7 +28,8 @@ from gateway.downstream.lists.list_snapshot import (
     ListState,
     digest_items,
 )
-from gateway.errors import NotFoundError, UpstreamError, UpstreamReplyError
+from gateway.errors import DatabaseError, NotFoundError, UpstreamError, UpstreamReplyError
+from gateway.json_codec import check_depth
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 
@@ -45,18 +47,27 @@ _RETRY_SECONDS = 10.0
 _WAIT_SECONDS = 5.0
 _FORGET_AFTER_SECONDS = 3_600.0
 
+# The list around it has levels of its own.
+_MAX_DEPTH = 128
+# Resources are what is read, and come and go.
+_OFFERING_KINDS: dict[ListKind, OfferingKind] = {"prompts": "prompt", "resourceTemplates": "template"}
+
 Items: TypeAlias = "tuple[dict[str, Any], ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class ListedServer:
-    """A server whose prompts and resources a caller may use; `capabilities` as at its last sync."""
+    """A server whose prompts and resources a caller may use; `capabilities` as at its last sync.
+
+    `hidden` are the hashes of what it offers and nobody is shown until a person approves it.
+    """
 
     id: int
     name: str
     slug: str
     prefix: str | None
     capabilities: dict[str, Any]
+    hidden: frozenset[bytes] = frozenset()
 
     def offers(self, kind: ListKind) -> bool:
         """Whether there is such a list."""
@@ -81,6 +92,14 @@ class _CachedList:
     confirmed: bool
 
 
+class _ShownItems(NamedTuple):
+    """Of `items` those that are not `hidden`."""
+
+    items: Items
+    hidden: frozenset[bytes]
+    shown: Items
+
+
 class UpstreamLists:
     """Lists are asked of servers when first needed, then kept for five minutes or until the server says they changed.
 
@@ -89,8 +108,12 @@ class UpstreamLists:
     patterns and categories do not count here.
     """
 
-    def __init__(self, database: Database, notices: Notices, servers: Servers, pool: UpstreamPool) -> None:
+    def __init__(
+        self, database: Database, notices: Notices, servers: Servers, pool: UpstreamPool, offerings: Offerings
+    ) -> None:
         self._database = database
+        self._offerings = offerings
+        self._shown: dict[ListKey, _ShownItems] = {}
         self._listed_servers: NotifiedCache[tuple[int, ...], tuple[ListedServer, ...]] = NotifiedCache(notices)
         self._servers = servers
         self._pool = pool
@@ -110,7 +133,7 @@ class UpstreamLists:
 
         async def read() -> tuple[ListedServer, ...]:
             rows = await self._database.fetch("usable_servers", tenant_id, list(role_ids))
-            return tuple(ListedServer(**row) for row in rows)
+            return tuple(ListedServer(**{**row, "hidden": frozenset(row["hidden"])}) for row in rows)
 
         return await self._listed_servers.get(tenant_id, role_ids, read)
 
@@ -125,7 +148,9 @@ class UpstreamLists:
         if missing:
             fetched = await asyncio.gather(*(self.get(caller.tenant_id, server_id, kind) for server_id in missing))
             known.update(zip(missing, fetched, strict=True))
-        return [ServerItems(server, known[server.id] or ()) for server in able]
+            # What was listed just now may be hidden since.
+            able = [server for server in await self.servers(caller.tenant_id, caller.role_ids) if server.id in known]
+        return [ServerItems(server, self._without_hidden(server, kind, known[server.id] or ())) for server in able]
 
     async def get(self, tenant_id: int, server_id: int, kind: ListKind) -> Items:
         """What one server lists, or listed when it last answered, where it does not within 5 s."""
@@ -146,6 +171,16 @@ class UpstreamLists:
             self._store(key, spec, (), 0.0, confirmed=False)
         return self._lists[key].items
 
+    def _without_hidden(self, server: ListedServer, kind: ListKind, items: Items) -> Items:
+        """`items` without those that wait for approval; the same object for as long as both are."""
+        if not server.hidden or kind not in _OFFERING_KINDS:
+            return items
+        before = self._shown.get((server.id, kind))
+        if before is None or before.items is not items or before.hidden != server.hidden:
+            shown = tuple(item for item in items if offering_hash(item) not in server.hidden)
+            before = self._shown[server.id, kind] = _ShownItems(items, server.hidden, shown)
+        return before.shown
+
     def snapshot(self, servers: Sequence[ListedServer], *kinds: ListKind) -> ListSnapshot:
         """What is known of the lists of these servers without asking."""
         states: dict[ListKey, ListState] = {}
@@ -155,6 +190,8 @@ class UpstreamLists:
                     name_parts = (server.slug, server.prefix) if kind == "prompts" else (server.slug,)
                     cached = self._lists.get((server.id, kind))
                     digest = cached.digest if cached is not None else None
+                    if cached is not None and server.hidden:
+                        digest = digest_items(self._without_hidden(server, kind, cached.items))
                     states[server.id, kind] = ListState(name_parts, digest, self._change_counts[server.id, kind])
         return states
 
@@ -221,7 +258,10 @@ class UpstreamLists:
         self._changed_while_fetched.discard(key)
         try:
             listed = await self._pool.list_all(spec, _METHODS[kind], kind)
-        except UpstreamError as error:
+            mend = mend_prompt if kind == "prompts" else mend_resource
+            usable = [mend(item) for item in listed if isinstance(item, dict) and _is_usable(item, kind)]
+            items = await self._review(spec, kind, usable)
+        except (UpstreamError, DatabaseError) as error:
             if isinstance(error, UpstreamReplyError) and error.code == METHOD_NOT_FOUND:
                 self._store(key, spec, (), _FRESH_SECONDS, confirmed=True)
                 return
@@ -229,13 +269,23 @@ class UpstreamLists:
             before = self._lists.get(key)
             self._store(key, spec, before.items if before is not None else (), _RETRY_SECONDS, confirmed=False)
         else:
-            mend = mend_prompt if kind == "prompts" else mend_resource
-            items = tuple(mend(item) for item in listed if isinstance(item, dict) and _has_name(item, kind))
             changed = key in self._changed_while_fetched
             self._store(key, spec, items, 0.0 if changed else _FRESH_SECONDS, confirmed=not changed)
         finally:
             if self._fetches.get(key) is asyncio.current_task():
                 del self._fetches[key]
+
+    async def _review(self, spec: ServerSpec, kind: ListKind, listed: Sequence[dict[str, Any]]) -> Items:
+        """What a server lists, compared with what was approved; one of each name there. Raises DatabaseError."""
+        offering_kind = _OFFERING_KINDS.get(kind)
+        if offering_kind is None:
+            return tuple(listed)
+        # What has the name of another would pass unseen beside it.
+        items = {item[NAME_FIELDS[kind]]: item for item in reversed(listed)}
+        offered = [Offering(name, item) for name, item in reversed(items.items())]
+        if await self._offerings.record(spec, offering_kind, offered):
+            self._listed_servers.forget(spec.tenant_id)
+        return tuple(offering.definition for offering in offered)
 
     def _store(self, key: ListKey, spec: ServerSpec, items: Items, fresh_seconds: float, *, confirmed: bool) -> None:
         now = time.monotonic()
@@ -252,13 +302,14 @@ class UpstreamLists:
                 callback(spec.tenant_id)
 
 
-def _has_name(item: dict[str, Any], kind: ListKind) -> bool:
-    """Whether the item has a name or address that somebody could ask for."""
+def _is_usable(item: dict[str, Any], kind: ListKind) -> bool:
+    """Whether the item has a name or address that somebody could ask for, and clients could read it."""
     name = item.get(NAME_FIELDS[kind])
     if not isinstance(name, str) or not name:
         return False
     try:
         name.encode()
-    except UnicodeEncodeError:
+        check_depth(item, _MAX_DEPTH)
+    except ValueError:
         return False
     return True

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from gateway.catalog.review.offerings import Offerings
 from gateway.downstream.lists.merged_list import MergedItem, MergedLists
 from gateway.downstream.lists.upstream_lists import ServerItems, UpstreamLists
+from gateway.settings import GuardSettings
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect
 from tests.downstream.listening import PROMPTS, NotifyingServer, add_notifying_server
 from tests.support.gateway import RunningGateway
@@ -118,7 +120,9 @@ async def test_a_list_is_made_once_for_all_who_are_shown_the_same(
     gateway: RunningGateway, many: NotifyingServer
 ) -> None:
     parts = gateway.parts
-    upstream_lists = UpstreamLists(parts.database, parts.notices, parts.servers, parts.pool)
+    upstream_lists = UpstreamLists(
+        parts.database, parts.notices, parts.servers, parts.pool, Offerings(parts.database, GuardSettings())
+    )
 
     def merge(sources: Sequence[ServerItems]) -> list[MergedItem]:
         return [MergedItem(item["name"], server.id, item["name"], item) for server, items in sources for item in items]

@@ -167,12 +167,17 @@ class UpstreamPool:
             idle_seconds=_idle_seconds(spec, session_key),
             on_state_change=handle_state,
             on_notification=handle_notification,
-            capabilities=self._capabilities,
+            capabilities=self._capabilities if session_key is not None else _of_shared_session(self._capabilities),
             probe=probe,
             max_message_bytes=self._settings.max_message_bytes,
             max_call_seconds=self._settings.max_call_seconds,
         )
         return session
+
+
+def _of_shared_session(capabilities: Message | None) -> Message | None:
+    """Without roots: a server of the handshake era keeps them for its session, and so for all who share it."""
+    return None if capabilities is None else {name: each for name, each in capabilities.items() if name != "roots"}
 
 
 def _idle_seconds(spec: ServerSpec, session_key: str | None) -> float:

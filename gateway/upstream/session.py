@@ -287,7 +287,9 @@ class UpstreamSession:
         async with anyio.create_task_group() as tasks:
             self._peer.attach(transport, tasks)
             self._tasks = tasks
-            self._server_requests = ServerRequests(self.spec.name, self._peer, tasks)
+            self._server_requests = ServerRequests(
+                self.spec.name, self._peer, tasks, refuses_roots="roots" not in self._capabilities
+            )
             try:
                 failure = await self._connect(transport)
                 if failure is None and self._era is not None:

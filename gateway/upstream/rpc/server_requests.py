@@ -27,10 +27,12 @@ _REFUSAL_SECONDS = 5.0
 class ServerRequests:
     """Answers a server's questions through the call they belong to, else refuses them."""
 
-    def __init__(self, server: str, peer: Peer, tasks: TaskGroup) -> None:
+    def __init__(self, server: str, peer: Peer, tasks: TaskGroup, *, refuses_roots: bool = False) -> None:
+        """`refuses_roots`: nobody's roots are told, for a server keeps them for all who share its session."""
         self._server = server
         self._peer = peer
         self._tasks = tasks
+        self._refuses_roots = refuses_roots
         self._open: dict[object, anyio.CancelScope] = {}
         self._refusals: deque[tuple[object, Message]] = deque()
         self._refusing = False
@@ -115,6 +117,8 @@ class ServerRequests:
         if method == "ping":
             return {"result": {}}
         handler = call.request.hooks.on_server_request if call is not None else None
+        if method == "roots/list" and self._refuses_roots:
+            return _error_response(METHOD_NOT_FOUND, self._shared_roots_reason())
         if handler is None:
             reason = self._no_handler_reason(method, call)
             logger.warning("%s", reason)
@@ -128,6 +132,13 @@ class ServerRequests:
         except Exception:
             logger.exception("question %s of server %s could not be answered", method, self._server)
             return _failed_response(method)
+
+    def _shared_roots_reason(self) -> str:
+        return (
+            f"This gateway does not answer roots/list of server {self._server}, whose session all clients share: roots "
+            "of one would reach the others; give each client a session of its own: "
+            f"modelgate servers set {shlex.quote(self._server)} --session per_client"
+        )
 
     def _no_handler_reason(self, method: str, call: Call | None) -> str:
         if call is None and self._peer.has_attributable_call:

@@ -59,9 +59,10 @@ async def test_several_questions_are_asked_one_after_the_other(
 @BOTH
 @CLIENTS
 async def test_roots_are_told_by_the_caller(
-    gateway: RunningGateway, add_talker: AddTalker, connect: Connect, mode: str, era: Era
+    gateway: RunningGateway, add_talker: AddTalker, tenant_id: int, connect: Connect, mode: str, era: Era
 ) -> None:
-    await add_talker(era=era)
+    talker = await add_talker(era=era)
+    await gateway.parts.servers.set_tuning(tenant_id, talker.id, Tuning(session="per_client"))
 
     async def roots(context: Any) -> mcp_types.ListRootsResult:
         return mcp_types.ListRootsResult(roots=[mcp_types.Root(uri=FileUrl("file:///home"), name="home")])
@@ -70,6 +71,22 @@ async def test_roots_are_told_by_the_caller(
         with anyio.fail_after(10):
             result = await client.call_tool("talker__ask", {"method": "roots/list", "params": {"_meta": {}}})
     assert "file:///home" in text_of(result)
+
+
+@CLIENTS
+async def test_roots_of_one_client_do_not_reach_a_server_whose_session_all_share(
+    gateway: RunningGateway, add_talker: AddTalker, connect: Connect, mode: str
+) -> None:
+    await add_talker(era="handshake")
+
+    async def roots(context: Any) -> mcp_types.ListRootsResult:
+        return mcp_types.ListRootsResult(roots=[mcp_types.Root(uri=FileUrl("file:///home"), name="home")])
+
+    async with connect(mode, list_roots_callback=roots) as client:
+        with anyio.fail_after(10):
+            result = await client.call_tool("talker__ask", {"method": "roots/list", "params": {"_meta": {}}})
+    assert "file:///home" not in text_of(result)
+    assert "per_client" in text_of(result)
 
 
 @BOTH

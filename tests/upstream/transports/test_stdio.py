@@ -64,7 +64,7 @@ async def test_every_page_of_a_listing_comes_raw_and_in_order(connect: Connect) 
         tools = await session.list_all("tools/list", "tools")
     assert [tool["name"] for tool in tools] == ["echo", "broken"]
     assert tools[0]["x-vendor"] == {"kept": True}
-    assert tools[1]["inputSchema"] == {}
+    assert tools[1]["inputSchema"] == {"type": "string"}
 
 
 async def test_a_result_is_returned_with_the_fields_that_no_schema_knows(connect: Connect) -> None:

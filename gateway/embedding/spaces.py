@@ -127,11 +127,15 @@ class Spaces:
 
     async def active_space(self) -> StoredSpace:
         """The space that searches use. Raises EmbeddingError while there is none."""
-        active = next((record for record in await self._read_records() if record.active), None)
+        active = await self.known_active_space()
         if active is None:
             return await self.configured_space()
-        self._follow(active.stored)
-        return active.stored
+        self._follow(active)
+        return active
+
+    async def known_active_space(self) -> StoredSpace | None:
+        """The space that searches use; None while there is none. No embedder is asked."""
+        return next((record.stored for record in await self._read_records() if record.active), None)
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors in the configured space: float32, shape (len(texts), d). Raises EmbeddingError."""

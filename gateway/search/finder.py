@@ -105,6 +105,12 @@ class Finder:
 
     async def _search(self, caller: Caller, request: SearchRequest, timer: StepTimer, best: int) -> _SearchResult:
         """The `best` take part."""
+        with self._index.pinned(caller.tenant_id):
+            return await self._search_pinned(caller, request, timer, best)
+
+    async def _search_pinned(
+        self, caller: Caller, request: SearchRequest, timer: StepTimer, best: int
+    ) -> _SearchResult:
         scope = await self._resolve_scope(caller, request)
         timer.lap("index")
         corrected = max(1, MOST_CORRECTED // len(request.queries))
@@ -155,6 +161,8 @@ class Finder:
             space = vectors.stored
         except EmbeddingError as error:
             embedding_error = error.message
+            # Its index, without asking for its vectors: there is no need of another one for words alone.
+            space = await self._spaces.known_active_space()
         timer.lap("embed")
         vocabulary = await self._index.vocabulary(scope, space, texts, most_corrected)
         forms = [
@@ -162,7 +170,8 @@ class Finder:
             for place, terms in enumerate(terms_of_each(texts, vocabulary, most_corrected))
         ]
         signals = await self._index.signals(scope, space, forms)
-        background = await self._index.background(scope.tenant_id, space)
+        # Which asks for vectors of its own.
+        background = await self._index.background(scope.tenant_id, None if vectors is None else space)
         named = await self._index.named(scope, space, query.strip())
         # A tool may have come or become visible between the two.
         named = [tool_id for tool_id in named if (signals.tool_ids == tool_id).any()]
@@ -174,7 +183,7 @@ class Finder:
             ranking = rank(signals, background)
             scores, order = scores_of(signals, ranking, background), ranking.order
         timer.lap("score")
-        return QueryResult(signals, scores, scores, order, named, vectors, embedding_error)
+        return QueryResult(signals, scores, scores, order, named, space, vectors, embedding_error)
 
     async def _rerank(self, reranking: Reranking, scope: SearchScope, query: str, result: QueryResult) -> QueryResult:
         """The best of a result in the order of the reranker; unchanged where it names a tool, or has none to order."""

@@ -30,7 +30,8 @@ class QueryResult:
 
     `scores` float32 (n,) of the tools of `signals`; `order`, positions among them, best first; `place_scores` float32
     (n,), what each is ordered by among those of other queries: its score, or that of the place that it was given.
-    `named` are the ids of tools that go by the query.
+    `named` are the ids of tools that go by the query. `space` is the one whose tools were searched, None where none
+    serves; `vectors` those of the query, None where it could not be embedded and `embedding_error` says why.
     """
 
     signals: Signals
@@ -38,14 +39,10 @@ class QueryResult:
     place_scores: Floats
     order: NDArray[np.intp]
     named: Sequence[int]
+    space: StoredSpace | None
     vectors: QueryVectors | None
     embedding_error: str
     reranked: Reranked | None = None
-
-    @property
-    def space(self) -> StoredSpace | None:
-        """The space that the query was embedded in, None where it was not."""
-        return None if self.vectors is None else self.vectors.stored
 
     def matches(self, positions: NDArray[np.intp], number: int, threshold: float) -> list[Match]:
         """The tools at `positions` of `signals`. This query, the one of that `number`, found those over `threshold`."""

@@ -300,8 +300,12 @@ async def test_an_explanation_says_why_there_is_no_vector(farm: Components, monk
     async def fail(texts: Sequence[str]) -> QueryVectors:
         raise EmbedderUnavailableError("The embedder is not there", "start it")
 
+    await farm.finder.find(await caller_with(farm), SearchRequest(("feed every goat",), 3))
+    in_memory = farm.index.size_bytes
     monkeypatch.setattr(farm.spaces, "embed_queries", fail)
     explanation = await farm.finder.explain(await caller_with(farm), SearchRequest(("feed every goat",), 3), 5)
+    # What serves knows the words as well.
+    assert farm.index.size_bytes == in_memory
     assert (explanation.query_vectors, explanation.embedding_error) == (None, "The embedder is not there; start it.")
     assert explanation.outcome.notice.endswith("by words alone: The embedder is not there; start it.")
     assert explanation.tools

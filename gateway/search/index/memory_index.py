@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,26 +32,48 @@ _FROM_THE_START = "0"
 _NO_SPACE = 0
 # A tool's texts, terms and names, beside its vector; real tools take two thirds of it.
 _ASSUMED_BYTES_PER_TOOL = 4_000
+_NEVER_READ = -1
+# What a tenant takes that did not fit is believed for so long: to read it anew takes as long as to read one that fits.
+_MEASURE_AGAIN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class _Loaded:
     """An index, and what it was last brought up to: the catalogue's version, and where the next changes begin.
 
-    `announced` counts what may have changed it, `read` is how much of that it has taken in. `bytes_per_tool` is what a
-    tool takes as far as that is known, `too_large` the number of tools where all together do not fit.
+    `announced` counts what may have changed it, `read` is how much of that it has taken in. `too_large` is the
+    number of tools where all together do not fit. Where only reading them showed that, one took
+    `measured_bytes_per_tool`, which is believed until `measure_again_at`.
     """
 
     index: TenantIndex
     cards: dict[int, ToolCard] = field(default_factory=dict)
     servers: dict[int, tuple[str, str]] = field(default_factory=dict)
-    version: int = -1
+    version: int = _NEVER_READ
     horizon: str = _FROM_THE_START
     announced: int = 1
     read: int = 0
     updating: asyncio.Task[None] | None = None
-    bytes_per_tool: int = _ASSUMED_BYTES_PER_TOOL
     too_large: int | None = None
+    measured_bytes_per_tool: int = 0
+    measure_again_at: float = 0.0
+
+    @property
+    def is_updating(self) -> bool:
+        """Whether what has changed is being read."""
+        return self.updating is not None and not self.updating.done()
+
+    @property
+    def is_to_be_measured(self) -> bool:
+        """Whether it was put off for what it took before, and that is no longer believed."""
+        is_put_off = self.too_large is not None and self.version == _NEVER_READ
+        return is_put_off and self.measure_again_at <= time.monotonic()
+
+    def bytes_per_tool(self) -> int:
+        """What a tool takes, with its vector, as far as that is known."""
+        if time.monotonic() < self.measure_again_at:
+            return self.measured_bytes_per_tool
+        return _ASSUMED_BYTES_PER_TOOL + 4 * self.index.dimensions
 
     def clear(self) -> None:
         """Hold nothing, as at the beginning."""
@@ -60,6 +84,7 @@ class _Loaded:
 class MemoryIndex:
     """Answers from memory. Tenants that were searched longest ago go first when all together take over `max_bytes`.
 
+    Those that are being searched stay until then, for one that goes amid a search is read anew for its next step.
     Every method raises IndexTooLargeError for a tenant that does not fit by itself.
     """
 
@@ -72,7 +97,21 @@ class MemoryIndex:
         self._max_bytes = max_bytes
         self._backgrounds = Backgrounds(spaces)
         self._loaded: OrderedDict[tuple[int, int], _Loaded] = OrderedDict()
+        self._pins: Counter[int] = Counter()
+        self._updates: set[asyncio.Task[None]] = set()
         notices.subscribe(self._on_notice)
+
+    @contextlib.contextmanager
+    def pinned(self, tenant_id: int) -> Iterator[None]:
+        """See `ToolIndex`."""
+        self._pins[tenant_id] += 1
+        try:
+            yield
+        finally:
+            self._pins[tenant_id] -= 1
+            if not self._pins[tenant_id]:
+                del self._pins[tenant_id]
+                self._evict()
 
     async def vocabulary(
         self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int
@@ -130,13 +169,13 @@ class MemoryIndex:
 
     @property
     def tenants_in_database(self) -> Collection[int]:
-        """See `ToolIndex`: whoever does not fit is refused."""
-        return ()
+        """See `ToolIndex`; asked here, they are refused."""
+        return {tenant_id for (tenant_id, _), loaded in self._loaded.items() if loaded.too_large is not None}
 
     async def aclose(self) -> None:
         """End what is under way."""
         await self._backgrounds.aclose()
-        tasks = [loaded.updating for loaded in self._loaded.values() if loaded.updating is not None]
+        tasks = list(self._updates)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -167,10 +206,14 @@ class MemoryIndex:
         if not self._notices.connected:
             # Nobody says what changes: anything may have.
             loaded.announced += 1
+        elif loaded.is_to_be_measured:
+            loaded.announced += 1
         wanted = loaded.announced
         while loaded.read < wanted:
             if loaded.updating is None or loaded.updating.done():
                 loaded.updating = asyncio.create_task(self._update(key, loaded))
+                self._updates.add(loaded.updating)
+                loaded.updating.add_done_callback(self._updates.discard)
                 # Whoever began it may have gone when it fails.
                 loaded.updating.add_done_callback(lambda task: task.cancelled() or task.exception())
             await asyncio.shield(loaded.updating)
@@ -194,8 +237,8 @@ class MemoryIndex:
     async def _read(
         self, snapshot: DatabaseConnection, tenant_id: int, space_id: int, loaded: _Loaded, state: Row
     ) -> None:
-        expected = state["tools"] * (loaded.bytes_per_tool + 4 * loaded.index.dimensions)
-        loaded.too_large = state["tools"] if expected > self._max_bytes else None
+        is_too_large = state["tools"] * loaded.bytes_per_tool() > self._max_bytes
+        loaded.too_large = state["tools"] if is_too_large else None
         if loaded.too_large is None:
             await self._read_servers(snapshot, tenant_id, loaded)
             await self._read_tools(snapshot, tenant_id, space_id, loaded, state["tools"])
@@ -210,7 +253,9 @@ class MemoryIndex:
             loaded.horizon = state["horizon"]
         else:
             loaded.clear()
-        loaded.version = state["catalogue_version"]
+        # What was not read for its former size is to be read when that is no longer believed.
+        is_put_off = is_too_large and time.monotonic() < loaded.measure_again_at
+        loaded.version = _NEVER_READ if is_put_off else state["catalogue_version"]
 
     async def _read_servers(self, snapshot: DatabaseConnection, tenant_id: int, loaded: _Loaded) -> None:
         rows = await snapshot.fetch("index_servers", tenant_id)
@@ -244,7 +289,8 @@ class MemoryIndex:
             loaded.index.put([_indexed(row, counts.get(row["id"], {}), cards[row["id"]]) for row in there])
             loaded.cards.update(cards)
             if loaded.index.size_bytes > self._max_bytes:
-                loaded.bytes_per_tool = loaded.index.size_bytes // max(loaded.index.tools, 1)
+                loaded.measured_bytes_per_tool = loaded.index.size_bytes // max(loaded.index.tools, 1)
+                loaded.measure_again_at = time.monotonic() + _MEASURE_AGAIN_SECONDS
                 loaded.too_large = tools
                 return
             if len(rows) < _AT_A_TIME:
@@ -252,12 +298,12 @@ class MemoryIndex:
             # A large catalogue is taken in between other work.
             await asyncio.sleep(0)
 
-    def _evict(self, current: _Loaded) -> None:
-        """Drop those that were searched longest ago, but never `current`, until all fit."""
+    def _evict(self, current: _Loaded | None = None) -> None:
+        """Drop those that were searched longest ago, but never `current` and none in use, until all fit."""
         for key, loaded in list(self._loaded.items()):
             if self.size_bytes <= self._max_bytes:
                 return
-            if loaded is not current:
+            if loaded is not current and loaded.index.tools and not loaded.is_updating and not self._pins[key[0]]:
                 del self._loaded[key]
 
     def _on_notice(self, notice: Notice) -> None:

@@ -9,6 +9,7 @@ are still counted over all of them; what is standardised over tools is standardi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,10 @@ class PgvectorIndex:
     def size_bytes(self) -> int:
         """See `ToolIndex`."""
         return 0
+
+    def pinned(self, tenant_id: int) -> AbstractContextManager[None]:
+        """See `ToolIndex`: it holds nothing."""
+        return nullcontext()
 
     async def vocabulary(
         self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int

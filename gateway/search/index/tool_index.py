@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +37,10 @@ class ToolIndex(Protocol):
     @property
     def size_bytes(self) -> int:
         """What it holds in this process, roughly."""
+        ...
+
+    def pinned(self, tenant_id: int) -> AbstractContextManager[None]:
+        """For the length of a search: what it holds of the tenant stays, however much others take."""
         ...
 
     async def vocabulary(

@@ -260,6 +260,95 @@ async def test_the_tenant_that_was_searched_longest_ago_goes_first(
     assert list(index.tenant_ids) == [TENANT, others[1]]
 
 
+async def test_a_tenant_stays_in_memory_while_it_is_searched(
+    catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = (await create_tenant(catalogue.database, "two")).id
+    await catalogue.put(FEED)
+    await catalogue.put(CataloguedTool("farm2", "feed_cat", "Feed the cat"), tenant_id=other)
+    one_alone = catalogue.memory(notices)
+    await one_alone.signals(await _role(catalogue), catalogue.space, [CAT])
+    index = catalogue.memory(notices, int(one_alone.size_bytes * 1.5))
+    scopes = SearchScope(TENANT, ()), SearchScope(other, ())
+    read: list[int] = []
+    read_tools = MemoryIndex._read_tools
+
+    async def counted(*arguments: object) -> None:
+        read.append(arguments[2])  # type: ignore[arg-type]
+        await read_tools(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MemoryIndex, "_read_tools", counted)
+    with index.pinned(TENANT):
+        with index.pinned(other):
+            for _ in range(3):
+                for scope in scopes:
+                    await index.signals(scope, catalogue.space, [CAT])
+            assert read == [TENANT, other]
+        # As soon as one of both is done, the bound holds again.
+        assert list(index.tenant_ids) == [TENANT]
+    assert index.size_bytes <= one_alone.size_bytes * 1.5
+
+
+async def test_an_index_that_is_being_read_is_not_dropped_and_ends_with_all_else(
+    catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = (await create_tenant(catalogue.database, "two")).id
+    await catalogue.put(FEED)
+    await catalogue.put(CataloguedTool("farm2", "feed_cat", "Feed the cat"), tenant_id=other)
+    index = catalogue.memory(notices, 40_000)
+    read_tools = MemoryIndex._read_tools
+    reading = asyncio.Event()
+
+    async def slowly(*arguments: object) -> None:
+        await read_tools(*arguments)  # type: ignore[arg-type]
+        if arguments[2] == TENANT:
+            reading.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(MemoryIndex, "_read_tools", slowly)
+    search = asyncio.create_task(index.signals(SearchScope(TENANT, ()), catalogue.space, [CAT]))
+    await reading.wait()
+    monkeypatch.setattr(index, "_max_bytes", 9_000)
+    await index.signals(SearchScope(other, ()), catalogue.space, [CAT])
+    assert TENANT in index.tenant_ids
+    # Nor is one forgotten that a space which took over has dropped.
+    await catalogue.database.execute("notify_space", catalogue.space.id + 1)
+    await until(lambda: not index.tenant_ids)
+    await index.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await search
+
+
+async def test_a_tenant_that_did_not_fit_comes_back_when_it_does(
+    catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = catalogue.memory(notices, 120 * 1024)
+    scope = await _role(catalogue)
+    large = [CataloguedTool("farm", f"feed_{n}", "cat " * 5_000) for n in range(10)]
+    await catalogue.put(*large)
+    with pytest.raises(IndexTooLargeError):
+        await index.signals(scope, catalogue.space, [CAT])
+    assert set(index.tenants_in_database) == {TENANT}
+    await catalogue.put(*(replace(tool, description="cat") for tool in large))
+    # Whether it fits now is not read anew for each change.
+    with pytest.raises(IndexTooLargeError):
+        await index.signals(scope, catalogue.space, [CAT])
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    assert len((await index.signals(scope, catalogue.space, [CAT])).tool_ids) == 10
+    assert set(index.tenants_in_database) == set()
+
+
+async def test_vectors_are_counted_once_in_what_a_tool_took(catalogue: IndexedCatalogue, notices: Notices) -> None:
+    index = catalogue.memory(notices, 120 * 1024)
+    await catalogue.put(*(CataloguedTool("farm", f"feed_{n}", "cat " * 5_000) for n in range(10)))
+    scope = await _role(catalogue)
+    with pytest.raises(IndexTooLargeError):
+        await index.signals(scope, catalogue.space, [CAT])
+    loaded = index._loaded[TENANT, catalogue.space.id]
+    assert loaded.bytes_per_tool() == loaded.measured_bytes_per_tool > 120 * 1024 / 10
+
+
 async def test_a_space_that_took_over_leaves_no_index_of_the_former_one(
     catalogue: IndexedCatalogue, notices: Notices
 ) -> None:

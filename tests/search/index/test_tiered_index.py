@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from gateway.database.notices import Notices
+from gateway.embedding.space_store import StoredSpace
+from gateway.errors import IndexTooLargeError
 from gateway.search.index.tiered_index import TieredIndex
 from gateway.search.index.tool_index import SearchScope
 from gateway.search.query_form import QueryForm
+from gateway.search.ranking import Signals
 from tests.support.indexed_catalogue import MIB, TENANT, CataloguedTool, IndexedCatalogue
 
 
@@ -43,3 +48,22 @@ async def test_a_tenant_that_fits_is_not_asked_of_postgresql(catalogue: IndexedC
     await catalogue.put(CataloguedTool("farm", "feed_cat"))
     await index.vocabulary(SearchScope(TENANT, ()), catalogue.space, ["cat"], 8)
     assert list(memory.tenant_ids) == [TENANT]
+
+
+async def test_it_is_said_once_though_words_alone_fit(
+    catalogue: IndexedCatalogue, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices = Notices(catalogue.database)
+    memory = catalogue.memory(notices)
+    index = TieredIndex(memory, catalogue.pgvector(notices))
+    fits = memory.signals
+
+    async def signals(scope: SearchScope, space: StoredSpace | None, queries: Sequence[QueryForm]) -> Signals:
+        if space is not None:
+            raise IndexTooLargeError(scope.tenant_id, 20)
+        return await fits(scope, space, queries)
+
+    monkeypatch.setattr(memory, "signals", signals)
+    for space in (catalogue.space, None) * 3:
+        await index.signals(SearchScope(TENANT, ()), space, [QueryForm(("1",), None)])
+    assert len([record for record in caplog.records if "search.index_mib" in record.message]) == 1

@@ -31,6 +31,8 @@ _ENCODER_SHARE, _STATIC_SHARE = 0.75, 0.25
 # From the one to the other number of pieces that a word of a query falls into, the static vectors take over: English is
 # below, what the encoder cannot read above. The queries of `tests/cases/languages.json` show what it is worth.
 _READABLE_PIECES, _UNREADABLE_PIECES = 2.0, 4.0
+# Fewer words in plain letters tell too little of their language: most are names, as `kubectl`, which fall into pieces.
+_FEWEST_TELLING_WORDS = 3
 
 
 class BuiltinModel:
@@ -52,13 +54,18 @@ class BuiltinModel:
 
         The less of it is English, the more the static one weighs; then it is longer than 1.
         """
-        pieces = self._encoder.pieces_per_word(text)
-        unread = min(max((pieces - _READABLE_PIECES) / (_UNREADABLE_PIECES - _READABLE_PIECES), 0.0), 1.0)
-        encoder_share = _ENCODER_SHARE * (1 - unread)
+        encoder_share = _ENCODER_SHARE * (1 - self._unread(text))
         # A document's halves have the roots of their shares.
         lengths = encoder_share / math.sqrt(_ENCODER_SHARE), (1 - encoder_share) / math.sqrt(_STATIC_SHARE)
         vector: Vectors = self._side_by_side([text], *lengths)[0]
         return vector
+
+    def _unread(self, text: str) -> float:
+        """How little of a query the encoder can read, from 0 to 1."""
+        if text.isascii() and len(text.split()) < _FEWEST_TELLING_WORDS:
+            return 0.0
+        pieces = self._encoder.pieces_per_word(text)
+        return min(max((pieces - _READABLE_PIECES) / (_UNREADABLE_PIECES - _READABLE_PIECES), 0.0), 1.0)
 
     def _side_by_side(self, texts: Sequence[str], encoder_length: float, static_length: float) -> Vectors:
         encoded = self._encoder.embed(texts) * np.float32(encoder_length)

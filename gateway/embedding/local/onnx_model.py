@@ -28,7 +28,8 @@ _INPUT_TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # What exporters call the vector of the whole text where they give those of the tokens, too.
 _WHOLE_TEXT_OUTPUT = "sentence_embedding"
-_WORD = re.compile(r"\w+")
+# To the end of a word, or to where its case says that another one begins, as in `getUserById` or `HTTPServer`.
+_WORD = re.compile(r"[^\W_]+?(?:(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?![^\W_]))")
 _SENTENCE_ENCODER = "export it as a sentence encoder"
 
 
@@ -78,6 +79,7 @@ class OnnxModel:
     def pieces_per_word(self, text: str, most: int = 4) -> float:
         """Into how many tokens a word of `text` falls on average, each counted as `most` at most; 1 without a word.
 
+        Words are split at case and at whatever is no letter or digit.
         One and a little more in a language that the tokenizer was made for. An unknown one counts as `most`.
         """
         words = [word.span() for word in _WORD.finditer(text)]

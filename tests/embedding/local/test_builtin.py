@@ -69,6 +69,23 @@ async def test_an_english_query_has_the_vector_of_a_document_whatever_else_is_in
         assert np.array_equal(vector, (await embedder.embed_documents([query]))[0]), query
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "kubectl",
+        "PostgreSQL",
+        "getUserById",
+        "github__create_issue",
+        "kubectl apply",
+        "list_dir readFile",
+        "call getUserById or list_pull_requests",
+        "list the pods with kubectl",
+    ],
+)
+async def test_names_are_no_foreign_words(embedder: BuiltinEmbedder, query: str) -> None:
+    assert np.array_equal(await embedder.embed_query(query), (await embedder.embed_documents([query]))[0])
+
+
 async def test_every_text_gets_a_vector(embedder: BuiltinEmbedder) -> None:
     vectors = await embedder.embed_documents([*TEXTS, "\ud83d"])
     assert np.isfinite(vectors).all()

@@ -13,10 +13,13 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n")
 _SUBSCHEMAS = ("items", "additionalProperties")
 _CONDITIONS = ("not", "if", "then", "else", "contains")
 _ALTERNATIVES = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SUBSCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_SUBSCHEMA_MAPS = ("properties", "patternProperties")
+# What is referred to may be one of several alternatives.
+_ALTERNATIVE_MAPS = ("$defs", "definitions", "dependentSchemas")
 _KEPT_DIGESTS = 8_192
 _MOST_DEPTH = 32
 _MOST_TYPE_DEPTH = 3
+_MOST_PARTS = 32
 _TYPE_CHARACTERS = 40
 
 
@@ -54,24 +57,69 @@ def compact_schema(schema_json: str) -> str:
 @functools.lru_cache(maxsize=_KEPT_DIGESTS)
 def signature_of(name: str, schema_json: str, characters: int = 300) -> str:
     """`create_issue(title: string, labels?: string[])` within so many characters: required parameters first, `…` where
-    it is cut."""
+    it is cut, and where the schema does not list all that there is."""
     schema = json.loads(schema_json)
-    properties = schema.get("properties") if isinstance(schema, dict) else None
     if len(name) + len(f"({_ELLIPSIS})") > characters:
         name = shorten(name, characters - len(f"({_ELLIPSIS})"))
-    if not isinstance(properties, dict):
-        return f"{name}()"
-    required = schema.get("required")
-    names = {each for each in required if isinstance(each, str)} if isinstance(required, list) else set()
+    properties, names, has_others = _parameters(schema)
+    if not properties:
+        return f"{name}({_ELLIPSIS})" if has_others else f"{name}()"
     keys = sorted(properties, key=lambda key: key not in names)
     signature = f"{name}("
     for place, key in enumerate(keys):
         part = f"{', ' if place else ''}{key}{'' if key in names else '?'}: {_type_name(properties[key], schema)}"
-        closing = ")" if place == len(keys) - 1 else f", {_ELLIPSIS})"
+        closing = ")" if place == len(keys) - 1 and not has_others else f", {_ELLIPSIS})"
         if len(signature) + len(part) + len(closing) > characters:
             return f"{signature}{', ' if place else ''}{_ELLIPSIS})"
         signature += part
-    return f"{signature})"
+    return f"{signature}{closing}"
+
+
+def _parameters(schema: Any) -> tuple[dict[str, Any], set[str], bool]:
+    """The parameters by name, those that are required, and whether there are or may be others.
+
+    What the schema refers to and all parts of an `allOf` count; which of several alternatives holds, a call decides.
+    """
+    properties: dict[str, Any] = {}
+    required: dict[str, Any] = {}
+    has_others = False
+    parts: list[Any] = [schema]
+    seen: set[int] = set()
+    while parts and len(seen) < _MOST_PARTS:
+        part = parts.pop(0)
+        if not isinstance(part, Mapping):
+            has_others = has_others or part is None
+            continue
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(own := part.get("properties"), Mapping):
+            properties = {**own, **properties}
+        if isinstance(names := part.get("required"), list):
+            required |= {each: {} for each in names if isinstance(each, str)}
+        if isinstance(reference := part.get("$ref"), str):
+            parts.append(_referred(reference, schema))
+        if isinstance(each := part.get("allOf"), list):
+            parts += each[:_MOST_PARTS]
+        alternatives = [each for word in ("oneOf", "anyOf") if isinstance(each := part.get(word), list)]
+        has_others = has_others or any(_has_parameters(each, properties) for some in alternatives for each in some)
+        if not properties and (part.get("additionalProperties") or part.get("patternProperties")):
+            has_others = True
+    return {**required, **properties}, set(required), has_others or bool(parts)
+
+
+def _has_parameters(alternative: Any, known: Mapping[str, Any]) -> bool:
+    """Whether it names parameters that are not known, or may."""
+    if not isinstance(alternative, Mapping):
+        return False
+    if any(word in alternative for word in ("$ref", "allOf", "anyOf", "oneOf")):
+        return True
+    properties, required = alternative.get("properties"), alternative.get("required")
+    names = [
+        *(properties if isinstance(properties, Mapping) else ()),
+        *(required if isinstance(required, list) else ()),
+    ]
+    return any(isinstance(name, str) and name not in known for name in names)
 
 
 def _type_name(schema: Any, root: Mapping[str, Any], depth: int = 0) -> str:
@@ -112,7 +160,7 @@ def _referred(reference: str, root: Mapping[str, Any]) -> Any:
 
 
 def _compact(schema: Any, key: str | None, depth: int, *, alternative: bool = False) -> Any:
-    """`alternative`: one of several schemas that are told apart by what they refuse."""
+    """`alternative`: within one of several schemas that are told apart by what they refuse."""
     if not isinstance(schema, dict) or depth > _MOST_DEPTH:
         return schema
     kept: dict[str, Any] = {}
@@ -121,14 +169,17 @@ def _compact(schema: Any, key: str | None, depth: int, *, alternative: bool = Fa
             continue
         if word == "title" and key is not None and isinstance(value, str) and _letters(value) == _letters(key):
             continue
-        if word in _SUBSCHEMA_MAPS and isinstance(value, dict):
-            kept[word] = {name: _compact(part, name, depth + 1) for name, part in value.items()}
+        if word in (*_SUBSCHEMA_MAPS, *_ALTERNATIVE_MAPS) and isinstance(value, dict):
+            one_of_several = alternative or word in _ALTERNATIVE_MAPS
+            kept[word] = {
+                name: _compact(part, name, depth + 1, alternative=one_of_several) for name, part in value.items()
+            }
         elif word in _ALTERNATIVES and isinstance(value, list):
             kept[word] = [_compact(part, None, depth + 1, alternative=True) for part in value]
         elif word in _CONDITIONS:
             kept[word] = _compact(value, None, depth + 1, alternative=True)
         elif word in _SUBSCHEMAS:
-            kept[word] = _compact(value, None, depth + 1)
+            kept[word] = _compact(value, None, depth + 1, alternative=alternative)
         else:
             kept[word] = value
     return kept

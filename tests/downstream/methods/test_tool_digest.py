@@ -68,6 +68,35 @@ def test_a_schema_that_refers_to_itself_has_a_signature() -> None:
     assert signature_of("tool", schema(it={"$ref": "#/properties/it"})) == "tool(it?: any)"
 
 
+@pytest.mark.parametrize(
+    ("words", "signature"),
+    [
+        ({"$ref": "#/$defs/A"}, "tool(a: string)"),
+        ({"allOf": [{"$ref": "#/$defs/A"}, {"properties": {"b": {"type": "number"}}}]}, "tool(a: string, b?: number)"),
+        ({"properties": {"c": {}}, "oneOf": [{"$ref": "#/$defs/A"}]}, "tool(c?: any, …)"),
+        ({"oneOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}]}, "tool(…)"),
+        ({"anyOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}, "tool(…)"),
+        (
+            {"properties": {"a": {}, "b": {}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            "tool(a?: any, b?: any)",
+        ),
+        ({"required": ["a"]}, "tool(a: any)"),
+        ({"additionalProperties": {"type": "string"}}, "tool(…)"),
+        ({"$ref": "https://elsewhere.example/schema"}, "tool(…)"),
+        ({"$ref": "#/$defs/Loop"}, "tool()"),
+        ({"properties": {}, "additionalProperties": False}, "tool()"),
+    ],
+)
+def test_a_signature_claims_no_fewer_parameters_than_there_are(words: dict[str, Any], signature: str) -> None:
+    string = {"type": "string"}
+    definitions = {
+        "A": {"properties": {"a": string}, "required": ["a"]},
+        "B": {"properties": {"b": string}},
+        "Loop": {"$ref": "#/$defs/Loop"},
+    }
+    assert signature_of("tool", json.dumps({"type": "object", "$defs": definitions, **words})) == signature
+
+
 def test_a_long_signature_is_cut_between_parameters_and_says_so() -> None:
     text = schema([], **{f"parameter_{number}": {"type": "string"} for number in range(50)})
     assert signature_of("tool", text, 60) == "tool(parameter_0?: string, parameter_1?: string, …)"
@@ -111,6 +140,18 @@ def test_a_schema_loses_what_tells_a_model_nothing_and_keeps_what_binds() -> Non
         "required": ["title"],
         "default": {"title": "title"},
     }
+
+
+@pytest.mark.parametrize("definitions", ["$defs", "definitions"])
+def test_alternatives_stay_apart_wherever_they_are_written(definitions: str) -> None:
+    nested = {"type": "object", "properties": {"it": {"properties": {"a": {}}, "additionalProperties": False}}}
+    closed = {"type": "object", "properties": {"a": {}}, "additionalProperties": False}
+    text = {
+        "oneOf": [{"$ref": f"#/{definitions}/A"}, nested],
+        definitions: {"A": closed},
+        "dependentSchemas": {"a": closed},
+    }
+    assert json.loads(compact_schema(json.dumps(text))) == text
 
 
 @pytest.mark.parametrize(

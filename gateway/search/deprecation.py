@@ -11,12 +11,29 @@ from gateway.search.index.tool_card import ToolCard
 from gateway.search.request import Match
 
 # At the very beginning of a description or title: a tool that handles deprecated things is not deprecated itself.
-_SAID = re.compile(r"\W{0,4}(?:deprecated|obsolete|legacy:|do not use|no longer supported)\b", re.IGNORECASE)
+_SAID_FIRST = re.compile(
+    r"[\W_]{0,16}(?:(?:warning|caution|important|notice|note)[\W_]{1,8})?"
+    r"(?:(?:deprecated|obsolete|do not use|no longer supported)(?![^\W_])|legacy\s{0,4}[:\])])",
+    re.IGNORECASE,
+)
+_SAID_OF_ITSELF = re.compile(
+    r"(?:^|[.:!?\n])[\W_]{0,16}(?:this|the) (?:tool|function|method|endpoint|action|operation|command) "
+    r"(?:is|was|has been) (?:now )?[\W_]{0,4}(?:deprecated|obsolete|no longer supported)(?![^\W_])",
+    re.IGNORECASE,
+)
+_SAID_AT_THE_END = re.compile(
+    r"[(\[{](?:deprecated|obsolete|legacy)(?![^\W_])[^()\[\]{}]{0,80}[)\]}]\s{0,4}$", re.IGNORECASE
+)
+_READ_CHARACTERS = 1_000
 
 
 def is_deprecated(card: ToolCard) -> bool:
     """Whether title, annotations or the first words of the description say so."""
-    if _SAID.match(card.description) or (card.title is not None and _SAID.search(card.title)):
+    beginning = card.description[:_READ_CHARACTERS]
+    if _SAID_FIRST.match(beginning) or _SAID_OF_ITSELF.search(beginning):
+        return True
+    title = (card.title or "")[:_READ_CHARACTERS]
+    if _SAID_FIRST.match(title) or _SAID_AT_THE_END.search(title):
         return True
     if card.annotations_json is None or "deprecated" not in card.annotations_json:
         return False

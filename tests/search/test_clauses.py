@@ -16,6 +16,12 @@ from gateway.search.clauses import clauses_of
             ("Find a flight", "Book a hotel", "Which museums are open"),
         ),
         ("search papers and then summarise them and translate", ("search papers", "summarise them")),
+        ("create an issue\nsend an email", ("create an issue", "send an email")),
+        ("1. create an issue\r\n2. send an email\n\n- tell Bob.", ("create an issue", "send an email", "tell Bob")),
+        ("法令を検索して、メールを送る。", ("法令を検索して", "メールを送る")),
+        ("搜索论文，然后翻译", ("搜索论文", "然后翻译")),
+        ("이메일을 보내고, 파일을 읽어", ("이메일을 보내고", "파일을 읽어")),
+        ("法令を検索する。", ()),
         # Version numbers and names with dots stay whole.
         ("upgrade node.js to 20.1 and run the tests", ("upgrade node.js to 20.1", "run the tests")),
     ],

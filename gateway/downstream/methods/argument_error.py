@@ -15,11 +15,25 @@ from gateway.json_codec import assemble, encode
 _READ_CHARACTERS = 2_000
 _DATA_CHARACTERS = 4_000
 _OF_ARGUMENTS = re.compile(
-    r"argument|\bparam(?:s\b|eter)|validation|input schema|required (?:property|field)|field required|zoderror",
+    r"argument|keyword arg\b|\bparam(?:s\b|eter)|input schema|zoderror"
+    r"|validationerror|\d validation errors?\b|\b(?:input|schema|request|json|data|body) validation"
+    r"|(?:^|[:\n])\s{0,4}validation (?:error|fail)|invalid input\b|input should be\b"
+    r"|expected \w{1,20}, (?:received|got)\b"
+    r"|required (?:property|field|key)|field (?:is )?required|['\"`’] is (?:a )?(?:required|missing)"
+    r"|(?:missing|unexpected|unknown|unrecogni[sz]ed|additional|extra) (?:property|properties|fields?|inputs?)\b"
+    r"|(?:unexpected|unknown|unrecogni[sz]ed) keys?\b"
+    r"|(?:must|should|has to) be (?:of type |a valid |an? )?"
+    r"(?:string|number|integer|int|float|bool(?:ean)?|array|list|object)\b"
+    r"|(?:must|should|has to) be (?:equal to )?one of\b|is not of type\b",
     re.IGNORECASE,
 )
 # Servers answer with the same code where they do not know the tool.
-_OF_THE_TOOL = re.compile(r"\btool\b.{0,200}\bnot (?:found|exist)|(?:unknown|no such) tool", re.IGNORECASE | re.DOTALL)
+_OF_THE_TOOL = re.compile(
+    r"\btool\b[:\s]{0,3}(?:(?:with |of )?(?:the )?name[: ]{1,2}|named )?(?:['\"`]?[\w./-]{1,256}['\"`]?,?\s)?"
+    r"(?:(?:was|is|does|could|has) )?not (?:be |been )?(?:found|exist)"
+    r"|(?:unknown|no such) tool|no tool (?:named|called)",
+    re.IGNORECASE,
+)
 
 
 def is_argument_error(answer: MCPError | dict[str, Any]) -> bool:

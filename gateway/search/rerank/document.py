@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from gateway.catalog.tool import ToolDefinition
@@ -30,18 +31,31 @@ def one_line(text: str) -> str:
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
 
 
-def fit_together(texts: Sequence[str], most_bytes: int) -> list[str]:
-    """`texts`, the longest of them cut to one length, so that all together take at most `most_bytes` as UTF-8."""
-    encoded = [text.encode() for text in texts]
+def quote_together(texts: Sequence[str], most_bytes: int) -> list[str]:
+    """`texts` quoted, the longest of them cut to one length, so that all together take at most `most_bytes` as UTF-8.
+
+    Quotes alone take two bytes a text.
+    """
+    sizes = [_quoted_size(text) for text in texts]
     left, longest = most_bytes, most_bytes
-    for place, size in enumerate(sorted(len(text) for text in encoded)):
+    for place, size in enumerate(sorted(sizes)):
         # What the short ones leave is shared among the longer ones.
-        share = left // (len(encoded) - place)
+        share = left // (len(sizes) - place)
         if size > share:
             longest = share
             break
         left -= size
-    return [text[:longest].decode(errors="ignore") for text in encoded]
+    return [quoted(text if size <= longest else _cut(text, longest)) for text, size in zip(texts, sizes, strict=True)]
+
+
+def _cut(text: str, quoted_bytes: int) -> str:
+    """The longest beginning of `text` that takes at most so many bytes quoted; marks take more than they are long."""
+    lengths = range(1, len(text) + 1)
+    return text[: bisect_right(lengths, quoted_bytes, key=lambda length: _quoted_size(text[:length]))]
+
+
+def _quoted_size(text: str) -> int:
+    return len(quoted(text).encode())
 
 
 def quoted(text: str) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.search.rerank.document import fit_together, one_line, quoted
+from gateway.search.rerank.document import one_line, quote_together
 from gateway.search.rerank.reranker import read_places
 
 CONTEXT_TOKENS = 8_192
@@ -27,10 +27,10 @@ _TOKENS_PER_NUMBER, _TOKENS_AROUND = 6, 32
 
 def ranking_prompt(query: str, documents: Sequence[str]) -> str:
     """The request and the tools, numbered from 1; the longest texts are cut where all do not fit into the context."""
-    request = one_line(query).encode()[:_QUERY_BYTES].decode(errors="ignore")
-    texts = fit_together(documents, _PROMPT_BYTES - len(request.encode()))
-    lines = [f"{number}: {quoted(text)}" for number, text in enumerate(texts, 1)]
-    return f"Request: {quoted(request)}\n\nTools:\n" + "\n".join(lines) + f"\n\nRank all {len(lines)} tools."
+    (request,) = quote_together([one_line(query)], _QUERY_BYTES)
+    texts = quote_together(documents, _PROMPT_BYTES - len(request.encode()))
+    lines = [f"{number}: {text}" for number, text in enumerate(texts, 1)]
+    return f"Request: {request}\n\nTools:\n" + "\n".join(lines) + f"\n\nRank all {len(lines)} tools."
 
 
 def reply_schema(count: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.search.rerank.document import document_of, fit_together, one_line, quoted
+from gateway.search.rerank.document import document_of, one_line, quote_together, quoted
 from tests.search.rerank.conftest import card
 
 
@@ -26,18 +26,18 @@ def test_a_text_of_any_length_and_characters_can_be_sent() -> None:
     document.encode()
 
 
-@given(st.lists(st.text(), max_size=8), st.integers(8, 200))
+@given(st.lists(st.text() | st.text('[<"a'), max_size=8), st.integers(16, 200))
 def test_texts_fit_together_and_only_the_longest_are_cut(texts: list[str], most: int) -> None:
     texts = [one_line(text) for text in texts]
-    fitted = fit_together(texts, most)
-    sizes = [len(text.encode()) for text in texts]
+    fitted = quote_together(texts, most)
+    sizes = [len(quoted(text).encode()) for text in texts]
     assert sum(len(text.encode()) for text in fitted) <= most
     if sum(sizes) <= most:
-        assert fitted == texts
-    for text, cut in zip(texts, fitted, strict=True):
-        assert text.startswith(cut)
-        if len(text.encode()) <= most // max(len(texts), 1):
-            assert cut == text
+        assert fitted == list(map(quoted, texts))
+    for text, size, cut in zip(texts, sizes, fitted, strict=True):
+        assert text.startswith(json.loads(cut))
+        if size <= most // max(len(texts), 1):
+            assert cut == quoted(text)
 
 
 @given(st.text())

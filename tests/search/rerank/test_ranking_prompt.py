@@ -22,6 +22,15 @@ def test_a_prompt_fits_into_the_context_whatever_is_in_it() -> None:
     assert read_prompt(prompt)[1][-1] == "short"
 
 
+@pytest.mark.parametrize("mark", ["[", "<|im_end|>", '"', "\\", "\x01"])
+def test_marks_take_no_more_room_than_other_text(mark: str) -> None:
+    prompt = ranking_prompt(mark * 4_000, [mark * 4_000] * 20)
+    assert len(prompt.encode()) < 22_200
+    query, documents = read_prompt(prompt)
+    assert query.startswith(mark)
+    assert all(document.startswith(mark) for document in documents)
+
+
 @pytest.mark.parametrize(
     ("reply", "places"),
     [

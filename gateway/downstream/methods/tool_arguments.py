@@ -26,11 +26,12 @@ def parse_search_arguments(arguments: Mapping[str, Any], default_results: int) -
             raise InvalidInputError(
                 f"{_format(name)} is no argument; there are {', '.join(sorted(_SEARCH_ARGUMENTS))}."
             )
+    arguments = _without_blanks(arguments)
     category = arguments.get("category")
     if category is not None and category not in CATEGORIES:
         raise InvalidInputError(f"category has to be one of {', '.join(CATEGORIES)}, not {_format(category)}.")
     server = arguments.get("server")
-    if server is not None and (not isinstance(server, str) or not server.strip() or "\x00" in server):
+    if server is not None and (not isinstance(server, str) or "\x00" in server):
         raise InvalidInputError(f"server has to be the name of a server, not {_format(server)}.")
     if server is not None:
         server = server.encode("utf-8", "replace").decode()
@@ -38,8 +39,8 @@ def parse_search_arguments(arguments: Mapping[str, Any], default_results: int) -
     if results is None:
         results = default_results
     # Models write numbers as text, too.
-    if isinstance(results, str) and re.fullmatch(r"\s*[0-9]{1,4}\s*", results):
-        results = int(results)
+    if isinstance(results, str) and re.fullmatch(r"\s*[0-9]{1,4}(?:\.0{1,4})?\s*", results):
+        results = int(results.partition(".")[0])
     # JSON has one kind of number: 5.0 is the whole number 5.
     if isinstance(results, float) and results.is_integer():
         results = int(results)
@@ -68,6 +69,24 @@ def parse_call_arguments(arguments: Mapping[str, Any]) -> tuple[str, Mapping[str
     if not isinstance(passed, Mapping):
         raise InvalidInputError(f"arguments has to be an object, not {_format(passed)}.")
     return name, passed
+
+
+def _without_blanks(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given: models fill in what they leave out with empty texts and lists. The last query stays as it is."""
+    given = {
+        name: value
+        for name, value in arguments.items()
+        if name in ("query", "queries") or not (isinstance(value, str) and not value.strip())
+    }
+    if given.get("queries") and _is_blank(given.get("query")):
+        del given["query"]
+    elif given.get("query") and _is_blank(given.get("queries")):
+        del given["queries"]
+    return given
+
+
+def _is_blank(value: object) -> bool:
+    return value == [] or (isinstance(value, str) and not value.strip())
 
 
 def _parse_queries(arguments: Mapping[str, Any]) -> tuple[str, ...]:

@@ -31,16 +31,29 @@ def test_null_is_the_same_as_left_out() -> None:
     assert parse_search_arguments({"query": "x", **nulls}, 5) == parse_search_arguments({"query": "x"}, 5)
 
 
+@pytest.mark.parametrize("blank", ["", " "])
+def test_an_empty_text_is_the_same_as_left_out(blank: str) -> None:
+    blanks = dict.fromkeys(("category", "server", "max_results", "detail"), blank)
+    expected = parse_search_arguments({"query": "x"}, 5)
+    assert parse_search_arguments({"query": "x", **blanks}, 5) == expected
+    assert parse_search_arguments({"query": "x", "queries": blank}, 5) == expected
+    assert parse_search_arguments({"query": "x", "queries": []}, 5) == expected
+    several = parse_search_arguments({"queries": ["x", "y"]}, 5)
+    assert parse_search_arguments({"query": blank, "queries": ["x", "y"]}, 5) == several
+    with pytest.raises(InvalidInputError, match="query has to be a string that says what the tool should do"):
+        parse_search_arguments({"query": blank}, 5)
+
+
 def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert parse_search_arguments({"query": "x", "max_results": 7.0}, 5)[0].max_results == 7
 
 
-@pytest.mark.parametrize("value", ["7", " 7 ", "07"])
+@pytest.mark.parametrize("value", ["7", " 7 ", "07", "7.0", " 7.00 "])
 def test_a_number_may_be_given_as_text(value: str) -> None:
     assert parse_search_arguments({"query": "x", "max_results": value}, 5)[0].max_results == 7
 
 
-@pytest.mark.parametrize("value", ["0", "51", "", "-3", "3.5", "three", "٣", "9" * 1000, True, 3.5, [3]])
+@pytest.mark.parametrize("value", ["0", "51", "50.5", "-3", "3.5", "51.0", "three", "٣", "9" * 1000, True, 3.5, [3]])
 def test_what_is_no_whole_number_from_1_to_50_is_refused(value: Any) -> None:
     with pytest.raises(InvalidInputError, match="max_results has to be a whole number from 1 to 50"):
         parse_search_arguments({"query": "x", "max_results": value}, 5)

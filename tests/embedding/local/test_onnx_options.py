@@ -28,6 +28,7 @@ def test_every_option_is_taken(tmp_path: Path) -> None:
         ("max_tokens = '64'", "modelgate.toml: max_tokens is '64'; give it a whole number."),
         ("max_tokens = true", "modelgate.toml: max_tokens is True; give it a whole number."),
         ("max_tokens = 0", "modelgate.toml: max_tokens is 0; give it 8 or more."),
+        (f"max_tokens = {2**70}", f"modelgate.toml: max_tokens is {2**70}; give it 131072 or less."),
         ("max_tokens", "modelgate.toml cannot be read: "),
     ],
 )

@@ -126,11 +126,16 @@ class Finder:
         timer.lap("score")
         space = next((result.space for result in queries if result.space is not None), None)
         passing = [match for match in matches if match.is_named or match.score >= self._settings.threshold]
-        wanted = matches[: request.max_results + MOST_MORE]
-        cards = await self._index.cards(scope, space, [match.tool_id for match in (*passing, *wanted)])
+        chosen = {match.tool_id for match in passing}
+        below = [match for match in matches if match.tool_id not in chosen]
+        nameable = [match for match in below if self._is_nameable(match)]
+        wanted = [*passing, *nameable, *below[:_NEAREST]]
+        cards = await self._index.cards(scope, space, [match.tool_id for match in wanted])
         if self._settings.mode == "hybrid":
-            # A score that is the cosine stays with its tool.
+            # A score that is the cosine stays with its tool. What passes does not give way to what does not.
             passing = living_first(passing, cards)
+            rest = [match for match in below if not self._is_nameable(match)]
+            matches = [*passing, *living_first(nameable, cards), *rest]
         tools = _found(passing[: request.max_results], cards)
         shown = {tool.match.tool_id for tool in tools}
         more = self._more([match for match in matches if match.tool_id not in shown], bool(tools))
@@ -212,7 +217,11 @@ class Finder:
             return []
         if not something_is_shown:
             return list(others[:_NEAREST])
-        return [match for match in others if match.score >= score_of(NAMEABLE)][:MOST_MORE]
+        return [match for match in others if self._is_nameable(match)][:MOST_MORE]
+
+    @staticmethod
+    def _is_nameable(match: Match) -> bool:
+        return match.score >= score_of(NAMEABLE)
 
 
 def _found(matches: Sequence[Match], cards: Mapping[int, ToolCard]) -> tuple[FoundTool, ...]:

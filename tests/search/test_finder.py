@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from gateway.components import Components, open_components
 from gateway.embedding.spaces import QueryVectors
 from gateway.errors import EmbedderUnavailableError
 from gateway.search.finder import Finder
+from gateway.search.index.tool_card import ToolCard
+from gateway.search.index.tool_index import ToolIndex
 from gateway.search.ranking import ASSUMED_BACKGROUND
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import SearchSettings, Settings, load_settings
@@ -232,6 +235,38 @@ async def test_scores_fall_with_the_rank(farm: Components) -> None:
     scores = [found.match.score for found in outcome.tools]
     assert scores == sorted(scores, reverse=True)
     assert 0 <= scores[-1] < scores[0] <= 1
+
+
+class _Deprecating:
+    """An index in which some tools say that they are deprecated."""
+
+    def __init__(self, index: ToolIndex, tool_ids: set[int]) -> None:
+        self._index = index
+        self._tool_ids = tool_ids
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    async def cards(self, *arguments: Any) -> dict[int, ToolCard]:
+        cards = await self._index.cards(*arguments)
+        return {
+            tool_id: replace(card, description="Deprecated.") if tool_id in self._tool_ids else card
+            for tool_id, card in cards.items()
+        }
+
+
+async def test_a_deprecated_tool_stands_behind_living_ones_in_more_as_well(farm: Components) -> None:
+    everything = searching(farm, ANY)
+    before = await find(everything, "feed animals by the lake", results=2)
+    ids = [tool.match.tool_id for tool in (*before.tools, *before.more)]
+    index: Any = _Deprecating(farm.index, {ids[0], ids[3]})
+    outcome = await find(
+        replace(farm, finder=Finder(farm.database, farm.spaces, index, ANY)), "feed animals by the lake", results=2
+    )
+    assert [tool.match.tool_id for tool in outcome.tools] == ids[1:3]
+    assert [tool.match.tool_id for tool in outcome.more][: len(ids) - 4] == ids[4:]
+    scores = [tool.match.score for tool in (*outcome.tools, *outcome.more)]
+    assert scores == sorted(scores, reverse=True)
 
 
 async def test_in_cosine_mode_there_is_no_more(farm: Components) -> None:

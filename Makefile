@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 SUITE := .conformance/node_modules/@modelcontextprotocol/conformance/package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage conformance screenshots lint types layers bench lock clean
+.PHONY: help install demo test coverage conformance screenshots lint types layers audit fuzz bench lock clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,13 @@ types: $(INSTALLED) ## Check types.
 
 layers: $(INSTALLED) ## Check which package imports which.
 	$(BIN)/lint-imports
+
+audit: $(INSTALLED) ## Look for weaknesses in the code, and for advisories on what it depends on.
+	$(BIN)/bandit --quiet --recursive gateway --severity-level medium
+	$(BIN)/python -m tests.dependency_audit requirements.lock
+
+fuzz: $(INSTALLED) ## Give each parser of outside bytes 3,000 mangled texts; some minutes.
+	FUZZ_EXAMPLES=3000 $(BIN)/pytest -n 2 tests/fuzz
 
 bench: $(INSTALLED) ## Measure speed, each benchmark in turn.
 	@for name in $(notdir $(basename $(wildcard bench/[a-z]*.py))); do \

@@ -111,5 +111,5 @@ class _GatewayServer(uvicorn.Server):
 
 def _url(settings: Settings, listener: socket.socket) -> str:
     host = settings.server.host
-    reachable = "127.0.0.1" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104
+    reachable = "127.0.0.1" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104  # nosec
     return f"http://{reachable}:{listener.getsockname()[1]}"

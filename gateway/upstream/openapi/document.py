@@ -93,7 +93,7 @@ def _load(name: str, text: str | bytes) -> Any:
             # An alias lets a small text become endlessly large.
             if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
                 raise yaml.YAMLError("aliases are not read") from None
-            return _with_string_keys(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe loader
+            return _with_string_keys(yaml.load(text, Loader=_Loader))  # noqa: S506  # nosec
     except (ValueError, yaml.YAMLError, RecursionError):
         raise InvalidInputError(
             f"The OpenAPI document of {name} is neither JSON nor YAML without aliases; correct it.", "document"

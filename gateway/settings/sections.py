@@ -106,7 +106,7 @@ class SearchSettings:
     mode: Literal["hybrid", "cosine"] = "hybrid"
     threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     max_results: Annotated[int, Field(ge=1, le=50)] = 5
-    answer_tokens: Annotated[int, Field(ge=200)] = 2_500
+    answer_tokens: Annotated[int, Field(ge=500)] = 2_500
     detail: Literal["auto", "full", "brief"] = "auto"
     index: Literal["memory", "pgvector"] = "memory"
     index_mib: Annotated[int, Field(ge=1)] = 1_024

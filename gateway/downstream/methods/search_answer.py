@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gateway.downstream.methods.tool_digest import compact_schema, shorten, signature_of, summarize
@@ -25,14 +26,18 @@ _WHOLE_DEFINITIONS = 2
 _DESCRIPTION_CHARACTERS, _SIGNATURE_CHARACTERS = 300, 300
 # Where many tools have to share the room.
 _SHORTEST_DESCRIPTION_CHARACTERS, _SHORTEST_SIGNATURE_CHARACTERS = 80, 120
+_LEAST_DESCRIPTION_CHARACTERS, _LEAST_SIGNATURE_CHARACTERS = 40, 40
 _TITLE_CHARACTERS = 100
 # Hints are a line of JSON; what is longer is something else, and only whole definitions have it.
 _ANNOTATIONS_CHARACTERS = 500
 _LINE_SUMMARY_CHARACTERS, _LINE_SIGNATURE_CHARACTERS = 100, 120
 _MORE_SHARE = 0.25
 # Of the room: one query is repeated in it as it was, several only where they leave room for tools.
-_QUERY_SHARE, _QUERIES_SHARE = 0.5, 0.125
-_FEWEST_QUERY_CHARACTERS = 40
+_QUERY_SHARE, _QUERIES_SHARE = 0.4, 0.125
+_FEWEST_QUERY_BYTES = 40
+# Each tool repeats those that found it, as short as they can still be told apart.
+_TOOL_QUERY_BYTES = (24, 40, 80)
+_NOTICE_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,10 @@ def format_search_answer(request: SearchRequest, outcome: SearchOutcome, answer_
     Tools that found no room have a line in `more`.
     """
     queries = _repeated_queries(request, answer_format)
-    writer = _Writer(queries if request.is_multi_query else None, answer_format)
+    writer = _Writer(_told_apart(queries) if request.is_multi_query else None, answer_format)
     answer: dict[str, Any] = {"queries": queries} if request.is_multi_query else {"query": queries[0]}
     answer["total_found"] = outcome.total_found
-    rest: dict[str, Any] = {"notice": outcome.notice} if outcome.notice else {}
+    rest: dict[str, Any] = {"notice": _within(outcome.notice, _NOTICE_BYTES)} if outcome.notice else {}
     if not outcome.tools:
         rest = {"message": _NAMED_BELOW if outcome.more else _NOTHING_FOUND, **rest}
     room = answer_format.room - len(assemble({**answer, "tools": [], "more": [], **rest}))
@@ -93,8 +98,28 @@ def format_search_answer(request: SearchRequest, outcome: SearchOutcome, answer_
 def _repeated_queries(request: SearchRequest, answer_format: AnswerFormat) -> list[str]:
     """The queries as the answer repeats them: cut where they would take the room of the tools."""
     share = _QUERIES_SHARE if request.is_multi_query else _QUERY_SHARE
-    characters = max(int(answer_format.room * share) // len(request.queries), _FEWEST_QUERY_CHARACTERS)
-    return [query if len(query) <= characters else shorten(query, characters) for query in request.queries]
+    size = max(int(answer_format.room * share) // len(request.queries), _FEWEST_QUERY_BYTES)
+    return [_within(query, size) for query in request.queries]
+
+
+def _told_apart(queries: Sequence[str]) -> list[str]:
+    """The queries as short as all of them still differ."""
+    for size in _TOOL_QUERY_BYTES:
+        short = [_within(query, size) for query in queries]
+        if len(set(short)) == len(set(queries)):
+            return short
+    return list(queries)
+
+
+def _within(text: str, size: int) -> str:
+    """`text` as it is, or shortened to so many bytes as JSON."""
+    if len(assemble(text)) - 2 <= size:
+        return text
+    flat = " ".join(text.split())
+    longest = bisect_right(
+        range(2, size + 1), size, key=lambda characters: len(assemble(shorten(flat, characters))) - 2
+    )
+    return shorten(flat, longest + 1)
 
 
 def _length(written: Sequence[bytes]) -> int:
@@ -121,6 +146,8 @@ class _Writer:
             written = [form(tool) for tool in tools]
             if _length(written) <= room:
                 break
+        if written and len(written[0]) >= room:
+            written = [self._least(tool) for tool in tools]
         left = room - _length(written)
         while len(written) > 1 and left < 0:
             left += len(written.pop()) + 1
@@ -174,6 +201,12 @@ class _Writer:
     def _shortest(self, tool: FoundTool) -> bytes:
         parameters = self._signature(tool, _SHORTEST_SIGNATURE_CHARACTERS)
         return self._tool(tool, shorten(tool.description, _SHORTEST_DESCRIPTION_CHARACTERS), parameters, 0)
+
+    def _least(self, tool: FoundTool) -> bytes:
+        parameters = self._signature(tool, _LEAST_SIGNATURE_CHARACTERS)
+        return self._tool(
+            replace(tool, title=None), shorten(tool.description, _LEAST_DESCRIPTION_CHARACTERS), parameters, 0
+        )
 
     def _signature(self, tool: FoundTool, characters: int) -> dict[str, str]:
         if self._format.detail == "brief":

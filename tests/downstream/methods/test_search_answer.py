@@ -166,9 +166,50 @@ def test_an_answer_repeats_long_queries_only_as_far_as_there_is_room() -> None:
     text = format_search_answer(request, SearchOutcome(1, (tool,)), AUTO)
     assert len(text) <= 10_000
     answer = json.loads(text)
-    assert answer["tools"][0]["_metadata"]["queries"] == answer["queries"]
+    assert [query[0] for query in answer["tools"][0]["_metadata"]["queries"]] == list("01234567")
     one = replace(ONE, queries=("word " * 800,))
     assert json.loads(format_search_answer(one, SearchOutcome(0), AUTO))["query"] == one.queries[0]
+
+
+def test_queries_in_any_script_leave_the_tools_their_room() -> None:
+    queries = tuple(f"{number}番目の法令を検索して、結果を翻訳する。" * 100 for number in range(8))
+    request = replace(SEVERAL, queries=queries)
+    tools = [replace(found(number), match=Match(number, 0.5, 0.5, tuple(range(8)))) for number in range(5)]
+    text = format_search_answer(request, SearchOutcome(5, tuple(tools)), AUTO)
+    answer = json.loads(text)
+    assert len(text.encode()) <= 10_000
+    assert len(answer["tools"]) == 5
+    for tool in answer["tools"]:
+        assert len(set(tool["_metadata"]["queries"])) == 8
+    assert all(len(query) > 30 for query in answer["queries"])
+
+
+def test_queries_that_begin_alike_are_told_apart_where_a_tool_names_them() -> None:
+    begin = "read the file of the third quarter and "
+    request = replace(SEVERAL, queries=(begin + "send it", begin + "sign it"))
+    tool = replace(FOUND, match=Match(7, 0.5, 0.5, (0, 1)))
+    (written,) = json.loads(format_search_answer(request, SearchOutcome(1, (tool,)), AUTO))["tools"]
+    assert len(set(written["_metadata"]["queries"])) == 2
+
+
+@pytest.mark.parametrize("detail", ["auto", "brief"])
+@pytest.mark.parametrize("character", ["n", "法"])
+def test_one_tool_with_the_longest_names_fits_into_the_least_room(detail: Detail, character: str) -> None:
+    text = character * 5_000
+    tool = found(
+        1,
+        exposed_name="n" * 256,
+        name="n" * 256,
+        server="s" * 48,
+        title=text,
+        description=text,
+        match=Match(1, 0.5, 0.5),
+    )
+    request = replace(ONE, queries=(text[:4_000],))
+    outcome = SearchOutcome(1, (tool,), notice="n" * 1_000)
+    answer = format_search_answer(request, outcome, AnswerFormat(detail, 500, path_names=False))
+    assert len(json.loads(answer)["tools"]) == 1
+    assert len(answer.encode()) <= 2_000
 
 
 TEXTS = st.text(max_size=50) | st.text(max_size=5).map(lambda text: text * 300)

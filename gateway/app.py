@@ -57,6 +57,7 @@ class Gateway:
             parts.finder,
             parts.recorder,
             parts.metrics,
+            parts.vault,
             mcp_limits or McpLimits(),
         )
         client_format = answer_format(parts.settings)

@@ -50,6 +50,7 @@ class Components:
     keys: ApiKeys
     profiles: Profiles
     caller_authenticator: CallerAuthenticator
+    vault: Vault
     servers: Servers
     logins: OAuthLogins
     pool: UpstreamPool
@@ -115,6 +116,7 @@ async def open_components(
             caller_authenticator=CallerAuthenticator(
                 keys, _tokens(database, notices, settings.oauth), profiles, Limiter(database)
             ),
+            vault=vault,
             servers=servers,
             logins=OAuthLogins(servers),
             pool=pool,

@@ -33,6 +33,9 @@ from gateway.downstream.methods.prompts import Prompts
 from gateway.downstream.methods.read_result import ReadResult
 from gateway.downstream.methods.resources import Resources
 from gateway.downstream.methods.search_answer import answer_format
+from gateway.downstream.methods.task_methods import TaskMethods
+from gateway.downstream.methods.tasks.task_ids import TaskIds
+from gateway.downstream.methods.tasks.task_wait import TaskWait
 from gateway.downstream.methods.tool_relay import ToolRelay
 from gateway.downstream.methods.tool_search import ToolSearch
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
@@ -55,6 +58,7 @@ from gateway.search.finder import Finder
 from gateway.settings import Settings
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.pool import UpstreamPool
+from gateway.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class McpApplication:
         finder: Finder,
         recorder: AuditRecorder,
         metrics: Metrics,
+        vault: Vault,
         limits: McpLimits,
     ) -> None:
         path_names = settings.mcp.names == "path"
@@ -101,11 +106,14 @@ class McpApplication:
             has_cut_results=self._kept_results.has_any,
         )
         self._pending_calls = PendingCalls(settings.mcp.question_seconds)
-        forwarder = UpstreamForwarder(pool, ClientRequests(settings.mcp.question_seconds), self._pending_calls)
+        client_requests = ClientRequests(settings.mcp.question_seconds)
+        task_wait = TaskWait(pool, client_requests, settings.upstream.max_call_seconds)
+        task_ids = TaskIds(vault)
+        forwarder = UpstreamForwarder(pool, client_requests, self._pending_calls, task_wait)
         prompts = Prompts(self._upstream_lists, servers, forwarder, limit, call_log)
         resources = Resources(self._upstream_lists, servers, app_resources, forwarder, limit, call_log)
         tool_relay = ToolRelay(
-            database, notices, servers, forwarder, limit, call_log, authenticator.limiter, self._kept_results
+            database, notices, servers, forwarder, limit, call_log, authenticator.limiter, self._kept_results, task_ids
         )
         method_table = MethodTable(
             ToolSearch(finder, call_log, default_results, answer_format(settings)),
@@ -115,6 +123,7 @@ class McpApplication:
             resources,
             Completion(prompts, resources, servers, forwarder, limit, call_log),
             ReadResult(database, self._kept_results, call_log, authenticator.limiter, settings.mcp.max_result_bytes),
+            TaskMethods(database, servers, forwarder, task_ids, limit, call_log),
         )
         sessions = ClientSessions(pool.close_sessions, settings.server.max_sessions_per_caller)
         self._unasked_messages = UnaskedMessages(sessions, database, notices, self._upstream_lists, notifications)

@@ -15,6 +15,7 @@ from gateway.downstream.methods.completion import Completion
 from gateway.downstream.methods.prompts import Prompts
 from gateway.downstream.methods.read_result import ReadResult
 from gateway.downstream.methods.resources import Resources
+from gateway.downstream.methods.task_methods import TASK_METHODS, TaskMethods
 from gateway.downstream.methods.tool_arguments import parse_call_arguments
 from gateway.downstream.methods.tool_relay import ToolRelay
 from gateway.downstream.methods.tool_search import ToolSearch
@@ -34,6 +35,7 @@ class MethodTable:
         resources: Resources,
         completion: Completion,
         read_result: ReadResult,
+        tasks: TaskMethods,
     ) -> None:
         self._tool_search = tool_search
         self._tool_list = tool_list
@@ -49,6 +51,7 @@ class MethodTable:
             "resources/templates/list": resources.list_templates,
             "resources/read": resources.read,
             "completion/complete": completion.complete,
+            **dict.fromkeys(TASK_METHODS, tasks.handle),
         }
 
     def get(self, method: str) -> MethodHandler | None:

@@ -26,6 +26,7 @@ from gateway.downstream.jsonrpc import LIMIT_EXCEEDED
 from gateway.downstream.methods.argument_error import is_argument_error, with_input_schema
 from gateway.downstream.methods.client_requests import QuestionError
 from gateway.downstream.methods.kept_results import KeptResults
+from gateway.downstream.methods.tasks.task_ids import TaskIds, UpstreamTask
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
 from gateway.downstream.result_limit import ResultLimit
 from gateway.downstream.serialized_result import SerializedResult
@@ -74,6 +75,7 @@ class ToolRelay:
         call_log: CallLog,
         limiter: Limiter,
         kept_results: KeptResults,
+        task_ids: TaskIds,
     ) -> None:
         self._database = database
         self._tools: NotifiedCache[tuple[tuple[int, ...], str], _Resolved] = NotifiedCache(notices)
@@ -83,6 +85,7 @@ class ToolRelay:
         self._call_log = call_log
         self._limiter = limiter
         self._kept_results = kept_results
+        self._task_ids = task_ids
 
     async def call(self, request: ClientRequest, name: str, arguments: Mapping[str, Any]) -> Result:
         """The upstream's result for a tool, by any of its names; see `tools_by_name`.
@@ -124,6 +127,9 @@ class ToolRelay:
             else:
                 if is_argument_error(result):
                     result = await self._with_input_schema(request.caller, tool, result)
+            if result.get("resultType") == "task":
+                task = UpstreamTask(tool.server_id, tool.id, str(result.get("taskId")))
+                result = {**result, "taskId": self._task_ids.issue(request.caller, task)}
             logged.set_outcome("tool error" if result.get("isError") else "ok")
             return await self._limited(request.caller, tool, _with_content(result))
 

@@ -20,6 +20,8 @@ from gateway.downstream.methods.client_requests import (
 )
 from gateway.downstream.methods.era_results import without_modern_parts
 from gateway.downstream.methods.pending_calls import PendingCall, PendingCalls
+from gateway.downstream.methods.tasks.task_capability import with_tasks
+from gateway.downstream.methods.tasks.task_wait import TaskWait
 from gateway.downstream.result_limit import bounded_error
 from gateway.errors import UpstreamReplyError
 from gateway.json_codec import check_sendable
@@ -37,8 +39,11 @@ CallContext: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[Non
 class UpstreamForwarder:
     """Passes requests on as they are: progress, log messages and questions reach the client that made them."""
 
-    def __init__(self, pool: UpstreamPool, client_requests: ClientRequests, pending_calls: PendingCalls) -> None:
+    def __init__(
+        self, pool: UpstreamPool, client_requests: ClientRequests, pending_calls: PendingCalls, task_wait: TaskWait
+    ) -> None:
         self._pool = pool
+        self._task_wait = task_wait
         self._client_requests = client_requests
         self._pending_calls = pending_calls
 
@@ -70,6 +75,8 @@ class UpstreamForwarder:
             async with call_context():
                 upstream = self._upstream_request(request, method, params)
                 result = await self._forward_with_input(request, spec, upstream)
+                if method == "tools/call" and result.get("resultType") == "task":
+                    result = await self._task_wait.result(request, spec, result)
             return without_modern_parts(result, request.era)
         except UpstreamReplyError as error:
             refusal = bounded_error(error.code, error.message, error.data)
@@ -144,5 +151,12 @@ class UpstreamForwarder:
                 on_notification=notify if request.on_notification is not None else None,
                 on_server_request=ask,
             ),
-            capabilities=dict(request.capabilities),
+            capabilities=_offered_capabilities(request, method),
         )
+
+
+def _offered_capabilities(request: ClientRequest, method: str) -> dict[str, Any]:
+    """What a server may count on: of a modern client what it says, of others that their calls wait for a task."""
+    if request.era == "modern" or method != "tools/call":
+        return dict(request.capabilities)
+    return with_tasks(request.capabilities)

@@ -26,6 +26,7 @@ from gateway.downstream.changes.subscription_registry import Subscriber
 from gateway.downstream.client_request import LOG_LEVELS, ClientRequest
 from gateway.downstream.lists.gateway_tools import INSTRUCTIONS
 from gateway.downstream.methods.method_table import MethodTable
+from gateway.downstream.methods.tasks.task_capability import TASKS_EXTENSION
 from gateway.downstream.protocol.client_sessions import ClientSessions, LiveSession
 from gateway.downstream.protocol.handshake_request import from_handshake
 from gateway.downstream.serialized_result import SerializedResult
@@ -74,6 +75,7 @@ class McpServer(Server[dict[str, Any]]):
             resources=mcp_types.ResourcesCapability(list_changed=True, subscribe=True),
             completions=mcp_types.CompletionsCapability(),
             logging=None if protocol_version in MODERN_PROTOCOL_VERSIONS else mcp_types.LoggingCapability(),
+            extensions={TASKS_EXTENSION: {}} if protocol_version in MODERN_PROTOCOL_VERSIONS else None,
         )
 
     async def _answer(self, ctx: ServerRequestContext[dict[str, Any], Any], call_next: CallNext) -> HandlerResult:

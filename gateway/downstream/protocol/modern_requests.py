@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcp.shared.inbound import (
+    MCP_NAME_HEADER,
     InboundLadderRejection,
     InboundModernRoute,
     classify_inbound_request,
+    decode_header_value,
     find_duplicated_routing_header,
     validate_mcp_param_headers,
 )
@@ -22,6 +24,7 @@ from gateway.access.caller import Caller
 from gateway.downstream.client_request import LOG_LEVELS, ClientRequest, Result, is_severe_enough
 from gateway.downstream.jsonrpc import error_response, unavailable_response
 from gateway.downstream.methods.method_table import MethodTable
+from gateway.downstream.methods.task_methods import TASK_METHODS
 from gateway.downstream.methods.tool_relay import ToolRelay
 from gateway.downstream.protocol.accepted_types import AcceptedTypes
 from gateway.downstream.protocol.http_reply import HttpReply
@@ -80,6 +83,10 @@ class ModernRequests:
         if duplicated is not None:
             return InboundLadderRejection(HEADER_MISMATCH, f"The header {duplicated} appears more than once.")
         verdict = classify_inbound_request(message, headers=dict(headers.items()))
+        if not isinstance(verdict, InboundLadderRejection) and message["method"] in TASK_METHODS:
+            named = decode_header_value(headers.get(MCP_NAME_HEADER))
+            if named != message["params"].get("taskId"):
+                return InboundLadderRejection(HEADER_MISMATCH, f"{MCP_NAME_HEADER} does not name the task of the body.")
         if isinstance(verdict, InboundLadderRejection) or message["method"] != "tools/call":
             return verdict
         name, arguments = message["params"].get("name"), message["params"].get("arguments") or {}

@@ -29,6 +29,8 @@ from gateway.upstream.request import UpstreamRequest
 CLIENT_INFO: Message = {"name": "modelgate", "version": __version__}
 """How the gateway introduces itself to servers."""
 
+# Those of the tasks extension among them (SEP-2663).
+_NAMED_BY = {**NAME_BEARING_METHODS, "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId"}
 _HOP_KEYS = ("progressToken", PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY)
 
 
@@ -73,7 +75,7 @@ class ModernEra:
             CLIENT_CAPABILITIES_META_KEY: self._capabilities if capabilities is None else capabilities,
         }
         headers = {MCP_PROTOCOL_VERSION_HEADER: self._version, MCP_METHOD_HEADER: method}
-        key = NAME_BEARING_METHODS.get(method)
+        key = _NAMED_BY.get(method)
         name = params.get(key) if key is not None else None
         if isinstance(name, str):
             headers[MCP_NAME_HEADER] = encode_header_value(name)

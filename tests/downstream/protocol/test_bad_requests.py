@@ -172,7 +172,7 @@ async def test_another_path_is_not_found(gateway: RunningGateway, path: str) -> 
         ({"server": 5}, "server has to be the name of a server, not 5."),
         ({"server": "Nobody"}, "server 'Nobody' is none that you can use; leave it out to search all servers."),
         ({"server": "\ud800"}, "server '?' is none that you can use"),
-        ({"detail": "some"}, "detail has to be full or brief, not 'some'."),
+        ({"detail": "some"}, "detail has to be auto, full or brief, not 'some'."),
         ({"quary": "x"}, "'quary' is no argument; there are category, detail, max_results, queries, query, server."),
         ({"queries": ["a"]}, "query and queries cannot be given together; give one of them."),
     ],

@@ -14,6 +14,7 @@ from gateway.errors import ModelGateError
 _COMMANDS = {
     "admin": ("admin", "Make, list and remove admins."),
     "audit": ("audit", "Look at the trace of calls, searches, changes and denials, export it, and mask what is old."),
+    "bench": ("bench", "Measure what the gateway runs on."),
     "config": ("config", "Look at the settings."),
     "connect": ("connect", "Speak MCP on standard input and output, for a client that can only start a command."),
     "demo": ("demo.command", "Run the gateway with real MCP servers, and print how to ask it for a tool."),

@@ -103,6 +103,11 @@ class Embedder(Protocol):
         """Whether each vector costs a request over the network."""
         ...
 
+    @property
+    def name(self) -> str:
+        """What makes its vectors, as `SERVICE/MODEL`."""
+        ...
+
     async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
         """Vectors of what is searched for, the first ones first, each text by itself: one that cannot be embedded costs
         no other its vector. Raises nothing, and begins nothing after `until` (of `time.monotonic`).

@@ -22,6 +22,7 @@ from gateway.embedding.embedder import (
     prepare_text,
     stack_vectors,
 )
+from gateway.embedding.embedding_log import log_embeddings
 from gateway.errors import EmbedderUnavailableError, EmbeddingError
 
 P = ParamSpec("P")
@@ -81,6 +82,11 @@ class LocalEmbedder:
         self._for_documents = ThreadPoolExecutor(1, "embed-documents")
         self._for_queries = ThreadPoolExecutor(1, "embed-queries")
 
+    @property
+    def name(self) -> str:
+        """See `Embedder.name`."""
+        return f"{self._provider}/{self._model_name}"
+
     async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
         vectors: dict[int, Vectors] = {}
         refused: dict[int, str] = {}
@@ -91,12 +97,15 @@ class LocalEmbedder:
                 if time.monotonic() >= until:
                     break
                 chunk = texts[start : start + _TEXTS_AT_ONCE]
+                started = time.perf_counter()
                 done = await self._run(self._for_documents, _embed_each, model, self._prepare(model, chunk))
+                seconds = (time.perf_counter() - started) / len(chunk)
                 for place, outcome in enumerate(done, start):
                     if isinstance(outcome, EmbeddingError):
                         refused[place] = outcome.detail
                     else:
                         vectors[place], is_whole = outcome
+                        log_embeddings(self.name, [texts[place]], seconds, cache_hit=False)
                         if not is_whole or len(texts[place]) > _MOST_CHARACTERS:
                             cut.add(place)
         except EmbeddingError as error:
@@ -111,7 +120,10 @@ class LocalEmbedder:
     async def embed_query(self, text: str) -> Vectors:
         model = await self._loaded()
         prepared = model.space.query_prefix + prepare_text(text[:_MOST_CHARACTERS])
-        return await self._run(self._for_queries, model.embed_query, prepared)
+        started = time.perf_counter()
+        vector = await self._run(self._for_queries, model.embed_query, prepared)
+        log_embeddings(self.name, [text], time.perf_counter() - started, cache_hit=False)
+        return vector
 
     async def space(self) -> EmbeddingSpace:
         return (await self._loaded()).space

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from cachetools import LRUCache
@@ -98,7 +98,7 @@ class DocumentQueue:
         if waiting is None:
             waiting = _Waiting(tokens, asyncio.get_running_loop().create_future())
             if (recent := self._recent.get(_key(text))) is not None:
-                waiting.answer.set_result(recent)
+                waiting.answer.set_result(replace(recent, is_kept=True))
             else:
                 self._waiting[text] = waiting
         waiting.waiters += 1

@@ -24,10 +24,13 @@ _NO_EMBEDDER = "check that embedder.model is an embedding model, and embedder.ba
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedText:
-    """The vector of a text, float32 of shape (d,); `is_cut` where it is that of its beginning."""
+    """The vector of a text, float32 of shape (d,); `is_cut` where it is that of its beginning, and `is_kept` where it
+    was made for an equal text before.
+    """
 
     vector: Vectors
     is_cut: bool = False
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

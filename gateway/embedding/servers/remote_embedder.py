@@ -19,6 +19,7 @@ from gateway.embedding.embedder import (
     prepare_text,
     stack_vectors,
 )
+from gateway.embedding.embedding_log import log_embeddings
 from gateway.embedding.model_input_format import ModelInputFormat, input_format_for
 from gateway.embedding.servers.document_queue import DocumentQueue
 from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
@@ -65,13 +66,24 @@ class RemoteEmbedder(ABC):
         self._isolation = TextIsolation(self._send, self.pace)
         self._documents = DocumentQueue(self._isolation.embed, self.pace)
 
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self._model}"
+
     async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
         fitted = [self._fit(text, self._input_format.document_prefix) for text in texts]
+        started = time.perf_counter()
         answers = await self._documents.embed([(each.text, each.tokens) for each in fitted], until)
         cut = {place for place, each in enumerate(fitted) if each.is_cut}
         vectors: dict[int, Vectors] = {}
         refused: dict[int, str] = {}
         failure: EmbeddingError | None = None
+        kept = [
+            text
+            for text, answer in zip(texts, answers, strict=True)
+            if isinstance(answer, EmbeddedText) and answer.is_kept
+        ]
+        log_embeddings(self.name, kept, time.perf_counter() - started, cache_hit=True)
         for place, answer in enumerate(answers):
             if isinstance(answer, EmbeddedText):
                 vectors[place] = answer.vector
@@ -175,6 +187,8 @@ class RemoteEmbedder(ABC):
             if error.timed_out and purpose == "documents":
                 self.pace.record_timeout()
             raise
+        embedded = [text for text, row in zip(texts, rows, strict=True) if not isinstance(row, str)]
+        log_embeddings(self.name, embedded, time.monotonic() - started, cache_hit=False)
         if purpose == "documents":
             self.pace.record(len(texts), tokens, started, time.monotonic())
         return rows

@@ -27,6 +27,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, RootModel
 
 from tests.conformance.schemas import DEFAULTS_FORM, ENUMS_FORM, MIRRORED, SCHEMA_2020_12, USER_FORM
+from tests.conformance.tasks import WORK, Tasks
 
 Context = ServerRequestContext[Any, Any]
 Message = dict[str, Any]
@@ -117,6 +118,7 @@ class Fixture:
         prompt = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
         message = {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]}
         self.tools |= {
+            "greet": (self.greet, empty),
             "test_error_handling": (
                 self.fixed({**text("This tool intentionally returns an error for testing"), "isError": True}),
                 empty,
@@ -165,6 +167,9 @@ class Fixture:
             "test_input_required_result_multi_round": (self.rounds, empty),
             "test_input_required_result_capabilities": (self.able_inputs, empty),
         }
+
+    async def greet(self, context: Context, arguments: Message) -> Message:
+        return text(f"Hello, {arguments.get('name')}!")
 
     def fixed(self, result: Message) -> Tool:
         async def answer(context: Context, arguments: Message) -> Message:
@@ -262,6 +267,8 @@ class Fixture:
             {"name": name, "description": f"The suite's {name}.", "inputSchema": schema}
             for name, (_, schema) in self.tools.items()
         ]
+        for name in WORK:
+            tools.append({"name": name, "description": f"The suite's {name}.", "inputSchema": {"type": "object"}})
         if self.changes % 2:
             tools.append({"name": "test_extra", "description": "Comes and goes.", "inputSchema": {"type": "object"}})
         return {"tools": tools, **FRESH}
@@ -421,6 +428,7 @@ async def main() -> None:
         on_set_logging_level=completed(fixture.subscribe),
         on_subscriptions_listen=ListenHandler(fixture.bus),
     )
+    server.middleware.append(Tasks().middleware)
     async with stdio_server() as (read, write):
         changes = NotificationOptions(tools_changed=True, prompts_changed=True, resources_changed=True)
         options = server.create_initialization_options(changes)

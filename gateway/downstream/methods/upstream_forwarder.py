@@ -80,7 +80,7 @@ class UpstreamForwarder:
             return without_modern_parts(result, request.era)
         except UpstreamReplyError as error:
             refusal = bounded_error(error.code, error.message, error.data)
-            if "requestState" in params:
+            if any(name in params for name in _RETRY_PARAMS):
                 # It is about the state that the client came back with, not about the arguments.
                 raise QuestionError(refusal.error.code, refusal.error.message, refusal.error.data) from None
             raise refusal from None

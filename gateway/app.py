@@ -88,6 +88,7 @@ class Gateway:
                 Route(METRICS_PATH, MetricsEndpoint(self._parts.metrics, self._parts.settings.metrics).answer),
                 Route(METADATA_PATH + "{path:path}", ResourceMetadata(self._parts.settings).answer),
                 *self._front.registry.routes(),
+                *self._front.embeddings.routes(),
                 *self._admin.routes(),
             ],
             middleware=[

@@ -35,6 +35,17 @@ class Metrics:
         self._uses = self._histogram(
             "modelgate_other_use_seconds", "Prompts, resources and completions", "action", "outcome"
         )
+        self._embeddings = self._histogram(
+            "modelgate_embeddings_request_seconds", "HTTP requests for vectors", "status"
+        )
+        self._embedded_inputs = Counter(
+            "modelgate_embeddings_inputs", "Texts that other programs had embedded", registry=self._registry
+        )
+
+    def observe_embedding(self, status: int, inputs: int, seconds: float) -> None:
+        """A request of another program for so many vectors was answered with this HTTP status."""
+        self._embeddings.labels(str(status)).observe(seconds)
+        self._embedded_inputs.inc(inputs)
 
     def observe_request(self, status: int, seconds: float) -> None:
         """An HTTP request at the MCP endpoint was answered with this status."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 ListMode = Literal["search", "all", "chosen"]
+Right = Literal["embed"]
+"""What a key may do beside what its roles let it see and call; `embed`: have texts embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Caller:
     key_name: str
     role_ids: tuple[int, ...]
     limits: Limits = Limits()
+    rights: tuple[Right, ...] = ()
     profile: Profile | None = None
     subject: str = ""
     # Where the request came from; the same caller may come from anywhere.

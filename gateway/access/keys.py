@@ -9,8 +9,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
+from typing import get_args
 
-from gateway.access.caller import Caller, Limits
+from gateway.access.caller import Caller, Limits, Right
 from gateway.access.roles import role_by_name
 from gateway.database.connection import Row
 from gateway.database.notices import Notices
@@ -52,6 +53,7 @@ class KeyRecord:
     note: str
     replaces: int | None
     limits: Limits
+    rights: tuple[Right, ...]
     calls_today: int
 
     @property
@@ -88,18 +90,28 @@ class ApiKeys:
         *,
         note: str = "",
         limits: Limits | None = None,
+        rights: Sequence[str] = (),
     ) -> NewKey:
         """Make a key with these roles, by name.
 
         Raises InvalidInputError, and NotFoundError for a role that is not there.
         """
         limits = limits or Limits()
-        _validate(name, note, limits)
+        _validate(name, note, limits, rights)
         role_ids = await self._role_ids(tenant_id, roles)
         key = _generate_key()
         async with self._database.transaction() as transaction:
             key_id = await transaction.fetchval(
-                "insert_key", tenant_id, name, _hash(key), key[:_HINT_LENGTH], expires_at, note, *_columns(limits), None
+                "insert_key",
+                tenant_id,
+                name,
+                _hash(key),
+                key[:_HINT_LENGTH],
+                expires_at,
+                note,
+                *_columns(limits),
+                sorted(set(rights)),
+                None,
             )
             await transaction.execute("insert_key_roles", tenant_id, key_id, role_ids)
         return NewKey(key_id, name, key)
@@ -149,16 +161,17 @@ class ApiKeys:
         expires_at: datetime | None,
         note: str,
         limits: Limits,
+        rights: Sequence[str] = (),
     ) -> None:
         """Write anew what goes with a key that is not revoked; it holds for the next request.
 
         Raises InvalidInputError, and NotFoundError for a key or role that is not there.
         """
-        _validate(name, note, limits)
+        _validate(name, note, limits, rights)
         role_ids = await self._role_ids(tenant_id, roles)
         async with self._database.transaction() as transaction:
             changed = await transaction.fetch(
-                "update_key", tenant_id, key_id, name, note, expires_at, *_columns(limits)
+                "update_key", tenant_id, key_id, name, note, expires_at, *_columns(limits), sorted(set(rights))
             )
             if not changed:
                 raise _key_not_found(key_id)
@@ -166,7 +179,7 @@ class ApiKeys:
             await transaction.execute("insert_key_roles", tenant_id, key_id, role_ids)
 
     async def rotate(self, tenant_id: int, key_id: int, overlap: timedelta = timedelta()) -> NewKey:
-        """Make a key that takes over from one in force: same name, roles, note and limits, and as long a life.
+        """Make a key that takes over from one in force: same name, roles, rights, note and limits, and as long a life.
 
         The former key goes on for `overlap`, or to its own end if that is nearer. Raises InvalidInputError for an
         overlap below zero, and NotFoundError.
@@ -189,6 +202,7 @@ class ApiKeys:
                 ends,
                 old["note"],
                 *_columns(_limits(old)),
+                old["rights"],
                 key_id,
             )
             await transaction.execute("insert_key_roles", tenant_id, new_id, old["role_ids"])
@@ -211,7 +225,8 @@ class ApiKeys:
         row = await self._database.fetchrow("key_by_hash", hashed)
         if row is None:
             return None
-        return _StoredKey(row, Caller(row["tenant_id"], row["id"], row["name"], tuple(row["role_ids"]), _limits(row)))
+        roles, rights = tuple(row["role_ids"]), tuple(row["rights"])
+        return _StoredKey(row, Caller(row["tenant_id"], row["id"], row["name"], roles, _limits(row), rights))
 
     async def _role_ids(self, tenant_id: int, roles: Sequence[str]) -> tuple[int, ...]:
         if not roles:
@@ -227,7 +242,7 @@ def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def _validate(name: str, note: str, limits: Limits) -> None:
+def _validate(name: str, note: str, limits: Limits, rights: Sequence[str]) -> None:
     if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
         raise InvalidInputError(f"The name of a key has to be 1 to {_NAME_LENGTH} printable characters.", "name")
     if len(note) > _NOTE_LENGTH or "\x00" in note:
@@ -237,6 +252,8 @@ def _validate(name: str, note: str, limits: Limits) -> None:
             raise InvalidInputError(
                 f"A limit of a key has to be a whole number from 1 to {_LARGEST_LIMIT}.", name_of_limit
             )
+    if not set(rights) <= set(get_args(Right)):
+        raise InvalidInputError(f"The rights of a key are: {', '.join(get_args(Right))}.", "rights")
 
 
 def _columns(limits: Limits) -> tuple[int | None, int | None, int | None]:
@@ -248,8 +265,8 @@ def _limits(row: Row) -> Limits:
 
 
 def _record(row: Row) -> KeyRecord:
-    plain = {name: row[name] for name in KeyRecord.__dataclass_fields__ if name not in ("roles", "limits")}
-    return KeyRecord(**plain, roles=tuple(row["roles"]), limits=_limits(row))
+    plain = {name: row[name] for name in KeyRecord.__dataclass_fields__ if name not in ("roles", "limits", "rights")}
+    return KeyRecord(**plain, roles=tuple(row["roles"]), limits=_limits(row), rights=tuple(row["rights"]))
 
 
 def _key_not_found(key_id: int) -> NotFoundError:

@@ -20,6 +20,8 @@ from gateway.database.notices import Notices
 from gateway.database.pool import Database
 from gateway.downstream.changes.list_change_notifier import ListChangeNotifier
 from gateway.downstream.changes.resource_subscriptions import ResourceSubscriptions
+from gateway.downstream.embeddings.embeddings_api import EmbeddingsApi
+from gateway.downstream.embeddings.offered_models import OfferedModels
 from gateway.downstream.lists.app_resources import AppResources
 from gateway.downstream.lists.gateway_tools import GatewayTools
 from gateway.downstream.lists.tool_list import ToolList
@@ -70,7 +72,10 @@ class McpLimits:
 
 
 class McpApplication:
-    """The MCP endpoint with all that works behind it: `endpoint` is the ASGI application, `registry` lists it."""
+    """The MCP endpoint with all that works behind it: `endpoint` is the ASGI application, `registry` lists it.
+
+    `embeddings` lets other programs use the embedder.
+    """
 
     def __init__(
         self,
@@ -144,6 +149,9 @@ class McpApplication:
             settings.server,
         )
         self.registry = ServerRegistry(authentication, Profiles(database, notices), settings.server)
+        self.embeddings = EmbeddingsApi(
+            authentication, authenticator.limiter, OfferedModels(spaces), settings.server, metrics
+        )
         self.endpoint: ASGIApp = RequestMetrics(self._endpoint, metrics)
         metrics.watch("modelgate_sessions", "Handshake sessions that are open", lambda: {"": len(sessions)})
 

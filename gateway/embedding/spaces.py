@@ -191,6 +191,12 @@ class Spaces:
         # One after the other: nobody waits for these, and searches must not wait behind them.
         return np.concatenate([await self._embed_queries(stored, [text]) for text in texts])
 
+    async def embed_each_in(self, stored: StoredSpace, texts: Sequence[str]) -> EmbeddedTexts:
+        """What becomes of texts in one space. Raises EmbeddingError where nothing embeds for it any more."""
+        if self._configured == stored:
+            return await self.embed_each(texts)
+        return await (await self._embedder_for(stored)).embed_each(texts)
+
     async def fill_plan(self) -> FillPlan:
         """The spaces that are to hold every tool, and what is in the way of others."""
         targets: list[FillTarget] = []

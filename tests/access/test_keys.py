@@ -91,6 +91,20 @@ async def test_what_goes_with_a_key_can_be_changed(database: Database, keys: Api
     assert (caller.key_name, caller.role_ids, caller.limits) == ("nightly", (role.id,), Limits(None, 3))
 
 
+async def test_a_right_is_kept_by_what_takes_over_and_ends_when_it_is_taken_away(keys: ApiKeys, tenant: Tenant) -> None:
+    made = await keys.create(tenant.id, "connector", ["all"], rights=["embed", "embed"])
+    assert (await keys.authenticate(made.key)).rights == ("embed",)
+    rotated = await keys.rotate(tenant.id, made.id)
+    assert (await keys.by_id(tenant.id, rotated.id)).rights == ("embed",)
+    await keys.update(
+        tenant.id, rotated.id, name="connector", roles=["all"], expires_at=None, note="", limits=Limits(), rights=[]
+    )
+    assert (await keys.authenticate(rotated.key)).rights == ()
+    with pytest.raises(InvalidInputError, match="embed") as refused:
+        await keys.create(tenant.id, "connector", ["all"], rights=["rule"])
+    assert refused.value.field == "rights"
+
+
 async def test_each_key_that_is_not_in_force_is_refused_with_its_reason(keys: ApiKeys, tenant: Tenant) -> None:
     past = await keys.create(tenant.id, "old", ["all"], datetime.now(timezone.utc) - HOUR)
     revoked = await keys.create(tenant.id, "gone", ["all"])

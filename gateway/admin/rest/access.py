@@ -29,7 +29,7 @@ async def get_key(context: RestContext, key_id: int) -> KeyCard:
 
 @operation("PUT", "/keys/{key_id}")
 async def change_key(context: RestContext, key_id: int, body: KeyInput) -> KeyCard:
-    """Write anew the name, roles, end, note and limits of a key."""
+    """Write anew the name, roles, rights, end, note and limits of a key."""
     return await context.services.keys.change(context.tenant.id, key_id, body)
 
 

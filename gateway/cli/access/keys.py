@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import get_args
 
 import click
 
-from gateway.access.caller import Limits
+from gateway.access.caller import Limits, Right
 from gateway.access.keys import ApiKeys, KeyRecord, NewKey
 from gateway.cli.options import option_group, parse_time_span, tenant_option
 from gateway.cli.output import format_time, print_table, printable
@@ -16,6 +17,7 @@ from gateway.database.pool import Database
 _SHOWN_ONCE = "Keep this key: it is not shown again."
 
 _positive = click.IntRange(min=1)
+_right = click.Choice(get_args(Right))
 _limit_options = option_group(
     click.option("--requests-per-minute", type=_positive, help="How many requests it may make a minute."),
     click.option("--concurrent-calls", type=_positive, help="How many tool calls it may have under way at a time."),
@@ -31,6 +33,7 @@ def keys() -> None:
 @keys.command("create")
 @click.option("--name", default="unnamed", show_default=True, help="What the key is for.")
 @click.option("--role", "roles", multiple=True, default=("all",), show_default=True, help="A role; may be repeated.")
+@click.option("--right", "rights", multiple=True, type=_right, help="embed: have texts embedded at /v1/embeddings.")
 @click.option("--expires", "lifetime", callback=parse_time_span, help="When it ends: 30d, 12h, 90m [default: never]")
 @click.option("--note", default="", help="Anything worth knowing about it.")
 @_limit_options
@@ -40,6 +43,7 @@ def create(
     context: click.Context,
     name: str,
     roles: tuple[str, ...],
+    rights: tuple[str, ...],
     lifetime: timedelta | None,
     note: str,
     requests_per_minute: int | None,
@@ -52,7 +56,9 @@ def create(
     expires_at = None if lifetime is None else datetime.now(timezone.utc) + lifetime
 
     async def work(database: Database, tenant_id: int) -> NewKey:
-        return await ApiKeys(database).create(tenant_id, name, roles, expires_at, note=note, limits=limits)
+        return await ApiKeys(database).create(
+            tenant_id, name, roles, expires_at, note=note, limits=limits, rights=rights
+        )
 
     click.echo(run_with_tenant(context, tenant, work).key)
     click.echo(_SHOWN_ONCE, err=True)
@@ -72,7 +78,7 @@ def list_keys(context: click.Context, tenant: str) -> None:
         click.echo("There are no keys yet; make one with modelgate keys create.")
         return
     print_table(
-        ["ID", "KEY", "NAME", "ROLES", "STATE", "EXPIRES", "LAST USED", "LIMITS", "NOTE"],
+        ["ID", "KEY", "NAME", "ROLES", "STATE", "EXPIRES", "LAST USED", "RIGHTS", "LIMITS", "NOTE"],
         [
             [
                 str(key.id),
@@ -82,6 +88,7 @@ def list_keys(context: click.Context, tenant: str) -> None:
                 key.state,
                 format_time(key.expires_at),
                 format_time(key.last_used_at),
+                ", ".join(key.rights) or "none",
                 _format_limits(key),
                 printable(key.note, 60),
             ]
@@ -97,6 +104,8 @@ def list_keys(context: click.Context, tenant: str) -> None:
 @click.option("--expires", "lifetime", callback=parse_time_span, help="When it ends, from now: 30d, 12h, 90m.")
 @click.option("--note", help="Anything worth knowing about it.")
 @click.option("--no-limits", is_flag=True, help="Take away the limits that are not named.")
+@click.option("--right", "rights", multiple=True, type=_right, help="embed; replaces the rights it has.")
+@click.option("--no-rights", is_flag=True, help="Take away the rights that are not named.")
 @_limit_options
 @tenant_option
 @click.pass_context
@@ -105,6 +114,7 @@ def update(
     key_id: int,
     name: str | None,
     roles: tuple[str, ...],
+    rights: tuple[str, ...],
     lifetime: timedelta | None,
     note: str | None,
     requests_per_minute: int | None,
@@ -113,6 +123,7 @@ def update(
     tenant: str,
     *,
     no_limits: bool,
+    no_rights: bool,
 ) -> None:
     """Change what goes with the key with this ID; what is not named stays."""
 
@@ -132,6 +143,7 @@ def update(
                 concurrent_calls or limits.concurrent_calls,
                 calls_per_day or limits.calls_per_day,
             ),
+            rights=rights if rights or no_rights else key.rights,
         )
 
     run_with_tenant(context, tenant, work)

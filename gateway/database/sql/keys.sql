@@ -1,8 +1,8 @@
 -- name: insert_key
 -- A new API key; only its hash is kept.
 INSERT INTO api_keys (tenant_id, name, hash, hint, expires_at, note, requests_per_minute, concurrent_calls,
-                      calls_per_day, replaces)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id
+                      calls_per_day, rights, replaces)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id
 
 -- name: insert_key_roles
 -- The roles that a key carries.
@@ -12,7 +12,7 @@ SELECT $1, $2, r.id FROM roles r WHERE r.tenant_id = $1 AND r.kind = 'role' AND 
 -- name: key_by_hash
 -- The key whose SHA-256 this is, with its roles: what a request is let in by.
 SELECT k.tenant_id, k.id, k.name, k.hash, k.expires_at, k.revoked_at, t.suspended_at,
-       k.requests_per_minute, k.concurrent_calls, k.calls_per_day,
+       k.requests_per_minute, k.concurrent_calls, k.calls_per_day, k.rights,
        ARRAY(SELECT r.role_id FROM api_key_roles r WHERE r.tenant_id = k.tenant_id AND r.key_id = k.id
              ORDER BY r.role_id) AS role_ids
 FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
@@ -21,7 +21,7 @@ WHERE k.hash = $1
 -- name: list_keys
 -- All keys of a tenant, newest first, with the calls taken out of the budget of today (UTC).
 SELECT k.id, k.name, k.hint, k.note, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, k.replaces,
-       k.requests_per_minute, k.concurrent_calls, k.calls_per_day, coalesce(u.calls, 0) AS calls_today,
+       k.requests_per_minute, k.concurrent_calls, k.calls_per_day, k.rights, coalesce(u.calls, 0) AS calls_today,
        ARRAY(SELECT o.name FROM api_key_roles r JOIN roles o ON o.tenant_id = r.tenant_id AND o.id = r.role_id
              WHERE r.tenant_id = k.tenant_id AND r.key_id = k.id ORDER BY o.name) AS roles
 FROM api_keys k
@@ -31,6 +31,7 @@ WHERE k.tenant_id = $1 ORDER BY k.id DESC
 -- name: key_to_rotate
 -- A key in force with its roles, locked until the end of the transaction.
 SELECT k.id, k.name, k.note, k.created_at, k.expires_at, k.requests_per_minute, k.concurrent_calls, k.calls_per_day,
+       k.rights,
        ARRAY(SELECT r.role_id FROM api_key_roles r WHERE r.tenant_id = k.tenant_id AND r.key_id = k.id) AS role_ids
 FROM api_keys k
 WHERE k.tenant_id = $1 AND k.id = $2 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
@@ -40,7 +41,7 @@ FOR UPDATE OF k
 -- Change what goes with a key in force; every value is written, null is none. From its commit on it holds everywhere.
 WITH changed AS (
     UPDATE api_keys SET name = $3, note = $4, expires_at = $5, requests_per_minute = $6, concurrent_calls = $7,
-           calls_per_day = $8
+           calls_per_day = $8, rights = $9
     WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id
 )
 SELECT pg_notify('modelgate', json_build_object('tenant', $1::bigint, 'key', id)::text) FROM changed

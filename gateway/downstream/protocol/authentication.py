@@ -9,12 +9,12 @@ from mcp.server.auth.provider import AccessToken
 from starlette.responses import Response
 from starlette.types import Scope
 
-from gateway.access.caller import Caller
+from gateway.access.caller import Caller, Right
 from gateway.access.caller_authenticator import CallerAuthenticator
 from gateway.audit.refusal_log import RefusalLog
 from gateway.downstream.jsonrpc import FORBIDDEN, LIMIT_EXCEEDED, PROFILE_NOT_FOUND, UNAUTHORIZED, error_response
 from gateway.edge.root_path import root_path_of
-from gateway.errors import CredentialError, LimitError, NotFoundError, RoleMissingError
+from gateway.errors import CredentialError, ForbiddenError, LimitError, NotFoundError, RoleMissingError
 
 PROFILES_PATH = "/mcp/p/"
 METADATA_PATH = "/.well-known/oauth-protected-resource"
@@ -47,6 +47,16 @@ class Authentication:
         except LimitError as error:
             self._refusal_log.record(caller.address, f"key {caller.key_name}", error.message)
             raise
+
+    def require_right(self, caller: Caller, right: Right, path: str) -> None:
+        """Raises ForbiddenError for a caller without `right`, which is what it takes at `path`."""
+        if right in caller.rights:
+            return
+        error = ForbiddenError(
+            f"This API key does not have the right {right}; make one with `modelgate keys create --right {right}`."
+        )
+        self._refusal_log.record(caller.address, path, error.message)
+        raise error
 
     def refuse(self, error: CredentialError | RoleMissingError | NotFoundError | LimitError, scope: Scope) -> Response:
         """401, 403, 404 or 429 with what was wrong, never the credential."""

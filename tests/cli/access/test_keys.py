@@ -42,3 +42,13 @@ def test_a_key_is_shown_once_changed_rotated_and_revoked(shell: Shell) -> None:
     assert "Key 2 takes over from key 1, which ends in 1:00:00." in rotated
     assert shell.says("keys", "revoke", "1") == "Key 1 is revoked.\n"
     assert re.search(r"^1 .* revoked ", shell.says("keys", "list"), re.MULTILINE)
+
+
+def test_a_right_is_given_shown_kept_and_taken_away(shell: Shell) -> None:
+    shell.says("keys", "create", "--name", "connector", "--right", "embed")
+    listed = re.compile(r"connector +all +in force .* embed +none$", re.MULTILINE)
+    assert listed.search(shell.says("keys", "list"))
+    shell.says("keys", "update", "1", "--note", "")
+    assert listed.search(shell.says("keys", "list"))
+    shell.says("keys", "update", "1", "--no-rights")
+    assert re.search(r"connector +all +in force .* none +none$", shell.says("keys", "list"), re.MULTILINE)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from gateway.access.caller import Limits
+from gateway.access.caller import Limits, Right
 from gateway.access.keys import ApiKeys, KeyRecord, NewKey
 from gateway.admin.request_input import FORBID_EXTRA
 from gateway.errors import InvalidInputError
@@ -40,12 +40,16 @@ class KeyCard:
     requests_per_minute: int | None
     concurrent_calls: int | None
     calls_per_day: int | None
+    rights: tuple[Right, ...]
     calls_today: int
 
 
 @dataclass(frozen=True, slots=True)
 class KeyInput:
-    """A key as it is to be, with at least one role by name; without `expires_at` it never ends, null is no limit."""
+    """A key as it is to be, with at least one role by name; without `expires_at` it never ends, null is no limit.
+
+    The right `embed` lets it have texts embedded at /v1/embeddings.
+    """
 
     name: _Name
     roles: _Roles
@@ -54,6 +58,7 @@ class KeyInput:
     requests_per_minute: _Limit | None = None
     concurrent_calls: _Limit | None = None
     calls_per_day: _Limit | None = None
+    rights: Annotated[tuple[Right, ...], Field(max_length=10)] = ()
 
     __pydantic_config__ = FORBID_EXTRA
 
@@ -94,7 +99,15 @@ class KeyService:
         """Make a key. Raises InvalidInputError, and NotFoundError for a role that is not there."""
         _validate_expiry(new)
         return _made_key(
-            await self._keys.create(tenant_id, new.name, new.roles, new.expires_at, note=new.note, limits=_limits(new))
+            await self._keys.create(
+                tenant_id,
+                new.name,
+                new.roles,
+                new.expires_at,
+                note=new.note,
+                limits=_limits(new),
+                rights=new.rights,
+            )
         )
 
     async def change(self, tenant_id: int, key_id: int, change: KeyInput) -> KeyCard:
@@ -108,6 +121,7 @@ class KeyService:
             expires_at=change.expires_at,
             note=change.note,
             limits=_limits(change),
+            rights=change.rights,
         )
         return await self.get(tenant_id, key_id)
 
@@ -150,5 +164,6 @@ def _card(record: KeyRecord) -> KeyCard:
         requests_per_minute=record.limits.requests_per_minute,
         concurrent_calls=record.limits.concurrent_calls,
         calls_per_day=record.limits.calls_per_day,
+        rights=record.rights,
         calls_today=record.calls_today,
     )

@@ -20,6 +20,7 @@ _CSV_COLUMNS = (
     *("id", "name", "state", "roles", "note", "created_at", "expires_at", "revoked_at", "last_used_at", "replaces"),
     *_LIMITS,
     "calls_today",
+    "rights",
 )
 
 
@@ -43,6 +44,7 @@ async def create_key(context: PageContext) -> Response:
         fields: dict[str, Any] = {"name": submitted.get("name", "").strip(), "roles": roles}
         fields |= {"note": submitted.get("note", "").strip(), "expires_at": parse_expiry(submitted)}
         fields |= {name: submitted[name] for name in _LIMITS if submitted.get(name, "").strip()}
+        fields["rights"] = await context.form_list("rights")
         created = await context.services.keys.create(context.tenant.id, parse_form(KeyInput, fields))
     except ModelGateError as error:
         values = {**await _page_values(context), "chosen": roles}

@@ -51,3 +51,12 @@ async def test_a_bad_key_is_told_at_its_field(
 ) -> None:
     response = await admin.post("/keys", {"name": "bot", "roles": ["all"], **change})
     assert (response.status_code, response.json()["field"]) == (status, field)
+
+
+async def test_a_right_is_given_shown_and_taken_away(admin: Person) -> None:
+    made = (await admin.post("/keys", {"name": "connector", "roles": ["all"], "rights": ["embed"]})).json()
+    assert (await admin.get(f"/keys/{made['id']}")).json()["rights"] == ["embed"]
+    changed = await admin.put(f"/keys/{made['id']}", {"name": "connector", "roles": ["all"]})
+    assert changed.json()["rights"] == []
+    refused = await admin.post("/keys", {"name": "connector", "roles": ["all"], "rights": ["rule"]})
+    assert refused.status_code == 422

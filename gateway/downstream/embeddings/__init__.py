@@ -1,0 +1,1 @@
+"""The embedder for other programs, in OpenAI's shapes."""

@@ -182,6 +182,12 @@ def _watch_components(parts: Components) -> None:
         lambda: parts.spaces.lacking,
         label="why",
     )
+    metrics.watch(
+        "modelgate_query_cache",
+        "Queries by where their vectors came from; embedded ones cost a call",
+        lambda: parts.spaces.query_cache.lookups,
+        label="source",
+    )
     queries = parts.spaces.queries
     metrics.watch("modelgate_embedded_queries", "Queries that a space answered", lambda: queries.count, label="space")
     metrics.watch(

@@ -9,6 +9,7 @@ import click
 from gateway.cli.output import format_time, print_table, printable
 from gateway.cli.runner import run_with_database
 from gateway.database.pool import Database
+from gateway.embedding.cache import QueryCache
 from gateway.embedding.space_store import SpaceStore
 from gateway.embedding.space_switch import SpaceStatus, SpaceSwitch
 
@@ -48,6 +49,16 @@ def status(context: click.Context) -> None:
     for each in spaces:
         if each.remark:
             click.echo(f"Space {each.record.stored.id}: {printable(each.remark)}")
+
+
+@embeddings.command("clear-cache")
+@click.pass_context
+def clear_cache(context: click.Context) -> None:
+    """Forget the vectors of all queries, in memory and in the database; those of tools stay."""
+    cleared = run_with_database(context, lambda database: QueryCache(database).clear())
+    click.echo(
+        f"The vectors of {cleared} queries in the database are forgotten, and those in memory of gateways that run."
+    )
 
 
 @embeddings.command("switch")

@@ -27,7 +27,8 @@ _PROBE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What has changed: a tenant, and of it `key_id` or the catalogue where these are given; or the active space.
+    """What has changed: a tenant, and of it `key_id` or the catalogue where these are given; or the active space; or
+    all queries were forgotten, `cleared_queries` of them in the database.
 
     Without any of them anything may have changed.
     """
@@ -36,6 +37,7 @@ class Notice:
     key_id: int | None = None
     catalogue_version: int | None = None
     space_id: int | None = None
+    cleared_queries: int | None = None
 
     @property
     def concerns_catalogue(self) -> bool:
@@ -52,12 +54,12 @@ def parse_notice(payload: str) -> Notice:
     """The notice that a payload of the channel holds; one that cannot be read may be about anything."""
     try:
         fields = json.loads(payload)
-        numbers = {name: fields.get(name) for name in ("tenant", "key", "catalogue", "space")}
+        numbers = {name: fields.get(name) for name in ("tenant", "key", "catalogue", "space", "queries")}
     except (ValueError, AttributeError):
         return ANYTHING
     if not all(number is None or type(number) is int for number in numbers.values()):
         return ANYTHING
-    return Notice(numbers["tenant"], numbers["key"], numbers["catalogue"], numbers["space"])
+    return Notice(numbers["tenant"], numbers["key"], numbers["catalogue"], numbers["space"], numbers["queries"])
 
 
 class Notices:

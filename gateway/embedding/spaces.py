@@ -97,7 +97,7 @@ class Spaces:
         self._settings = settings
         self._identity = BuildIdentity(embedder)
         self._standby = Standby(standby, self.store) if standby is not None else None
-        self._cache = QueryCache(database)
+        self.query_cache = QueryCache(database, settings.cache_ttl_seconds, notices)
         self._configured: StoredSpace | None = None
         self._records: NotifiedCache[None, list[SpaceRecord]] = NotifiedCache(notices)
         self._former = FormerEmbedder(settings)
@@ -244,6 +244,7 @@ class Spaces:
     async def aclose(self) -> None:
         """Close the embedders."""
         await self._under_way.aclose()
+        await self.query_cache.aclose()
         await self.embedder.aclose()
         await self._former.aclose()
         if self._standby is not None:
@@ -296,7 +297,7 @@ class Spaces:
 
     async def _embed_queries(self, stored: StoredSpace, texts: Sequence[str]) -> Vectors:
         embedder = await self._embedder_for(stored)
-        embedded = [self._cache.get_or_embed(stored.id, text, embedder) for text in texts]
+        embedded = [self.query_cache.get_or_embed(stored.id, text, embedder) for text in texts]
         vectors = [await embedded[0]] if len(embedded) == 1 else await asyncio.gather(*embedded)
         if any(vector.shape != (stored.space.dimensions,) for vector in vectors):
             raise _model_changed(stored)

@@ -80,6 +80,7 @@ class EmbedderSettings:
     standby: bool = True
     query_budget_ms: Annotated[int, Field(ge=10)] = 1_500
     space_grace_hours: Annotated[float, Field(ge=0)] = 24.0
+    cache_ttl_seconds: Annotated[int, Field(ge=1, le=2**31 - 1)] = 86_400
 
 
 @dataclass(frozen=True, slots=True)

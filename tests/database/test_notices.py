@@ -23,6 +23,7 @@ from tests.support.waiting import until
         ('{"tenant" : 7, "key" : 3}', Notice(tenant_id=7, key_id=3)),
         ('{"tenant" : 7, "catalogue" : 12}', Notice(tenant_id=7, catalogue_version=12)),
         ('{"space" : 2}', Notice(space_id=2)),
+        ('{"queries" : 0}', Notice(cleared_queries=0)),
         ('{"tenant" : 7, "of a later version" : true}', Notice(tenant_id=7)),
     ],
 )

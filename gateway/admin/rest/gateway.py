@@ -73,6 +73,12 @@ async def resume_space(context: RestContext, space_id: int) -> None:
     await context.services.embedding.resume(space_id)
 
 
+@operation("DELETE", "/embedding/cache", gateway_wide=True)
+async def clear_embedding_cache(context: RestContext) -> None:
+    """Forget the vectors of all queries, in every process."""
+    await context.services.embedding.clear_cache()
+
+
 @operation("DELETE", "/embedding/spaces/{space_id}", gateway_wide=True)
 async def drop_space(context: RestContext, space_id: int) -> None:
     """Drop an embedding space with its vectors; 409 where it serves."""
@@ -99,6 +105,7 @@ OPERATIONS = (
     remove_admin,
     set_admin_password,
     get_embedding,
+    clear_embedding_cache,
     switch_space,
     pause_space,
     resume_space,

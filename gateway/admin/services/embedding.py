@@ -72,6 +72,17 @@ class EmbedderState:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryCacheCard:
+    """The cache of query vectors: how many the database keeps, and since this process began, how many were `looked_up`
+    and which share of them (0 to 1, null before the first) cost no call of the embedder.
+    """
+
+    stored: int
+    looked_up: int
+    hit_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddingView:
     """`tools` counts the tenant's tools, `embedded` those that have vectors in the active space; `refused` are those of
     which the embedder refuses a text, the first fifty of them.
@@ -86,6 +97,7 @@ class EmbeddingView:
     refused: tuple[RefusedTool, ...]
     too_large_for_memory: bool
     index_mib: int
+    query_cache: QueryCacheCard
 
 
 class EmbeddingService:
@@ -100,6 +112,7 @@ class EmbeddingService:
 
     async def get(self, tenant_id: int) -> EmbeddingView:
         """How embedding does."""
+        cache = self._spaces.query_cache
         health = await self._spaces.embedder.check_health()
         rows = await self._database.fetch("spaces_with_tool_counts", tenant_id)
         counts = await self._database.fetchrow("overview_counts", tenant_id)
@@ -116,7 +129,12 @@ class EmbeddingService:
             refused=tuple(RefusedTool(row["tool"], row["refused"]) for row in refused),
             too_large_for_memory=tenant_id in self._index.tenants_in_database,
             index_mib=self._settings.index_mib,
+            query_cache=QueryCacheCard(await cache.count_stored(), int(sum(cache.lookups.values())), cache.hit_rate),
         )
+
+    async def clear_cache(self) -> None:
+        """Forget the vectors of all queries, in every process."""
+        await self._spaces.query_cache.clear()
 
     async def switch(self, wanted: SpaceSwitchInput) -> None:
         """Let a space serve, or a share of the searches. Raises NotFoundError and ConflictError."""

@@ -109,14 +109,26 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS tool_embeddings_ranking_{space} ON tool_
 USING hnsw ((ranking_embedding::halfvec({dimensions})) halfvec_ip_ops) WHERE space_id = {space}
 
 -- name: cached_query_embedding
--- The vector of a query that was embedded before.
-UPDATE query_embeddings SET used_at = now() WHERE space_id = $1 AND text_hash = $2 RETURNING embedding
+-- The vector of a query that was made in the last $3 seconds, and how many seconds ago.
+UPDATE query_embeddings SET used_at = now()
+WHERE space_id = $1 AND text_hash = $2 AND made_at > now() - $3 * interval '1 second'
+RETURNING embedding, extract(epoch FROM now() - made_at)::float8 AS age
 
 -- name: store_query_embedding
 -- Keep the vector of a query.
 INSERT INTO query_embeddings (space_id, text_hash, embedding) VALUES ($1, $2, $3)
-ON CONFLICT (space_id, text_hash) DO UPDATE SET used_at = now()
+ON CONFLICT (space_id, text_hash) DO UPDATE SET embedding = excluded.embedding, made_at = now(), used_at = now()
 
 -- name: trim_query_embeddings
--- Keep the most recently used $1 vectors.
-DELETE FROM query_embeddings WHERE used_at < (SELECT used_at FROM query_embeddings ORDER BY used_at DESC OFFSET $1 LIMIT 1)
+-- Keep the most recently used $1 vectors, of those that were made in the last $2 seconds.
+DELETE FROM query_embeddings WHERE made_at <= now() - $2 * interval '1 second'
+   OR used_at < (SELECT used_at FROM query_embeddings ORDER BY used_at DESC OFFSET $1 LIMIT 1)
+
+-- name: count_query_embeddings
+-- Of how many queries there are vectors that were made in the last $1 seconds.
+SELECT count(*) FROM query_embeddings WHERE made_at > now() - $1 * interval '1 second'
+
+-- name: clear_query_embeddings
+-- Forget the vectors of all queries, here and in every process; how many there were.
+WITH gone AS (DELETE FROM query_embeddings RETURNING space_id), counted AS (SELECT count(*) AS count FROM gone)
+SELECT count, pg_notify('modelgate', json_build_object('queries', count)::text) FROM counted

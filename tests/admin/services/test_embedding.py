@@ -37,3 +37,19 @@ async def test_a_tenant_whose_tools_do_not_fit_into_memory_is_told_on_the_page(
     said = [record.message for record in caplog.records if "search.index_mib" in record.message]
     assert len(said) == 1
     assert f"The {_TOO_MANY + 1} tools of tenant 1" in said[0]
+
+
+async def test_the_hit_rate_of_queries_is_shown_and_their_cache_cleared(
+    gateway: RunningGateway, admin: Person, viewer: Person
+) -> None:
+    spaces = gateway.parts.spaces
+    for _ in range(4):
+        await spaces.embed_queries(["feed the cat"])
+    assert (await viewer.get("/embedding")).json()["query_cache"] == {"stored": 0, "looked_up": 4, "hit_rate": 0.75}
+    page = (await viewer.http.get("/admin/t/default/embedding")).text
+    assert "75% <small>of 4</small>" in page
+    assert 'modelgate_query_cache{source="memory"} 3.0' in (await gateway.http.get("/metrics")).text
+    assert (await viewer.delete("/embedding/cache")).status_code == 403
+    assert (await admin.delete("/embedding/cache")).status_code == 204
+    await spaces.embed_queries(["feed the cat"])
+    assert spaces.query_cache.lookups["embedded"] == 2

@@ -359,7 +359,7 @@ class Spaces:
         failure: EmbeddingError | None = None
         try:
             configured = await self.configured_space()
-            if configured.id == stored.id:
+            if configured.id == stored.id and not self._superseded:
                 return self.embedder
         except EmbeddingError as error:
             # The configured embedder is down or damaged; the one of the active space may not be.

@@ -161,3 +161,16 @@ async def test_with_a_damaged_model_tools_are_found_by_their_words_and_one_sente
         assert outcome.tools[0].name == "get_weather"
         said = f"Semantic search is unavailable, these results are by words alone: {folder}/model.onnx is damaged"
         assert outcome.notice.startswith(said)
+
+
+async def test_after_another_process_has_switched_queries_are_embedded_by_the_model_that_it_switched_to(
+    parts: Components,
+) -> None:
+    for _ in range(2):
+        assert await model_of_searches(parts) == BUILTIN_MODEL
+    static = StaticEmbedder()
+    chosen = await parts.spaces.store.register(await static.space())
+    await parts.spaces.store.activate(chosen.id)
+    embedded = await parts.spaces.embed_queries(["calculate"])
+    assert (embedded.stored, embedded.standby_for) == (chosen, "")
+    assert np.array_equal(embedded.vectors[0], await static.embed_query("calculate"))

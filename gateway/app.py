@@ -30,6 +30,7 @@ from gateway.edge.address_counts import AddressCounts
 from gateway.edge.forwarded_headers import ForwardedHeaders
 from gateway.edge.root_path import RootPath, parse_root_path
 from gateway.edge.trusted_proxies import TrustedProxies
+from gateway.embedding.model_pull import pull_missing_model
 from gateway.errors import DatabaseError
 from gateway.metrics_endpoint import METRICS_PATH, MetricsEndpoint
 from gateway.settings import Settings
@@ -117,8 +118,10 @@ class Gateway:
         terms = TermRenewal(parts.database)
         health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
         async with self._parts.notices.listening(), self._watch.running(), self._front.running(), self._admin.running():
+            pull = pull_missing_model(parts.settings.embedder)
             tasks = [
-                asyncio.create_task(work) for work in (terms.run(), filler.run(), health.run(), self._write_usage())
+                asyncio.create_task(work)
+                for work in (terms.run(), filler.run(), health.run(), self._write_usage(), pull)
             ]
             try:
                 yield

@@ -22,6 +22,7 @@ _COMMANDS = {
     "encryption": ("encryption", "Change the key that encrypts stored credentials."),
     "keys": ("access.keys", "Make, list, change, rotate and revoke API keys."),
     "migrate": ("migrate", "Bring the database schema up to date; serve does this too."),
+    "models": ("models", "List, pull, show, copy, remove, test and warm up the models of Ollama."),
     "profiles": (
         "access.profiles",
         "Select servers and tools, and give the selection an endpoint of its own, /mcp/p/NAME.",

@@ -14,7 +14,7 @@ from gateway.cli.output import print_table, printable
 from gateway.cli.runner import POOL_SIZE, load_command_settings, run_async
 
 if TYPE_CHECKING:
-    from gateway.embedding.benchmark import Benchmark
+    from gateway.embedding.benchmark.embedder_benchmark import Benchmark
 
 
 @click.group()
@@ -53,7 +53,7 @@ class _Goal:
 
 async def _measure(context: click.Context, queries: int, texts: int) -> Benchmark:
     from gateway.database.pool import open_database
-    from gateway.embedding.benchmark import EmbedderBenchmark
+    from gateway.embedding.benchmark.embedder_benchmark import EmbedderBenchmark
     from gateway.embedding.cache import QueryCache
     from gateway.embedding.selection import choose_embedder
     from gateway.embedding.space_store import SpaceStore
@@ -64,10 +64,8 @@ async def _measure(context: click.Context, queries: int, texts: int) -> Benchmar
         serving = next((record.stored.space for record in records if record.active), None)
         embedder = await choose_embedder(settings.embedder, serving)
         try:
-            space = await embedder.space()
-            # Of a space that is not stored the cache keeps vectors in memory alone.
-            space_id = next((record.stored.id for record in records if record.stored.space == space), -1)
-            return await EmbedderBenchmark(embedder, QueryCache(database), space_id).run(queries, texts)
+            stored = [record.stored for record in records]
+            return await EmbedderBenchmark(embedder, QueryCache(database), stored).run(queries, texts)
         finally:
             await embedder.aclose()
 

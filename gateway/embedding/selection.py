@@ -16,6 +16,7 @@ from gateway.embedding.local.static_model import BUILTIN_PROVIDER, STATIC_MODEL,
 from gateway.embedding.model_input_format import input_format_for
 from gateway.embedding.servers.http_client import EmbeddingHttpClient
 from gateway.embedding.servers.ollama import OLLAMA_BUSY_HINT, OLLAMA_HINT, OllamaEmbedder
+from gateway.embedding.servers.ollama_models import OllamaModels
 from gateway.embedding.servers.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
 from gateway.embedding.servers.remote_embedder import RemoteOptions
 from gateway.errors import EmbeddingError, SettingsError
@@ -71,6 +72,14 @@ def costs_money(settings: EmbedderSettings) -> bool:
         return False
     host = urlsplit(settings.base_url or _OPENAI_URL).hostname or ""
     return not (host in ("localhost", "127.0.0.1", "::1") or host.endswith((".local", ".internal")))
+
+
+def open_ollama_models(settings: EmbedderSettings, url: str = "") -> OllamaModels:
+    """The models of the Ollama at `url`, else of that which the settings mean; the caller closes it.
+
+    Raises SettingsError for what is no URL.
+    """
+    return OllamaModels(_ollama_url(url or (settings.base_url if settings.type in ("auto", "ollama") else "")))
 
 
 async def choose_former_embedder(space: EmbeddingSpace, settings: EmbedderSettings) -> Embedder:
@@ -142,9 +151,8 @@ def _onnx(settings: EmbedderSettings) -> OnnxEmbedder:
 
 
 def _ollama(settings: EmbedderSettings) -> OllamaEmbedder:
-    base_url = (settings.base_url or OLLAMA_URL).rstrip("/").removesuffix("/api").removesuffix("/v1")
     client = EmbeddingHttpClient(
-        base_url,
+        _ollama_url(settings.base_url),
         name="Ollama",
         hint=OLLAMA_HINT,
         busy_hint=OLLAMA_BUSY_HINT,
@@ -152,6 +160,10 @@ def _ollama(settings: EmbedderSettings) -> OllamaEmbedder:
         concurrency=settings.concurrency,
     )
     return OllamaEmbedder(client, settings.model, _options(settings, settings.model))
+
+
+def _ollama_url(base_url: str) -> str:
+    return (base_url or OLLAMA_URL).rstrip("/").removesuffix("/api").removesuffix("/v1")
 
 
 def _openai(settings: EmbedderSettings) -> OpenAIEmbedder:

@@ -63,7 +63,8 @@ class EmbedderSettings:
 
     An empty `base_url` is Ollama on this machine, and for "openai" OpenAI itself. A prefix of "auto" is the one that
     the model is known to expect. `dimensions` of 0 are as many as the model gives. `batch_size` and `concurrency` are
-    upper limits: how much is asked at once adapts to the server.
+    upper limits: how much is asked at once adapts to the server. With `pull`, Ollama is told to fetch the model that it
+    lacks.
     """
 
     type: Literal["auto", "ollama", "openai", "builtin", "onnx"] = "auto"
@@ -81,6 +82,7 @@ class EmbedderSettings:
     query_budget_ms: Annotated[int, Field(ge=10)] = 1_500
     space_grace_hours: Annotated[float, Field(ge=0)] = 24.0
     cache_ttl_seconds: Annotated[int, Field(ge=1, le=2**31 - 1)] = 86_400
+    pull: bool = False
 
 
 @dataclass(frozen=True, slots=True)

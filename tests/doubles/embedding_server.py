@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from typing_extensions import Self
 
 from gateway.embedding.local.static_model import StaticModel, load_static_model
 from gateway.embedding.model_input_format import input_format_for
@@ -124,7 +125,7 @@ class EmbeddingServer:
         self._thread.join(10)
         self._server = None
 
-    def __enter__(self) -> EmbeddingServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -133,7 +134,7 @@ class EmbeddingServer:
     ) -> None:
         self.stop()
 
-    async def __aenter__(self) -> EmbeddingServer:
+    async def __aenter__(self) -> Self:
         await anyio.to_thread.run_sync(self.start)
         return self
 
@@ -246,7 +247,8 @@ class EmbeddingServer:
         if seconds:
             with contextlib.nullcontext() if self.in_parallel else self._runner:
                 time.sleep(seconds)
-        rows = _model().embed(bare).tolist()
+        # Lone surrogates are taken like any other character.
+        rows = _model().embed([text.encode("utf-8", "replace").decode() for text in bare]).tolist()
         if self.weights:
             # Other weights turn the space: what is near stays near, and nothing is comparable with what was.
             order = random.Random(self.weights).sample(range(len(rows[0])), len(rows[0]))

@@ -29,7 +29,7 @@ _LONGEST_SECONDS = 3_600.0
 _MAX_FAILURES = 5
 _PAUSE_SECONDS = 15.0
 _VERSION = re.compile(r"/v\d[^/]*$")
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 # What a part of a server says when another part of it died over a request: the next one starts it anew.
 _RUNNER_DIED = re.compile(r": EOF$|connection reset|forcibly closed", re.IGNORECASE)
@@ -67,7 +67,7 @@ class EmbeddingHttpClient:
         does not fit into a header.
         """
         self._url = base_url.rstrip("/")
-        self.url = _display_url(self._url)
+        self.url = display_url(self._url)
         self.label = f"{name} at {self.url}"
         self.timeout_seconds = timeout_seconds
         self._hint = hint
@@ -112,7 +112,7 @@ class EmbeddingHttpClient:
             # Loading the certificates takes 50 ms, and plain HTTP has no use for them.
             verify=parts.scheme == "https",
             # A proxy of the environment cannot reach a server on this machine.
-            trust_env=parts.hostname not in _LOOPBACK,
+            trust_env=parts.hostname not in LOOPBACK,
             timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
             limits=httpx2.Limits(max_connections=None, keepalive_expiry=30.0),
         )
@@ -265,7 +265,7 @@ class EmbeddingHttpClient:
         return response.status_code, response.headers, response.content
 
 
-def _display_url(url: str) -> str:
+def display_url(url: str) -> str:
     """`url` as it may be shown. Raises SettingsError where it is no address of a server."""
     shown = url_without_secrets(url)
     parts = urlsplit(shown)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.embedding.benchmark_texts import LIKE_PAIRS, UNLIKE_PAIRS, make_texts
+from gateway.embedding.benchmark.texts import LIKE_PAIRS, UNLIKE_PAIRS, make_texts
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors, stack_vectors
+from gateway.embedding.space_store import StoredSpace
 from gateway.embedding.text_length import estimate_tokens
 
 _BATCHES = (1, 8, 32, 128)
@@ -19,6 +20,7 @@ _PART_SECONDS = 30.0
 # In a mix of requests every text comes so often.
 _REPEATS = 4
 _MIXED_TEXTS = 20
+_NOT_STORED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +99,26 @@ class _CountedEmbedder:
 class EmbedderBenchmark:
     """Measures one embedder, with texts that no cache knows."""
 
-    def __init__(self, embedder: Embedder, cache: QueryCache, space_id: int) -> None:
-        """`space_id` is under what `cache` keeps the embedder's vectors."""
+    def __init__(self, embedder: Embedder, cache: QueryCache, stored: Sequence[StoredSpace]) -> None:
+        """`stored` are the spaces that are known: of another one, `cache` keeps vectors in memory alone."""
         self._embedder = embedder
         self._cache = cache
-        self._space_id = space_id
+        self._stored = stored
 
     async def run(self, queries: int, texts: int) -> Benchmark:
         """Measure with so many queries and texts, fewer where they take longer than 30 s. Raises EmbeddingError."""
         started = time.perf_counter()
         await self._embedder.embed_query(make_texts(1)[0])
         first_ms = (time.perf_counter() - started) * 1000
+        space = await self._embedder.space()
         return Benchmark(
-            space=await self._embedder.space(),
+            space=space,
             first_ms=first_ms,
             queries=await self._time_queries(queries),
             # From one text at once to many, so that what adapts to the server has seen it before it counts.
             batches=tuple([await self._rate(batch) for batch in _BATCHES]),
             throughput=await self._rate(texts),
-            cache=await self._measure_cache(),
+            cache=await self._measure_cache(space),
             similarity=await self._compare(),
         )
 
@@ -142,7 +145,8 @@ class EmbedderBenchmark:
         done = len(embedded.vectors)
         return BatchRate(batch, done, seconds, done / seconds, tokens / seconds)
 
-    async def _measure_cache(self) -> CacheEffect:
+    async def _measure_cache(self, space: EmbeddingSpace) -> CacheEffect:
+        space_id = next((each.id for each in self._stored if each.space == space), _NOT_STORED)
         until = time.monotonic() + _PART_SECONDS
         counted = _CountedEmbedder(self._embedder)
         hits: list[float] = []
@@ -151,7 +155,7 @@ class EmbedderBenchmark:
         for text in make_texts(_MIXED_TEXTS) * _REPEATS:
             before = counted.count
             started = time.perf_counter()
-            await self._cache.get_or_embed(self._space_id, text, counted)
+            await self._cache.get_or_embed(space_id, text, counted)
             taken = (time.perf_counter() - started) * 1000
             (hits if counted.count == before else misses).append(taken)
             if time.monotonic() > until:

@@ -17,6 +17,7 @@ from gateway.access.caller import Caller
 from gateway.audit.call_log import CallLog
 from gateway.audit.recorder import AuditRecorder
 from gateway.database.pool import open_database
+from gateway.metrics import Metrics
 from gateway.settings import AuditSettings, load_settings
 
 
@@ -26,14 +27,14 @@ async def measure(calls: int) -> None:
         settings = load_settings(environ={"MODELGATE_DATA_DIR": folder})
         async with open_database(settings) as database:
             recorder = AuditRecorder(database, AuditSettings(queue_events=calls + 1))
-            call_log = CallLog(recorder)
+            call_log = CallLog(recorder, Metrics())
             caller = Caller(1, 1, "bench", (1,), address="127.0.0.1")
             arguments = {"path": "/tmp/a", "text": "some words " * 10, "password": "x"}
             async with recorder:
                 began = time.perf_counter()
                 for _ in range(calls):
                     async with call_log.call(caller, "server__tool", arguments) as logged:
-                        logged.set_tool(1, 1)
+                        logged.set_tool(1, 1, "Server")
                         logged.set_outcome("ok")
                 path = time.perf_counter() - began
                 cpu = time.process_time()

@@ -134,8 +134,9 @@ class Filler:
 
     def _varied(self, vector: Vectors) -> Vectors:
         noise = self._numbers.normal(size=len(vector)).astype(np.float32)
-        varied: Vectors = vector + np.float32(NOISE) * noise / np.linalg.norm(noise)
-        return varied / np.linalg.norm(varied)
+        varied = vector + np.float32(NOISE) * noise / np.linalg.norm(noise)
+        unit: Vectors = varied / np.linalg.norm(varied)
+        return unit
 
 
 def _server(place: int) -> str:

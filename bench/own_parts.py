@@ -32,6 +32,7 @@ from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from bench.proxy import LEAN, ROOT
 from gateway.access.caller import Caller
 from gateway.downstream.client_request import ClientRequest, MethodHandler
+from gateway.downstream.protocol.accepted_types import AcceptedTypes
 from gateway.downstream.protocol.modern_requests import ModernRequests
 from gateway.upstream.http.plain_http import PlainHttpTransport
 from gateway.upstream.policy import DEFAULT_POLICY
@@ -122,7 +123,8 @@ async def http_clients() -> list[tuple[str, Cost]]:
         async with httpx2.AsyncClient(trust_env=False) as client:
 
             async def post_by_httpx2() -> bytes:
-                return (await client.post(url, content=BODY, headers=headers)).content
+                content: bytes = (await client.post(url, content=BODY, headers=headers)).content
+                return content
 
             costs.append(("httpx2", await measure(post_by_httpx2)))
         async with aiohttp.ClientSession() as session:
@@ -163,8 +165,10 @@ async def modern_requests() -> list[tuple[str, Cost]]:
     one = OneMethod()
     modern = ModernRequests(cast(Any, one), cast(Any, one), {"name": "bench", "version": "1"})
 
+    accepted = AcceptedTypes(json=True, events=True)
+
     async def own(scope: Any, receive: Any, send: Any) -> None:
-        await modern.serve(caller, body, scope, receive, send)
+        await modern.serve(caller, accepted, body, scope, receive, send)
 
     async def call_tool(_: object, params: types.CallToolRequestParams) -> types.CallToolResult:
         text = str((params.arguments or {})["text"])

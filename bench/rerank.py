@@ -46,7 +46,6 @@ def card_of(position: int, tool: dict[str, Any]) -> ToolCard:
         input_schema_json=json.dumps(tool["inputSchema"]),
         annotations_json=None,
         icons_json=None,
-        meta_json=None,
     )
 
 

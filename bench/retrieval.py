@@ -1,6 +1,6 @@
 """How well search ranks tools, and what its score is worth, on labelled sets.
 
-    python -m bench.retrieval [--data FOLDER] [FILE ...]
+    python -m bench.retrieval [--data FOLDER] [--embedder builtin|encoder|cut|static|URL] [FILE ...]
 
 The folder (or $MODELGATE_BENCH_DATA) holds files `NAME.json`: `{"tools": [{"server", "name", "description",
 "inputSchema"}], "queries": [{"query", "relevant": [tool's position]}]}`. Without files named, all of the folder are
@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.sets.builtin import builtin
+from bench.sets.builtin import EMBEDDERS
 from bench.sets.labelled import Catalogue, LabelledSet, load_set, queries_of
+from bench.sets.served import served
 from gateway.catalog.text import COMBINED_WEIGHT, DESCRIPTION_WEIGHT, NAME_WEIGHT
 from gateway.search import ranking
 from gateway.search.background import background_of, everyday_requests
@@ -42,11 +43,13 @@ def backgrounds(catalogue: Catalogue) -> Background:
 
 def dense(signals: Signals, _: Background) -> Floats:
     assert signals.cosines is not None
-    return signals.cosines[0]
+    cosines: Floats = signals.cosines[0]
+    return cosines
 
 
 def words(signals: Signals, _: Background) -> Floats:
-    return signals.lexical[0]
+    lexical: Floats = signals.lexical[0]
+    return lexical
 
 
 def fixed_fusion(signals: Signals, _: Background) -> Floats:
@@ -54,7 +57,8 @@ def fixed_fusion(signals: Signals, _: Background) -> Floats:
         standardised: Floats = (values - values.mean()) / max(float(values.std()), 1e-6)
         return standardised
 
-    return z(dense(signals, _)) + np.float32(0.25) * z(words(signals, _))
+    fused: Floats = z(dense(signals, _)) + np.float32(0.25) * z(words(signals, _))
+    return fused
 
 
 def without_clauses(signals: Signals) -> Signals:
@@ -155,6 +159,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     default = Path(os.environ.get("MODELGATE_BENCH_DATA", "../shared/data/retrieval"))
     parser.add_argument("--data", type=Path, default=default, help="folder of the labelled sets")
+    parser.add_argument(
+        "--embedder",
+        default="builtin",
+        help=f"{', '.join(EMBEDDERS)}, or the address of a server of /v1/embeddings, as http://127.0.0.1:8000/v1",
+    )
     parser.add_argument("files", nargs="*", type=Path, help="sets in this format, in place of the folder's")
     given = parser.parse_args()
     files = given.files or sorted(given.data.glob("*.json"))
@@ -162,7 +171,8 @@ def main() -> int:
         print(f"There are no sets in {given.data}; name their folder with --data.", file=sys.stderr)
         return 1
     started = time.perf_counter()
-    embedding = builtin()
+    made = EMBEDDERS.get(given.embedder)
+    embedding = made() if made is not None else served(given.embedder)
     sets = [load_set(file, file.stem, embedding, WEIGHTS) for file in files]
     print_ranking(sets)
     print_answers(sets)

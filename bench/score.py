@@ -131,7 +131,8 @@ def fit(samples: Sequence[Sample], *, words: bool) -> Weights:
     coefficients = logistic(features, np.concatenate(labels), np.concatenate(weights))
 
     def strength(of: Sample) -> Matrix:
-        return of.evidence @ coefficients[1:] + coefficients[0]
+        strengths: Matrix = of.evidence @ coefficients[1:] + coefficients[0]
+        return strengths
 
     nonsense = np.concatenate([strength(of) for of in samples if of.kind == "nonsense" and of.size == 1])
     cut = float(np.quantile(nonsense, 1 - NONSENSE_ANSWERED))
@@ -145,7 +146,8 @@ def fit(samples: Sequence[Sample], *, words: bool) -> Weights:
         3.0,
     )
     base = float(coefficients[0]) - cut + math.log(1 / 5)
-    return Weights(base, *(float(value) for value in coefficients[1:]), float(behind))
+    lead, meaning, words_weight, size, content = (float(value) for value in coefficients[1:])
+    return Weights(base, lead, meaning, words_weight, size, content, float(behind))
 
 
 def logistic(features: Matrix, labels: Matrix, weights: Matrix) -> Matrix:
@@ -177,7 +179,8 @@ def print_worth(samples: Sequence[Sample], weights: Weights, note: str) -> None:
         margin = of.evidence @ values[1:6] + values[0] - math.log(1 / 5)
         passing = shown(margin, of, weights.behind)
         found = of.right[:, :5].any(axis=1)
-        kept = (of.right[:, :5] & passing).any(axis=1)[found].mean() if found.any() else float("nan")
+        hits = np.any(of.right[:, :5] & passing, axis=1, keepdims=True)[:, 0]
+        kept = hits[found].mean() if found.any() else float("nan")
         print(
             f"| {note} | {of.origin} | {of.kind} | {of.size:.0%} | {kept:.3f} | {passing.sum(axis=1).mean():.2f} "
             f"| {passing.any(axis=1).mean():.3f} |"
@@ -202,10 +205,12 @@ def main() -> int:
             "| fitted on | set | queries | catalogue | right tools shown | tools | any |\n|---|---|---|---|---|---|---|"
         )
         print_worth(samples, whole, "all")
-        for left_out in {of.origin for of in samples}:
-            others = [of for of in samples if of.origin != left_out]
+        # Sets that share their tools are left out together.
+        for catalogue in {len(labelled.catalogue.tools) for labelled in sets}:
+            left_out = {labelled.name for labelled in sets if len(labelled.catalogue.tools) == catalogue}
+            others = [of for of in samples if of.origin not in left_out]
             print_worth(
-                [of for of in samples if of.origin == left_out and of.size == 1], fit(others, words=words), "others"
+                [of for of in samples if of.origin in left_out and of.size == 1], fit(others, words=words), "others"
             )
     return 0
 

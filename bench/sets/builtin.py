@@ -59,3 +59,7 @@ def static() -> Embedding:
     """The static vectors of version 0.1 alone."""
     model = load_static_model()
     return Embedding("static", model.embed, model.embed)
+
+
+EMBEDDERS = {"builtin": builtin, "encoder": encoder_only, "cut": lambda: cut(96), "static": static}
+"""By name, those that the score is checked with."""

@@ -65,7 +65,8 @@ async def _measure(context: click.Context, queries: int, texts: int) -> Benchmar
         embedder = await choose_embedder(settings.embedder, serving)
         try:
             stored = [record.stored for record in records]
-            return await EmbedderBenchmark(embedder, QueryCache(database), stored).run(queries, texts)
+            cache = QueryCache(database, settings.embedder.cache_ttl_seconds)
+            return await EmbedderBenchmark(embedder, cache, stored).run(queries, texts)
         finally:
             await embedder.aclose()
 

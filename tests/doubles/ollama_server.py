@@ -15,9 +15,10 @@ from starlette.routing import Route
 
 from tests.doubles.embedding_server import EmbeddingServer
 
-PullFault = Literal["unknown_error", "no_network", "disk_full", "cut", "stalled", "retries"]
+PullFault = Literal["unknown_error", "no_network", "disk_full", "cut", "cut_early", "stalled", "retries"]
 """How a pull goes wrong when half of the bytes have come: an error that nobody knows, no network (before any byte), a
-full disk, a connection that breaks, the same number of bytes again and again, and that until Ollama gives up."""
+full disk, a connection that breaks (there, or after each eighth of them), the same number of bytes again and again, and
+that until Ollama gives up."""
 
 SIZE = 45_949_440
 _LAYER = "sha256:330437513712" + "0" * 52
@@ -75,10 +76,14 @@ class OllamaServer(EmbeddingServer):
                 "no such host"
             )
             return
+        if fault == "cut_early" and self._come < SIZE:
+            self._come += SIZE // 8
+            yield self._part()
+            raise ConnectionResetError
         for completed in (SIZE // 4, SIZE // 2, SIZE):
             if completed < self._come:
                 continue
-            if fault is not None and completed == SIZE:
+            if fault is not None and self._come < completed == SIZE:
                 yield from self._fail(fault)
                 return
             self._come = completed

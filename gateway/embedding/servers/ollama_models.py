@@ -159,19 +159,25 @@ class OllamaModels:
         A pull that is cut off or makes no progress is begun again, and goes on where it was. Raises EmbeddingError
         where that does not help; what has come by then stays with the server.
         """
-        for attempt in range(1, _PULL_TRIES + 1):
+        come: dict[str, int] = {}
+        failures = 0
+        while True:
             try:
                 async for progress in self._pull_once(name):
+                    if progress.completed > come.get(progress.status, 0):
+                        # However often a large model is cut off, it comes as long as each time brings more of it.
+                        come[progress.status], failures = progress.completed, 0
                     yield progress
                 return
             except httpx2.HTTPError as error:
-                if attempt == _PULL_TRIES:
+                failures += 1
+                if failures == _PULL_TRIES:
                     raise EmbedderUnavailableError(
-                        f"{self.label} broke off the pull of {name} {attempt} times ({type(error).__name__})",
+                        f"{self.label} broke off the pull of {name} {failures} times in a row ({type(error).__name__})",
                         "pull it again, and it goes on where it was",
                     ) from None
                 yield PullProgress("cut off, going on")
-                await anyio.sleep(self._backoff.delay(attempt))
+                await anyio.sleep(self._backoff.delay(failures))
 
     async def _pull_once(self, name: str) -> AsyncIterator[PullProgress]:
         request = self._streaming.build_request("POST", self._url + "/api/pull", **_as_json({"model": name}))

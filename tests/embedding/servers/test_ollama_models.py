@@ -55,10 +55,18 @@ async def test_a_pull_that_is_cut_off_or_stands_still_goes_on_where_it_was(
     assert server.pulled_from == [0, SIZE // 2]
 
 
+async def test_a_pull_that_is_cut_off_often_comes_to_its_end_as_long_as_each_time_brings_more(
+    models: OllamaModels, server: OllamaServer
+) -> None:
+    server.pull_fault = "cut_early"
+    assert (await pull(models))[-1] == ("success", 0)
+    assert server.pulled_from == [SIZE // 8 * eighths for eighths in range(9)]
+
+
 async def test_a_pull_that_is_cut_off_again_and_again_is_given_up(models: OllamaModels, server: OllamaServer) -> None:
     server.pull_fault = "cut"
     with pytest.raises(
-        EmbedderUnavailableError, match=r"broke off the pull of nomic-embed-text 5 times.*goes on where"
+        EmbedderUnavailableError, match=r"broke off the pull of nomic-embed-text 5 times in a row.*goes on where"
     ):
         await pull(models)
     assert len(server.pulled_from) == 5

@@ -160,11 +160,22 @@ async def test_the_results_through_the_gateway_are_those_of_a_direct_call(
     assert {tool["name"] for tool in listed} <= set(report.added)
     slug = play.server.lower()
     for (name, arguments), expected in zip(play.calls(folder), direct, strict=True):
-        assert await gateway.call(f"{slug}__{name}", arguments) == expected, name
+        assert as_direct(await gateway.call(f"{slug}__{name}", arguments)) == as_direct(expected), name
     assert play.after(folder) == left_directly
 
     found = await gateway.call("tool_search", {"query": listed[0]["name"], "server": slug, "max_results": 50})
     assert f"{slug}__{listed[0]['name']}" in found["content"][0]["text"]
+
+
+def as_direct(result: dict[str, Any]) -> dict[str, Any]:
+    """Without what belongs to the protocol era of the one who asks, and the schema that follows an argument error."""
+    result.pop("resultType", None)
+    meta = result.pop("_meta", {})
+    kept = {key: value for key, value in meta.items() if not key.startswith("io.modelcontextprotocol/")}
+    content = result["content"]
+    if result.get("isError") and "Invalid arguments" in content[0]["text"]:
+        content = content[:1]
+    return {**result, "content": content, **({"_meta": kept} if kept else {})}
 
 
 async def tools(client: Client) -> list[Any]:

@@ -44,10 +44,18 @@ class OfferingApproval:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovedOfferings:
-    """Kinds and names of what is approved now."""
+class ApprovedOffering:
+    """What is approved now."""
 
-    offerings: tuple[tuple[OfferingKind, str], ...]
+    kind: OfferingKind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedOfferings:
+    """All of a server that are approved now and waited before."""
+
+    offerings: tuple[ApprovedOffering, ...]
 
 
 class OfferingService:
@@ -68,7 +76,7 @@ class OfferingService:
         approved = await self._offerings.approve(
             tenant_id, server_id, approval.kind, approval.name, approval.content_hash
         )
-        return ApprovedOfferings(tuple(approved))
+        return ApprovedOfferings(tuple(ApprovedOffering(kind, name) for kind, name in approved))
 
 
 def _view(review: OfferingReview) -> OfferingView:

@@ -58,5 +58,5 @@ async def test_what_a_server_says_of_itself_is_judged_as_its_tools_are(
     assert (await admin.post(approve, {"kind": "prompt", "name": "greet"})).status_code == 404
     assert (await admin.post(approve, {"name": ""})).status_code == 422
     approved = await admin.post(approve, {**named, "content_hash": waiting["content_hash"]})
-    assert approved.json() == {"offerings": [["instructions", ""]]}
+    assert approved.json() == {"offerings": [{"kind": "instructions", "name": ""}]}
     assert (await admin.get("/offerings")).json() == []

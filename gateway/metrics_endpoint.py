@@ -7,14 +7,15 @@ import secrets
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from gateway.edge.forwarded_headers import IS_FORWARDED
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.settings import MetricsSettings
 
 METRICS_PATH = "/metrics"
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
-# Any of them says that somebody else asks through a proxy on this machine.
-_FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+# Any of them says that somebody else asks through a proxy on this machine, as do those that are taken away before.
+_FORWARDING = ("forwarded", "x-real-ip", "via")
 
 
 class MetricsEndpoint:
@@ -36,4 +37,5 @@ class MetricsEndpoint:
             kind, _, given = request.headers.get("authorization", "").partition(" ")
             return kind.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), self._token)
         is_local = request.client is not None and request.client.host in _LOOPBACK
-        return is_local and not any(name in request.headers for name in _FORWARDING)
+        is_forwarded = IS_FORWARDED in request.scope or any(name in request.headers for name in _FORWARDING)
+        return is_local and not is_forwarded

@@ -13,6 +13,9 @@ _FOR, _SCHEME, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-h
 _PREFIX = b"x-forwarded-prefix"
 _SCHEMES = ("http", "https")
 
+IS_FORWARDED = "modelgate.is_forwarded"
+"""Set in the scope of a request whose headers, believed or not, say that somebody else sent it."""
+
 
 class ForwardedHeaders:
     """ASGI middleware that takes it over where the connection is of such a proxy, and takes it away where it is not:
@@ -55,7 +58,7 @@ class ForwardedHeaders:
                 headers.append((name, value))
         if not forwarded:
             return scope
-        resolved = {**scope, "headers": headers}
+        resolved = {**scope, "headers": headers, IS_FORWARDED: True}
         client = scope.get("client")
         if client is None or not self._proxies.trusts(client[0]):
             return resolved

@@ -19,8 +19,18 @@ CAPABILITY_OF_METHOD = {
 """The client capability that a request to a client needs."""
 
 
-class QuestionError(MCPError):
+class _QuestionError(MCPError):
+    pass
+
+
+def question_error(code: int, message: str, data: Any = None) -> MCPError:
     """What is wrong about a question to a client and its answer, not about the arguments of its call."""
+    return _QuestionError(code, message, data)
+
+
+def is_question_error(error: BaseException) -> bool:
+    """Whether `question_error` made it."""
+    return isinstance(error, _QuestionError)
 
 
 class ClientRequests:
@@ -81,6 +91,6 @@ def unsupported_error(what: str) -> MCPError:
     return MCPError(code=METHOD_NOT_FOUND, message=f"The client behind this gateway cannot be asked {what}.")
 
 
-def timeout_error(method: str, seconds: float) -> QuestionError:
+def timeout_error(method: str, seconds: float) -> MCPError:
     """The refusal for a client that is silent."""
-    return QuestionError(code=INVALID_PARAMS, message=f"The client did not answer {method} within {seconds:.3g} s.")
+    return question_error(code=INVALID_PARAMS, message=f"The client did not answer {method} within {seconds:.3g} s.")

@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from gateway.downstream.client_request import ClientRequest
-from gateway.downstream.methods.client_requests import QuestionError, check_capability, timeout_error
+from gateway.downstream.methods.client_requests import check_capability, question_error, timeout_error
 from gateway.json_codec import Message
 from gateway.upstream.spec import ServerSpec
 
@@ -168,7 +168,7 @@ class PendingCalls:
         state: str = request.params["requestState"]
         suspended = self._suspended.get(state)
         if suspended is None or (suspended.identity, suspended.target) != (request.caller.identity, target):
-            raise QuestionError(
+            raise question_error(
                 code=INVALID_PARAMS, message="No call waits for this requestState any more; make the call anew."
             )
         del self._suspended[state]

@@ -35,7 +35,7 @@ _MORE_SHARE = 0.25
 # Of the room: one query is repeated in it as it was, several only where they leave room for tools.
 _QUERY_SHARE, _QUERIES_SHARE = 0.4, 0.125
 _FEWEST_QUERY_BYTES = 40
-# Each tool repeats those that found it, as short as they can still be told apart.
+# Each tool repeats those that found it: as they are where all are short, else as short as they can still be told apart.
 _TOOL_QUERY_BYTES = (24, 40, 80)
 _NOTICE_BYTES = 300
 
@@ -103,7 +103,9 @@ def _repeated_queries(request: SearchRequest, answer_format: AnswerFormat) -> li
 
 
 def _told_apart(queries: Sequence[str]) -> list[str]:
-    """The queries as short as all of them still differ."""
+    """The queries, where one of them is long as short as all of them still differ."""
+    if all(len(query.encode()) <= _TOOL_QUERY_BYTES[-1] for query in queries):
+        return list(queries)
     for size in _TOOL_QUERY_BYTES:
         short = [_within(query, size) for query in queries]
         if len(set(short)) == len(set(queries)):

@@ -24,7 +24,7 @@ from gateway.database.pool import Database
 from gateway.downstream.client_request import ClientRequest, Result
 from gateway.downstream.jsonrpc import LIMIT_EXCEEDED
 from gateway.downstream.methods.argument_error import is_argument_error, with_input_schema
-from gateway.downstream.methods.client_requests import QuestionError
+from gateway.downstream.methods.client_requests import is_question_error
 from gateway.downstream.methods.kept_results import KeptResults
 from gateway.downstream.methods.tasks.task_ids import TaskIds, UpstreamTask
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
@@ -121,7 +121,7 @@ class ToolRelay:
                 logged.set_outcome("failed", error.message)
                 return error_result(error.message)
             except MCPError as error:
-                if isinstance(error, QuestionError) or not is_argument_error(error):
+                if is_question_error(error) or not is_argument_error(error):
                     raise
                 result = await self._with_input_schema(request.caller, tool, error)
             else:

@@ -15,7 +15,7 @@ from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.methods.client_requests import (
     CAPABILITY_OF_METHOD,
     ClientRequests,
-    QuestionError,
+    question_error,
     unsupported_error,
 )
 from gateway.downstream.methods.era_results import without_modern_parts
@@ -82,7 +82,7 @@ class UpstreamForwarder:
             refusal = bounded_error(error.code, error.message, error.data)
             if any(name in params for name in _RETRY_PARAMS):
                 # It is about the state that the client came back with, not about the arguments.
-                raise QuestionError(refusal.error.code, refusal.error.message, refusal.error.data) from None
+                raise question_error(refusal.error.code, refusal.error.message, refusal.error.data) from None
             raise refusal from None
 
     async def _forward_with_input(self, request: ClientRequest, spec: ServerSpec, upstream: UpstreamRequest) -> Any:

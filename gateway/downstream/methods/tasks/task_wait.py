@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR
 
 from gateway.downstream.client_request import ClientRequest
-from gateway.downstream.methods.client_requests import ClientRequests, QuestionError
+from gateway.downstream.methods.client_requests import ClientRequests, question_error
 from gateway.downstream.methods.tasks.task_capability import with_tasks
 from gateway.downstream.result_limit import bounded_error
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError, UpstreamTimeoutError
@@ -117,7 +117,7 @@ class TaskWait:
             return await self._pool.request(spec, upstream)
         except UpstreamReplyError as error:
             # It is about the task, and says nothing of the arguments of the call.
-            raise QuestionError(code=INTERNAL_ERROR, message=f"The task was lost: {error.message}") from None
+            raise question_error(code=INTERNAL_ERROR, message=f"The task was lost: {error.message}") from None
 
 
 def _poll_seconds(task: Mapping[str, Any]) -> float:

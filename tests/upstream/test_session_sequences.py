@@ -121,7 +121,7 @@ async def test_no_sequence_makes_a_healthy_server_fail_or_an_ill_one_look_well()
     server = Forgetful(Dress(404))
     limits = UpstreamSettings(pause_seconds=0.1, failures_before_pause=3)
     async with serving(server.app) as root, UpstreamPool(limits) as pool:
-        spec = web(f"{root}/mcp", connect_timeout=0.5, call_timeout=0.5, list_timeout=0.5)
+        spec = web(f"{root}/mcp", connect_timeout=1.5, call_timeout=1.5, list_timeout=1.5)
 
         class BefallingsOfServer(Befallings):
             def __init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -320,7 +319,7 @@ async def test_other_callers_do_not_wait_for_one_who_listens_to_a_thousand_made_
 
     monkeypatch.setattr(Resources, "resolve", counted)
     monkeypatch.setattr(Database, "fetch", fetched)
-    longest = 0.0
+    most_meanwhile = 0
     async with connect(MODERN) as client, anyio.create_task_group() as tasks:
 
         async def listen() -> None:
@@ -329,10 +328,10 @@ async def test_other_callers_do_not_wait_for_one_who_listens_to_a_thousand_made_
 
         tasks.start_soon(listen)
         while sought < 1_000:
-            began = time.perf_counter()
+            before = sought
             await gateway.call("notifier__id")
-            longest = max(longest, time.perf_counter() - began)
+            most_meanwhile = max(most_meanwhile, sought - before)
     assert most_at_once <= 16
     assert len(read) < 100
-    # A call alone takes some milliseconds.
-    assert longest < 0.5
+    # A call takes as long as some of the lookups, and does not wait for all of them.
+    assert most_meanwhile < 500, most_meanwhile

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
+from mcp.client.auth.utils import handle_auth_metadata_response, handle_protected_resource_response
 
 from gateway.catalog.client_config.client_config import parse_client_config
 from gateway.catalog.tool import parse_listing
@@ -69,6 +71,14 @@ DOCUMENTS = [
 ]
 SETTINGS = ['[server]\nport = 8080\nhost = "127.0.0.1"\n\n[search]\nthreshold = 0.5\nmode = "hybrid"\n']
 TOKENS = ['{"access_token": "a", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "r", "scope": "s"}']
+METADATA = [
+    '{"issuer": "https://a.example", "authorization_endpoint": "https://a.example/a", "token_endpoint": '
+    '"https://a.example/t", "response_types_supported": ["code"], "code_challenge_methods_supported": ["S256"]}',
+    '{"resource": "https://a.example/mcp", "authorization_servers": ["https://a.example"], "scopes_supported": ["x"]}',
+]
+EVENTS = [
+    'event: message\nid: 1\nretry: 10\ndata: {"jsonrpc": "2.0", "id": 1, "result": {}}\n\n: a\n\ndata: a\ndata: b\n\n'
+]
 URIS = ["https://example.com/{id}", "modelgate://slug/file%3A%2F%2Fa", "ui://modelgate/slug/x", "note:{+any}"]
 
 
@@ -134,3 +144,29 @@ def test_an_address(text: str) -> None:
     parse_qualified_uri(text)
     uri_space(text)
     template_space(text)
+
+
+@fuzzed
+@given(mangled_bytes(METADATA))
+def test_metadata_of_an_authorization_server(data: bytes) -> None:
+    async def read() -> None:
+        for parse in (handle_auth_metadata_response, handle_protected_resource_response):
+            await parse(httpx2.Response(200, content=data))
+
+    asyncio.run(read())
+
+
+@fuzzed
+@given(mangled_bytes(EVENTS))
+def test_a_stream_of_events(data: bytes) -> None:
+    async def read() -> None:
+        request = httpx2.Request("GET", "http://a.example/mcp")
+        kind = {"content-type": "text/event-stream"}
+        response = httpx2.Response(200, headers=kind, content=data, request=request)
+        async for event in httpx2.EventSource(response, max_event_size=2_000):
+            with contextlib.suppress(ValueError):
+                decode(event.data)
+
+    # A larger event than may be is the one error that there is.
+    with contextlib.suppress(httpx2.SSEError):
+        asyncio.run(read())

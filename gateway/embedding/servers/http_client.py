@@ -14,22 +14,22 @@ from gateway.backoff import Backoff
 from gateway.bounded_http_client import BoundedHttpClient
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.embedding.servers.retry_policy import RetryPolicy, TransientFailure
+from gateway.embedding.servers.server_address import LOOPBACK, display_url, parse_api_key
 from gateway.embedding.servers.server_reply import ServerReply, parse_retry_after
 from gateway.errors import (
     EmbedderFailedError,
     EmbedderUnavailableError,
     EmbeddingError,
-    SettingsError,
     TextRefusedError,
 )
-from gateway.masking import MASK, url_without_secrets
 
 _CONNECT_SECONDS = 5.0
 _LONGEST_SECONDS = 3_600.0
 _MAX_FAILURES = 5
 _PAUSE_SECONDS = 15.0
+OLLAMA_EXAMPLE = "http://localhost:11434"
+"""An address of an embedding server, to be shown to who has given another thing."""
 _VERSION = re.compile(r"/v\d[^/]*$")
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 # What a part of a server says when another part of it died over a request: the next one starts it anew.
 _RUNNER_DIED = re.compile(r": EOF$|connection reset|forcibly closed", re.IGNORECASE)
@@ -67,14 +67,12 @@ class EmbeddingHttpClient:
         does not fit into a header.
         """
         self._url = base_url.rstrip("/")
-        self.url = display_url(self._url)
+        self.url = display_url(self._url, setting="embedder.base_url", example=OLLAMA_EXAMPLE)
         self.label = f"{name} at {self.url}"
         self.timeout_seconds = timeout_seconds
         self._hint = hint
         self._busy_hint = busy_hint
-        self._api_key = api_key.strip()
-        if not re.fullmatch(r"[!-~]*", self._api_key):
-            raise SettingsError("embedder.api_key has characters that no key has; copy it again, as one line.")
+        self._api_key = parse_api_key(api_key, setting="embedder.api_key")
         self._backoff = backoff or Backoff(first_seconds=0.25, longest_seconds=5.0)
         self._breaker = breaker or CircuitBreaker(_MAX_FAILURES, _PAUSE_SECONDS)
         # A search has a lexical answer to fall back to; a sync has not, and can wait.
@@ -263,16 +261,3 @@ class EmbeddingHttpClient:
     async def _send(self, method: str, url: str, body: dict[str, Any] | None) -> tuple[int, httpx2.Headers, bytes]:
         response = await self._client.request(method, url, json=body)
         return response.status_code, response.headers, response.content
-
-
-def display_url(url: str) -> str:
-    """`url` as it may be shown. Raises SettingsError where it is no address of a server."""
-    shown = url_without_secrets(url)
-    parts = urlsplit(shown)
-    try:
-        httpx2.URL(url)
-    except httpx2.InvalidURL:
-        shown = MASK
-    if shown == MASK or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError("embedder.base_url has to be a URL such as http://localhost:11434.")
-    return shown

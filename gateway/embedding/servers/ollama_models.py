@@ -21,9 +21,10 @@ import httpx2
 from gateway.backoff import Backoff
 from gateway.bounded_http_client import BoundedHttpClient, read_bounded
 from gateway.embedding.embedder import Vectors
-from gateway.embedding.servers.http_client import LOOPBACK, display_url
+from gateway.embedding.servers.http_client import OLLAMA_EXAMPLE
 from gateway.embedding.servers.ollama import OLLAMA_HINT
 from gateway.embedding.servers.pull_stream import PullProgress, pull_error, read_progress
+from gateway.embedding.servers.server_address import LOOPBACK, display_url
 from gateway.embedding.servers.server_reply import ServerReply
 from gateway.embedding.vector_check import validate_vectors
 from gateway.errors import BadVectorError, EmbedderUnavailableError, EmbeddingError, NotFoundError
@@ -73,7 +74,8 @@ class OllamaModels:
     def __init__(self, url: str, *, stall_seconds: float = 60.0, backoff: Backoff | None = None) -> None:
         """A pull that makes no progress for `stall_seconds` is begun again. Raises SettingsError for no URL."""
         self._url = url.rstrip("/")
-        self.label = f"Ollama at {display_url(self._url)}"
+        shown = display_url(self._url, setting="embedder.base_url", example=OLLAMA_EXAMPLE)
+        self.label = f"Ollama at {shown}"
         self._stall_seconds = stall_seconds
         self._backoff = backoff or Backoff(first_seconds=1.0, longest_seconds=15.0)
         # A proxy of the environment cannot reach a server on this machine.

@@ -88,11 +88,6 @@ class Pace:
         return tokens + _WORK_OF_A_TEXT
 
     @property
-    def tokens_per_second(self) -> float | None:
-        """What one request gets done, by the last ones; None before the first."""
-        return self._tokens_per_second
-
-    @property
     def refused_above(self) -> tuple[int | None, int | None]:
         """The most texts and the most tokens of a request, by what the server refused; None where it refused none."""
         return self._learnt_texts, self._learnt_tokens

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
 from gateway.bounded_http_client import BoundedHttpClient
+from gateway.embedding.servers.server_address import LOOPBACK, display_url, parse_api_key
 from gateway.embedding.servers.server_reply import ServerReply
-from gateway.errors import RerankError, SettingsError
-from gateway.masking import MASK, url_without_secrets
+from gateway.errors import RerankError
 
 _CONNECT_SECONDS = 5.0
 # Far beyond what any search waits: who asks bounds the time.
 _TOTAL_SECONDS = 60.0
 _MOST_REPLY_BYTES = 2 * 2**20
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class RerankHttpClient:
@@ -30,10 +28,9 @@ class RerankHttpClient:
         does not fit into a header.
         """
         self._url = base_url.rstrip("/")
-        self.label = f"{name} at {_display_url(self._url)}"
-        self._api_key = api_key.strip()
-        if not re.fullmatch(r"[!-~]*", self._api_key):
-            raise SettingsError("rerank.api_key has characters that no key has; copy it again, as one line.")
+        shown = display_url(self._url, setting="rerank.base_url", example="http://localhost:8080")
+        self.label = f"{name} at {shown}"
+        self._api_key = parse_api_key(api_key, setting="rerank.api_key")
         parts = urlsplit(self._url)
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         self._client = BoundedHttpClient(
@@ -42,7 +39,7 @@ class RerankHttpClient:
             headers=headers,
             verify=parts.scheme == "https",
             # A proxy of the environment cannot reach a server on this machine.
-            trust_env=parts.hostname not in _LOOPBACK,
+            trust_env=parts.hostname not in LOOPBACK,
             timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
             limits=httpx2.Limits(max_connections=None, keepalive_expiry=30.0),
         )
@@ -87,16 +84,3 @@ class RerankHttpClient:
 def is_unknown_route(reply: ServerReply) -> bool:
     """Whether the server has no such path: one that lacks the model says so, with the same status."""
     return reply.status in (404, 405, 501) and "model" not in reply.error_text().lower()
-
-
-def _display_url(url: str) -> str:
-    """`url` as it may be shown. Raises SettingsError where it is no address of a server."""
-    shown = url_without_secrets(url)
-    parts = urlsplit(shown)
-    try:
-        httpx2.URL(url)
-    except httpx2.InvalidURL:
-        shown = MASK
-    if shown == MASK or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError("rerank.base_url has to be a URL such as http://localhost:8080.")
-    return shown

@@ -24,7 +24,6 @@ from gateway.upstream.rpc.negotiation import SessionInfo
 Refusal = UpstreamReplyError | UpstreamHttpError
 
 _PROBE_SECONDS = 5.0
-_RESOURCE_NOT_FOUND = -32002
 # What is said of one request, never of a session.
 _CODES_OF_REQUESTS = (
     METHOD_NOT_FOUND,

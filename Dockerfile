@@ -5,7 +5,7 @@ COPY gateway gateway
 COPY migrations migrations
 COPY examples examples
 RUN python -m venv /opt/modelgate \
-    && /opt/modelgate/bin/pip install --no-cache-dir --constraint requirements.lock ".[embedded]"
+    && /opt/modelgate/bin/pip install --no-cache-dir --constraint requirements.lock ".[embedded,opensearch,otel]"
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/modelgate modelgate

@@ -5,34 +5,57 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SUITE := .conformance/node_modules/@modelcontextprotocol/conformance/package.json
 
+# Half of a test is waiting for processes and connections, so that two cores have work for three; they share a PostgreSQL
+# of a hundred connections.
+WORKERS = 3
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage conformance screenshots lint types layers audit fuzz bench lock clean
+.PHONY: help install demo clients real opensearch opensearch-ml test coverage conformance screenshots docs platforms lint types layers audit fuzz thorough simulate bench lock clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /  \1	/p' $(MAKEFILE_LIST) | expand -t 12
 
 install: $(INSTALLED) ## Create .venv with the gateway and its tools, as locked.
 
 demo: $(INSTALLED) ## Start a gateway with real MCP servers and print its URL, a key and a curl.
 	$(BIN)/modelgate demo
 
-test: $(INSTALLED) ## Run all tests; those in a browser need Chromium, which root gets installed.
-	$(BIN)/pytest -n 2
+clients: $(INSTALLED) ## Install the published MCP clients that tests run, each in an environment of its own.
+	$(BIN)/python -m tests.clients.install
 
-coverage: $(INSTALLED) ## Run the tests, or those in TESTS, and print by package which lines and branches they reach.
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 $(TESTS); tests=$$?; \
-		$(BIN)/coverage combine --quiet && $(BIN)/coverage json --quiet && \
+test: $(INSTALLED) ## Run all tests; those in a browser need Chromium, which root gets installed.
+	-@$(BIN)/python -m tests.clients.install
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+real: $(INSTALLED) ## Install some thirty published MCP servers, and compare what they list directly and through the gateway.
+	$(BIN)/python -m tests.real_servers.run $(SERVERS)
+
+opensearch: $(INSTALLED) ## Start a node of OpenSearch, with Maven's jars on Java 17; VERSION=3.5.0 is one of 3, on Java 21.
+	$(BIN)/python -m tests.opensearch.run $(VERSION)
+
+opensearch-ml: $(INSTALLED) ## Run the tests of models in a cluster, on a node of OpenSearch with ML Commons from Maven (Java 17; 500 MB).
+	OPENSEARCH_ML=1 $(BIN)/pytest tests/opensearch_ml
+
+coverage: $(INSTALLED) ## Run the tests, or those in TESTS, and print by package what they reach; KEEP=1 adds to the run before.
+	$(if $(KEEP),,$(BIN)/coverage erase)
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadgroup $(TESTS); tests=$$?; \
+		$(BIN)/coverage combine --quiet $(if $(KEEP),--append) && $(BIN)/coverage json --quiet && \
 		$(BIN)/python -m tests.coverage_by_package .coverage.json && exit $$tests
 
 conformance: $(INSTALLED) $(SUITE) ## Run the official MCP conformance suite against the gateway.
 	$(BIN)/python -m tests.conformance.run .conformance
 
 screenshots: $(INSTALLED) ## Take pictures of every page into tests/.artifacts, and those of the README into docs.
-	$(BIN)/pytest -n 2 tests/ui/test_every_page.py -k usable
+	SCREENSHOTS=1 $(BIN)/pytest -n 2 tests/ui/test_every_page.py -k usable
 	cp tests/.artifacts/overview-light-1280.png docs/overview.png
 	cp tests/.artifacts/search-light-1280.png docs/search.png
 	cp tests/.artifacts/role-dark-1280.png docs/role.png
+
+docs: $(INSTALLED) ## Build the documents' site into .site; a link that leads nowhere is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+platforms: $(INSTALLED) ## Ask the package index whether every dependency has a package for macOS, arm64 and x86-64.
+	$(BIN)/python -m tests.platforms
 
 lint: $(INSTALLED) ## Check style and formatting.
 	$(BIN)/ruff check
@@ -51,9 +74,21 @@ audit: $(INSTALLED) ## Look for weaknesses in the code, and for advisories on wh
 fuzz: $(INSTALLED) ## Give each parser of outside bytes 3,000 mangled texts; some minutes.
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest -n 2 tests/fuzz
 
-bench: $(INSTALLED) ## Measure speed, each benchmark in turn.
-	@for name in $(notdir $(basename $(wildcard bench/[a-z]*.py))); do \
-		echo "== bench.$$name"; $(BIN)/python -m bench.$$name || exit 1; done
+thorough: $(INSTALLED) ## Try what has to hold in any case on many times as many cases as the suite does; some minutes.
+	THOROUGH=1 $(BIN)/pytest -n 2 $$(grep -rl --include="*.py" "thoroughness import" tests)
+
+simulate: $(INSTALLED) ## Let three processes on one database fail in every way, by chance, 12,000 times.
+	CLUSTER_STEPS=1500 CLUSTER_SEEDS=8 $(BIN)/pytest -n 2 tests/cluster/test_simulation.py
+
+bench: $(INSTALLED) ## Measure speed and growth, in under 20 minutes, and write .bench/report.html.
+	$(BIN)/python -m bench.everything
+
+databases: $(INSTALLED) ## Run the tests of all that speaks SQL on Debian's PostgreSQL with pgvector, where that can be had.
+	@programs=$$(tests/debian_postgresql.sh .postgresql) || { echo "Left out."; exit 0; }; \
+		TEST_POSTGRESQL=$$programs $(BIN)/pytest -n 2 tests/database tests/isolation tests/catalog/sync tests/search/index tests/audit
+
+soak: $(INSTALLED) ## Three minutes of mixed use and faults: no wrong answer, no growing memory; `python -m bench.soak` is 30.
+	$(BIN)/python -m bench.soak --minutes 3
 
 lock: $(INSTALLED) ## Write requirements.lock anew from pyproject.toml; what it pins stays, but with UPGRADE=--upgrade.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"

@@ -34,7 +34,7 @@ from gateway.database.embedded import EmbeddedServer
 from gateway.database.migrate import migrate
 from gateway.database.queries import statement
 from gateway.search.index.tenant_index import IndexedTool, TenantIndex
-from gateway.search.query_form import QueryForm
+from gateway.search.query.parsed_query import ParsedQuery
 from gateway.search.visible_tools import VisibleTools
 
 DIMENSIONS = 256
@@ -82,7 +82,7 @@ class Bench:
             statement("register_space"), "bench", "p", "m", DIMENSIONS, "", "", None, "b"
         )
         vectors = [self._vector() for _ in ids]
-        self._index.put(
+        self._index.upsert(
             [
                 IndexedTool(id_, place, place % SERVERS, "other", f"tool_{id_}", f"tool_{id_}", counts, 30, vector, 500)
                 for place, (id_, counts, vector) in enumerate(zip(ids, terms, vectors, strict=True))
@@ -138,7 +138,7 @@ class Bench:
         with_check: list[float] = []
         without: list[float] = []
         for _ in range(SEARCHES):
-            query = QueryForm(tuple(self._random.choices(WORDS, k=5)), self._vector())
+            query = ParsedQuery(tuple(self._random.choices(WORDS, k=5)), self._vector())
             for seen, times in ((bits, with_check), (everything, without)):
                 begun = time.process_time()
                 self._index.signals(seen, [query])

@@ -17,8 +17,8 @@ from gateway.access.caller import Caller
 from gateway.audit.call_log import CallLog
 from gateway.audit.recorder import AuditRecorder
 from gateway.database.pool import open_database
-from gateway.metrics import Metrics
 from gateway.settings import AuditSettings, load_settings
+from gateway.telemetry.metrics import Metrics
 
 
 async def measure(calls: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ TENANT = 1
 SERVERS = 60
 NOISE = 0.5
 """Length of what is added to the unit vectors of a tool to have those of a variation of it."""
-_AT_A_TIME = 1_000
+_BATCH_SIZE = 1_000
 
 Tool = dict[str, Any]
 
@@ -62,7 +63,7 @@ class Filler:
         batch: list[tuple[int, Tool]] = []
         for numbered in enumerate(self._all_tools()):
             batch.append(numbered)
-            if len(batch) == _AT_A_TIME or numbered[0] == self._size - 1:
+            if len(batch) == _BATCH_SIZE or numbered[0] == self._size - 1:
                 ids += await self._store(batch, servers, space_id, vectors)
                 batch = []
         async with self._database.transaction() as transaction:
@@ -116,7 +117,8 @@ class Filler:
             for place, tool in batch:
                 definition = parse_tool({key: tool[key] for key in ("name", "description", "inputSchema")})
                 of_tool = build_tool_texts(_server(place), definition)
-                names = (f"{tool['name'][:80]}_{place}", f"{_server(place)}__{tool['name'][:80]}_{place}")
+                name = f"{tool['name'][:40]}_{place}"
+                names = (name, f"{_server(place)}__{re.sub('[^A-Za-z0-9_-]', '_', name)}")
                 values = ("other", definition.json, definition.content_hash)
                 tool_id = await transaction.fetchval("insert_tool", TENANT, servers[place % SERVERS], *names, *values)
                 ids.append(tool_id)
@@ -148,7 +150,7 @@ def _vectors(texts: Sequence[ToolTexts]) -> dict[str, Vectors]:
     distinct = list(dict.fromkeys(part for text in texts for part in (text.name, text.description, text.combined)))
     embedding = builtin()
     vectors: list[Vectors] = []
-    for start in range(0, len(distinct), _AT_A_TIME):
+    for start in range(0, len(distinct), _BATCH_SIZE):
         # What is kept of one size serves the next larger one too.
-        vectors += list(embedding.of_documents(distinct[start : start + _AT_A_TIME]))
+        vectors += list(embedding.of_documents(distinct[start : start + _BATCH_SIZE]))
     return dict(zip(distinct, vectors, strict=True))

@@ -32,12 +32,12 @@ from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from bench.proxy import LEAN, ROOT
 from gateway.access.caller import Caller
 from gateway.downstream.client_request import ClientRequest, MethodHandler
-from gateway.downstream.protocol.accepted_types import AcceptedTypes
 from gateway.downstream.protocol.modern_requests import ModernRequests
+from gateway.downstream.protocol.replies.accepted_types import AcceptedTypes
 from gateway.upstream.http.plain_http import PlainHttpTransport
 from gateway.upstream.policy import DEFAULT_POLICY
 from gateway.upstream.request import UpstreamRequest
-from gateway.upstream.session import UpstreamSession
+from gateway.upstream.sessions.session import UpstreamSession
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transports.process_reaper import ProcessReaper
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from gateway.catalog.naming import make_exposed_name, slugify
 from gateway.catalog.scan.finding import Finding, OtherTool
+from gateway.catalog.scan.other_tools import OtherTools, ScannedServer
 from gateway.catalog.scan.scanner import scan_definitions
-from tests.catalog.scan.corpus import BAD, HARMLESS, NEIGHBOURS
+from tests.catalog.scan.corpus import BAD, HARMLESS, NEIGHBOURS, scan
 from tests.catalog.scan.unseen import UNSEEN_BAD
 
 
@@ -28,7 +29,7 @@ def held(findings: tuple[Finding, ...]) -> list[Finding]:
 
 
 def corpus(name: str, definitions: dict[str, dict[str, Any]]) -> None:
-    flagged = {case for case, tool in definitions.items() if held(scan_definitions([tool], NEIGHBOURS)[0])}
+    flagged = {case for case, tool in definitions.items() if held(scan([tool], NEIGHBOURS)[0])}
     print(f"{name}: {len(flagged)} of {len(definitions)} flagged ({len(flagged) / len(definitions):.1%})")
 
 
@@ -41,20 +42,27 @@ def real(path: Path, show: int) -> None:
         servers.setdefault(tool["server"], []).append(
             {key: tool[key] for key in ("name", "description", "inputSchema")}
         )
-    neighbours = {
-        server: [
-            OtherTool(tool["name"], make_exposed_name(slugify(server), tool["name"], ()), server, slugify(server))
-            for tool in of_server
-        ]
+    numbers = {server: number for number, server in enumerate(servers, start=1)}
+    everything = [
+        OtherTool(
+            tool["name"],
+            make_exposed_name(slugify(server), tool["name"], ()),
+            server,
+            slugify(server),
+            server_id=numbers[server],
+        )
         for server, of_server in servers.items()
-    }
+        for tool in of_server
+    ]
     for beside in (False, True):
         started = time.perf_counter()
         rules: Counter[str] = Counter()
         flagged = []
+        others = OtherTools(everything if beside else ())
         for server, of_server in servers.items():
-            others = [each for other, them in neighbours.items() if beside and other != server for each in them]
-            for tool, findings in zip(of_server, scan_definitions(of_server, others), strict=True):
+            scanned = ScannedServer(numbers[server], {tool["name"] for tool in of_server}, prefixed=True)
+            found = scan_definitions(of_server, [None] * len(of_server), scanned, others)
+            for tool, findings in zip(of_server, found, strict=True):
                 against = held(findings)
                 rules.update({finding.rule for finding in against})
                 if against:

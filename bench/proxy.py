@@ -1,8 +1,10 @@
 """What it costs to call a tool through ModelGate, and through others, in front of the same server.
 
 `python -m bench.proxy` starts everything itself and prints one table, each path beside the direct one. The SDK's server
-takes most of the time of a call; a lean one shows what the proxies themselves take. The others are installed below
-`.bench/`; one that cannot be installed is named and left out. `--only modelgate` leaves them out altogether.
+takes most of the time of a call; a lean one shows what the proxies themselves take. The SDK's client takes much of the
+rest: what it says in a session, and a plain POST, are also measured with a client that does next to nothing. The others
+are installed below `.bench/`; one that cannot be installed is named and left out. `--only modelgate` leaves them out
+altogether.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ from typing import Any
 
 import httpx2
 
+from bench.figures import Figure, record
+from bench.peers import contextforge
 from bench.peers.sessions import Idle, idle_sessions
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.components import open_components
 from gateway.settings import Settings, load_settings
 
@@ -38,6 +42,7 @@ LEAN = [sys.executable, str(ROOT / "bench" / "peers" / "lean.py")]
 OTHERS = (("FastMCP proxy", "fastmcp"), ("mcp-proxy", "mcp-proxy"))
 MIB = 2**20
 
+QUERY = "say something back"
 ECHO = {"method": "tools/call", "tool": "echo", "arguments": {"text": "hello"}}
 MUCH = {"method": "tools/call", "tool": "much", "arguments": {"bytes": MIB}}
 LIST = {"method": "tools/list", "tool": "", "arguments": {}}
@@ -65,7 +70,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows in front of the same server; the first is the direct path, which the others are compared with."""
+    """Rows in front of the same server; the first is what the others are compared with: the direct path, where there is
+    one.
+    """
 
     title: str
     rows: list[Row]
@@ -107,7 +114,7 @@ def started(command: list[str], url: str, env: dict[str, str] | None = None) -> 
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(env or {})}, cwd=ROOT)
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while process.poll() is None and time.monotonic() < deadline:
                 try:
                     httpx2.get(url, timeout=1)
@@ -195,6 +202,49 @@ def measure_peer(name: str, package: str, upstream: list[str], calls: int, secon
         return Row(name, Outcome(error=f"did not start: {str(error).splitlines()[-1][:100]}"))
 
 
+def measure_contextforge(calls: int, seconds: float) -> Row:
+    """ContextForge in front of a server over HTTP."""
+    name = "ContextForge"
+    programs = peer(contextforge.PACKAGE)
+    if programs is None:
+        return Row(name, Outcome(error="could not be installed; left out"))
+    web_port, port = free_port(), free_port()
+    web_url, url = f"http://127.0.0.1:{web_port}/mcp", f"http://127.0.0.1:{port}"
+    command = [str(programs / "mcpgateway"), "--host", "127.0.0.1", "--port", str(port)]
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="modelgate-bench-") as folder,
+            started([*UPSTREAM, "--port", str(web_port)], web_url),
+            started(command, f"{url}/health", contextforge.environ_in(Path(folder))),
+        ):
+            target = contextforge.register(url, web_url)
+            return Row(
+                f"{name} (SDK client)",
+                measure(target, ECHO, calls=min(calls, 500), seconds=seconds),
+                measure(target, ECHO, connections=16, calls=calls, seconds=seconds),
+            )
+    except RuntimeError as error:
+        return Row(name, Outcome(error=f"did not start: {str(error).splitlines()[-1][:100]}"))
+
+
+def measure_fastmcp_search(seconds: float) -> Row:
+    """FastMCP's search by BM25, among the same tools."""
+    name = "FastMCP BM25 (SDK client)"
+    programs = peer("fastmcp")
+    if programs is None:
+        return Row(name, Outcome(error="could not be installed; left out"))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/mcp"
+    script = str(ROOT / "bench" / "peers" / "fastmcp_proxy.py")
+    command = [str(programs / "python"), script, "--search", str(port), *UPSTREAM, "--tools", "648"]
+    try:
+        with started(command, url):
+            what = {"method": "tools/call", "tool": "search_tools", "arguments": {"query": QUERY}}
+            return Row(name, measure({"url": url}, what, calls=100, seconds=seconds))
+    except RuntimeError as error:
+        return Row(name, Outcome(error=f"did not start: {str(error).splitlines()[-1][:100]}"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=3_000, help="at most so many calls in a measurement")
@@ -224,18 +274,19 @@ def main() -> None:
 
         # The SDK's client lists all tools again before each call of one that it has not seen listed.
         through = {"url": url, "key": lists}
-        shot = {"one_shot": True}
+        raw = {name: {"raw": name} for name in ("session", "one-shot")}
 
         def section(title: str, direct: dict[str, Any], prefix: str) -> Section:
             target = {**through, "prefix": prefix}
             rows = [both("direct (SDK client)", direct)]
-            rows += [both("ModelGate (SDK client)", target), both("ModelGate (one-shot)", target | shot)]
+            rows += [both("ModelGate (SDK client)", target)]
+            rows += [both(f"ModelGate ({name})", target | kind) for name, kind in raw.items()]
             return Section(title, rows)
 
         def few_of(title: str, direct: dict[str, Any], what: dict[str, Any]) -> Section:
             target = {**through, "prefix": "bench__"}
             paths = {"direct (SDK client)": direct, "ModelGate (SDK client)": target}
-            paths["ModelGate (one-shot)"] = target | shot
+            paths |= {f"ModelGate ({name})": target | kind for name, kind in raw.items()}
             rows = [
                 Row(path, measure(given_to, what, calls=100, seconds=given.seconds)) for path, given_to in paths.items()
             ]
@@ -248,15 +299,47 @@ def main() -> None:
             few_of("a result of 1 MiB", {"command": UPSTREAM}, MUCH),
             few_of("tools/list of 650", {"command": [*UPSTREAM, "--tools", "648"]}, LIST),
         ]
+        sought = {"method": "tools/call", "tool": "tool_search", "arguments": {"query": QUERY}}
+        search = Section(
+            "search among 650 tools",
+            [
+                Row("ModelGate (SDK client)", measure(through, sought, calls=500, seconds=given.seconds)),
+                Row(
+                    "ModelGate (one-shot)",
+                    measure(through | {"prefix": "", "raw": "one-shot"}, sought, calls=2_000, seconds=given.seconds),
+                ),
+            ],
+        )
         idle = asyncio.run(idle_sessions(url, finds, gateway.pid, given.sessions, 20.0))
     if given.only is None:
         for part, upstream in ((stdio, UPSTREAM), (lean, LEAN)):
             part.rows.extend(measure_peer(*other, upstream, given.calls, given.seconds) for other in OTHERS)
-    report([stdio, lean, *rest], idle)
+        rest[0].rows.append(measure_contextforge(given.calls, given.seconds))
+        search.rows.append(measure_fastmcp_search(given.seconds))
+    report([stdio, lean, *rest, search], idle)
+
+
+def leave_figures(section: Section) -> None:
+    """What the page of all benchmarks shows of it."""
+    group, direct = f"Calls through proxies: {section.title}", section.rows[0].single
+    for row in section.rows:
+        if row.single.error:
+            continue
+        record(
+            Figure(group, row.path, "p50", row.single.p50, "ms"),
+            Figure(group, row.path, f"× {section.rows[0].path}", row.single.p50 / (direct.p50 or 1.0), "ratio"),
+        )
+        if row.many is not None and not row.many.error:
+            record(
+                Figure(group, row.path, "rate at 16", row.many.rate, "per second"),
+                Figure(group, row.path, "p95 at 16", row.many.p95, "ms"),
+            )
 
 
 def report(sections: list[Section], idle: Idle) -> None:
     """The table."""
+    for section in sections:
+        leave_figures(section)
     print(f"{'':32} {'one connection':>28}   {'16 connections':>30}")
     print(f"{'':32} {'p50 ms':>8} {'+ ms':>8} {'/s':>10}   {'/s':>8} {'× direct':>10} {'p95 ms':>10}")
     for section in sections:

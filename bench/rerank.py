@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.retrieval import WEIGHTS, backgrounds, ndcg
+from bench.retrieval import WEIGHTS, baselines, ndcg
 from bench.sets.builtin import builtin
 from bench.sets.labelled import LabelledSet, load_set
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.ranking import rank
+from gateway.search.rerank.reranker_factory import open_reranking
 from gateway.search.rerank.reranking import CANDIDATES, Reranking, RerankReport
-from gateway.search.rerank.selection import open_reranking
 from gateway.settings import RerankSettings
 
 # So long each call is waited for, to know what it would have given.
@@ -52,7 +52,7 @@ def card_of(position: int, tool: dict[str, Any]) -> ToolCard:
 async def measure(labelled: LabelledSet, reranking: Reranking, most: int, at_once: int, budget_ms: int) -> list[str]:
     """The cells of a row."""
     catalogue = labelled.catalogue
-    background = backgrounds(catalogue)
+    baseline = baselines(catalogue)
     cards = [card_of(position, tool) for position, tool in enumerate(catalogue.tools)]
     before: list[float] = []
     after: list[float] = []
@@ -60,7 +60,7 @@ async def measure(labelled: LabelledSet, reranking: Reranking, most: int, at_onc
     slots = asyncio.Semaphore(at_once)
     # Beforehand: on one thread they would be part of the first calls' time.
     orders = [
-        rank(catalogue.signals(query, vectors), background).order[:CANDIDATES].tolist()
+        rank(catalogue.signals(query, vectors), baseline).order[:CANDIDATES].tolist()
         for query, vectors in zip(labelled.queries[:most], labelled.vectors, strict=False)
     ]
 

@@ -23,36 +23,36 @@ import numpy as np
 from bench.sets.builtin import EMBEDDERS
 from bench.sets.labelled import Catalogue, LabelledSet, load_set, queries_of
 from bench.sets.served import served
-from gateway.catalog.text import COMBINED_WEIGHT, DESCRIPTION_WEIGHT, NAME_WEIGHT
 from gateway.search import ranking
-from gateway.search.background import background_of, everyday_requests
-from gateway.search.ranking import Background, Floats, Signals
+from gateway.search.cosine_baseline import baseline_of, everyday_requests
+from gateway.search.ranking import CosineBaseline, Floats, Signals
 from gateway.search.score import NAMEABLE, score_of, scores_of
 
 NONSENSE = Path(__file__).parent / "nonsense.txt"
-WEIGHTS = (COMBINED_WEIGHT, NAME_WEIGHT, DESCRIPTION_WEIGHT)
+# Shares of a tool's three vectors (combined, name, description) in the one that it is ranked by; see ranking_vector.
+WEIGHTS = (0.8, 0.1, 0.1)
 MAX_RESULTS, MAX_MORE, NEAREST = 5, 8, 5
 
-Rank = Callable[[Signals, Background], Floats]
+Rank = Callable[[Signals, CosineBaseline], Floats]
 
 
-def backgrounds(catalogue: Catalogue) -> Background:
+def baselines(catalogue: Catalogue) -> CosineBaseline:
     requests = everyday_requests()
-    return background_of(catalogue.index.sample(2_000), catalogue.embedding.of_queries(requests))
+    return baseline_of(catalogue.index.sample(2_000), catalogue.embedding.of_queries(requests))
 
 
-def dense(signals: Signals, _: Background) -> Floats:
+def dense(signals: Signals, _: CosineBaseline) -> Floats:
     assert signals.cosines is not None
     cosines: Floats = signals.cosines[0]
     return cosines
 
 
-def words(signals: Signals, _: Background) -> Floats:
+def words(signals: Signals, _: CosineBaseline) -> Floats:
     lexical: Floats = signals.lexical[0]
     return lexical
 
 
-def fixed_fusion(signals: Signals, _: Background) -> Floats:
+def fixed_fusion(signals: Signals, _: CosineBaseline) -> Floats:
     def z(values: Floats) -> Floats:
         standardised: Floats = (values - values.mean()) / max(float(values.std()), 1e-6)
         return standardised
@@ -63,12 +63,12 @@ def fixed_fusion(signals: Signals, _: Background) -> Floats:
 
 def without_clauses(signals: Signals) -> Signals:
     cosines = None if signals.cosines is None else signals.cosines[:1]
-    return Signals(signals.tool_ids, signals.servers, cosines, signals.lexical[:1], signals.ceilings[:1])
+    return Signals(signals.tool_ids, signals.servers, cosines, signals.lexical[:1], signals.max_lexical[:1])
 
 
 def one_server(signals: Signals) -> Signals:
     servers = np.zeros_like(signals.servers)
-    return Signals(signals.tool_ids, servers, signals.cosines, signals.lexical, signals.ceilings)
+    return Signals(signals.tool_ids, servers, signals.cosines, signals.lexical, signals.max_lexical)
 
 
 STEPS: dict[str, Rank] = {
@@ -79,7 +79,7 @@ STEPS: dict[str, Rank] = {
     "+ clauses of the query": lambda s, b: ranking.rank(one_server(s), b).fused,
     "+ vote of the server (ModelGate)": lambda s, b: ranking.rank(s, b).fused,
     "ModelGate by words alone": lambda s, b: (
-        ranking.rank(Signals(s.tool_ids, s.servers, None, s.lexical, s.ceilings), b).fused
+        ranking.rank(Signals(s.tool_ids, s.servers, None, s.lexical, s.max_lexical), b).fused
     ),
 }
 
@@ -97,10 +97,10 @@ def print_ranking(sets: Sequence[LabelledSet]) -> None:
     for name, rank in STEPS.items():
         cells, means = [], []
         for labelled in sets:
-            background = backgrounds(labelled.catalogue)
+            baseline = baselines(labelled.catalogue)
             gains, five, ten = [], [], []
             for query, vectors, right in zip(labelled.queries, labelled.vectors, labelled.right, strict=True):
-                fused = rank(labelled.catalogue.signals(query, vectors), background)
+                fused = rank(labelled.catalogue.signals(query, vectors), baseline)
                 order = np.argsort(-fused, kind="stable")[:10].tolist()
                 gains.append(ndcg(order, right))
                 five.append(bool(right & set(order[:5])))
@@ -129,12 +129,12 @@ def print_answers(sets: Sequence[LabelledSet]) -> None:
 
 def answered(labelled: LabelledSet) -> list[str]:
     """The cells of a row of the table of answers."""
-    background = backgrounds(labelled.catalogue)
+    baseline = baselines(labelled.catalogue)
     five, ten, shown, named = [], [], [], []
     for query, vectors, right in zip(labelled.queries, labelled.vectors, labelled.right, strict=True):
         signals = labelled.catalogue.signals(query, vectors)
-        ranked = ranking.rank(signals, background)
-        scores = scores_of(signals, ranked, background)
+        ranked = ranking.rank(signals, baseline)
+        scores = scores_of(signals, ranked, baseline)
         order = ranked.order[: MAX_RESULTS + MAX_MORE].tolist()
         tools = [tool for tool in order[:MAX_RESULTS] if scores[tool] >= 0.5]
         lines = [tool for tool in order[len(tools) :] if scores[tool] >= score_of(NAMEABLE)][:MAX_MORE]

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.retrieval import WEIGHTS, backgrounds
+from bench.retrieval import WEIGHTS, baselines
 from bench.sets.builtin import builtin
 from bench.sets.labelled import LabelledSet, load_set, queries_of
 from gateway.search import ranking
-from gateway.search.background import background_of, everyday_requests
+from gateway.search.cosine_baseline import baseline_of, everyday_requests
 from gateway.search.ranking import Signals
-from gateway.search.score import MISSING_COSTS, MOST_CERTAIN, Weights, evidence_of
+from gateway.search.score import MAX_CERTAIN, MISSING_COSTS, Weights, evidence_of
 
 UNANSWERABLE = Path(__file__).parent / "sets" / "unanswerable.txt"
 SHARES = (1.0, 0.3, 0.1)
@@ -56,17 +56,17 @@ def sample(
     kind: str, origin: str, size: float, labelled: LabelledSet, subset: NDArray[np.bool_], *, words: bool
 ) -> Sample:
     catalogue = labelled.catalogue
-    background = backgrounds(catalogue)
+    baseline = baselines(catalogue)
     if size < 1:
         requests = catalogue.embedding.of_queries(everyday_requests())
-        background = background_of(catalogue.index.sample(10_000)[subset], requests)
+        baseline = baseline_of(catalogue.index.sample(10_000)[subset], requests)
     evidence, behind, right = [], [], []
     for query, vectors, wanted in zip(labelled.queries, labelled.vectors, labelled.right, strict=True):
         signals = catalogue.signals(query, vectors, subset)
         if words:
-            signals = Signals(signals.tool_ids, signals.servers, None, signals.lexical, signals.ceilings)
-        ranked = ranking.rank(signals, background)
-        evidence.append(astuple(evidence_of(signals, ranked, background)))
+            signals = Signals(signals.tool_ids, signals.servers, None, signals.lexical, signals.max_lexical)
+        ranked = ranking.rank(signals, baseline)
+        evidence.append(astuple(evidence_of(signals, ranked, baseline)))
         best = ranked.order[:10]
         steps = ranked.fused[best[0]] - ranked.fused[best]
         behind.append(np.pad(steps, (0, 10 - len(best)), constant_values=np.inf))
@@ -166,7 +166,7 @@ def logistic(features: Matrix, labels: Matrix, weights: Matrix) -> Matrix:
 def shown(margin: Matrix, of: Sample, price: float) -> NDArray[np.bool_]:
     """Which of the best five are shown, (n, 5)."""
     # `margin` counts from where a tool is worth showing.
-    most = MOST_CERTAIN - math.log(1 / MISSING_COSTS)
+    most = MAX_CERTAIN - math.log(1 / MISSING_COSTS)
     passing: NDArray[np.bool_] = np.minimum(margin, most)[:, None] >= price * np.square(of.behind[:, :5])
     return passing
 

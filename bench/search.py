@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalogue import Filler, read_queries, read_tools
+from bench.figures import Figure, record
 from gateway.database.embedded import EmbeddedServer
 from gateway.database.pool import open_database
 from gateway.settings import load_settings
@@ -45,10 +46,20 @@ class Load:
     per_second: float
     cpu: float
 
-    def __str__(self) -> str:
+    @property
+    def p50(self) -> float:
+        return self._quantile(0.5)
+
+    @property
+    def p95(self) -> float:
+        return self._quantile(0.95)
+
+    def _quantile(self, share: float) -> float:
         ordered = sorted(self.latencies)
-        p50, p95 = (ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.95))
-        return f"{p50:7.2f} | {p95:7.2f} | {self.per_second:6.0f} | {self.cpu:6.2f}"
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    def __str__(self) -> str:
+        return f"{self.p50:7.2f} | {self.p95:7.2f} | {self.per_second:6.0f} | {self.cpu:6.2f}"
 
 
 class Connection:
@@ -77,17 +88,19 @@ class Connection:
 
 
 class Gateway:
-    """A gateway process on the database at `url`."""
+    """A gateway process on the database at `url`; `more` are further variables of its environment."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, **more: str) -> None:
+        # What this bench is told by the environment is no setting of the gateway.
         self._environ = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "MODELGATE_BENCH_DATA"},
             "MODELGATE_DATA_DIR": str(folder),
             "MODELGATE_DATABASE_URL": url,
             "MODELGATE_EMBEDDER_TYPE": "builtin",
             "MODELGATE_SERVER_PORT": "0",
             "MODELGATE_CONFIG": os.devnull,
             "PYTHONPATH": str(ROOT),
+            **more,
         }
         self.port = 0
 
@@ -112,6 +125,10 @@ class Gateway:
         )
         out, _ = await process.communicate()
         return out.decode()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def cpu_seconds(self) -> float:
@@ -218,8 +235,14 @@ async def report(
     print("| one-shot | connections | p50 ms | p95 ms | per second | CPU ms |\n|---|---|---|---|---|---|")
 
     async def row(name: str, requests: list[bytes], connections: int = 1, *, once: bool = False) -> None:
-        print(
-            f"| {name} | {connections} | {await gateway.load(requests, connections, seconds, once=once)} |", flush=True
+        load = await gateway.load(requests, connections, seconds, once=once)
+        print(f"| {name} | {connections} | {load} |", flush=True)
+        group = f"Search, {size:,} tools, {connections} connection{'s' if connections > 1 else ''}"
+        record(
+            Figure(group, name, "p50", load.p50, "ms"),
+            Figure(group, name, "p95", load.p95, "ms"),
+            Figure(group, name, "rate", load.per_second, "per second"),
+            Figure(group, name, "CPU of the gateway", load.cpu, "ms"),
         )
 
     for connections in (1, CONNECTIONS):

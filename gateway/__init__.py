@@ -2,11 +2,13 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # What pip calls the parts that make an installation need nothing else. The distribution has a name of its own: on the
 # Python package index, `modelgate` belongs to another project.
 EMBEDDED_EXTRA = "modelgate-mcp[embedded]"
+OTEL_EXTRA = "modelgate-mcp[otel]"
+OPENSEARCH_EXTRA = "modelgate-mcp[opensearch]"
 
 # Read by NumPy's OpenBLAS when it is loaded. A process that is forked for a stdio server while threads of OpenBLAS
 # work never gets to run, and the gateway waits for it for ever; its matrices are too small to be worth threads.

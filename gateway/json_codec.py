@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from gateway.errors import TooDeepError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Message: TypeAlias = dict[str, Any]
 
@@ -43,6 +47,18 @@ def assemble(value: Any) -> bytes:
     except TypeError:
         # Lone surrogates in names of members, and integers beyond 64 bits in ids.
         return json.dumps(value, default=json.loads, separators=(",", ":")).encode("ascii")
+
+
+def encode_vector(vector: npt.NDArray[np.float32]) -> bytes:
+    """A vector, shape (d,), as a JSON array of finite numbers, each with the fewest digits that are that float32.
+
+    As Python writes them, by way of a double, they have up to twenty, which programs in Java make numbers of any length
+    of. To be put together by `assemble`.
+    """
+    # Commands that know no vectors start in half of the time without it.
+    import numpy as np
+
+    return orjson.dumps(np.ascontiguousarray(vector, dtype=np.float32), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def decode(data: bytes | str) -> Any:

@@ -26,6 +26,10 @@ class TaskSet:
         task.add_done_callback(self._done)
         return task
 
+    async def wait(self) -> None:
+        """Return when what runs now has ended by itself."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def aclose(self) -> None:
         """Cancel what still runs, and return when it has ended."""
         tasks = list(self._tasks)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.admin.accounts.password import PasswordHasher
 from gateway.components import Components, open_components
-from gateway.settings import Settings, load_settings
-from tests.support.cluster import Cluster
+from gateway.embedding.local.builtin import BuiltinEmbedder
+from gateway.settings import OpenSearchSettings, Settings, load_settings
+from tests.opensearch.install import REQUIRED, NotInstalledError
+from tests.opensearch.node import remove_indexes, shared_node
+from tests.support.cluster import Cluster, cluster_folder
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.held_connections import refuse_requests_on_held_connections
+from tests.support.shared_model import shared_builtin_model
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +34,7 @@ def cluster(testrun_uid: str) -> Iterator[Cluster]:
     Not below pytest's own folders: each run of pytest closes those to other users, and PostgreSQL runs as another one
     where the tests run as root.
     """
-    started = Cluster(Path(tempfile.gettempdir()) / f"modelgate-tests-{testrun_uid}")
+    started = Cluster(cluster_folder() / f"modelgate-tests-{testrun_uid}")
     yield started
     started.stop()
 
@@ -39,12 +45,47 @@ def no_request_on_a_held_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_requests_on_held_connections(monkeypatch)
 
 
+@pytest.fixture(autouse=True)
+def shared_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gateways of one process share the builtin model, which is the larger part of starting one."""
+    monkeypatch.setattr(BuiltinEmbedder.__init__, "__defaults__", (shared_builtin_model, ""))
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed with as little work as there can be: nobody guesses those of tests."""
+    monkeypatch.setattr(PasswordHasher.__init__, "__defaults__", (1, 8))
+
+
 @pytest.fixture
 async def database_url(cluster: Cluster) -> AsyncIterator[str]:
     """A migrated database that no other test sees."""
     name = await cluster.create()
     yield cluster.url(name)
     await cluster.drop(name)
+
+
+@pytest.fixture(scope="session")
+def opensearch_url(testrun_uid: str) -> Iterator[str]:
+    """The node of OpenSearch of this run, or the cluster that TEST_OPENSEARCH_URL names."""
+    if url := os.environ.get("TEST_OPENSEARCH_URL"):
+        yield url
+        return
+    try:
+        with shared_node(testrun_uid) as node:
+            yield node.url
+    except NotInstalledError as error:
+        if os.environ.get(REQUIRED):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def opensearch(opensearch_url: str) -> Iterator[OpenSearchSettings]:
+    """Settings by which a gateway has indexes of its own in that cluster."""
+    prefix = f"test-{uuid.uuid4().hex}"
+    yield OpenSearchSettings(urls=(opensearch_url,), index_prefix=prefix, replicas=0, timeout_ms=20_000)
+    remove_indexes(opensearch_url, prefix)
 
 
 @pytest.fixture

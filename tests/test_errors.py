@@ -39,7 +39,7 @@ def imported_names() -> set[str]:
 
 
 def test_every_error_class_stands_in_errors_or_is_private_to_its_module() -> None:
-    elsewhere = [each for each in error_classes() if each.__module__ != errors.__name__]
+    elsewhere = [each for each in error_classes() if not each.__module__.startswith(f"{errors.__name__}.")]
     assert [each for each in elsewhere if not each.__name__.startswith("_")] == []
     assert {each.__name__ for each in elsewhere} & imported_names() == set()
 
@@ -79,3 +79,14 @@ def test_who_is_locked_out_is_told_for_how_long(seconds: int, told: str) -> None
     error = LockedOutError(seconds)
     assert error.retry_after == seconds
     assert error.message.endswith(f"try again in {told}.")
+
+
+def test_every_code_of_an_error_has_its_section_in_the_document_on_troubleshooting() -> None:
+    document = (Path(__file__).parents[1] / "docs" / "troubleshooting.md").read_text()
+    codes = {error.error_code for error in PUBLIC if issubclass(error, ModelGateError)}
+    assert {line.removeprefix("### ") for line in document.splitlines() if line.startswith("### ")} == codes
+
+
+def test_what_a_class_is_not_given_it_has_of_the_class_above_it() -> None:
+    assert InvalidInputError.error_code == "invalid-input"
+    assert errors.EmbedderFailedError.error_code == errors.EmbedderUnavailableError.error_code == "embedder-unavailable"

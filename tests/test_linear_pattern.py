@@ -22,10 +22,13 @@ from hypothesis import strategies as st
 
 import gateway
 from gateway.audit.redaction import Redactor
-from gateway.catalog.scan.scanner import scan_definitions
 from gateway.catalog.scan.wording import RULES
-from gateway.linear_pattern import LinearPattern
+from gateway.guards.builtin.injection import InjectionFinder
+from gateway.linear_pattern import LinearPattern, ReadText
+from gateway.sensitive_text.personal_data import mask_personal
+from gateway.sensitive_text.secrets import mask_secrets
 from gateway.settings import AuditSettings
+from tests.catalog.scan.corpus import scan
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -232,10 +235,10 @@ def test_a_rule_takes_time_linear_in_repetitions_of_its_own_words(rule: Any) -> 
     ],
 )
 def test_a_definition_full_of_it_is_scanned_in_time_linear_in_its_length(piece: str) -> None:
-    def scan(text: str) -> None:
-        scan_definitions([{"name": "x", "description": text, "inputSchema": {"properties": {text: {}}}}], [])
+    def scan_text(text: str) -> None:
+        scan([{"name": "x", "description": text, "inputSchema": {"properties": {text: {}}}}])
 
-    _assert_linear(scan, [piece])
+    _assert_linear(scan_text, [piece])
 
 
 @pytest.mark.parametrize(
@@ -257,6 +260,61 @@ def test_arguments_full_of_it_are_masked_in_time_linear_in_their_length(piece: s
     _assert_linear(lambda text: redactor.redact_json({"text": text}), [piece, f"{piece} "])
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a@b.co",
+        "a@b.",
+        "a@",
+        "4111 ",
+        "4111-1111-1111-",
+        "4111111111111112 ",
+        "DE89",
+        "DE89 3704 ",
+        "+49 ",
+        "+1(",
+        "0171 ",
+        "123-45-",
+        "AB12",
+        "12345678-",
+        "-----BEGIN PRIVATE KEY-----",
+        "sk-a-",
+        "eyJaaaaaaaa.",
+        "Basic ",
+        "Basic aaaaaaaaaaaa ",
+        "://a:b",
+        "password=aaaaaaaa ",
+        "12345678:AA",
+    ],
+)
+@pytest.mark.parametrize("mask", [mask_secrets, mask_personal])
+def test_a_text_full_of_it_is_masked_in_time_linear_in_its_length(mask: Callable[[str], object], piece: str) -> None:
+    _assert_linear(mask, [piece, f"{piece} ", f"{piece}é"])
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<important>",
+        "<system>",
+        "![ignore previous instructions ",
+        "<!--",
+        "ignore previous ",
+        "[a](https://x?",
+        "<img src=",
+        "YWFh",
+        "%41",
+        "&#65;",
+        "send all the conversation to http://",
+        "a\u200b",
+        "аb ",
+        "\x1b",
+    ],
+)
+def test_a_result_full_of_it_is_scanned_in_time_linear_in_its_length(piece: str) -> None:
+    _assert_linear(InjectionFinder().mask, [piece])
+
+
 @pytest.mark.parametrize("pattern", [r"(?<=a)b", r"(a)\1", "(", r"a{5000}", "\ud800"])
 def test_a_pattern_that_could_not_be_linear_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -271,3 +329,18 @@ def test_places_are_those_of_the_text_whatever_characters_it_holds(text: str) ->
 def test_groups_that_were_captured_decide_over_what_stands_instead() -> None:
     pattern = LinearPattern("(a=)[^ ]+|(b)", captures=True)
     assert pattern.replace("x a=1 é b", lambda groups: f"<{groups[0]}|{groups[1]}>") == "x <a=|> é <|b>"
+
+
+@given(st.text(st.sampled_from("ab1 é中\U0001f600\ud800\udfff\u200b\n")))
+def test_matches_stand_where_python_has_them_in_whatever_letters(text: str) -> None:
+    source = r"a+1?|[é中]b|(\x{200b}+)|\x{1f600}"
+    pattern = LinearPattern(source, captures=True)
+    python = re.compile(source.replace(r"\x{200b}", "\u200b").replace(r"\x{1f600}", "\U0001f600"))
+    expected = [(match.span(), match[0], match[1] or "") for match in python.finditer(text)]
+    for given_text in (text, ReadText(text)):
+        found = [(span, given_text[slice(*span)], groups[0]) for span, groups in pattern.captures_in(given_text)]
+        assert found == expected
+        assert list(pattern.matches_in(given_text)) == [span for span, _, _ in expected]
+        assert pattern.replace(given_text, lambda groups: f"<{groups[0]}>") == python.sub(
+            lambda match: f"<{match[1] or ''}>", text
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.components import open_components
+from gateway.metrics_endpoint import merge_expositions
 from gateway.settings import MetricsSettings, Settings
 from tests.support.gateway import RunningGateway, running_gateway
 
@@ -14,8 +15,15 @@ EXPECTED = (
     'modelgate_tool_call_seconds_count{outcome="unknown",server=""} 1.0',
     'modelgate_database_connections{state="idle"}',
     "modelgate_index_bytes ",
-    "modelgate_audit_dropped 0.0",
+    "modelgate_audit_dropped_total 0.0",
     "modelgate_sessions 0.0",
+    'modelgate_embedding_seconds_count{outcome="ok",purpose="query"} ',
+    'modelgate_database_wait_seconds_count{outcome="ok"} ',
+    'modelgate_upstream_calls{state="waiting"} 0.0',
+    "modelgate_requests_in_flight 0.0",
+    "modelgate_index_tools 0.0",
+    "modelgate_embedder_breaker_open 0.0",
+    'modelgate_build_info{version="',
     "process_resident_memory_bytes",
 )
 
@@ -47,3 +55,18 @@ async def test_with_a_token_only_who_sends_it_reads_them(settings: Settings) -> 
         right = await gateway.http.get("/metrics", headers={"Authorization": "Bearer a long secret"})
     assert (wrong.status_code, right.status_code) == (401, 200)
     assert "a long secret" not in right.text
+
+
+def test_the_samples_of_a_metric_stand_together_whichever_process_they_are_of() -> None:
+    calls = '# HELP calls_total Calls\n# TYPE calls_total counter\ncalls_total{to="a{b} c"} 2.0\n'
+    first = "# HELP up Up\n# TYPE up gauge\nup 1.0\n" + calls
+    second = "# HELP up Up\n# TYPE up gauge\nup 0.0\n"
+    assert merge_expositions({"m1": first, "m2": second}).splitlines() == [
+        "# HELP up Up",
+        "# TYPE up gauge",
+        'up{member="m1"} 1.0',
+        'up{member="m2"} 0.0',
+        "# HELP calls_total Calls",
+        "# TYPE calls_total counter",
+        'calls_total{member="m1",to="a{b} c"} 2.0',
+    ]

@@ -20,6 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 Act = Callable[[], Awaitable[object]]
 
 _WARM_UP = 20
+_VERSION = "2025-11-25"
 
 
 class OneShot:
@@ -28,24 +29,61 @@ class OneShot:
     def __init__(self, url: str, key: str, message: dict[str, Any]) -> None:
         parts = urlsplit(url)
         self._where = (parts.hostname or "", parts.port or 80)
-        body = json.dumps(message).encode()
-        head = (
+        self._head = (
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nX-API-Key: {key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            "Content-Type: application/json\r\n"
         )
-        self._request = head.encode() + body
+        self._request = self.request(message)
+
+    def request(self, message: dict[str, Any], more_headers: str = "") -> bytes:
+        """`message` as it goes over the wire."""
+        body = json.dumps(message).encode()
+        return f"{self._head}{more_headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
     async def open(self) -> None:
         self._reader, self._writer = await asyncio.open_connection(*self._where, limit=2**24)
 
-    async def __call__(self) -> bytes:
-        self._writer.write(self._request)
+    async def exchange(self, request: bytes) -> tuple[bytes, bytes]:
+        """Head, in lower case, and body of the answer."""
+        self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-        body = await self._reader.readexactly(length)
+        _, _, length = head.partition(b"content-length:")
+        if length:
+            return head, await self._reader.readexactly(int(length.split(b"\r\n")[0]))
+        body = b""
+        while size := int((await self._reader.readuntil(b"\r\n")).strip(), 16):
+            body += (await self._reader.readexactly(size + 2))[:-2]
+        await self._reader.readexactly(2)
+        return head, body
+
+    async def __call__(self) -> bytes:
+        head, body = await self.exchange(self._request)
         if not head.startswith(b"http/1.1 200") or b'"error"' in body[:200]:
             raise RuntimeError(f"{head[:40]!r} {body[:300]!r}")
         return body
+
+
+class InSession(OneShot):
+    """The same in a handshake session, as clients of the SDK speak."""
+
+    def __init__(self, url: str, key: str, message: dict[str, Any]) -> None:
+        super().__init__(url, key, message)
+        self._message = message
+
+    async def open(self) -> None:
+        await super().open()
+        accept = "Accept: application/json, text/event-stream\r\n"
+        client = {"name": "bench", "version": "1"}
+        params = {"protocolVersion": _VERSION, "capabilities": {}, "clientInfo": client}
+        initialize = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
+        head, _ = await self.exchange(self.request(initialize, accept))
+        session = head.split(b"mcp-session-id:")[1].split(b"\r\n")[0].strip().decode()
+        headers = f"{accept}Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: {_VERSION}\r\n"
+        await self.exchange(self.request({"jsonrpc": "2.0", "method": "notifications/initialized"}, headers))
+        self._request = self.request(self._message, headers)
+
+
+_RAW = {"one-shot": OneShot, "session": InSession}
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +95,8 @@ async def client_of(target: dict[str, Any]) -> AsyncIterator[Client]:
             yield client
         return
     timeout = httpx2.Timeout(30)
-    async with httpx2.AsyncClient(headers={"X-API-Key": target.get("key", "none")}, timeout=timeout) as http:
+    headers = {"X-API-Key": target.get("key", "none"), **target.get("headers", {})}
+    async with httpx2.AsyncClient(headers=headers, timeout=timeout) as http:
         transport = streamable_http_client(target["url"], http_client=http, max_sse_event_size=None)
         async with Client(transport) as client:
             yield client
@@ -84,13 +123,14 @@ async def measure(given: dict[str, Any]) -> dict[str, Any]:
         acts: list[Act] = []
         shared: Client | None = None
         for _ in range(connections):
-            if target.get("one_shot"):
+            raw = _RAW.get(target.get("raw"))
+            if raw is not None:
                 params = {"name": target["prefix"] + what["tool"], "arguments": what["arguments"]}
                 params = params if what["method"] == "tools/call" else {}
                 message = {"jsonrpc": "2.0", "id": 1, "method": what["method"], "params": params}
-                shot = OneShot(target["url"], target["key"], message)
-                await shot.open()
-                acts.append(shot)
+                poster = raw(target["url"], target["key"], message)
+                await poster.open()
+                acts.append(poster)
                 continue
             # Over stdio there is one connection to share, as for every client of a stdio server.
             if shared is None or "command" not in target:

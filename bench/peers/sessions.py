@@ -26,17 +26,9 @@ class Idle:
 
 async def idle_sessions(url: str, key: str, process: int, count: int, idle_seconds: float) -> Idle:
     """Open `count` handshake sessions, leave them alone for `idle_seconds`, and look again."""
-    limits = httpx2.Limits(max_connections=_AT_ONCE)
-    async with httpx2.AsyncClient(headers={"X-API-Key": key}, limits=limits, timeout=30) as http:
+    async with _client(key) as http:
         before = _resident(process)
-        sessions: list[str] = []
-        remaining = iter(range(count))
-
-        async def work() -> None:
-            for _ in remaining:
-                sessions.append(await _open(http, url))
-
-        await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+        sessions = await _open_all(http, url, count)
         more = _resident(process) - before
         deadline = time.monotonic() + idle_seconds * 2 + 10
         left = len(sessions)
@@ -49,6 +41,29 @@ async def idle_sessions(url: str, key: str, process: int, count: int, idle_secon
                 await asyncio.sleep(idle_seconds)
         alive = await asyncio.gather(*(_answers(http, url, session) for session in sessions))
         return Idle(len(sessions), before, more, _resident(process), sum(alive))
+
+
+async def open_sessions(url: str, key: str, count: int) -> list[str]:
+    """Open `count` handshake sessions, and leave them open; their ids."""
+    async with _client(key) as http:
+        return await _open_all(http, url, count)
+
+
+def _client(key: str) -> httpx2.AsyncClient:
+    limits = httpx2.Limits(max_connections=_AT_ONCE)
+    return httpx2.AsyncClient(headers={"X-API-Key": key}, limits=limits, timeout=30)
+
+
+async def _open_all(http: httpx2.AsyncClient, url: str, count: int) -> list[str]:
+    sessions: list[str] = []
+    remaining = iter(range(count))
+
+    async def work() -> None:
+        for _ in remaining:
+            sessions.append(await _open(http, url))
+
+    await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+    return sessions
 
 
 async def _open(http: httpx2.AsyncClient, url: str) -> str:

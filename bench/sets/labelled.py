@@ -16,9 +16,9 @@ import numpy as np
 from gateway.catalog.text import build_tool_texts
 from gateway.catalog.tool import ToolDefinition
 from gateway.embedding.embedder import Vectors
-from gateway.search.clauses import clauses_of
 from gateway.search.index.tenant_index import IndexedTool, TenantIndex
-from gateway.search.query_form import QueryForm, terms_of_each
+from gateway.search.query.clauses import clauses_of
+from gateway.search.query.parsed_query import ParsedQuery, terms_of_each
 from gateway.search.ranking import Signals
 
 CACHE = Path(__file__).parents[2] / ".bench" / "vectors"
@@ -65,7 +65,7 @@ class Catalogue:
         visible = np.ones(len(self.tools), np.bool_) if subset is None else subset
         texts = (query, *clauses_of(query))
         forms = [
-            QueryForm(terms, None if vector is None else vector)
+            ParsedQuery(terms, None if vector is None else vector)
             for terms, vector in zip(terms_of_each(texts, self.index), vectors, strict=True)
         ]
         return self.index.signals(visible, forms)
@@ -84,6 +84,18 @@ class LabelledSet:
 
 def catalogue_of(tools: list[dict[str, Any]], embedding: Embedding, weights: tuple[float, float, float]) -> Catalogue:
     """An index over `tools`; `weights` are those of the combined, name and description vectors."""
+    indexed = indexed_tools(tools, embedding, weights)
+    vector = indexed[0].vector
+    assert vector is not None
+    index = TenantIndex(len(vector))
+    index.upsert(indexed)
+    return Catalogue(tools, index, embedding)
+
+
+def indexed_tools(
+    tools: list[dict[str, Any]], embedding: Embedding, weights: tuple[float, float, float]
+) -> list[IndexedTool]:
+    """The tools as an index takes them in, each with its place as its id."""
     definitions = [ToolDefinition(tool["name"], json.dumps(tool), b"") for tool in tools]
     texts = [build_tool_texts(tool["server"], definition) for tool, definition in zip(tools, definitions, strict=True)]
     combined, name, description = (
@@ -91,25 +103,21 @@ def catalogue_of(tools: list[dict[str, Any]], embedding: Embedding, weights: tup
     )
     ranking = weights[0] * combined + weights[1] * name + weights[2] * description
     servers = {server: number for number, server in enumerate(dict.fromkeys(tool["server"] for tool in tools))}
-    index = TenantIndex(ranking.shape[1])
-    index.put(
-        [
-            IndexedTool(
-                tool_id=position,
-                position=position,
-                server_id=servers[tool["server"]],
-                category="other",
-                exposed_name=f"tool_{position}",
-                name=tool["name"],
-                terms=(terms := text.terms),
-                length=terms.total(),
-                vector=ranking[position].astype(np.float32),
-                size_bytes=len(json.dumps(tool)),
-            )
-            for position, (tool, text) in enumerate(zip(tools, texts, strict=True))
-        ]
-    )
-    return Catalogue(tools, index, embedding)
+    return [
+        IndexedTool(
+            tool_id=position,
+            position=position,
+            server_id=servers[tool["server"]],
+            category="other",
+            exposed_name=f"tool_{position}",
+            name=tool["name"],
+            terms=(terms := text.terms),
+            length=terms.total(),
+            vector=ranking[position].astype(np.float32),
+            size_bytes=len(json.dumps(tool)),
+        )
+        for position, (tool, text) in enumerate(zip(tools, texts, strict=True))
+    ]
 
 
 def queries_of(name: str, catalogue: Catalogue, queries: Sequence[str], right: Sequence[Sequence[int]]) -> LabelledSet:

@@ -15,7 +15,8 @@ _BATCH = 32
 
 def served(url: str) -> Embedding:
     """The first model that the server at `url`, which ends in `/v1`, lists; E5's prefixes go before the texts."""
-    client = httpx2.Client(base_url=url.rstrip("/") + "/", timeout=120)
+    # A small machine takes seconds for each long text.
+    client = httpx2.Client(base_url=url.rstrip("/") + "/", timeout=600)
     models = client.get("models").raise_for_status().json()["data"]
     model = str(models[0]["id"])
 

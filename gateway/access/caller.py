@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
+from gateway.access.persons import KEY_ISSUER, Identity
+
 ListMode = Literal["search", "all", "chosen"]
-Right = Literal["embed"]
-"""What a key may do beside what its roles let it see and call; `embed`: have texts embedded."""
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+Right = Literal["embed", "approve"]
+"""What a key may do beside what its roles let it see and call; `embed`: have texts embedded; `approve`: let calls of
+others through that wait for a person.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,11 @@ class Caller:
     `key_id` is 0 where there is no API key, as for a sign-in elsewhere; `key_name` then says who it is. At a profile,
     `role_ids` ends with the profile's id: a profile takes part as one more set of rules, which grants nothing and
     denies what it leaves out.
+
+    `acts_for` is the person whom an API key acts for, None where it acts for itself; `awaits` names the owner who has
+    not accepted it yet. `issuer` vouches for `subject`, who signed in elsewhere. `token` is what they did it with, and
+    `proxy_headers`, names in lower case, are what a trusted proxy put on the request; neither is for anybody else.
+    `base_url` is the gateway's address as the client wrote it.
     """
 
     tenant_id: int
@@ -54,12 +67,38 @@ class Caller:
     rights: tuple[Right, ...] = ()
     profile: Profile | None = None
     subject: str = ""
+    issuer: str = ""
+    acts_for: Identity | None = None
+    awaits: str = ""
+    # Of the request that is under way; the next of the same caller has others.
+    token: str = field(default="", compare=False, repr=False)
+    proxy_headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, compare=False, repr=False)
+    base_url: str = field(default="", compare=False)
     # Where the request came from; the same caller may come from anywhere.
     address: str = field(default="", compare=False)
 
     @property
+    def person(self) -> Identity:
+        """Who is behind the call: by whose connections it is let in at servers, whatever endpoint it came to."""
+        if self.acts_for is not None:
+            return self.acts_for
+        return Identity(KEY_ISSUER, str(self.key_id)) if self.key_id else Identity(self.issuer, self.subject)
+
+    @property
+    def person_name(self) -> str:
+        """What that person is called; empty where the name of the key does not say."""
+        return "" if self.acts_for is not None else self.key_name
+
+    @property
+    def audited_person(self) -> str:
+        """Who signed in, or for whom a key acts, for the audit log; empty for a key that acts for itself."""
+        person = self.person
+        return "" if person.issuer == KEY_ISSUER or not person.subject else f"{person.subject} of {person.issuer}"
+
+    @property
     def identity(self) -> str:
         """Whose sessions are whose: the key or the person, at the endpoint that was opened."""
-        # A subject may be any text, so it comes last: nothing that it says can be taken for a profile.
-        who = f"key-{self.key_id}" if self.key_id else f"subject-{self.subject}"
+        # A subject may be any text, so it comes last: nothing that it says can be taken for a profile, or an issuer,
+        # whose length says where it ends.
+        who = f"key-{self.key_id}" if self.key_id else f"issuer-{len(self.issuer)}-{self.issuer}:{self.subject}"
         return who if self.profile is None else f"profile-{self.profile.id}:{who}"

@@ -28,7 +28,7 @@ async def explain(database: Database, tenant_id: int, role: Role, tool_id: int) 
     if row is None:
         raise NotFoundError(f"There is no tool {tool_id} in this tenant.")
     tool: str = row["exposed_name"]
-    if row["visibility"] is None:
+    if row["visibility"] is None or row["disabled"]:
         return Explanation(tool, "DENY", None, False, _hidden(row))
     if row["rule_id"] is None:
         reason = f"no rule of {role.name} is about it, so the role's default {role.default_visibility} decides"
@@ -46,6 +46,8 @@ def _hidden(row: Row) -> str:
     """Why a tool is hidden from everybody."""
     if row["removed"]:
         cause = "its server does not list it any more"
+    elif row["disabled"]:
+        cause = "an admin has switched it off"
     elif not row["enabled"]:
         cause = "its server is disabled"
     else:

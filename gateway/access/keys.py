@@ -12,11 +12,13 @@ from datetime import datetime, timedelta, timezone
 from typing import get_args
 
 from gateway.access.caller import Caller, Limits, Right
+from gateway.access.persons import KEY_ISSUER, Identity, Person
 from gateway.access.roles import role_by_name
 from gateway.database.connection import Row
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
+from gateway.database.queries import escape_like
 from gateway.errors import CredentialError, InvalidInputError, NotFoundError
 
 _KEY_FORMAT = re.compile(r"mg_[0-9a-f]{64}")
@@ -24,6 +26,14 @@ _HINT_LENGTH = 9
 _NAME_LENGTH = 200
 _NOTE_LENGTH = 1_000
 _LARGEST_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class FindableTool:
+    """The server's own name and description of a tool."""
+
+    name: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class NewKey:
 class KeyRecord:
     """What a list shows of a key; `hint` is its first characters, `replaces` the id of the key it took over from.
 
+    `owner` is the account that it is to act for, None where it acts for itself; it does since `accepted_at`.
     `calls_today` counts the calls of this day (UTC) where the key has a budget of calls, up to a few seconds ago.
     """
 
@@ -55,6 +66,8 @@ class KeyRecord:
     limits: Limits
     rights: tuple[Right, ...]
     calls_today: int
+    owner: str | None
+    accepted_at: datetime | None
 
     @property
     def state(self) -> str:
@@ -91,13 +104,14 @@ class ApiKeys:
         note: str = "",
         limits: Limits | None = None,
         rights: Sequence[str] = (),
+        owner: str | None = None,
     ) -> NewKey:
-        """Make a key with these roles, by name.
+        """Make a key with these roles, by name. It acts for the account called `owner` once they have accepted it.
 
         Raises InvalidInputError, and NotFoundError for a role that is not there.
         """
         limits = limits or Limits()
-        _validate(name, note, limits, rights)
+        _validate(name, note, limits, rights, owner)
         role_ids = await self._role_ids(tenant_id, roles)
         key = _generate_key()
         async with self._database.transaction() as transaction:
@@ -111,6 +125,9 @@ class ApiKeys:
                 note,
                 *_columns(limits),
                 sorted(set(rights)),
+                None,
+                owner,
+                None,
                 None,
             )
             await transaction.execute("insert_key_roles", tenant_id, key_id, role_ids)
@@ -146,10 +163,10 @@ class ApiKeys:
 
     async def by_id(self, tenant_id: int, key_id: int) -> KeyRecord:
         """One key. Raises NotFoundError."""
-        for record in await self.list(tenant_id):
-            if record.id == key_id:
-                return record
-        raise _key_not_found(key_id)
+        row = await self._database.fetchrow("key_record", tenant_id, key_id)
+        if row is None:
+            raise _key_not_found(key_id)
+        return _record(row)
 
     async def update(
         self,
@@ -162,24 +179,42 @@ class ApiKeys:
         note: str,
         limits: Limits,
         rights: Sequence[str] = (),
+        owner: str | None = None,
     ) -> None:
         """Write anew what goes with a key that is not revoked; it holds for the next request.
 
+        Another `owner` has to accept it before it acts for them.
         Raises InvalidInputError, and NotFoundError for a key or role that is not there.
         """
-        _validate(name, note, limits, rights)
+        _validate(name, note, limits, rights, owner)
         role_ids = await self._role_ids(tenant_id, roles)
         async with self._database.transaction() as transaction:
             changed = await transaction.fetch(
-                "update_key", tenant_id, key_id, name, note, expires_at, *_columns(limits), sorted(set(rights))
+                "update_key", tenant_id, key_id, name, note, expires_at, *_columns(limits), sorted(set(rights)), owner
             )
             if not changed:
                 raise _key_not_found(key_id)
             await transaction.execute("delete_key_roles", tenant_id, key_id)
             await transaction.execute("insert_key_roles", tenant_id, key_id, role_ids)
 
+    async def page(
+        self, tenant_id: int, text: str | None, before: int | None, limit: int
+    ) -> tuple[tuple[KeyRecord, ...], int]:
+        """The newest keys with `text` in name, hint or a role's name, ids below `before`, and the number of all."""
+        pattern = None if not text else f"%{escape_like(text)}%"
+        async with self._database.connection() as connection:
+            rows = await connection.fetch("keys_page", tenant_id, pattern, before, limit)
+            total: int = await connection.fetchval("count_keys", tenant_id, pattern)
+        return tuple(_record(row) for row in rows), total
+
+    async def findable_tool(self, tenant_id: int, key_id: int) -> FindableTool | None:
+        """A tool that a client with this key can find; None where there is none."""
+        row = await self._database.fetchrow("findable_tool", tenant_id, key_id)
+        return None if row is None else FindableTool(row["name"], row["description"])
+
     async def rotate(self, tenant_id: int, key_id: int, overlap: timedelta = timedelta()) -> NewKey:
         """Make a key that takes over from one in force: same name, roles, rights, note and limits, and as long a life.
+        It acts for the same person: what the owner accepted or the former key has connected holds for it, too.
 
         The former key goes on for `overlap`, or to its own end if that is nearer. Raises InvalidInputError for an
         overlap below zero, and NotFoundError.
@@ -192,6 +227,10 @@ class ApiKeys:
             old = await transaction.fetchrow("key_to_rotate", tenant_id, key_id)
             if old is None:
                 raise _key_not_found(key_id)
+            person_id = old["person_id"]
+            if old["owner"] is None and person_id is None:
+                row = await transaction.fetchrow("ensure_person", tenant_id, KEY_ISSUER, str(key_id), old["name"])
+                person_id = None if row is None else row["id"]
             ends = None if old["expires_at"] is None else now + (old["expires_at"] - old["created_at"])
             new_id = await transaction.fetchval(
                 "insert_key",
@@ -204,15 +243,42 @@ class ApiKeys:
                 *_columns(_limits(old)),
                 old["rights"],
                 key_id,
+                old["owner"],
+                person_id,
+                old["accepted_at"],
             )
             await transaction.execute("insert_key_roles", tenant_id, new_id, old["role_ids"])
             await transaction.execute("expire_key_at", tenant_id, key_id, now + overlap)
         return NewKey(new_id, old["name"], key)
 
+    async def awaiting(self, tenant_id: int, owner: str) -> Sequence[KeyRecord]:
+        """Keys in force that are to act for the account called `owner` and have not been accepted."""
+        return [_record(row) for row in await self._database.fetch("keys_awaiting", tenant_id, owner)]
+
+    async def of_person(self, tenant_id: int, person_id: int) -> Sequence[KeyRecord]:
+        """Keys in force that act for a person."""
+        return [_record(row) for row in await self._database.fetch("keys_of_person", tenant_id, person_id)]
+
+    async def accept(self, person: Person, key_id: int, owner: str) -> None:
+        """The person, who signed in as the account called `owner`, lets a key act for them.
+
+        Raises NotFoundError where there is no such key that is to act for that account.
+        """
+        if not await self._database.fetch("accept_key", person.tenant_id, key_id, person.id, owner):
+            raise NotFoundError("There is no key in force that waits for you to accept it.")
+
+    async def release(self, person: Person, key_id: int) -> None:
+        """The person no longer lets a key act for them. Raises NotFoundError where none of that number does."""
+        if not await self._database.fetch("release_key", person.tenant_id, key_id, person.id):
+            raise NotFoundError("That key does not act for you.")
+
     async def revoke(self, tenant_id: int, key_id: int) -> None:
-        """End a key at once. Raises NotFoundError when there is none of that number in force."""
+        """End a key at once, and what it has connected for itself. Raises NotFoundError when there is none of that
+        number in force.
+        """
         if not await self._database.fetch("revoke_key", tenant_id, key_id):
             raise _key_not_found(key_id)
+        await self._database.fetch("delete_person_of_key", tenant_id, key_id)
 
     async def write_last_used(self) -> None:
         """Write down when keys were last used, all since the last time in one statement."""
@@ -226,7 +292,19 @@ class ApiKeys:
         if row is None:
             return None
         roles, rights = tuple(row["role_ids"]), tuple(row["rights"])
-        return _StoredKey(row, Caller(row["tenant_id"], row["id"], row["name"], roles, _limits(row), rights))
+        # Whoever made the key only named its owner; that they accepted it is what counts.
+        acts = row["person_issuer"] is not None and (row["owner"] is None or row["accepted_at"] is not None)
+        caller = Caller(
+            row["tenant_id"],
+            row["id"],
+            row["name"],
+            roles,
+            _limits(row),
+            rights,
+            acts_for=Identity(row["person_issuer"], row["person_subject"]) if acts else None,
+            awaits="" if acts or row["owner"] is None else row["owner"],
+        )
+        return _StoredKey(row, caller)
 
     async def _role_ids(self, tenant_id: int, roles: Sequence[str]) -> tuple[int, ...]:
         if not roles:
@@ -242,7 +320,7 @@ def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def _validate(name: str, note: str, limits: Limits, rights: Sequence[str]) -> None:
+def _validate(name: str, note: str, limits: Limits, rights: Sequence[str], owner: str | None) -> None:
     if not name.strip() or len(name) > _NAME_LENGTH or not name.isprintable():
         raise InvalidInputError(f"The name of a key has to be 1 to {_NAME_LENGTH} printable characters.", "name")
     if len(note) > _NOTE_LENGTH or "\x00" in note:
@@ -252,6 +330,10 @@ def _validate(name: str, note: str, limits: Limits, rights: Sequence[str]) -> No
             raise InvalidInputError(
                 f"A limit of a key has to be a whole number from 1 to {_LARGEST_LIMIT}.", name_of_limit
             )
+    if owner is not None and (not owner.strip() or len(owner) > _NAME_LENGTH or not owner.isprintable()):
+        raise InvalidInputError(
+            f"The owner of a key is the name of an account, 1 to {_NAME_LENGTH} printable characters.", "owner"
+        )
     if not set(rights) <= set(get_args(Right)):
         raise InvalidInputError(f"The rights of a key are: {', '.join(get_args(Right))}.", "rights")
 

@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import math
 import time
-from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 
 from gateway.access.caller import Caller
+from gateway.cluster.key_counts import SharedKeyCounts
 from gateway.database.pool import Database
 from gateway.errors import DatabaseError, LimitError
 
-_MINUTE = 60.0
 # A process takes one part in this many of a day's budget at a time.
 _BUDGET_SHARES = 100
 _USAGE_RETENTION_DAYS = 31
@@ -31,12 +30,11 @@ class _DailyBudget:
 
 
 class Limiter:
-    """Counts what keys use.
+    """Counts what keys use, in all processes on one database together.
 
-    Requests and concurrent calls are counted in each process for itself. The budget of a day is shared and never
-    exceeded: a process takes a hundredth of it at a time (of a budget below 200 a single call) out of the database, and
-    gives back what it has not used when `write_usage` is called. Calls that a killed process had taken are lost for the
-    day.
+    The budget of a day is never exceeded: a process takes a hundredth of it at a time (of a budget below 200 a single
+    call) out of the database, and gives back what it has not used when `write_usage` is called. Calls that a killed
+    process had taken are lost for the day.
     """
 
     def __init__(
@@ -44,32 +42,28 @@ class Limiter:
         database: Database,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        counts: SharedKeyCounts | None = None,
     ) -> None:
-        """`clock` gives seconds for the limit of a minute, `now` the time of day."""
+        """`clock` gives seconds for the limit of a minute, `now` the time of day; `counts` are those of all
+        processes together."""
         self._database = database
-        self._clock = clock
         self._now = now
-        self._requests: dict[int, deque[float]] = {}
-        self._calls_under_way: Counter[int] = Counter()
+        self._counts = counts or SharedKeyCounts(clock=clock)
         self._budgets: dict[tuple[int, int], _DailyBudget] = {}
         self._trimmed_on: date | None = None
 
-    def count_request(self, caller: Caller) -> None:
+    async def count_request(self, caller: Caller) -> None:
         """Count one request. Raises LimitError where the last minute has seen as many as the key may make."""
         limit = caller.limits.requests_per_minute
         if limit is None:
             return
-        now = self._clock()
-        times = self._requests.setdefault(caller.key_id, deque())
-        while times and times[0] <= now - _MINUTE:
-            times.popleft()
-        if len(times) >= limit:
+        seconds = await self._counts.count_request(caller.key_id, limit)
+        if seconds is not None:
             raise LimitError(
                 f"This API key may make {limit} requests a minute, and has; wait, then go on.",
                 "requests_per_minute",
-                max(1, math.ceil(times[-limit] + _MINUTE - now)),
+                max(1, math.ceil(seconds)),
             )
-        times.append(now)
 
     @contextlib.asynccontextmanager
     async def call_slot(self, caller: Caller) -> AsyncIterator[None]:
@@ -78,21 +72,19 @@ class Limiter:
         Raises LimitError where the key has as many calls under way as it may have, or its budget of the day is spent.
         """
         at_once = caller.limits.concurrent_calls
-        if at_once is not None and self._calls_under_way[caller.key_id] >= at_once:
+        if at_once is not None and not await self._counts.begin_call(caller.key_id, at_once):
             raise LimitError(
                 f"This API key may have {at_once} calls under way at the same time, and has; wait for one to end.",
                 "concurrent_calls",
                 1,
             )
-        self._calls_under_way[caller.key_id] += 1
         try:
             if caller.limits.calls_per_day is not None:
                 await self._spend(caller, caller.limits.calls_per_day)
             yield
         finally:
-            self._calls_under_way[caller.key_id] -= 1
-            if not self._calls_under_way[caller.key_id]:
-                del self._calls_under_way[caller.key_id]
+            if at_once is not None:
+                self._counts.end_call(caller.key_id)
 
     async def write_usage(self) -> None:
         """Give back what was taken and not used. Raises DatabaseError; what is left is given back the next time."""
@@ -101,9 +93,7 @@ class Limiter:
             await self._give_back(*key, budget)
             if budget.day != today:
                 self._budgets.pop(key, None)
-        # A minute without a request leaves nothing to count.
-        past = self._clock() - _MINUTE
-        self._requests = {key: times for key, times in self._requests.items() if times and times[-1] > past}
+        self._counts.trim()
         if self._trimmed_on != today:
             await self._database.execute("trim_key_usage", today - timedelta(days=_USAGE_RETENTION_DAYS))
             self._trimmed_on = today

@@ -11,6 +11,11 @@ from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
 Visibility = Literal["ALLOW", "SEARCH", "DENY"]
 VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)
+RoleApproval = Literal["none", "destructive", "not_read_only", "all"]
+"""Calls of which tools wait for a person: none, those that may destroy something, those that may change something, all.
+What tools say of themselves counts, and one that says nothing may do both.
+"""
+ROLE_APPROVALS: tuple[RoleApproval, ...] = get_args(RoleApproval)
 
 _NAME_LENGTH = 100
 _DESCRIPTION_LENGTH = 2_000
@@ -18,13 +23,17 @@ _DESCRIPTION_LENGTH = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role; `default_visibility` is for what no rule names, `version` counts changes of the role but not of rules."""
+    """A role; `default_visibility` is for what no rule names, `version` counts changes of the role but not of rules.
+
+    `approve`: calls of which tools wait, where no rule says otherwise.
+    """
 
     id: int
     name: str
     description: str
     default_visibility: Visibility
     version: int
+    approve: RoleApproval
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +59,25 @@ async def list_roles(database: Database, tenant_id: int) -> list[RoleRecord]:
 
 
 async def create_role(
-    database: Database, tenant_id: int, name: str, default: Visibility = "DENY", description: str = ""
+    database: Database,
+    tenant_id: int,
+    name: str,
+    default: Visibility = "DENY",
+    description: str = "",
+    approve: RoleApproval = "none",
 ) -> Role:
     """A new role without rules. Raises InvalidInputError, and ConflictError when the name is taken."""
     validate_role(name, description)
     validate_visibility(default)
+    validate_role_approval(approve)
     try:
         async with database.transaction() as transaction:
             role_id = await transaction.fetchval("insert_role", tenant_id, name, description, default, None)
+            await transaction.execute("set_role_approve", tenant_id, role_id, approve)
             await refresh_visibility(transaction, tenant_id, role_id=role_id)
     except ConflictError:
         raise ConflictError(f"There is a role {name!r} already; choose another name.") from None
-    return Role(role_id, name, description, default, 1)
+    return Role(role_id, name, description, default, 1, approve)
 
 
 async def update_role(
@@ -73,6 +89,7 @@ async def update_role(
     name: str | None = None,
     default: Visibility | None = None,
     description: str | None = None,
+    approve: RoleApproval | None = None,
 ) -> int:
     """Change a role that is still at `version`; what is None stays. Returns its new version.
 
@@ -82,12 +99,16 @@ async def update_role(
     validate_role(name if name is not None else "role", description or "")
     if default is not None:
         validate_visibility(default)
+    if approve is not None:
+        validate_role_approval(approve)
     async with database.transaction() as transaction:
         new: int | None = await transaction.fetchval(
             "update_role", tenant_id, role_id, version, name, description, default, None
         )
         if new is None:
             raise await version_conflict(transaction, "role", tenant_id, role_id, version)
+        if approve is not None:
+            await transaction.execute("set_role_approve", tenant_id, role_id, approve)
         await refresh_visibility(transaction, tenant_id, role_id=role_id)
     return new
 
@@ -141,4 +162,12 @@ def validate_visibility(visibility: str) -> None:
     if visibility not in VISIBILITIES:
         raise InvalidInputError(
             f"Visibility has to be one of {', '.join(VISIBILITIES)}, not {visibility[:100]!r}.", "visibility"
+        )
+
+
+def validate_role_approval(approve: str) -> None:
+    """Raise InvalidInputError for what no role can say of approval."""
+    if approve not in ROLE_APPROVALS:
+        raise InvalidInputError(
+            f"Approval has to be one of {', '.join(ROLE_APPROVALS)}, not {approve[:100]!r}.", "approve"
         )

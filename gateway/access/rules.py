@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from gateway.access.roles import Visibility, refresh_visibility, validate_visibility, version_conflict
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
+
+RuleApproval = Literal["inherit", "require", "waive"]
+"""Whether calls of a rule's tools wait for a person; `inherit`: as the role says."""
+RULE_APPROVALS: tuple[RuleApproval, ...] = get_args(RuleApproval)
 
 _PATTERN_LENGTH = 200
 
@@ -43,6 +48,7 @@ class Rule:
     tool_name: str | None
     tool_removed: bool
     server_name: str | None
+    approve: RuleApproval = "inherit"
 
     @property
     def target_description(self) -> str:
@@ -60,12 +66,16 @@ async def set_rule(
     pattern: str | None = None,
     server_id: int | None = None,
     category: str | None = None,
+    approve: RuleApproval | None = None,
 ) -> int:
     """Say what a role sees of exactly one target; a rule about the same target is replaced. Returns the rule's id.
 
-    Raises InvalidInputError, and NotFoundError for a role, tool or server that this tenant does not have.
+    What it says of approval stays where `approve` is None. Raises InvalidInputError, and NotFoundError for a role, tool
+    or server that this tenant does not have.
     """
     validate_visibility(visibility)
+    if approve is not None:
+        validate_rule_approval(approve)
     target = RuleTarget(tool_id, pattern, server_id, category)
     try:
         async with database.transaction() as transaction:
@@ -79,24 +89,38 @@ async def set_rule(
                 target.category,
                 visibility,
             )
+            if approve is not None:
+                await transaction.execute("set_rule_approve", tenant_id, rule_id, approve)
             await refresh_visibility(transaction, tenant_id, role_id=role_id)
     except ConflictError:
         raise NotFoundError("There is no such role, tool or server in this tenant.") from None
     return rule_id
 
 
-async def update_rule(database: Database, tenant_id: int, rule_id: int, version: int, visibility: Visibility) -> int:
-    """Change what a rule that is still at `version` says, and return its new version.
+async def update_rule(
+    database: Database,
+    tenant_id: int,
+    rule_id: int,
+    version: int,
+    visibility: Visibility,
+    approve: RuleApproval | None = None,
+) -> int:
+    """Change what a rule that is still at `version` says, and return its new version; None stays.
 
     Raises NotFoundError, and ConflictError when someone else changed it meanwhile.
     """
     validate_visibility(visibility)
+    if approve is not None:
+        validate_rule_approval(approve)
     async with database.transaction() as transaction:
         row = await transaction.fetchrow("update_rule", tenant_id, rule_id, version, visibility)
         if row is None:
             raise await version_conflict(transaction, "rule", tenant_id, rule_id, version)
+        new = int(row["version"])
+        if approve is not None:
+            new += await transaction.execute("set_rule_approve", tenant_id, rule_id, approve)
         await refresh_visibility(transaction, tenant_id, role_id=row["role_id"])
-    return int(row["version"])
+    return new
 
 
 async def delete_rule(database: Database, tenant_id: int, rule_id: int, version: int | None = None) -> None:
@@ -120,9 +144,18 @@ async def list_rules(database: Database, tenant_id: int, role_id: int) -> list[R
             tool_name=row["tool_name"],
             tool_removed=bool(row["tool_removed"]),
             server_name=row["server_name"],
+            approve=row["approve"],
         )
         for row in await database.fetch("list_rules", tenant_id, role_id)
     ]
+
+
+def validate_rule_approval(approve: str) -> None:
+    """Raise InvalidInputError for what no rule can say of approval."""
+    if approve not in RULE_APPROVALS:
+        raise InvalidInputError(
+            f"Approval has to be one of {', '.join(RULE_APPROVALS)}, not {approve[:100]!r}.", "approve"
+        )
 
 
 def describe_target(tool: str | None, pattern: str | None, server: str | None, category: str | None) -> str:

@@ -66,7 +66,15 @@ class AccessTokens:
             raise RoleMissingError("You are signed in, but no role goes with your groups; ask an administrator.")
         subject = str(claims["sub"])
         named = next((claims[key] for key in ("preferred_username", "email") if isinstance(claims.get(key), str)), None)
-        return Caller(tenant.tenant_id, 0, named or subject, tuple(sorted(role_ids)), subject=subject)
+        return Caller(
+            tenant.tenant_id,
+            0,
+            named or subject,
+            tuple(sorted(role_ids)),
+            subject=subject,
+            issuer=self._settings.issuer,
+            token=token,
+        )
 
     async def _claims(self, token: str, profile: str | None) -> dict[str, Any]:
         if len(token) > _LONGEST_TOKEN:

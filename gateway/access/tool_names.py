@@ -18,7 +18,8 @@ class NamedTool:
 
     `name` is the upstream's own, `definition` the JSON text of what the upstream said. `own_name_only`: the name that
     was given is the tool's own, which tools of other servers may have too, and no name of the gateway's.
-    `visibility` is what the roles that were asked for see of it, None where they cannot find it.
+    `visibility` is what the roles that were asked for see of it, None where they cannot find it; `disabled`: because
+    it is switched off, and for no other reason.
     """
 
     id: int
@@ -31,6 +32,7 @@ class NamedTool:
     enabled: bool
     own_name_only: bool
     visibility: Visibility | None
+    disabled: bool
 
 
 async def tools_by_name(

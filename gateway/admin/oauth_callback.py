@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import html
 import secrets
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.access.connections.source import SignInSource
+from gateway.access.persons import Identity
 from gateway.admin.public_url import PublicUrl
 from gateway.catalog.oauth_logins import OAuthLogins
 from gateway.errors import ModelGateError
 from gateway.upstream.pool import UpstreamPool
 
 CALLBACK_PATH = "/oauth/callback"
+DONE_PATH = "/connections/done"
+"""Where a person comes to who has connected a server."""
 METADATA_PATH = "/oauth/client.json"
 
 _COOKIE = "modelgate_login"
 _COOKIE_SECONDS = 600
 
 
-def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: PublicUrl) -> list[Route]:
-    """The callback, and the gateway's client metadata document, which others read only where it is at `https`."""
+def oauth_routes(
+    logins: OAuthLogins,
+    sources: Sequence[SignInSource],
+    pool: UpstreamPool,
+    public_url: PublicUrl,
+    find_signed_in: Callable[[Request], Awaitable[Identity | None]],
+) -> list[Route]:
+    """The callback, and the gateway's client metadata document, which others read only where it is at `https`.
+
+    `find_signed_in` says who has signed in to the gateway in the browser of a request.
+    """
 
     async def callback(request: Request) -> Response:
         query = request.query_params
@@ -32,6 +46,13 @@ def oauth_routes(logins: OAuthLogins, pool: UpstreamPool, public_url: PublicUrl)
             logins.cancel(state, browser)
             return _sentence_page("You are not signed in: the authorization server gave no code. Begin again.", 400)
         try:
+            signed_in_as = await find_signed_in(request)
+            for source in sources:
+                finished = await source.finish(state, code, browser, query.get("iss"), signed_in_as)
+                if finished is not None:
+                    missing = urlencode({"without": " ".join(finished.missing_scopes)})
+                    address = f"{DONE_PATH}?{missing}" if finished.missing_scopes else DONE_PATH
+                    return RedirectResponse(public_url.base(request) + address, 303)
             signed_in = await logins.finish(state, code, browser, query.get("iss"))
         except ModelGateError as error:
             return _sentence_page(error.message, 400)

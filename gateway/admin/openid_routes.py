@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.access.connections.oauth.provider_sign_ins import ProviderSignIns
 from gateway.admin.accounts.authenticator import Authenticator
 from gateway.admin.accounts.openid import OpenIdClient
-from gateway.admin.paths import SIGN_IN_PATH
+from gateway.admin.accounts.person_session import PersonSessions
+from gateway.admin.paths import CONNECTIONS_PATH, SIGN_IN_PATH
 from gateway.admin.problem_details import problem_response
 from gateway.admin.public_url import PublicUrl
 from gateway.admin.request_guard import RequestGuard, Requirement, client_address
@@ -37,12 +39,18 @@ class OpenIdRoutes:
         guard: RequestGuard,
         cookie: SessionCookie,
         public_url: PublicUrl,
+        persons: PersonSessions,
+        person_cookie: SessionCookie,
+        provider_sign_ins: ProviderSignIns,
     ) -> None:
         self._openid = openid
         self._authenticator = authenticator
         self._guard = guard
         self._cookie = cookie
         self._public_url = public_url
+        self._persons = persons
+        self._person_cookie = person_cookie
+        self._provider_sign_ins = provider_sign_ins
 
     def routes(self) -> list[Route]:
         """Both of them."""
@@ -81,9 +89,19 @@ class OpenIdRoutes:
     async def _complete(self, request: Request) -> Response:
         state = request.cookies.get(_COOKIE)
         sign_in = await self._openid.complete_sign_in(dict(request.query_params), state, self._callback_url(request))
-        opened = await self._authenticator.open_session(sign_in.admin, client_address(request))
-        response = RedirectResponse(sign_in.return_to, status_code=303)
-        self._cookie.set(request, response, opened.session)
+        await self._provider_sign_ins.record(sign_in.identity, sign_in.name, sign_in.tokens)
+        if sign_in.admin is None:
+            session = await self._persons.open(sign_in.identity, sign_in.name, client_address(request))
+            inside = sign_in.return_to.startswith(CONNECTIONS_PATH)
+            response = RedirectResponse(sign_in.return_to if inside else CONNECTIONS_PATH, status_code=303)
+            self._person_cookie.set(request, response, session)
+            # Whoever signed in last is who the browser's next request is from.
+            self._cookie.delete(request, response)
+        else:
+            opened = await self._authenticator.open_session(sign_in.admin, client_address(request))
+            response = RedirectResponse(sign_in.return_to, status_code=303)
+            self._cookie.set(request, response, opened.session)
+            self._person_cookie.delete(request, response)
         response.delete_cookie(_COOKIE, path=root_path_of(request.scope) + BEGIN_PATH)
         return response
 

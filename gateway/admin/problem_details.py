@@ -49,13 +49,15 @@ _STATUS: tuple[tuple[type[ModelGateError], int], ...] = (
 class Problem:
     """What went wrong, as it is sent. `detail` is a sentence for a person; `field` names the first bad field.
 
-    `errors` has every bad field of what was sent.
+    `code` is the kind of trouble, under which docs/troubleshooting.md has it. `errors` has every bad field of what was
+    sent.
     """
 
     type: str
     title: str
     status: int
     detail: str
+    code: str
     field: str | None = None
     errors: tuple[FieldProblem, ...] = ()
 
@@ -68,7 +70,7 @@ def build_problem(error: ModelGateError) -> Problem:
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), 503)
     problems = error.problems if isinstance(error, InvalidInputError) else ()
     named = next((each.field for each in problems if each.field), None)
-    return Problem("about:blank", HTTPStatus(status).phrase, status, error.message, named, problems)
+    return Problem("about:blank", HTTPStatus(status).phrase, status, error.message, error.error_code, named, problems)
 
 
 def problem_response(error: ModelGateError) -> Response:

@@ -19,6 +19,31 @@ from gateway.errors import FieldProblem, InvalidInputError
 FORBID_EXTRA = ConfigDict(extra="forbid")
 """What a dataclass that is read from outside has as its `__pydantic_config__`."""
 
+# What the validator says of them is about types and patterns, which a person who fills in a form knows nothing of.
+_SENTENCES = {
+    "string_too_long": "may have at most {max_length} characters.",
+    "string_too_short": "has to have at least {min_length} characters.",
+    "string_pattern_mismatch": "holds characters that are not allowed, or begins with one.",
+    "string_type": "has to be a text.",
+    "int_parsing": "has to be a whole number.",
+    "int_type": "has to be a whole number.",
+    "int_from_float": "has to be a whole number.",
+    "float_parsing": "has to be a number.",
+    "float_type": "has to be a number.",
+    "bool_parsing": "has to be true or false.",
+    "bool_type": "has to be true or false.",
+    "greater_than": "has to be more than {gt}.",
+    "greater_than_equal": "has to be {ge} or more.",
+    "less_than": "has to be less than {lt}.",
+    "less_than_equal": "has to be {le} or less.",
+    "too_long": "may have at most {max_length} entries.",
+    "too_short": "needs at least {min_length} entries.",
+    "datetime_from_date_parsing": "has to be a date and time, as 2026-01-31T12:00:00Z.",
+    "datetime_parsing": "has to be a date and time, as 2026-01-31T12:00:00Z.",
+    "timezone_aware": "needs a time zone, as in 2026-01-31T12:00:00Z.",
+    "none_required": "has to be empty.",
+}
+
 T = TypeVar("T")
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
@@ -120,8 +145,12 @@ def _field_problem(error: ErrorDetails, kind: Any) -> FieldProblem:
             detail = f"{_shorten(name)} is not known here{f'; there are {known}' if known else ''}."
         case "json_invalid":
             detail = "The body is not valid JSON."
+        case "too_short" if error.get("ctx", {}).get("min_length") == 1:
+            detail = f"{name} needs at least one entry."
         case "string_too_short" if error.get("ctx", {}).get("min_length") == 1:
             detail = f"{name} is empty."
+        case kind_of_error if (sentence_of := _SENTENCES.get(kind_of_error)) is not None:
+            detail = f"{name} {sentence_of.format(**error.get('ctx', {}))}"
         case _ if error["msg"].startswith("Input should be "):
             detail = f"{name} has to be {sentence}."
         case _:

@@ -11,12 +11,15 @@ from gateway.admin.public_url import PublicUrl
 from gateway.settings import AdminSettings
 
 SESSION_COOKIE = "modelgate_session"
+PERSON_COOKIE = "modelgate_person"
+"""That of people who run nothing."""
 
 
 class SessionCookie:
     """Out of reach of scripts, and of other sites' pages."""
 
-    def __init__(self, public_url: PublicUrl, settings: AdminSettings) -> None:
+    def __init__(self, public_url: PublicUrl, settings: AdminSettings, name: str = SESSION_COOKIE) -> None:
+        self._cookie_name = name
         self._public_url = public_url
         self._lifetime_seconds = int(settings.session_hours * 3600)
         # A browser coming back from a provider at another site would not send a stricter cookie.
@@ -45,4 +48,4 @@ class SessionCookie:
 
     def _name(self, request: Request) -> str:
         # The prefix makes browsers refuse the cookie from anything but this host over https.
-        return f"__Host-{SESSION_COOKIE}" if self._public_url.is_https(request) else SESSION_COOKIE
+        return f"__Host-{self._cookie_name}" if self._public_url.is_https(request) else self._cookie_name

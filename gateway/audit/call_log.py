@@ -11,14 +11,21 @@ from typing import Any, Literal
 from mcp.shared.exceptions import MCPError
 from typing_extensions import Self
 
-from gateway.audit.events import AuditedCaller, AuditEvent, ToolUse, UseOutcome
+from gateway.audit.events import AuditedCaller, AuditEvent, GuardDecision, ToolUse, UseOutcome
 from gateway.audit.recorder import AuditRecorder
+from gateway.audit.result_head import result_head
 from gateway.database.actor import Actor
 from gateway.errors import ModelGateError
-from gateway.metrics import Metrics
+from gateway.telemetry.metrics import Metrics
 
 UseAction = Literal[
-    "tool.call", "tool.search", "prompt.get", "resource.read", "resource.subscribe", "completion.complete"
+    "tool.call",
+    "tool.search",
+    "prompt.get",
+    "resource.read",
+    "resource.subscribe",
+    "task.subscribe",
+    "completion.complete",
 ]
 
 
@@ -47,7 +54,10 @@ class LoggedUse:
         self._tool_id: int | None = None
         self._results: int | None = None
         self._found: tuple[int, ...] = ()
+        self._result: tuple[str, ...] = ()
+        self._guards: tuple[GuardDecision, ...] = ()
         self._is_started = False
+        self._person = caller.audited_person
         self._started_at = time.time()
         self._start_clock = time.perf_counter()
 
@@ -86,6 +96,17 @@ class LoggedUse:
         """How it came out, and what went wrong if anything did."""
         self._outcome, self._error = outcome, error
 
+    def exclude(self, seconds: float) -> None:
+        """So much of the time since it began is not the use's own: it waited for a person."""
+        self._start_clock += seconds
+
+    def set_result(self, result: Mapping[str, Any]) -> None:
+        """What the tool answered; where it says that it failed, that says what went wrong."""
+        failed = bool(result.get("isError"))
+        self._outcome = "tool error" if failed else "ok"
+        if failed or self._recorder.keeps_every_result:
+            self._result = result_head(result)
+
     def set_tool(self, tool_id: int, server_id: int, server_name: str) -> None:
         """The call goes to this tool; it counts as failed until something else is said."""
         self._tool_id, self._server_id, self._server_name = tool_id, server_id, server_name
@@ -95,6 +116,22 @@ class LoggedUse:
         """It goes to this server; it counts as failed until something else is said."""
         self._server_name = name
         self._outcome = "failed"
+
+    def set_person(self, person: str) -> None:
+        """Who is behind it, where the caller does not say."""
+        self._person = person or self._person
+
+    def set_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """What is recorded in place of the arguments that were given."""
+        self._arguments = arguments
+
+    def set_target(self, target: str) -> None:
+        """What is recorded in place of the name or address that was given."""
+        self._target = target
+
+    def add_guards(self, decisions: Sequence[GuardDecision]) -> None:
+        """What guards did about it."""
+        self._guards += tuple(decisions)
 
     def set_queries(self, queries: Sequence[str]) -> None:
         """What is searched for."""
@@ -115,8 +152,10 @@ class LoggedUse:
 
     def _finished(self, duration_ms: float) -> ToolUse | AuditEvent:
         if self._action not in ("tool.call", "tool.search"):
-            named = {"server": self._server_name, "error": self._error}
-            details = {name: value for name, value in named.items() if value is not None}
+            named = {"server": self._server_name, "person": self._person or None, "error": self._error}
+            details: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+            if self._guards:
+                details["guards"] = [decision.as_json() for decision in self._guards]
             return self._event(self._outcome, duration_ms, details)
         return ToolUse(
             kind="call" if self._action == "tool.call" else "search",
@@ -131,6 +170,9 @@ class LoggedUse:
             results=self._results,
             found=self._found,
             error=self._error,
+            result=self._result,
+            guards=self._guards,
+            person=self._person,
         )
 
     def _event(

@@ -10,12 +10,19 @@ from typing import Any, Literal, Protocol
 from gateway.database.actor import Actor
 
 UseOutcome = Literal["ok", "tool error", "failed", "denied", "unknown", "limited", "invalid"]
-"""`tool error`: the tool says so. `failed`: the server or the gateway does. `denied`: there, but not for this caller;
-answered as `unknown` is. `limited`: over a limit of the key. `invalid`: arguments that cannot be."""
+"""`tool error`: the tool says so. `failed`: the server or the gateway does. `denied`: there, but not for this caller,
+answered as `unknown` is; or a person has not allowed it, or not yet, which the error says. `limited`: over a limit of
+the key. `invalid`: arguments that cannot be."""
+
+
+GuardVerdict = Literal["passed", "observed", "masked", "denied", "failed"]
+"""`observed`: found, and let through as it was. `failed`: the guard could not tell; what then is done is its rule's to
+say."""
 
 
 class AuditedCaller(Protocol):
-    """Whose call or search it is: what the audit keeps of a caller. `key_id` is 0 where there is no API key."""
+    """Whose call or search it is: what the audit keeps of a caller. `key_id` is 0 where there is no API key;
+    `audited_person` is empty where nobody is behind the key."""
 
     @property
     def tenant_id(self) -> int: ...
@@ -24,9 +31,32 @@ class AuditedCaller(Protocol):
     @property
     def key_name(self) -> str: ...
     @property
+    def audited_person(self) -> str: ...
+    @property
     def role_ids(self) -> tuple[int, ...]: ...
     @property
     def address(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GuardDecision:
+    """What the guard of a rule did about the arguments or the result, for so many findings; none of these is named."""
+
+    rule: str
+    guard: str
+    stage: Literal["arguments", "result"]
+    verdict: GuardVerdict
+    count: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as the trace keeps it."""
+        return {
+            "rule": self.rule,
+            "guard": self.guard,
+            "stage": self.stage,
+            "verdict": self.verdict,
+            "count": self.count,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +64,8 @@ class ToolUse:
     """A call or a search, from its beginning `at` (seconds since the epoch) to its end `duration_ms` later.
 
     `target` is the name that was called, or the queries; `found` are the ids of the tools that a search returned and
-    `results` is how many there are. `error` says what went wrong.
+    `results` is how many there are. `error` says what went wrong, `result` is the head of what the tool answered.
+    `person` is who is behind it, where the caller does not say.
     """
 
     kind: Literal["call", "search"]
@@ -49,6 +80,9 @@ class ToolUse:
     results: int | None = None
     found: tuple[int, ...] = ()
     error: str | None = None
+    result: tuple[str, ...] = ()
+    guards: tuple[GuardDecision, ...] = ()
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from types import TracebackType
 
+import anyio
 import asyncpg
 from typing_extensions import Self
 
@@ -20,6 +20,7 @@ from gateway.audit.events import AuditEvent, ToolUse
 from gateway.audit.rows import AuditRowBuilder
 from gateway.database.pool import Database
 from gateway.errors import AuditUnavailableError, DatabaseUnavailableError, ModelGateError
+from gateway.finishing_task import FinishingTask
 from gateway.settings import AuditSettings
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class AuditState:
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _PendingEvent:
     """An event to be written; `written` is for whoever waits until it is."""
 
     event: ToolUse | AuditEvent
@@ -67,33 +68,26 @@ class AuditRecorder:
         self._database = database
         self._settings = settings
         self._rows = AuditRowBuilder(settings)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_PendingEvent] = deque()
         self._wake = asyncio.Event()
-        self._stopping = asyncio.Event()
         # Somebody waits for what is to be written, or for the end.
         self._hurry = asyncio.Event()
         self._dropped = 0
         self._failure: str | None = None
         self._partitions: set[tuple[int, int]] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._writing = FinishingTask(_SHUTDOWN_SECONDS)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._write_all())
+        self._writing.start(self._write_all())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Write what waits; a database that does not take it within seconds is told of in the log."""
-        self._stopping.set()
         self._hurry.set()
         self._wake.set()
-        if self._task is not None:
-            done, _ = await asyncio.wait([self._task], timeout=_SHUTDOWN_SECONDS)
-            if not done:
-                self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._writing.finish()
         self._give_up_durable()
         if self._waiting:
             logger.error("%d events could not be written to the audit log and are lost.", len(self._waiting))
@@ -102,6 +96,11 @@ class AuditRecorder:
     def fail_closed(self) -> bool:
         """Whether nothing may be done that is not recorded before."""
         return self._settings.fail_closed
+
+    @property
+    def keeps_every_result(self) -> bool:
+        """Whether the head of a result is kept of calls that went well, too."""
+        return self._settings.results == "all"
 
     def require_writable(self) -> None:
         """Call before anything that has to be recorded. Raises AuditUnavailableError where it could not be, and the
@@ -115,16 +114,16 @@ class AuditRecorder:
         if self._full:
             self._dropped += 1
             return
-        self._waiting.append(_Waiting(event))
+        self._waiting.append(_PendingEvent(event))
         if not self._wake.is_set():
             self._wake.set()
 
     async def record_durably(self, event: ToolUse | AuditEvent) -> None:
         """Returns once the event is written. Raises AuditUnavailableError where it cannot be; it is given up then."""
-        if self._full or self._failure is not None or self._stopping.is_set():
+        if self._full or self._failure is not None or self._writing.stopping.is_set():
             raise AuditUnavailableError()
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(event, written))
+        self._waiting.append(_PendingEvent(event, written))
         self._hurry.set()
         self._wake.set()
         await written
@@ -171,12 +170,12 @@ class AuditRecorder:
                     logger.info(
                         "The partitions of the audit log could not be made or dropped for the moment: %s", error
                     )
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout=_MAINTENANCE_INTERVAL_SECONDS)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), timeout=_FLUSH_DELAY_SECONDS)
+            with anyio.move_on_after(_MAINTENANCE_INTERVAL_SECONDS):
+                await self._wake.wait()
+            with anyio.move_on_after(_FLUSH_DELAY_SECONDS):
+                await self._hurry.wait()
             self._wake.clear()
-            if self._stopping.is_set():
+            if self._writing.stopping.is_set():
                 await self._write_waiting()
                 return
             self._hurry.clear()
@@ -184,7 +183,7 @@ class AuditRecorder:
 
     async def _write_waiting(self) -> None:
         # What failed is tried until it is written, be it with nothing: nobody else would find out that it can be.
-        while self._waiting or (self._failure is not None and not self._stopping.is_set()):
+        while self._waiting or (self._failure is not None and not self._writing.stopping.is_set()):
             batch = list(islice(self._waiting, _BATCH_EVENTS))
             done = await self._write_batch(batch)
             for _ in range(done):
@@ -203,14 +202,14 @@ class AuditRecorder:
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not while the gateway stops; then only as long as it takes to try again."""
-        if self._stopping.is_set():
+        if self._writing.stopping.is_set():
             seconds = min(seconds, 0.05 if self._failure else 0.0)
             await asyncio.sleep(seconds)
             return
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), timeout=seconds)
+        with anyio.move_on_after(seconds):
+            await self._writing.stopping.wait()
 
-    async def _write_batch(self, batch: Sequence[_Waiting]) -> int:
+    async def _write_batch(self, batch: Sequence[_PendingEvent]) -> int:
         """How many of the batch, from its beginning, are done: written, or dropped for what they hold."""
         try:
             await self._insert([waiting.event for waiting in batch])

@@ -12,6 +12,7 @@ from gateway.json_codec import encode
 from gateway.json_pointer import split_pointer
 from gateway.linear_pattern import LinearPattern
 from gateway.masking import MASK
+from gateway.sensitive_text.secrets import SECRET_PATTERNS, SECRETS_IN_PLACES
 from gateway.settings import AuditSettings
 
 _MAX_DEPTH = 100
@@ -25,21 +26,6 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _NAME_CHARACTERS = 64
-_SECRET_PATTERNS = (
-    r"mg_[0-9a-f]{64}",
-    r"\b(?:Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{12,}",
-    r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
-    r"\b(?:sk|pk|rk)[-_](?:[A-Za-z]+[-_])*[A-Za-z0-9]{16,}",
-    r"\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}",
-    r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    r"\bAIza[0-9A-Za-z_-]{30,}",
-)
-# Here what is captured stays.
-_SECRETS_IN_PLACES = LinearPattern(
-    r"(://)[^/?#\s]+(@)|((?i:password|passwd|secret|token|api_?key)=)[^\s&;,\"']+", captures=True
-)
 
 
 def storable_text(text: str) -> str:
@@ -54,10 +40,10 @@ class Redactor:
     def __init__(self, settings: AuditSettings) -> None:
         """Raises SettingsError for a pointer or a pattern that is none."""
         self._pointers = [_parse_pointer(pointer) for pointer in settings.redact_pointers]
-        patterns = [*_SECRET_PATTERNS, *settings.redact_patterns]
+        patterns = [*SECRET_PATTERNS, *settings.redact_patterns]
         # One after the other: of two at once, one may be looked for to the end of the text before each of the other.
         self._secrets = [_compile(pattern) for pattern in patterns]
-        self._any_secret = _compile("|".join(f"(?:{pattern})" for pattern in (*patterns, _SECRETS_IN_PLACES.pattern)))
+        self._any_secret = _compile("|".join(f"(?:{pattern})" for pattern in (*patterns, SECRETS_IN_PLACES.pattern)))
         self._bytes = settings.argument_bytes
 
     def redact_text(self, text: str, characters: int) -> str:
@@ -74,7 +60,7 @@ class Redactor:
         plain = storable_text(text)
         if self._any_secret.find(plain) is None:
             return plain
-        plain = _SECRETS_IN_PLACES.replace(plain, lambda kept: f"{kept[0]}{kept[2]}{MASK}{kept[1]}")
+        plain = SECRETS_IN_PLACES.replace(plain, lambda kept: f"{kept[0]}{kept[2]}{MASK}{kept[1]}")
         for secret in self._secrets:
             plain = secret.replace(plain, MASK)
         return plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 from gateway.audit.events import AuditEvent, ToolUse
@@ -11,6 +12,7 @@ from gateway.settings import AuditSettings
 
 _TARGET_CHARACTERS = 2_000
 _ERROR_CHARACTERS = 500
+_RESULT_CHARACTERS = 4_000
 
 
 class AuditRowBuilder:
@@ -43,8 +45,34 @@ class AuditRowBuilder:
             "query_hash": digest,
             "results": use.results,
             "found": use.found if use.kind == "search" else None,
-            "error": use.error and self._redactor.redact_text(use.error, _ERROR_CHARACTERS),
+            "error": self._error(use),
+            "result": self._result(use),
+            "guards": [decision.as_json() for decision in use.guards] or None,
+            "person": storable_text(use.person or use.caller.audited_person)[:_TARGET_CHARACTERS] or None,
         }
+
+    def _error(self, use: ToolUse) -> str | None:
+        if use.error:
+            return self._redactor.redact_text(use.error, _ERROR_CHARACTERS)
+        if use.outcome == "tool error" and use.result:
+            return self._result_part(use.result[0])[:_ERROR_CHARACTERS]
+        return None
+
+    def _result(self, use: ToolUse) -> str | None:
+        """The head of a result without secrets, those in texts that are JSON among them."""
+        if not use.result or self._settings.results == "none":
+            return None
+        return "\n".join(self._result_part(part) for part in use.result)[:_RESULT_CHARACTERS]
+
+    def _result_part(self, text: str) -> str:
+        if text.lstrip()[:1] in ("{", "["):
+            try:
+                value = self._redactor.redact_json({"": json.loads(text)})
+            except (ValueError, RecursionError):
+                return self._redactor.redact_text(text, _RESULT_CHARACTERS)
+            whole = value.get("") if isinstance(value, dict) else value
+            return whole if isinstance(whole, str) else json.dumps(whole, ensure_ascii=False)
+        return self._redactor.redact_text(text, _RESULT_CHARACTERS)
 
     def build_event(self, event: AuditEvent) -> dict[str, Any]:
         """The row of any other event."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from mcp.shared.inbound import (
-    MCP_METHOD_HEADER,
-    MCP_NAME_HEADER,
-    MCP_PROTOCOL_VERSION_HEADER,
-    NAME_BEARING_METHODS,
-    encode_header_value,
-)
+from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_PROTOCOL_VERSION_HEADER, NAME_BEARING_METHODS
 from mcp_types import PROTOCOL_VERSION_META_KEY
 
 from gateway.json_codec import Message
+from gateway.upstream.rpc.protocol_era import name_header
 
 
 def modern_version(message: Message) -> str | None:
@@ -33,7 +28,6 @@ def build_headers(message: Message, modern: str | None, session_version: str | N
     if isinstance(method, str):
         headers[MCP_METHOD_HEADER] = method
         key = NAME_BEARING_METHODS.get(method)
-        name = message["params"].get(key) if key is not None else None
-        if isinstance(name, str):
-            headers[MCP_NAME_HEADER] = encode_header_value(name)
+        if key is not None:
+            headers.update(name_header(message["params"].get(key)))
     return headers

@@ -42,8 +42,9 @@ class StandardStreams:
         await written
 
     def _read_all(self) -> None:
-        # A reader of its own: the one of `sys.stdin` would be locked by this thread when the interpreter closes it.
-        with open(sys.stdin.fileno(), "rb", closefd=False) as lines:
+        # Input that cannot be read, as of a terminal that is gone, has ended: nobody would wait for anything else.
+        # A reader of its own: that of `sys.stdin` would be locked by this thread when the interpreter closes it.
+        with contextlib.suppress(OSError), open(sys.stdin.fileno(), "rb", closefd=False) as lines:
             for line in lines:
                 self._room.acquire()
                 self._call_in_loop(self._lines.put_nowait, line)

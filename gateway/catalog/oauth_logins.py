@@ -6,9 +6,9 @@ import secrets
 import time
 from dataclasses import dataclass, replace
 
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.errors import InvalidInputError
-from gateway.upstream.credential import AuthorizationCode
+from gateway.upstream.credentials.credential import AuthorizationCode
 from gateway.upstream.oauth.login import OAuthLogin, begin_login, finish_login
 
 _LOGIN_SECONDS = 600.0
@@ -61,7 +61,9 @@ class OAuthLogins:
             raise InvalidInputError(f"Set the address of {spec.name} before signing in; its document is not enough.")
         if metadata_url and not credential.metadata_url:
             credential = replace(credential, metadata_url=metadata_url)
-        login = await begin_login(spec.name, spec.url, credential, redirect_uri, await spec.grants.load(), spec.policy)
+        grant = await spec.grants.load()
+        registered = None if grant is None else grant.client
+        login = await begin_login(spec.name, spec.url, credential, redirect_uri, registered, spec.policy)
         now = time.monotonic()
         self._pending = {state: login for state, login in self._pending.items() if login.expires_at > now}
         if len(self._pending) >= _MAX_PENDING:

@@ -10,9 +10,6 @@ from gateway.catalog.category import split_words
 from gateway.catalog.terms import terms_of
 from gateway.catalog.tool import ToolDefinition
 
-COMBINED_WEIGHT, NAME_WEIGHT, DESCRIPTION_WEIGHT = 0.8, 0.1, 0.1
-"""Shares of a tool's three vectors in the one that it is ranked by."""
-
 # A definition may be long: more tells nothing new.
 _LEXICAL_CHARACTERS = 20_000
 

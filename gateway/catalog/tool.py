@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mcp_types
-from pydantic import ValidationError
-
 from gateway.catalog.definition_hash import hash_definition
 from gateway.catalog.tool_mending import mend_tool
 from gateway.database.connection import Row
@@ -93,6 +90,10 @@ def parse_listing(entries: Sequence[object]) -> tuple[list[ToolDefinition], list
 
 def parse_tool(entry: object) -> ToolDefinition:
     """One entry of tools/list. Raises InvalidInputError with the reason why it cannot be used."""
+    # Whoever only reads the catalogue starts in half of the time without the protocol's types.
+    import mcp_types
+    from pydantic import ValidationError
+
     if isinstance(entry, UnreadableItem):
         raise InvalidInputError(entry.reason)
     if not isinstance(entry, dict):

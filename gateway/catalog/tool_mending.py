@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jsonschema
-
 from gateway.catalog.listed_fields import Json, mend_tool_fields
 from gateway.json_pointer import split_pointer
 
@@ -66,6 +64,9 @@ def _mend_property(schema: object) -> Json:
 
 def _compiles(schema: Json) -> bool:
     """Whether clients can compile the schema, as some do with every output schema as soon as they read the list."""
+    # Only syncs need it, and it takes long to import.
+    import jsonschema
+
     try:
         nullable = {key: value for key, value in schema.items() if key != "properties" or value is not None}
         jsonschema.validators.validator_for(nullable, default=jsonschema.Draft202012Validator).check_schema(nullable)

@@ -11,8 +11,8 @@ import click
 from gateway.access.tenants import DEFAULT_TENANT, tenant_by_slug
 from gateway.audit.past_rows import redact_rows_before
 from gateway.audit.reader import COLUMNS, AuditQuery, AuditRecord, csv_line, read_audit_page, read_audit_records
-from gateway.cli.options import parse_time
-from gateway.cli.output import print_table, printable
+from gateway.cli.options import json_option, parse_time
+from gateway.cli.output import print_json, print_table, printable
 from gateway.cli.runner import POOL_SIZE, load_command_settings, run_async, run_with_database
 from gateway.database.pool import Database, open_database
 
@@ -37,6 +37,7 @@ _tenant_option = click.option(
 @click.option("--outcome", help="ok, started, denied, unknown, failed, tool error, limited or invalid.")
 @click.option("--find", "text", help="Part of a name of who did it, or of what it was done to.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@json_option
 @click.pass_context
 def list_records(
     context: click.Context,
@@ -46,6 +47,8 @@ def list_records(
     outcome: str | None,
     text: str | None,
     limit: int,
+    *,
+    as_json: bool,
 ) -> None:
     """Show the newest rows of the trace."""
 
@@ -54,6 +57,9 @@ def list_records(
         return await read_audit_page(database, await _tenant_id(database, tenant), query, limit)
 
     records = run_with_database(context, work)
+    if as_json:
+        print_json(records)
+        return
     if not records:
         click.echo("Nothing of that kind is in the trace.")
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.access.tenants import Tenant, tenant_by_slug
-from gateway.catalog.server_record import ServerRecord
+from gateway.catalog.servers.server_record import ServerRecord
 from gateway.cli.runner import POOL_SIZE, ResultT, load_command_settings, run_async
 
 if TYPE_CHECKING:

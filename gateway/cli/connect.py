@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from urllib.parse import urlsplit
 
 import click
 
 from gateway.cli.runner import run_async
 from gateway.errors import InvalidInputError
-from gateway.telemetry import configure_logging
+from gateway.telemetry.logs import configure_logging
 from gateway.upstream.spec import ServerSpec
 
 _PATH = "/mcp"
-_MOST_CONNECTIONS = 32
+_MAX_CONNECTIONS = 32
 
 
 @click.command()
@@ -31,10 +32,13 @@ def connect(url: str, key: str | None) -> None:
     """
     # Standard output belongs to the protocol; what is to be read by people goes to standard error.
     configure_logging("warning")
+    key = (key or "").strip()
     if not key:
         raise InvalidInputError("There is no API key; set MODELGATE_API_KEY to one, made with modelgate keys create.")
     if not key.isascii() or not key.isprintable():
         raise InvalidInputError("The API key holds characters that no key has; copy it again.")
+    if sys.stdin is None or sys.stdout is None:
+        raise InvalidInputError("Standard input or output is closed; start modelgate connect from an MCP client.")
     spec = ServerSpec(
         id=0,
         tenant_id=0,
@@ -43,14 +47,18 @@ def connect(url: str, key: str | None) -> None:
         transport="http",
         url=mcp_endpoint(url),
         headers={"X-API-Key": key},
-        max_calls=_MOST_CONNECTIONS,
+        max_calls=_MAX_CONNECTIONS,
     )
     run_async(lambda: _connect(spec))
 
 
 def mcp_endpoint(url: str) -> str:
     """The MCP endpoint of the gateway at `url`, which may be that endpoint. Raises InvalidInputError."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise InvalidInputError(f"The gateway's URL {url!r} is none ({error}); write it as http://HOST:PORT.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidInputError(f"The gateway's URL {url!r} has to begin with http:// or https:// and name a host.")
     return parts._replace(path=_PATH).geturl() if parts.path in ("", "/") else url
@@ -63,8 +71,10 @@ async def _connect(spec: ServerSpec) -> None:
     streams = StandardStreams()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel if task is not None else loop.stop)
+    if sys.platform != "win32":
+        # There Ctrl+C ends the loop by itself.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel if task is not None else loop.stop)
 
     async def write(line: bytes) -> None:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
@@ -17,6 +19,18 @@ _SPAN = re.compile(r"(0|[1-9][0-9]{0,4})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 tenant_option = click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="The tenant, by its slug.")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def ask_secret(label: str) -> str:
+    """What is typed at a terminal without being shown; what is no terminal shows nothing, and is read as it is."""
+    return str(click.prompt(label, hide_input=sys.stdin.isatty(), err=True))
+
+
+def in_tenant(tenant: str) -> str:
+    """What a command that is named as the next step ends with, so that it is of this tenant."""
+    return "" if tenant == DEFAULT_TENANT else f" --tenant {shlex.quote(tenant)}"
 
 
 def option_group(*options: Callable[[Any], Any]) -> Callable[[CommandT], CommandT]:

@@ -15,7 +15,7 @@ from gateway.access.tenants import tenant_by_slug
 from gateway.database.actor import Actor, acting_as
 from gateway.database.pool import Database, open_database
 from gateway.settings import Settings, load_settings
-from gateway.telemetry import configure_logging
+from gateway.telemetry.logs import configure_logging
 
 ResultT = TypeVar("ResultT")
 
@@ -27,7 +27,7 @@ def load_command_settings(context: click.Context, *, log_level: str | None = Non
     """The settings in force, with logging set up as they say, or at `log_level`."""
     path: Path | None = context.find_root().obj
     settings = load_settings(path)
-    configure_logging(log_level or settings.server.log_level)
+    configure_logging(log_level or settings.server.log_level, settings.server.log_format)
     return settings
 
 

@@ -12,12 +12,13 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: an API key, an admin, a person at the command line, or the gateway by itself.
+    """Who acts: an API key, an admin, a person who has signed in and runs nothing, somebody at the command line, or the
+    gateway by itself.
 
     `roles` are names; `address` is where a request came from, empty where it came from nowhere else.
     """
 
-    kind: Literal["key", "admin", "command line", "gateway"]
+    kind: Literal["key", "admin", "person", "command line", "gateway"]
     name: str
     id: int | None = None
     roles: tuple[str, ...] = ()

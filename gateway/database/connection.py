@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import asyncpg
 from pgvector.asyncpg import register_vector
 
-from gateway.database.queries import statement
+from gateway.database.queries import StatementKind, statement, statement_kind
 from gateway.errors import ConflictError, DatabaseUnavailableError, InvalidInputError
 from gateway.json_codec import encode
+from gateway.telemetry.tracing import span
 
 Row: TypeAlias = asyncpg.Record
+
+_DATABASE = {"db.system.name": "postgresql"}
+LOOKUP_SECONDS = 1.0
+"""How long somebody waits at most for a few rows that are found by their keys."""
 
 # What asyncpg and the socket raise when PostgreSQL is gone, starting, stopping, or out of something it needs.
 CONNECTION_ERRORS = (
@@ -29,6 +35,15 @@ CONNECTION_ERRORS = (
     asyncpg.InternalClientError,
     asyncio.TimeoutError,
 )
+
+
+_STATEMENT_LIMITS: Mapping[StatementKind, Mapping[str, float]] = {
+    "lookup": {"timeout": LOOKUP_SECONDS},
+    # As the connection was opened.
+    "connection": {},
+    "other": {},
+    "bulk": {"timeout": 120.0},
+}
 
 
 class PooledConnection(asyncpg.Connection):
@@ -50,39 +65,77 @@ class PooledConnection(asyncpg.Connection):
         return str(super().get_reset_query())
 
 
-class DatabaseConnection:
-    """Runs named statements on one connection; every method raises DatabaseUnavailableError when it is lost."""
+@dataclass(frozen=True, slots=True)
+class ConnectionChange:
+    """A person has connected, disconnected or agreed otherwise at one server."""
 
-    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+    tenant_id: int
+    person_id: int
+    server_id: int
+
+
+class DatabaseConnection:
+    """Runs named statements on one connection; every method raises DatabaseUnavailableError when it is lost.
+
+    It counts as lost, and is closed, when a statement takes longer than its kind may: a lookup one second, others ten,
+    and two minutes what may go through a whole catalogue.
+    """
+
+    def __init__(self, connection: asyncpg.Connection[Any], *, is_patient: bool = False) -> None:
+        """One that `is_patient` lets each statement take the time that the connection was opened with."""
         self._connection = connection
-        self.has_notified = False
-        """Whether a statement has told other processes of a change."""
+        self._is_patient = is_patient
+        self.changes: set[ConnectionChange | None] = set()
+        """What statements have told other processes of: what changed, None where that may be anything."""
 
     async def fetch(self, name: str, *args: Any, **numbers: int) -> list[Row]:
         """All rows of the statement called `name`."""
-        with translated_errors():
-            return await self._connection.fetch(self._text(name, numbers), *args)
+        rows: list[Row] = await self._run(self._connection.fetch, name, args, numbers)
+        return rows
 
     async def fetchrow(self, name: str, *args: Any, **numbers: int) -> Row | None:
         """The first row, or None."""
-        with translated_errors():
-            return await self._connection.fetchrow(self._text(name, numbers), *args)
+        row: Row | None = await self._run(self._connection.fetchrow, name, args, numbers)
+        return row
 
     async def fetchval(self, name: str, *args: Any, **numbers: int) -> Any:
         """The first column of the first row, or None."""
-        with translated_errors():
-            return await self._connection.fetchval(self._text(name, numbers), *args)
+        return await self._run(self._connection.fetchval, name, args, numbers)
 
     async def execute(self, name: str, *args: Any, **numbers: int) -> int:
         """Run for its effect; the number of rows it touched."""
-        with translated_errors():
-            status = await self._connection.execute(self._text(name, numbers), *args)
+        status: str = await self._run(self._connection.execute, name, args, numbers)
         return int(status.rpartition(" ")[2]) if status.rpartition(" ")[2].isdigit() else 0
 
     async def executemany(self, name: str, rows: Sequence[Sequence[Any]], **numbers: int) -> None:
         """Run once for each of `rows`, in one round trip."""
+        await self._run(self._connection.executemany, name, (rows,), numbers, kind="bulk")
+
+    async def _run(
+        self,
+        method: Callable[..., Awaitable[Any]],
+        name: str,
+        args: Sequence[Any],
+        numbers: Mapping[str, int],
+        kind: StatementKind | None = None,
+    ) -> Any:
+        limit = {} if self._is_patient else _STATEMENT_LIMITS[kind or statement_kind(name)]
+        with span(name, "client", _DATABASE), translated_errors():
+            try:
+                text = statement(name, **numbers)
+                if "pg_notify" in text:
+                    self.changes.add(_change(name, args))
+                return await method(text, *args, **limit)
+            except asyncio.TimeoutError:
+                # To wait until PostgreSQL has let go of it may take as long again.
+                self._connection.terminate()
+                raise
+
+    async def listen(self, channel: str, callback: Callable[[], None]) -> None:
+        """Call `callback` for every notice on `channel`, and when the connection has ended."""
         with translated_errors():
-            await self._connection.executemany(self._text(name, numbers), rows)
+            await self._connection.add_listener(channel, lambda *_: callback())
+        self._connection.add_termination_listener(lambda *_: callback())
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:
@@ -105,10 +158,9 @@ class DatabaseConnection:
         with translated_errors():
             await transaction.commit()
 
-    def _text(self, name: str, numbers: Mapping[str, int]) -> str:
-        text = statement(name, **numbers)
-        self.has_notified = self.has_notified or "pg_notify" in text
-        return text
+
+def _change(name: str, args: Sequence[Any]) -> ConnectionChange | None:
+    return ConnectionChange(*args[:3]) if statement_kind(name) == "connection" else None
 
 
 async def set_codecs(connection: asyncpg.Connection[Any]) -> None:

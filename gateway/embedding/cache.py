@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -58,10 +58,12 @@ class QueryCache:
         *,
         max_bytes: int = 16 * 2**20,
         max_in_database: int = 20_000,
+        is_kept: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """A vector is used for `ttl_seconds` after it was made. Beyond `max_bytes` in memory and `max_in_database`
-        vectors those go that were used the longest ago. `clock` gives seconds.
+        vectors those go that were used the longest ago. With `is_kept` false equal queries at one time are still one
+        call. `clock` gives seconds.
         """
         self._database = database
         self._ttl_seconds = float(ttl_seconds)
@@ -73,6 +75,7 @@ class QueryCache:
         )
         self._under_way: dict[_Key, asyncio.Task[Vectors]] = {}
         self._max_in_database = max_in_database
+        self._is_kept = is_kept
         self._stored = 0
         self.lookups: dict[str, float] = {"memory": 0, "waited": 0, "database": 0, "embedded": 0}
         """How many queries were found where; `waited` are those that the embedder had just been asked for."""
@@ -85,10 +88,24 @@ class QueryCache:
         looked_up = sum(self.lookups.values())
         return 1 - self.lookups["embedded"] / looked_up if looked_up else None
 
+    def recent(self, space_id: int, texts: Sequence[str], name: str) -> list[Vectors] | None:
+        """The vectors of all these texts, float32, shape (d,), where all are in memory; no task has to run for them.
+
+        `name` is that of their embedder, `SERVICE/MODEL`.
+        """
+        started = time.perf_counter()
+        kept = [self._recent.get(_key(space_id, text)) for text in texts]
+        vectors = [each.vector for each in kept if each is not None]
+        if len(vectors) < len(texts):
+            return None
+        self.lookups["memory"] += len(texts)
+        log_embeddings(name, texts, time.perf_counter() - started, cache_hit=True)
+        return vectors
+
     async def get_or_embed(self, space_id: int, text: str, embedder: QueryEmbedder) -> Vectors:
         """The vector of `text`, float32, shape (d,): from the cache, else from `embedder`, once for all who ask."""
         started = time.perf_counter()
-        key = space_id, hashlib.sha256(text.encode("utf-8", "replace")).digest()
+        key = _key(space_id, text)
         kept = self._recent.get(key)
         task = None if kept is not None else self._under_way.get(key)
         if kept is None and task is None:
@@ -129,16 +146,22 @@ class QueryCache:
 
     async def _load_or_embed(self, key: _Key, text: str, embedder: QueryEmbedder) -> Vectors:
         started = time.perf_counter()
-        kept = await self._load(key) if embedder.is_remote else None
+        kept, has_database = None, embedder.is_remote and self._is_kept
+        if has_database:
+            try:
+                kept = await self._load(key)
+            except DatabaseUnavailableError:
+                has_database = False
         if kept is not None:
             self.lookups["database"] += 1
             log_embeddings(embedder.name, [text], time.perf_counter() - started, cache_hit=True)
         else:
             self.lookups["embedded"] += 1
             kept = _Kept(await embedder.embed_query(text), self._ttl_seconds)
-            if embedder.is_remote:
+            if has_database:
                 await self._store(key, kept.vector)
-        self._recent[key] = kept
+        if self._is_kept:
+            self._recent[key] = kept
         return kept.vector
 
     async def _load(self, key: _Key) -> _Kept | None:
@@ -156,3 +179,7 @@ class QueryCache:
         except (ConflictError, DatabaseUnavailableError):
             # The vector is there; that it could not be kept, or its space is being given up, costs only time.
             return
+
+
+def _key(space_id: int, text: str) -> _Key:
+    return space_id, hashlib.sha256(text.encode("utf-8", "replace")).digest()

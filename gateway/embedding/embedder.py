@@ -108,16 +108,19 @@ class Embedder(Protocol):
         """What makes its vectors, as `SERVICE/MODEL`."""
         ...
 
+    @property
+    def waiting_texts(self) -> int:
+        """How many texts wait for it."""
+        ...
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether it failed so often that it is not asked for a while."""
+        ...
+
     async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
         """Vectors of what is searched for, the first ones first, each text by itself: one that cannot be embedded costs
         no other its vector. Raises nothing, and begins nothing after `until` (of `time.monotonic`).
-        """
-        ...
-
-    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of what is searched for: float32, shape (len(texts), d), in the order of `texts`.
-
-        Raises TextRefusedError where one of them cannot be embedded.
         """
         ...
 

@@ -13,7 +13,7 @@ _PASSAGES = "Represent this sentence for searching relevant passages: "
 _FIND_TOOL = "Instruct: Given an agent's request for a tool, retrieve the tool that fulfils it\nQuery: "
 
 # More of a tool tells nothing new, and costs time.
-_MOST_TOKENS = 2_048
+_MAX_TOKENS = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ModelInputFormat:
 
     document_prefix: str = ""
     query_prefix: str = ""
-    max_tokens: int = _MOST_TOKENS
+    max_tokens: int = _MAX_TOKENS
     shortest_dimensions: int = 0
 
 
@@ -34,9 +34,9 @@ _KNOWN: tuple[tuple[str, ModelInputFormat], ...] = (
     # Version 1 of nomic-embed-text cannot be cut, and only Hugging Face has it still.
     (r"nomic-embed-text-v1\b(?!\.)", ModelInputFormat("search_document: ", "search_query: ")),
     (r"nomic-embed-text-v2", ModelInputFormat("search_document: ", "search_query: ", 512, 256)),
-    (r"nomic-embed-text", ModelInputFormat("search_document: ", "search_query: ", _MOST_TOKENS, 64)),
+    (r"nomic-embed-text", ModelInputFormat("search_document: ", "search_query: ", _MAX_TOKENS, 64)),
     (r"mxbai-embed-large", ModelInputFormat("", _PASSAGES, 512, 64)),
-    (r"arctic-embed2|arctic-embed-.*v2", ModelInputFormat("", "query: ", _MOST_TOKENS, 256)),
+    (r"arctic-embed2|arctic-embed-.*v2", ModelInputFormat("", "query: ", _MAX_TOKENS, 256)),
     (r"arctic-embed", ModelInputFormat("", _PASSAGES, 512)),
     (r"\be5-.*instruct", ModelInputFormat("", _FIND_TOOL, 512)),
     (r"\be5-(small|base|large)", ModelInputFormat("passage: ", "query: ", 512)),
@@ -44,9 +44,9 @@ _KNOWN: tuple[tuple[str, ModelInputFormat], ...] = (
     (r"\bbge-(small|base|large)-zh", ModelInputFormat("", "", 512)),
     (
         r"embeddinggemma",
-        ModelInputFormat("title: none | text: ", "task: search result | query: ", _MOST_TOKENS, 128),
+        ModelInputFormat("title: none | text: ", "task: search result | query: ", _MAX_TOKENS, 128),
     ),
-    (r"qwen3-embedding", ModelInputFormat("", _FIND_TOOL, _MOST_TOKENS, 32)),
+    (r"qwen3-embedding", ModelInputFormat("", _FIND_TOOL, _MAX_TOKENS, 32)),
     (r"text-embedding-3", ModelInputFormat(shortest_dimensions=64)),
     (r"gemini-embedding", ModelInputFormat(shortest_dimensions=128)),
     (r"all-minilm", ModelInputFormat("", "", 256)),

@@ -9,18 +9,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gateway.access.caller import Caller
+from gateway.catalog.overrides.profile_overrides import ProfileOverrides
+from gateway.catalog.tool_override import ToolOverride
 from gateway.database.pool import Database
 from gateway.embedding.local.builtin import knows_english_only
-from gateway.embedding.space_store import StoredSpace
-from gateway.embedding.spaces import QueryVectors, Spaces
-from gateway.errors import EmbeddingError, InvalidInputError
-from gateway.search.clauses import clauses_of
-from gateway.search.deprecation import living_first
+from gateway.embedding.local.static_model import BUILTIN_PROVIDER
+from gateway.embedding.spaces.space_store import StoredSpace
+from gateway.embedding.spaces.spaces import Spaces
+from gateway.errors import InvalidInputError
+from gateway.search.demotion import demote_deprecated
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope, ToolIndex
+from gateway.search.learning.learnt_effect import learnt_effects
 from gateway.search.merging import count_passing, merge
-from gateway.search.query_form import MOST_CORRECTED, QueryForm, terms_of_each
-from gateway.search.query_language import is_latin
+from gateway.search.outcome_cache import OutcomeCache, SearchState, search_state
+from gateway.search.query.embedded_query import EmbeddedQuery, embed_query
+from gateway.search.query.parsed_query import MAX_CORRECTED, ParsedQuery, terms_of_each
+from gateway.search.query.query_language import is_latin
 from gateway.search.query_result import QueryResult
 from gateway.search.ranking import Signals, rank
 from gateway.search.request import FoundTool, Match, SearchOutcome, SearchRequest
@@ -34,16 +39,19 @@ from gateway.search.search_explanation import (
     ToolOutcome,
 )
 from gateway.settings import SearchSettings
+from gateway.telemetry.tracing import span
 
-MOST_MORE = 8
+MAX_MORE = 8
 """So many tools at most are named beside those that are shown."""
 
 _NEAREST = 5
 """So many are named where nothing is shown, however little speaks for them."""
 
+_NAMEABLE_SCORE = score_of(NAMEABLE)
+
 _ASK_IN_ENGLISH = "The search understands English best; ask in English to find more."
 
-_BY_STANDBY = "The built-in model answered in place of the embedder in use"
+_BY_ANOTHER = "answered in place of the embedder in use"
 
 _SPARE = 20
 """So many of the best tools take part beyond those that an answer has room for: living siblings of deprecated ones, and
@@ -59,6 +67,17 @@ class _SearchResult:
     queries: list[QueryResult]
 
 
+@dataclass(frozen=True, slots=True)
+class _PreparedSearch:
+    """All that is known before the index is asked. `overrides` are those of the caller's profile, by tool id."""
+
+    scope: SearchScope
+    request: SearchRequest
+    queries: Sequence[EmbeddedQuery]
+    overrides: Mapping[int, ToolOverride]
+    timer: StepTimer
+
+
 class Finder:
     """Finds tools for callers."""
 
@@ -69,22 +88,39 @@ class Finder:
         index: ToolIndex,
         settings: SearchSettings,
         reranking: Reranking | None = None,
+        overrides: ProfileOverrides | None = None,
     ) -> None:
-        """Without `reranking` the order is that of the index."""
+        """Without `reranking` the order is that of the index. `overrides` are what profiles call otherwise."""
         self._database = database
         self._spaces = spaces
         self._index = index
         self._settings = settings
         self._reranking = reranking
+        self._overrides = overrides
+        self._outcomes = OutcomeCache()
 
-    async def find(self, caller: Caller, request: SearchRequest) -> SearchOutcome:
+    async def find(self, caller: Caller, request: SearchRequest, space: StoredSpace | None = None) -> SearchOutcome:
         """The tools that this caller may find for this request, best first.
+
+        With `space`, as that one answers, whichever serves, and raising EmbeddingError where it does not.
 
         Raises InvalidInputError for a `server` of which the caller can find nothing, and what the database raises.
         An embedder that is down is no error: the outcome is then by words alone and its `notice` says so. Nor is a
         reranker that fails: then they stay in their first order.
         """
-        return (await self._search(caller, request, StepTimer(), request.max_results + MOST_MORE + _SPARE)).outcome
+        with (
+            span("search", attributes={"modelgate.queries": len(request.queries)}),
+            self._index.pinned(caller.tenant_id),
+        ):
+            asked = await self._prepare(caller, request, StepTimer(), space)
+            before = await self._state(asked)
+            known = None if before is None else self._outcomes.get(request, before)
+            if known is not None:
+                return known
+            outcome = (await self._search(asked, request.max_results + MAX_MORE + _SPARE)).outcome
+            if before is not None and before == await self._state(asked):
+                self._outcomes.store(request, before, outcome)
+            return outcome
 
     async def explain(self, caller: Caller, request: SearchRequest, others: int) -> SearchExplanation:
         """The outcome of `find`, with how it came about: of its tools, and of the `others` that came nearest.
@@ -92,29 +128,59 @@ class Finder:
         Raises what `find` raises.
         """
         timer = StepTimer()
-        result = await self._search(caller, request, timer, request.max_results + others + _SPARE)
-        first = result.queries[0]
+        with self._index.pinned(caller.tenant_id):
+            asked = await self._prepare(caller, request, timer)
+            result = await self._search(asked, request.max_results + others + _SPARE)
+            first = result.queries[0]
+            explained = await self._with_effects(asked.scope, first, _explained(result, others))
         return SearchExplanation(
             result.outcome,
-            _explained(result, others),
+            explained,
             timer.times,
             first.vectors,
             first.embedding_error,
             None if first.reranked is None else first.reranked.report,
         )
 
-    async def _search(self, caller: Caller, request: SearchRequest, timer: StepTimer, best: int) -> _SearchResult:
-        """The `best` take part."""
-        with self._index.pinned(caller.tenant_id):
-            return await self._search_pinned(caller, request, timer, best)
+    async def _with_effects(
+        self, scope: SearchScope, result: QueryResult, explained: Sequence[ExplainedTool]
+    ) -> tuple[ExplainedTool, ...]:
+        """The same with what examples have made of the scores."""
+        baseline = await self._index.baseline(scope.tenant_id, result.space)
+        tool_ids = [tool.tool_id for tool in explained]
+        effects = await learnt_effects(
+            self._database,
+            scope.tenant_id,
+            result,
+            tool_ids,
+            None if self._scores_are_cosines(result.signals) else baseline,
+        )
+        return tuple(replace(tool, learnt=effects.get(tool.tool_id)) for tool in explained)
 
-    async def _search_pinned(
-        self, caller: Caller, request: SearchRequest, timer: StepTimer, best: int
-    ) -> _SearchResult:
+    async def _prepare(
+        self, caller: Caller, request: SearchRequest, timer: StepTimer, space: StoredSpace | None = None
+    ) -> _PreparedSearch:
         scope = await self._resolve_scope(caller, request)
+        overrides = {} if self._overrides is None else await self._overrides.of(caller)
         timer.lap("index")
-        corrected = max(1, MOST_CORRECTED // len(request.queries))
-        queries = [await self._search_for(scope, query, corrected, timer) for query in request.queries]
+        if len(request.queries) == 1:
+            queries = [await embed_query(self._spaces, request.queries[0], space)]
+        else:
+            queries = await asyncio.gather(*(embed_query(self._spaces, query, space) for query in request.queries))
+        timer.lap("embed")
+        return _PreparedSearch(scope, request, queries, overrides, timer)
+
+    async def _state(self, asked: _PreparedSearch) -> SearchState | None:
+        """What the outcome depends on; None where it is not to be kept, as what a reranker says."""
+        if self._reranking is not None:
+            return None
+        return await search_state(self._index, asked.scope, asked.queries, asked.overrides)
+
+    async def _search(self, asked: _PreparedSearch, best: int) -> _SearchResult:
+        """The `best` take part."""
+        scope, request, timer = asked.scope, asked.request, asked.timer
+        corrected = max(1, MAX_CORRECTED // len(request.queries))
+        queries = [await self._search_for(asked, query, corrected) for query in asked.queries]
         if self._reranking is not None:
             ranking = (
                 self._rerank(self._reranking, scope, *each) for each in zip(request.queries, queries, strict=True)
@@ -131,11 +197,12 @@ class Finder:
         nameable = [match for match in below if self._is_nameable(match)]
         wanted = [*passing, *nameable, *below[:_NEAREST]]
         cards = await self._index.cards(scope, space, [match.tool_id for match in wanted])
+        cards = _overridden(cards, asked.overrides)
         if self._settings.mode == "hybrid":
             # A score that is the cosine stays with its tool. What passes does not give way to what does not.
-            passing = living_first(passing, cards)
+            passing = demote_deprecated(passing, cards)
             rest = [match for match in below if not self._is_nameable(match)]
-            matches = [*passing, *living_first(nameable, cards), *rest]
+            matches = [*passing, *demote_deprecated(nameable, cards), *rest]
         tools = _found(passing[: request.max_results], cards)
         shown = {tool.match.tool_id for tool in tools}
         more = self._more([match for match in matches if match.tool_id not in shown], bool(tools))
@@ -156,39 +223,48 @@ class Finder:
             )
         return replace(scope, server_id=server_id)
 
-    async def _search_for(self, scope: SearchScope, query: str, most_corrected: int, timer: StepTimer) -> QueryResult:
-        texts = (query, *clauses_of(query))
-        vectors: QueryVectors | None = None
-        space: StoredSpace | None = None
-        embedding_error = ""
-        try:
-            vectors = await self._spaces.embed_queries(texts)
-            space = vectors.stored
-        except EmbeddingError as error:
-            embedding_error = error.message
-            # Its index, without asking for its vectors: there is no need of another one for words alone.
-            space = await self._spaces.known_active_space()
-        timer.lap("embed")
+    async def _search_for(self, asked: _PreparedSearch, query: EmbeddedQuery, most_corrected: int) -> QueryResult:
+        scope, timer = asked.scope, asked.timer
+        texts, vectors, space = query.texts, query.vectors, query.space
         vocabulary = await self._index.vocabulary(scope, space, texts, most_corrected)
         forms = [
-            QueryForm(terms, None if vectors is None else vectors.vectors[place])
+            ParsedQuery(terms, None if vectors is None else vectors.vectors[place])
             for place, terms in enumerate(terms_of_each(texts, vocabulary, most_corrected))
         ]
         signals = await self._index.signals(scope, space, forms)
         # Which asks for vectors of its own.
-        background = await self._index.background(scope.tenant_id, None if vectors is None else space)
-        named = await self._index.named(scope, space, query.strip())
-        # A tool may have come or become visible between the two.
-        named = [tool_id for tool_id in named if (signals.tool_ids == tool_id).any()]
+        baseline = await self._index.baseline(scope.tenant_id, None if vectors is None else space)
+        named = await self._named(asked, space, texts[0].strip(), signals)
+        signals = signals.with_unmeasured(named)
         timer.lap("index")
         if signals.cosines is not None and self._scores_are_cosines(signals):
             scores = np.clip(np.nan_to_num(signals.cosines[0]), 0.0, 1.0)
             order = np.lexsort((signals.tool_ids, -scores))
         else:
-            ranking = rank(signals, background)
-            scores, order = scores_of(signals, ranking, background), ranking.order
+            ranking = rank(signals, baseline)
+            scores, order = scores_of(signals, ranking, baseline), ranking.order
         timer.lap("score")
-        return QueryResult(signals, scores, scores, order, named, space, vectors, embedding_error)
+        return QueryResult(signals, scores, scores, order, list(named), space, vectors, query.embedding_error)
+
+    async def _named(
+        self, asked: _PreparedSearch, space: StoredSpace | None, name: str, signals: Signals
+    ) -> Mapping[int, int]:
+        """The servers of the tools that go by `name`, by tool: first those that do at the caller's profile alone."""
+        scope = asked.scope
+        called = [tool_id for tool_id, override in asked.overrides.items() if override.name == name]
+        named = dict.fromkeys([*called, *await self._index.named(scope, space, name)])
+        servers: dict[int, int] = {}
+        for tool_id in named:
+            places = np.flatnonzero(signals.tool_ids == tool_id)
+            if len(places):
+                servers[tool_id] = int(signals.servers[places[0]])
+                continue
+            # Of very many tools only those are measured that words or vectors lead to.
+            card = (await self._index.cards(scope, space, [tool_id])).get(tool_id)
+            # What a profile calls so may be another server's, or of another category, than is searched.
+            if card is not None and tool_id in await self._index.named(scope, space, card.exposed_name):
+                servers[tool_id] = card.server_id
+        return servers
 
     async def _rerank(self, reranking: Reranking, scope: SearchScope, query: str, result: QueryResult) -> QueryResult:
         """The best of a result in the order of the reranker; unchanged where it names a tool, or has none to order."""
@@ -217,11 +293,21 @@ class Finder:
             return []
         if not something_is_shown:
             return list(others[:_NEAREST])
-        return [match for match in others if self._is_nameable(match)][:MOST_MORE]
+        return [match for match in others if self._is_nameable(match)][:MAX_MORE]
 
     @staticmethod
     def _is_nameable(match: Match) -> bool:
-        return match.score >= score_of(NAMEABLE)
+        return match.score >= _NAMEABLE_SCORE
+
+
+def _overridden(cards: Mapping[int, ToolCard], overrides: Mapping[int, ToolOverride]) -> Mapping[int, ToolCard]:
+    """The cards as clients at the caller's profile are shown them."""
+    if not overrides:
+        return cards
+    return {
+        tool_id: card.overridden(overrides[tool_id]) if tool_id in overrides else card
+        for tool_id, card in cards.items()
+    }
 
 
 def _found(matches: Sequence[Match], cards: Mapping[int, ToolCard]) -> tuple[FoundTool, ...]:
@@ -238,6 +324,7 @@ def _found(matches: Sequence[Match], cards: Mapping[int, ToolCard]) -> tuple[Fou
             input_schema_json=card.input_schema_json,
             annotations_json=card.annotations_json,
             icons_json=card.icons_json,
+            is_renamed=card.is_renamed,
         )
         for match in matches
         if (card := cards.get(match.tool_id)) is not None
@@ -251,11 +338,15 @@ def _notice(request: SearchRequest, queries: Sequence[QueryResult]) -> str:
     reports = (query.reranked.report for query in queries if query.reranked is not None)
     if failure := next((report.failure for report in reports if report.failure), ""):
         notices.append(f"Reranking is unavailable, these results are in the order that they had before: {failure}.")
+    if elsewhere := next((query.signals.notice for query in queries if query.signals.notice), ""):
+        notices.append(elsewhere)
     if notices:
         return " ".join(notices)
-    instead = next((query.vectors.standby_for for query in queries if query.vectors and query.vectors.standby_for), "")
-    if instead:
-        return f"{_BY_STANDBY}: {instead}"
+    instead = next((query.vectors for query in queries if query.vectors and query.vectors.standby_for), None)
+    if instead is not None:
+        space = instead.stored.space
+        model = "The built-in model" if space.provider == BUILTIN_PROVIDER else space.model
+        return f"{model} {_BY_ANOTHER}: {instead.standby_for}"
     for text, result in zip(request.queries, queries, strict=True):
         if result.space is not None and knows_english_only(result.space.space) and not is_latin(text):
             return _ASK_IN_ENGLISH

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.embedding.space_store import StoredSpace
-from gateway.embedding.spaces import QueryVectors
+from gateway.embedding.spaces.query_embedding import QueryVectors
+from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.search.ranking import Floats, Signals
 from gateway.search.request import Match
 from gateway.search.rerank.reranking import RerankReport

@@ -8,7 +8,8 @@ every word stands in one tool is meant literally, a story is not. Each step is m
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +33,43 @@ _SMALLEST_DEVIATION = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Background:
+class CosineBaseline:
     """What cosines of everyday requests are like in this space, over the tenant's tools: mean and deviation."""
 
     mean: float = 0.05
     deviation: float = 0.1
 
 
-ASSUMED_BACKGROUND = Background()
+ASSUMED_BASELINE = CosineBaseline()
 """While everyday requests are not embedded yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean and deviation of so many values."""
+
+    count: int
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, values: Floats) -> Moments:
+        """Those of an array, float32 (n,) with n > 0."""
+        mean = float(values.mean())
+        # The mean of squares, without the array of differences that `std` makes: most of what a small catalogue costs.
+        return cls(len(values), mean, math.sqrt(max(float(np.dot(values, values)) / len(values) - mean**2, 0.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """What was measured over all `tools` that a caller may see, for each query, where only the best are in `Signals`.
+
+    `cosines` are over those that have a vector, `lexical` over all.
+    """
+
+    tools: int
+    cosines: tuple[Moments, ...]
+    lexical: tuple[Moments, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +77,39 @@ class Signals:
     """What an index measured of the tools that a caller may see, for a query and for each of its clauses.
 
     `tool_ids` int64 (n,); `servers` int64 (n,), ids; `cosines` float32 (m, n), NaN where a tool has no vector, None
-    where there is no query vector at all; `lexical` float32 (m, n), BM25; `ceilings` float64 (m,), the BM25 of a tool
-    that had every word of the query. Row 0 is the whole query, the others are its clauses.
+    where there is no query vector at all; `lexical` float32 (m, n), BM25; `max_lexical` float64 (m,), the BM25 of a
+    tool that had every word of the query. Row 0 is the whole query, the others are its clauses.
+
+    Where they are not all tools, `population` says what was measured over all of them, and every tool that could be on
+    the shortlist is here. `notice` says what was not as usual, empty where all was.
     """
 
     tool_ids: NDArray[np.int64]
     servers: NDArray[np.int64]
     cosines: Floats | None
     lexical: Floats
-    ceilings: NDArray[np.float64]
+    max_lexical: NDArray[np.float64]
+    population: Population | None = None
+    notice: str = ""
+
+    @property
+    def tools(self) -> int:
+        """How many the caller may see."""
+        return len(self.tool_ids) if self.population is None else self.population.tools
+
+    def with_unmeasured(self, servers: Mapping[int, int]) -> Signals:
+        """With those of these tools, given with their servers, that are not here: nothing speaks for them."""
+        added = [tool_id for tool_id in servers if not (self.tool_ids == tool_id).any()]
+        if not added:
+            return self
+        shape = (len(self.lexical), len(added))
+        return replace(
+            self,
+            tool_ids=np.concatenate([self.tool_ids, np.array(added, np.int64)]),
+            servers=np.concatenate([self.servers, np.array([servers[tool_id] for tool_id in added], np.int64)]),
+            cosines=None if self.cosines is None else np.hstack([self.cosines, np.full(shape, np.nan, np.float32)]),
+            lexical=np.hstack([self.lexical, np.zeros(shape, np.float32)]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +120,12 @@ class Ranking:
     order: NDArray[np.intp]
 
 
-def rank(signals: Signals, background: Background) -> Ranking:
+def rank(signals: Signals, baseline: CosineBaseline) -> Ranking:
     """The order of the tools of `signals`; equal ones by their ids."""
     tools = len(signals.tool_ids)
     if not tools:
         return Ranking(np.empty(0, np.float32), np.empty(0, np.intp))
-    fused = _fused(signals, 0, background)
-    clauses = len(signals.lexical) - 1
-    if clauses > 1:
-        best = _fused(signals, 1, background)
-        for clause in range(2, clauses + 1):
-            np.maximum(best, _fused(signals, clause, background), out=best)
-        fused += np.float32(CLAUSE_WEIGHT) * best
+    fused = fuse(signals, baseline)
     size = min(SHORTLIST, tools)
     shortlist = np.argpartition(fused, tools - size)[tools - size :] if size < tools else np.arange(tools)
     fused[shortlist] += _votes(fused[shortlist], signals.servers[shortlist])
@@ -86,38 +133,59 @@ def rank(signals: Signals, background: Background) -> Ranking:
     return Ranking(fused, order)
 
 
+def fuse(signals: Signals, baseline: CosineBaseline) -> Floats:
+    """The rank value of each tool before its server has a vote, float32 (n,); it grows with each of its measures."""
+    fused = _fused(signals, 0, baseline)
+    clauses = len(signals.lexical) - 1
+    if clauses > 1:
+        best = _fused(signals, 1, baseline)
+        for clause in range(2, clauses + 1):
+            np.maximum(best, _fused(signals, clause, baseline), out=best)
+        fused += np.float32(CLAUSE_WEIGHT) * best
+    return fused
+
+
 def coverage(signals: Signals, row: int = 0) -> float:
     """How much of the query the words of the tool that matches them best cover, 0…1."""
-    ceiling = float(signals.ceilings[row])
-    return float(signals.lexical[row].max()) / ceiling if ceiling > 0 else 0.0
+    maximum = float(signals.max_lexical[row])
+    return float(signals.lexical[row].max()) / maximum if maximum > 0 else 0.0
 
 
-def _fused(signals: Signals, row: int, background: Background) -> Floats:
-    words = _standardised(signals.lexical[row], 0.0, _LEXICAL_DEVIATION)
+def _fused(signals: Signals, row: int, baseline: CosineBaseline) -> Floats:
+    of_all = signals.population
+    lexical = signals.lexical[row]
+    words = _standardised(
+        lexical, Moments.of(lexical) if of_all is None else of_all.lexical[row], 0.0, _LEXICAL_DEVIATION
+    )
     if signals.cosines is None:
         return words
     share = min(max((coverage(signals, row) - COVERAGE_LOW) / (COVERAGE_HIGH - COVERAGE_LOW), 0.0), 1.0)
     weight = LEXICAL_WEIGHT_LOW + share * (LEXICAL_WEIGHT_HIGH - LEXICAL_WEIGHT_LOW)
     cosines = signals.cosines[row]
     missing = np.isnan(cosines)
-    if missing.any():
-        meaning = np.empty_like(cosines)
-        meaning[~missing] = _standardised(cosines[~missing], background.mean, background.deviation)
-        meaning[missing] = _EXPECTED_BY_WORDS * words[missing]
+    known = cosines[~missing] if missing.any() else cosines
+    if of_all is not None:
+        moments = of_all.cosines[row]
     else:
-        meaning = _standardised(cosines, background.mean, background.deviation)
+        moments = Moments.of(known) if len(known) else Moments(0, baseline.mean, baseline.deviation)
+    meaning = _standardised(known, moments, baseline.mean, baseline.deviation)
+    if len(known) < len(cosines):
+        meaning_of_all = np.empty_like(cosines)
+        meaning_of_all[~missing] = meaning
+        meaning_of_all[missing] = _EXPECTED_BY_WORDS * words[missing]
+        meaning = meaning_of_all
     fused: Floats = meaning + np.float32(weight) * words
     return fused
 
 
-def _standardised(values: Floats, mean: float, deviation: float) -> Floats:
-    """z of `values`, drawn to the given mean and deviation where they are few."""
-    count = len(values)
-    own = float(values.mean()) if count else mean
-    spread = float(values.std()) if count else deviation
+def _standardised(values: Floats, moments: Moments, mean: float, deviation: float) -> Floats:
+    """z of `values`, drawn to the given mean and deviation where they are few; `moments` are those of all of them."""
+    count = moments.count
     total = count + _PRIOR_TOOLS
-    centre = (count * own + _PRIOR_TOOLS * mean) / total
-    variance = count * (spread**2 + (own - centre) ** 2) + _PRIOR_TOOLS * (deviation**2 + (mean - centre) ** 2)
+    centre = (count * moments.mean + _PRIOR_TOOLS * mean) / total
+    variance = count * (moments.deviation**2 + (moments.mean - centre) ** 2) + _PRIOR_TOOLS * (
+        deviation**2 + (mean - centre) ** 2
+    )
     standardised: Floats = (values - np.float32(centre)) / np.float32(
         max(math.sqrt(variance / total), _SMALLEST_DEVIATION)
     )
@@ -126,14 +194,16 @@ def _standardised(values: Floats, mean: float, deviation: float) -> Floats:
 
 def _votes(fused: Floats, servers: NDArray[np.int64]) -> Floats:
     """What each tool of the shortlist gains by its server: the mean of the three best, over the last of the list."""
-    floor = fused.min()
-    codes = np.unique(servers, return_inverse=True)[1]
-    if codes.max(initial=0) == 0:
+    order = np.argsort(-fused)
+    best, of_server, floor = fused[order].tolist(), servers[order].tolist(), float(fused[order[-1]])
+    sums: dict[int, float] = {}
+    voters: dict[int, int] = {}
+    for value, server in zip(best, of_server, strict=True):
+        count = voters.get(server, 0)
+        if count < VOTERS:
+            voters[server] = count + 1
+            sums[server] = sums.get(server, 0.0) + value - floor
+    if len(voters) == 1:
         return np.zeros_like(fused)
-    order = np.lexsort((-fused, codes))
-    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0])
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-    best = order[place < VOTERS]
-    means = np.bincount(codes[best], weights=fused[best] - floor) / np.bincount(codes[best])
-    votes: Floats = (VOTE_WEIGHT * means)[codes].astype(np.float32)
-    return votes
+    means = {server: VOTE_WEIGHT * sums[server] / count for server, count in voters.items()}
+    return np.array([means[server] for server in servers.tolist()], np.float32)

@@ -37,7 +37,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class FoundTool:
-    """A found tool as a client is shown it. The fields that end in `_json` are JSON text, None where not given."""
+    """A found tool as a client is shown it. The fields that end in `_json` are JSON text, None where not given.
+
+    `is_renamed`: an admin calls it otherwise than its server does.
+    """
 
     match: Match
     exposed_name: str
@@ -49,6 +52,7 @@ class FoundTool:
     input_schema_json: str
     annotations_json: str | None
     icons_json: str | None
+    is_renamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.search.index.postings import K1, inverse_document_frequency
-from gateway.search.ranking import Background, Floats, Ranking, Signals
+from gateway.search.ranking import CosineBaseline, Floats, Ranking, Signals
 
 MISSING_COSTS = 5.0
 """How many superfluous tools cost as much as a missing right one."""
@@ -42,7 +42,7 @@ class Weights:
 
 WITH_VECTORS = Weights(base=-5.1, lead=0.23, meaning=1.03, words=3.1, size=-0.75, content=0.31, behind=0.3)
 BY_WORDS = Weights(base=-6.3, lead=-0.24, meaning=0.0, words=10.4, size=0.04, content=-0.27, behind=0.1)
-MOST_CERTAIN = 2.0
+MAX_CERTAIN = 2.0
 """The highest log odds that evidence for a query gives its best tool: what says more speaks for this one alone, and not
 for those behind it."""
 
@@ -63,29 +63,29 @@ class Evidence:
     content: float
 
 
-def evidence_of(signals: Signals, ranking: Ranking, background: Background) -> Evidence:
+def evidence_of(signals: Signals, ranking: Ranking, baseline: CosineBaseline) -> Evidence:
     """The evidence for row 0 of `signals`, which are of one tool at least."""
-    tools = len(signals.tool_ids)
+    tools = signals.tools
     largest_word = (K1 + 1) * inverse_document_frequency(tools, 1)
     meaning = 0.0
     if signals.cosines is not None:
-        nearest = float(np.nanmax(signals.cosines[0])) if not np.isnan(signals.cosines[0]).all() else background.mean
-        meaning = (nearest - background.mean) / max(background.deviation, 1e-6)
+        nearest = float(np.nanmax(signals.cosines[0])) if not np.isnan(signals.cosines[0]).all() else baseline.mean
+        meaning = (nearest - baseline.mean) / max(baseline.deviation, 1e-6)
     return Evidence(
         lead=float(ranking.fused[ranking.order[0]]),
         meaning=meaning,
         words=math.sqrt(max(float(signals.lexical[0].max()), 0.0) / max(largest_word, 1e-6)),
         size=math.log(tools),
-        content=math.log1p(max(float(signals.ceilings[0]), 0.0)),
+        content=math.log1p(max(float(signals.max_lexical[0]), 0.0)),
     )
 
 
-def scores_of(signals: Signals, ranking: Ranking, background: Background) -> Floats:
+def scores_of(signals: Signals, ranking: Ranking, baseline: CosineBaseline) -> Floats:
     """The score, 0…1, of each tool of `signals`, float32 (n,), in their order."""
     if not len(signals.tool_ids):
         return np.empty(0, np.float32)
     weights = BY_WORDS if signals.cosines is None else WITH_VECTORS
-    evidence = evidence_of(signals, ranking, background)
+    evidence = evidence_of(signals, ranking, baseline)
     best = (
         weights.base
         + weights.lead * evidence.lead
@@ -94,7 +94,7 @@ def scores_of(signals: Signals, ranking: Ranking, background: Background) -> Flo
         + weights.size * evidence.size
         + weights.content * evidence.content
     )
-    best = min(best, MOST_CERTAIN)
+    best = min(best, MAX_CERTAIN)
     steps = evidence.lead - ranking.fused
     odds = np.exp(np.clip(best - weights.behind * np.square(steps), -60.0, 60.0))
     worth = MISSING_COSTS * odds

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from gateway.embedding.spaces import QueryVectors
+from gateway.embedding.spaces.query_embedding import QueryVectors
+from gateway.search.learning.learnt_effect import LearntEffect
 from gateway.search.request import SearchOutcome
 from gateway.search.rerank.reranking import RerankReport
 
@@ -31,7 +32,7 @@ class ExplainedTool:
     """A tool that a search looked at, with what decided.
 
     `measured` is None of a tool that is no longer there; `moved_from` the place, counted from 1, that a reranker has
-    moved it from, None where it has not.
+    moved it from, None where it has not. `learnt` is what its examples did, None where nothing is learnt of it.
     """
 
     tool_id: int
@@ -39,6 +40,7 @@ class ExplainedTool:
     score: float
     measured: MeasuredTool | None
     moved_from: int | None = None
+    learnt: LearntEffect | None = None
 
 
 @dataclass(frozen=True, slots=True)

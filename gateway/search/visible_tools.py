@@ -12,7 +12,7 @@ from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 
-_MOST_ROLE_SETS = 1_000
+_MAX_ROLE_SETS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class VisibilityCache:
     def __init__(self, database: Database, notices: Notices | None) -> None:
         """Nothing is kept without `notices`."""
         self._database = database
-        self._visible: NotifiedCache[tuple[int, ...], VisibleTools] = NotifiedCache(notices, _MOST_ROLE_SETS)
+        self._visible: NotifiedCache[tuple[int, ...], VisibleTools] = NotifiedCache(notices, _MAX_ROLE_SETS)
 
     async def visible_tools(self, tenant_id: int, role_ids: tuple[int, ...]) -> VisibleTools:
         """The tools that these roles can find."""

@@ -16,6 +16,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_HEADER = re.compile(r"\s*\[{1,2}\s*([A-Za-z0-9_.\"'-]+)\s*\]")
+_NAME = re.compile(r"\s*([A-Za-z0-9_\"'.-]+)\s*=")
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigEntry:
@@ -31,7 +34,7 @@ class ConfigFile:
 
     def __init__(self, path: Path, text: str, document: Mapping[str, Any]) -> None:
         self._path = path
-        self._lines = text.splitlines()
+        self._lines = _key_lines(text)
         self._document = document
 
     @classmethod
@@ -60,21 +63,23 @@ class ConfigFile:
             yield ConfigEntry(self._source(section.key, key), key, value)
 
     def _source(self, section: str | None, key: str) -> str:
-        return f"{self._path}, line {self._line_of(section, key)}"
+        return f"{self._path}, line {self._lines.get((section, key), 1)}"
 
-    def _line_of(self, section: str | None, key: str) -> int:
-        """The line (from 1) on which `key` is set; TOML parsers do not tell."""
-        current: str | None = None
-        for number, line in enumerate(self._lines, 1):
-            header = re.match(r"\s*\[\s*([A-Za-z0-9_.\"'-]+)\s*\]", line)
-            if header:
-                current = header[1].strip("\"'")
-                if section is None and current.split(".")[0] == key:
-                    return number
-                continue
-            name = re.match(r"\s*([A-Za-z0-9_\"'.-]+)\s*=", line)
-            if name and current == section and name[1].strip("\"'").split(".")[0] == key:
-                return number
-            if name and section is not None and name[1] == f"{section}.{key}":
-                return number
-        return 1
+
+def _key_lines(text: str) -> dict[tuple[str | None, str], int]:
+    """The line (from 1) on which each key is first set, by section and key, those of sections by None and name; TOML
+    parsers do not tell.
+    """
+    found: dict[tuple[str | None, str], int] = {}
+    current: str | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            current = header[1].strip("\"'")
+            section, _, key = current.partition(".")
+            found.setdefault((None, section), number)
+            found.setdefault((section, key), number)
+        elif name := _NAME.match(line):
+            section, _, key = name[1].partition(".")
+            found.setdefault((current, section.strip("\"'")), number)
+            found.setdefault((section, key), number)
+    return found

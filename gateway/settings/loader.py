@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from gateway.errors import SettingsError
 from gateway.settings.config_file import ConfigFile
-from gateway.settings.sections import Settings
+from gateway.settings.sections import LoadedSettings, Settings
 from gateway.settings.setting import all_settings
 
 _DEFAULT_FILE = Path("config.toml")
@@ -30,10 +30,12 @@ _ALIASES = {
 # Read by the command line itself, not settings.
 _NOT_SETTINGS = {"MODELGATE_CONFIG", "MODELGATE_URL", "MODELGATE_API_KEY"}
 
+_OLLAMA_VARIABLE = "OLLAMA_BASE_URL"
+
 _Values: TypeAlias = dict[str, dict[str, Any]]
 
 
-def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> LoadedSettings:
     """Read the settings in force.
 
     `path` is the file to read; without it `$MODELGATE_CONFIG`, else `config.toml` in the working directory where there
@@ -43,13 +45,16 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     if path is None and environ.get("MODELGATE_CONFIG"):
         path = Path(environ["MODELGATE_CONFIG"])
     values: _Values = {section: {} for section in all_settings()}
+    sources: dict[str, str] = {}
     if path is not None or _DEFAULT_FILE.is_file():
-        _read_file(ConfigFile.read(path or _DEFAULT_FILE), values, environ)
-    _read_environment(values, environ)
-    return Settings(**{name: kind(**values[name]) for name, kind in typing.get_type_hints(Settings).items()})
+        _read_file(ConfigFile.read(path or _DEFAULT_FILE), values, sources, environ)
+    _read_environment(values, sources, environ)
+    _read_ollama_address(values["embedder"], sources, environ)
+    sections = {name: kind(**values[name]) for name, kind in typing.get_type_hints(Settings).items()}
+    return LoadedSettings(**sections, sources=sources)
 
 
-def _read_file(file: ConfigFile, values: _Values, environ: Mapping[str, str]) -> None:
+def _read_file(file: ConfigFile, values: _Values, sources: dict[str, str], environ: Mapping[str, str]) -> None:
     for section in file.sections():
         known = all_settings().get(section.key)
         if known is None:
@@ -65,9 +70,10 @@ def _read_file(file: ConfigFile, values: _Values, environ: Mapping[str, str]) ->
                 )
             raw = _expand(entry.value, environ)
             values[section.key][entry.key] = known[entry.key].parse(raw, entry.source)
+            sources[f"{section.key}.{entry.key}"] = entry.source
 
 
-def _read_environment(values: _Values, environ: Mapping[str, str]) -> None:
+def _read_environment(values: _Values, sources: dict[str, str], environ: Mapping[str, str]) -> None:
     by_variable = {
         f"MODELGATE_{section}_{key}".upper(): (section, key) for section, keys in all_settings().items() for key in keys
     }
@@ -83,12 +89,24 @@ def _read_environment(values: _Values, environ: Mapping[str, str]) -> None:
             continue
         setting = all_settings()[section][key]
         values[section][key] = setting.parse(environ[variable], f"Environment variable {variable}")
+        sources[f"{section}.{key}"] = f"Environment variable {variable}"
+
+
+def _read_ollama_address(embedder: dict[str, Any], sources: dict[str, str], environ: Mapping[str, str]) -> None:
+    """Other programs look for Ollama there, and this one as long as nothing else is said of it."""
+    address = environ.get(_OLLAMA_VARIABLE)
+    if address and not embedder.get("base_url") and embedder.get("type", "auto") in ("auto", "ollama"):
+        source = f"Environment variable {_OLLAMA_VARIABLE}"
+        embedder["base_url"] = all_settings()["embedder"]["base_url"].parse(address, source)
+        sources["embedder.base_url"] = source
 
 
 def _expand(raw: Any, environ: Mapping[str, str]) -> Any:
     """`raw` with each `${NAME}` in its texts replaced by that variable; one that is not set stands for nothing."""
     if isinstance(raw, list):
         return [_expand(item, environ) for item in raw]
+    if isinstance(raw, dict):
+        return {key: _expand(item, environ) for key, item in raw.items()}
     if not isinstance(raw, str):
         return raw
     return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", lambda match: environ.get(match[1], ""), raw)

@@ -6,6 +6,7 @@ objects in code is not held to it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -30,6 +31,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     data_dir: str = "~/.local/share/modelgate"
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
@@ -39,6 +41,7 @@ class ServerSettings:
     body_seconds: Annotated[float, Field(ge=0.1)] = 30.0
     max_connections_per_address: Annotated[int, Field(ge=0)] = 1_000
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+    max_requests: Annotated[int, Field(ge=4)] = 2_000
     max_sessions: Annotated[int, Field(ge=1)] = 10_000
     max_sessions_per_caller: Annotated[int, Field(ge=1)] = 2_000
     replay_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
@@ -47,29 +50,69 @@ class ServerSettings:
     encryption_key: Secret = field(default="", repr=False)
     former_encryption_key: Secret = field(default="", repr=False)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """Which PostgreSQL holds the catalogue; an empty `url` is the embedded one."""
+    """Which PostgreSQL holds the catalogue; an empty `url` is the embedded one.
+
+    `replica_urls` are read-only copies of it, from which indexes and lists are read where they have the latest change.
+    """
 
     url: Secret = field(default="", repr=False)
     pool_size: Annotated[int, Field(ge=2)] = 8
+    replica_urls: Annotated[tuple[str, ...], Field(json_schema_extra={"format": "password"})] = field(
+        default=(), repr=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Where the processes that serve one database reach each other.
+
+    An empty `host` is the address of this machine from which the database is reached, a `port` of 0 one that the system
+    chooses. Others are told `advertised_host`, and where that is empty, `host`.
+    """
+
+    host: str = ""
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    advertised_host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderRoute:
+    """An embedder for queries in some languages, beside the one of all others. `languages` are two-letter codes, as
+    "ja"; "*" is all that no other route names. What is left empty is as in `EmbedderSettings`.
+    """
+
+    languages: tuple[str, ...] = ()
+    type: Literal["ollama", "openai", "builtin", "onnx"] = "ollama"
+    path: str = ""
+    base_url: str = ""
+    model: str = ""
+    api_key: Secret = field(default="", repr=False)
+    dimensions: Annotated[int, Field(ge=0, le=16_000)] = 0
+    document_prefix: str = KNOWN_PREFIX
+    query_prefix: str = KNOWN_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedderSettings:
     """What turns texts into vectors.
 
-    An empty `base_url` is Ollama on this machine, and for "openai" OpenAI itself. A prefix of "auto" is the one that
-    the model is known to expect. `dimensions` of 0 are as many as the model gives. `batch_size` and `concurrency` are
-    upper limits: how much is asked at once adapts to the server. With `pull`, Ollama is told to fetch the model that it
-    lacks.
+    An empty `base_url` is Ollama on this machine, and for "openai" OpenAI itself; `fallback_urls` are servers of the
+    same model that are asked where that one does not answer. A prefix of "auto" is the one that the model is known to
+    expect. `dimensions` of 0 are as many as the model gives. `batch_size` and `concurrency` are upper limits: how much
+    is asked at once adapts to the server. In the background `fill_texts_per_minute` are embedded at most, 0 is as many
+    as it can. With `pull`, Ollama is told to fetch the models that it lacks. Each `route` is an embedder for queries in
+    some languages.
     """
 
     type: Literal["auto", "ollama", "openai", "builtin", "onnx"] = "auto"
     path: str = ""
     base_url: str = ""
+    fallback_urls: tuple[str, ...] = ()
     model: str = "nomic-embed-text"
     api_key: Secret = field(default="", repr=False)
     dimensions: Annotated[int, Field(ge=0, le=16_000)] = 0
@@ -81,8 +124,11 @@ class EmbedderSettings:
     standby: bool = True
     query_budget_ms: Annotated[int, Field(ge=10)] = 1_500
     space_grace_hours: Annotated[float, Field(ge=0)] = 24.0
+    cache: bool = True
     cache_ttl_seconds: Annotated[int, Field(ge=1, le=2**31 - 1)] = 86_400
+    fill_texts_per_minute: Annotated[int, Field(ge=0)] = 0
     pull: bool = False
+    route: tuple[EmbedderRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +149,8 @@ class McpSettings:
 class SearchSettings:
     """How results are scored, cut and counted, and where searches run.
 
-    In PostgreSQL a search compares all tools up to `exact_tools`; of more, those nearest and those best by words.
+    In PostgreSQL and in OpenSearch a search compares all tools up to `exact_tools`; of more, those nearest and those
+    best by words.
     """
 
     mode: Literal["hybrid", "cosine"] = "hybrid"
@@ -111,9 +158,30 @@ class SearchSettings:
     max_results: Annotated[int, Field(ge=1, le=50)] = 5
     answer_tokens: Annotated[int, Field(ge=500)] = 2_500
     detail: Literal["auto", "full", "brief"] = "auto"
-    index: Literal["memory", "pgvector"] = "memory"
+    index: Literal["memory", "pgvector", "opensearch"] = "memory"
     index_mib: Annotated[int, Field(ge=1)] = 1_024
     exact_tools: Annotated[int, Field(ge=0)] = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSearchSettings:
+    """The cluster that searches run in where `search.index` is "opensearch".
+
+    `urls` are nodes of one cluster, asked in turn. Who asks is `username` with `password`, or `api_key`, which is sent
+    as `Authorization: ApiKey`. `ca_file` holds the certificates that sign theirs, in PEM form. Names of indexes begin
+    with `index_prefix`, each of them with so many `shards`, and `replicas` of each of those.
+    """
+
+    urls: Annotated[tuple[str, ...], Field(min_length=1)] = ("http://localhost:9200",)
+    username: str = ""
+    password: Secret = field(default="", repr=False)
+    api_key: Secret = field(default="", repr=False)
+    ca_file: str = ""
+    verify: bool = True
+    index_prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")] = "modelgate"
+    shards: Annotated[int, Field(ge=1, le=1_024)] = 1
+    replicas: Annotated[int, Field(ge=0, le=10)] = 1
+    timeout_ms: Annotated[int, Field(ge=50)] = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +193,27 @@ class RerankSettings:
     model: str = ""
     api_key: Secret = field(default="", repr=False)
     budget_ms: Annotated[int, Field(ge=1, le=60_000)] = 800
+
+
+@dataclass(frozen=True, slots=True)
+class LearnSettings:
+    """What searches learn from the calls that follow them: with "observe" it is counted, and has no effect. An example
+    has effect from the `min_calls`th call or the `min_callers`th caller on.
+    """
+
+    from_use: Literal["off", "observe", "on"] = "observe"
+    min_calls: Annotated[int, Field(ge=1, le=1_000)] = 3
+    min_callers: Annotated[int, Field(ge=1, le=1_000)] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandSettings:
+    """A language model that says what people would ask for who mean a tool, for each that is new or has changed."""
+
+    type: Literal["none", "llm"] = "none"
+    base_url: str = ""
+    model: str = ""
+    api_key: Secret = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +252,7 @@ class AdminSettings:
     openid_scopes: str = "openid profile email"
     openid_claim: str = "groups"
     openid_roles: tuple[str, ...] = ()
+    openid_persons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +280,23 @@ class GuardSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalSettings:
+    """How calls wait for a person where rules say so.
+
+    A call waits `wait_seconds` for the decision, longer where its client is shown progress; a person has
+    `decide_seconds` from when it was asked, and what they decide holds for `use_seconds`. `webhook_url` is told of what
+    waits, signed with `webhook_secret`, and may answer so.
+    """
+
+    wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 50.0
+    decide_seconds: Annotated[float, Field(ge=1, le=604_800)] = 3600.0
+    use_seconds: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    allow_self: bool = False
+    webhook_url: str = ""
+    webhook_secret: Secret = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """What the audit log of calls, searches and changes holds, and for how long.
 
@@ -203,6 +310,7 @@ class AuditSettings:
     queries: Literal["text", "hash"] = "text"
     arguments: bool = True
     argument_bytes: Annotated[int, Field(ge=0)] = 4096
+    results: Literal["none", "failed", "all"] = "failed"
     redact_pointers: tuple[str, ...] = ()
     redact_patterns: tuple[str, ...] = ()
 
@@ -212,6 +320,17 @@ class MetricsSettings:
     """Who may read `/metrics`: who has the `token`; without one, whoever asks from this machine itself."""
 
     token: Secret = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Where traces of requests are sent, by OTLP over HTTP; an empty `endpoint` is nowhere.
+
+    `sample_ratio` is the share that is kept of traces that begin here; of others' those that they keep.
+    """
+
+    endpoint: str = ""
+    sample_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,18 +360,33 @@ class Settings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     embedder: EmbedderSettings = field(default_factory=EmbedderSettings)
     mcp: McpSettings = field(default_factory=McpSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
+    opensearch: OpenSearchSettings = field(default_factory=OpenSearchSettings)
     rerank: RerankSettings = field(default_factory=RerankSettings)
+    learn: LearnSettings = field(default_factory=LearnSettings)
+    expand: ExpandSettings = field(default_factory=ExpandSettings)
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     oauth: OauthSettings = field(default_factory=OauthSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
+    approval: ApprovalSettings = field(default_factory=ApprovalSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
 
     @property
     def data_dir(self) -> Path:
         return Path(self.server.data_dir).expanduser().resolve()
+
+
+@dataclass(frozen=True)
+class LoadedSettings(Settings):
+    """Settings that were read. `sources` says by section and key, `search.threshold`, where each value was found: a
+    file and line, or a variable of the environment; what is not named is the default.
+    """
+
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

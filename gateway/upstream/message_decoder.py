@@ -11,6 +11,7 @@ from gateway.json_codec import Message, decode
 
 # A string that does not end goes to the end, else it would be looked for again from each of its escapes.
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
 _COLON = re.compile(r"\s*:")
 # The message, its result, the list in it.
 _LIST_DEPTH = 3
@@ -31,13 +32,14 @@ class PartialResult(Message):
 def decode_message(data: bytes | str) -> Any:
     """The message that `data` says; ValueError where it is not JSON, or cannot be read for another reason.
 
-    A list within its result whose items are nested too deeply, or hold numbers of thousands of digits, is read all the
-    same, in a `PartialResult`.
+    A list within its result whose items are nested too deeply, hold numbers of thousands of digits or are not UTF-8, is
+    read all the same, in a `PartialResult`.
     """
     try:
         return decode(data)
     except ValueError:
-        message = _decode_apart(data.decode() if isinstance(data, bytes) else data)
+        # What is not UTF-8 stands in a text as surrogates, which UTF-8 has not.
+        message = _decode_apart(data.decode(errors="surrogateescape") if isinstance(data, bytes) else data)
         if message is None:
             raise
         return message
@@ -54,8 +56,11 @@ def _decode_apart(text: str) -> Message | None:
     for number, (start, stop) in enumerate(items):
         pieces += [text[end:start], f'"{mark}{number}"']
         end = stop
+    frame = "".join([*pieces, text[end:]])
+    if _NO_UTF8.search(frame):
+        return None
     try:
-        message = decode("".join([*pieces, text[end:]]))
+        message = decode(frame)
     except ValueError:
         return None
     result = message.get("result") if isinstance(message, dict) else None
@@ -93,6 +98,8 @@ def _item_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _read(item: str) -> Any:
+    if _NO_UTF8.search(item):
+        return UnreadableItem(_name_in(_NO_UTF8.sub("\ufffd", item)), "it is not UTF-8")
     try:
         return decode(item)
     except ValueError as error:

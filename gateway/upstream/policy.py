@@ -55,6 +55,18 @@ class ConnectionPolicy:
             )
         return None
 
+    def personal_variable_refusal(self, command: str, name: str) -> str | None:
+        """Why persons may not say what the variable `name` of a server with this command is; None where they may.
+
+        Whatever commands there may be: an admin trusts a server that they set up, and nobody has to trust every person.
+        """
+        if not refused_variables(command, [name], self.variables):
+            return None
+        return (
+            f"by {name} another program might run; use a name such as NOTES_TOKEN, or, where it is harmless, name it "
+            "in guards.variables"
+        )
+
     def url_refusal(self, url: str) -> str | None:
         """Why `url` may not be requested, as far as it can be told without asking for its addresses."""
         try:
@@ -68,7 +80,7 @@ class ConnectionPolicy:
             return "its URL is not https://, which guards.https_only asks for"
         if host in _METADATA_NAMES:
             return f"{host} is where clouds hand out credentials"
-        address = _parse_address(host)
+        address = parse_address(host)
         if address is None and (host == "localhost" or host.endswith(".localhost")):
             address = ipaddress.IPv4Address("127.0.0.1")
         return None if address is None else self.address_refusal(address)
@@ -96,7 +108,7 @@ class ConnectionPolicy:
         Raises UpstreamUnavailableError in the name of `server` where one of them is closed, and OSError where there is
         none.
         """
-        literal = _parse_address(host)
+        literal = parse_address(host)
         if literal is not None:
             found = [literal]
         else:
@@ -134,7 +146,8 @@ DEFAULT_POLICY = ConnectionPolicy()
 """What is in force where nothing is set."""
 
 
-def _parse_address(host: str) -> IpAddress | None:
+def parse_address(host: str) -> IpAddress | None:
+    """The address that a host is, in whatever form resolvers take it; None for a name."""
     try:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
@@ -142,7 +155,7 @@ def _parse_address(host: str) -> IpAddress | None:
     try:
         # Forms that resolvers take for IPv4: 2130706433, 0x7f.1, 127.1.
         return ipaddress.IPv4Address(socket.inet_aton(host))
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 

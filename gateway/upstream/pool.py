@@ -15,12 +15,14 @@ from typing_extensions import Self
 from gateway.errors import UpstreamError
 from gateway.json_codec import Message
 from gateway.settings import UpstreamSettings
+from gateway.telemetry.tracing import span
+from gateway.upstream.credentials.personal import PersonCredential
 from gateway.upstream.notifications import NotificationListener, SessionListener
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.server import UpstreamServer
 from gateway.upstream.server_breaker import ServerBreaker
-from gateway.upstream.session import UpstreamSession
+from gateway.upstream.sessions.session import UpstreamSession
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
 from gateway.upstream.transports.process_reaper import ProcessReaper
@@ -85,14 +87,19 @@ class UpstreamPool:
         Raises UpstreamReplyError, UpstreamTimeoutError, UpstreamUnavailableError, UpstreamBusyError,
         UpstreamProtocolError.
         """
-        return await self._server(spec).request(request)
+        attributes = {"mcp.method.name": request.method, "modelgate.server": spec.name}
+        with span(f"{request.method} {spec.name}", "client", attributes):
+            return await self._server(spec).request(request)
 
-    async def list_all(self, spec: ServerSpec, method: str, key: str) -> list[Any]:
+    async def list_all(
+        self, spec: ServerSpec, method: str, key: str, credential: PersonCredential | None = None
+    ) -> list[Any]:
         """Every item under `key` of a list method, from all pages, within `spec.list_timeout`; raises as `request`.
 
-        The items are as the server gave them: normally dictionaries, and each for the caller to judge.
+        It is listed by the server's own credential, or by that of a person. The items are as the server gave them:
+        normally dictionaries, and each for the caller to judge.
         """
-        return await self._server(spec).list_all(method, key)
+        return await self._server(spec).list_all(method, key, credential)
 
     async def check(self, spec: ServerSpec) -> ServerStatus:
         """Ping the server, connecting it where it is not, and return how it does. A failure is told by the status.
@@ -103,6 +110,10 @@ class UpstreamPool:
         with suppress(UpstreamError):
             await server.check(spec.connect_timeout)
         return server.status()
+
+    async def fetch_status(self, spec: ServerSpec) -> ServerStatus:
+        """How the server does, asked of whoever has the sessions with it; the server itself is not asked."""
+        return self.status(spec.id)
 
     def session_info(self, spec: ServerSpec) -> SessionInfo | None:
         """What the server said of itself when it was last connected under `spec`; None before that."""
@@ -123,6 +134,23 @@ class UpstreamPool:
         """How many servers that have been used are in each `ServerState`."""
         return Counter(server.status().state for server in self._servers.values())
 
+    def calls(self) -> Mapping[str, float]:
+        """How many calls are "in_flight" to all servers, and "waiting" for a slot."""
+        servers = self._servers.values()
+        return {
+            "in_flight": sum(server.calls_in_flight for server in servers),
+            "waiting": sum(server.calls_waiting for server in servers),
+        }
+
+    def open_breakers(self) -> Mapping[str, float]:
+        """By the name of each server that has been used, 1 where it is left alone."""
+        return {server.spec.name: float(server.is_left_alone) for server in self._servers.values()}
+
+    @property
+    def restarts(self) -> int:
+        """Connections after the first of each session of the servers that have been used."""
+        return sum(server.status().restarts for server in self._servers.values())
+
     async def close_server(self, server_id: int) -> None:
         """End all sessions with the server, and forget how it did."""
         server = self._servers.pop(server_id, None)
@@ -130,10 +158,18 @@ class UpstreamPool:
             await server.close()
 
     async def close_sessions(self, session_key: str) -> None:
-        """End the sessions that were opened for `session_key` alone; calls in flight fail."""
+        """End the sessions that were opened for `session_key` alone, a client or a person; calls in flight fail."""
         async with anyio.create_task_group() as tasks:
             for server in self._servers.values():
                 tasks.start_soon(server.close_session, session_key)
+
+    def person_sessions(self) -> set[str]:
+        """The persons who have sessions in this process, as their credentials name these."""
+        return {person for server in self._servers.values() for person in server.persons}
+
+    async def close_sessions_here(self, session_key: str) -> None:
+        """The same as `close_sessions`, of those that are in this process."""
+        await UpstreamPool.close_sessions(self, session_key)
 
     def _server(self, spec: ServerSpec) -> UpstreamServer:
         server = self._servers.get(spec.id)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from gateway.json_codec import Message
+from gateway.upstream.credentials.personal import PersonCredential
 
 SUBSCRIPTIONS_LISTEN = "subscriptions/listen"
 """The method of a request whose stream carries notifications for as long as it is open."""
@@ -47,7 +48,7 @@ class UpstreamRequest:
     timeout of the server: it covers waiting for a call slot, connecting and the call, and starts anew with each
     progress notification, which a server sends where `hooks` ask for progress. `capabilities` replace those of the
     session for this request where the era allows it. A request that is not `cancellable` is given up without telling
-    the server.
+    the server. `credential` lets in the person whose request it is, at servers that let each in as who they are.
     """
 
     method: str
@@ -57,6 +58,7 @@ class UpstreamRequest:
     hooks: CallHooks = NO_HOOKS
     capabilities: Message | None = None
     cancellable: bool = True
+    credential: PersonCredential | None = field(default=None, repr=False)
 
     @property
     def is_listening(self) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
@@ -14,9 +13,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from gateway.errors import (
+    ConnectionNeededError,
     RequestNotSentError,
     SessionLostError,
-    UpstreamBusyError,
     UpstreamDeadlineError,
     UpstreamError,
     UpstreamHttpError,
@@ -26,13 +25,15 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.json_codec import Message
+from gateway.upstream.credentials.personal import PersonCredential
 from gateway.upstream.failure_line import last_line
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.rpc.negotiation import SessionInfo
 from gateway.upstream.server_breaker import ServerBreaker
-from gateway.upstream.session import UpstreamSession
-from gateway.upstream.session_pool import SessionPool
-from gateway.upstream.session_slot import SessionSlot
+from gateway.upstream.sessions.call_slots import CallSlots
+from gateway.upstream.sessions.session import UpstreamSession
+from gateway.upstream.sessions.session_pool import SessionPool, session_key
+from gateway.upstream.sessions.session_slot import REFUSALS, SessionSlot
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerState, ServerStatus
 
@@ -66,7 +67,7 @@ class UpstreamServer:
         self._breaker = breaker
         self._create_session = create_session
         self._sessions = SessionPool(spec.name, max_clients, self._create_slot)
-        self._call_slots = anyio.Semaphore(spec.max_calls)
+        self._call_slots = CallSlots(spec.name, spec.max_calls)
         self._calls_in_flight = 0
         self._replied_at = -math.inf
         self._info: SessionInfo | None = None
@@ -82,19 +83,38 @@ class UpstreamServer:
         """What the server said of itself when it was last connected."""
         return self._info
 
+    @property
+    def calls_in_flight(self) -> int:
+        """How many calls the server has now."""
+        return self._calls_in_flight
+
+    @property
+    def calls_waiting(self) -> int:
+        """How many wait for one of its slots."""
+        return self._call_slots.waiting
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether it failed so often that it is not tried for a while."""
+        return self._breaker.is_open
+
     async def request(self, request: UpstreamRequest) -> Message:
         """Send a request and return its result untouched. Raises every UpstreamError."""
+
+        if (request.credential is None) != (self.spec.personal is None):
+            # Whatever it is, nobody is let in here as somebody else.
+            raise ConnectionNeededError(self.spec.name, self.spec.id)
 
         async def send(session: UpstreamSession, left: float) -> Message:
             return await session.request(request, first_timeout=left)
 
         call_timeout = self.spec.call_timeout
         seconds = call_timeout if request.timeout is None else request.timeout
-        return await self._run(send, request.session_key, seconds, call_timeout)
+        return await self._run(send, self._key(request), seconds, call_timeout, credential=request.credential)
 
-    async def list_all(self, method: str, key: str) -> list[Any]:
+    async def list_all(self, method: str, key: str, credential: PersonCredential | None = None) -> list[Any]:
         """Every item under `key` of a list method, within the list timeout of the spec, to which the start of a stdio
-        server adds its own. Raises every UpstreamError.
+        server adds its own; by the `credential` of a person, or that of the server. Raises every UpstreamError.
         """
         limit = self.spec.list_timeout
 
@@ -105,16 +125,18 @@ class UpstreamServer:
 
         starts = self.spec.transport == "stdio" and not any(slot.connected for slot in self._sessions)
         seconds = limit + self.spec.start_timeout if starts else limit
-        return await self._run(collect, None, seconds, limit, harmless=True)
+        whose = None if credential is None else credential.session
+        return await self._run(collect, whose, seconds, limit, harmless=True, credential=credential)
 
     async def _run(
         self,
         act: Callable[[UpstreamSession, float], Awaitable[T]],
-        session_key: str | None,
+        key: str | None,
         seconds: float,
         usual_seconds: float,
         *,
         harmless: bool = False,
+        credential: PersonCredential | None = None,
     ) -> T:
         """Run `act(session, seconds left)` with a session, a call slot, and `seconds` in all.
 
@@ -124,7 +146,6 @@ class UpstreamServer:
         Raises UpstreamBusyError where no slot comes free in time, and every UpstreamError.
         """
         deadline = asyncio.get_running_loop().time() + seconds
-        key = session_key if self.spec.session == "per_client" else None
 
         def timeout_is_failure(sent_at: float, given: float) -> bool:
             return given >= usual_seconds * _FAIR_SHARE and self._replied_at < sent_at
@@ -134,12 +155,14 @@ class UpstreamServer:
             # What listens for ever is no call: it must neither keep a slot from calls nor be the try they all wait for.
             if probing:
                 self._breaker.end_probe()
-            return await self._try(act, key, deadline, timeout_is_failure)
+            return await self._try(act, key, deadline, timeout_is_failure, credential)
         try:
-            async with self._call_slot(deadline - seconds * _RESERVED_SHARE):
+            async with self._call_slots.slot(deadline - seconds * _RESERVED_SHARE, is_listing=harmless):
                 self._calls_in_flight += 1
                 try:
-                    result = await self._try_twice(act, key, deadline, timeout_is_failure, harmless=harmless)
+                    result = await self._try_twice(
+                        act, key, deadline, timeout_is_failure, harmless=harmless, credential=credential
+                    )
                 except UpstreamReplyError:
                     self._replied_at = asyncio.get_running_loop().time()
                     raise
@@ -157,7 +180,8 @@ class UpstreamServer:
         A server that does one thing at a time answers no ping while it works, so silence counts against it only where
         no call was under way; that of a call then tells whether it is dead. Raises UpstreamError.
         """
-        deadline = asyncio.get_running_loop().time() + seconds
+        started = asyncio.get_running_loop().time()
+        deadline = started + seconds
 
         async def measure(session: UpstreamSession, left: float) -> None:
             self._latency_ms = await session.ping(timeout=left)
@@ -168,6 +192,13 @@ class UpstreamServer:
         probing = self._breaker.admit()
         try:
             await self._try_twice(measure, None, deadline, timeout_is_failure, harmless=True)
+        except UpstreamHttpError as error:
+            if self.spec.personal is None or error.status not in REFUSALS:
+                raise
+            # It answers, and lets in nobody without a credential of theirs.
+            self._latency_ms = (asyncio.get_running_loop().time() - started) * 1000
+            self._last_seen, self._last_error = time.time(), None
+            self._breaker.record_success()
         finally:
             if probing:
                 self._breaker.end_probe()
@@ -191,9 +222,14 @@ class UpstreamServer:
         """End all sessions now."""
         await self._sessions.close()
 
-    async def close_session(self, session_key: str) -> None:
-        """End the session that belongs to `session_key` alone."""
-        await self._sessions.close_session(session_key)
+    async def close_session(self, key: str) -> None:
+        """End the sessions that belong to `key` alone, a client or a person."""
+        await self._sessions.close_session(key)
+
+    @property
+    def persons(self) -> set[str]:
+        """The persons who have sessions of their own, as their credentials name these."""
+        return self._sessions.persons
 
     async def _try_twice(
         self,
@@ -203,20 +239,21 @@ class UpstreamServer:
         timeout_is_failure: _TimeoutIsFailure,
         *,
         harmless: bool,
+        credential: PersonCredential | None = None,
     ) -> T:
         """Send once more what the server certainly did not take, as when it had just ended or forgotten its session,
         and what is `harmless` even if it was taken.
         """
         try:
-            return await self._try(act, key, deadline, timeout_is_failure)
+            return await self._try(act, key, deadline, timeout_is_failure, credential)
         except RequestNotSentError:
-            return await self._try(act, key, deadline, timeout_is_failure)
+            return await self._try(act, key, deadline, timeout_is_failure, credential)
         except SessionLostError as error:
             lost = error
         try:
             if not await self._may_resend(lost, key, deadline) and not harmless:
                 raise lost.refusal
-            return await self._try(act, key, deadline, timeout_is_failure)
+            return await self._try(act, key, deadline, timeout_is_failure, credential)
         except SessionLostError as again:
             # It loses every session at once: not even a new one is of use.
             self._last_error = again.message
@@ -229,8 +266,11 @@ class UpstreamServer:
         key: str | None,
         deadline: float,
         timeout_is_failure: _TimeoutIsFailure,
+        credential: PersonCredential | None = None,
     ) -> T:
         slot = self._sessions.acquire(key)
+        if credential is not None:
+            slot.bring(credential)
         session: UpstreamSession | None = None
         try:
             session = await self._get_session(slot, deadline)
@@ -285,7 +325,8 @@ class UpstreamServer:
             try:
                 session = await slot.get_session()
             except UpstreamError as error:
-                self._last_error = error.message
+                if not slot.is_personal_refusal(error):
+                    self._last_error = error.message
                 raise
             if self._ignores_pings:
                 session.ignore_pings()
@@ -306,27 +347,19 @@ class UpstreamServer:
             self.spec.name,
             self._tasks,
             self._breaker,
-            lambda probe: self._create_session(self.spec, key, probe),
+            lambda probe, person: self._create_session(
+                self.spec if person is None else self.spec.for_person(person), key, probe
+            ),
             on_empty,
+            is_personal=self.spec.personal is not None,
         )
 
-    @asynccontextmanager
-    async def _call_slot(self, deadline: float) -> AsyncIterator[None]:
-        try:
-            self._call_slots.acquire_nowait()
-        except anyio.WouldBlock:
-            with anyio.CancelScope(deadline=deadline) as waiting:
-                await self._call_slots.acquire()
-            if waiting.cancelled_caught:
-                raise UpstreamBusyError(
-                    self.spec.name,
-                    f"Server {self.spec.name} is busy with {self.spec.max_calls} calls, as many as it may have; "
-                    "try again later.",
-                ) from None
-        try:
-            yield
-        finally:
-            self._call_slots.release()
+    def _key(self, request: UpstreamRequest) -> str | None:
+        """Whose session a request goes through: that of its person, of its client, of both, or that of all."""
+        client = request.session_key if self.spec.session == "per_client" else None
+        if request.credential is None:
+            return client
+        return session_key(request.credential.session, client)
 
     def _record_success(self, slot: SessionSlot) -> None:
         slot.failing = False
@@ -335,6 +368,9 @@ class UpstreamServer:
         self._last_error = None
 
     def _record_failure(self, error: UpstreamError, slot: SessionSlot) -> None:
+        if slot.is_personal_refusal(error):
+            # It says nothing of the server, and others are let in.
+            return
         self._last_error = error.message
         slot.failing = True
         self._breaker.record_failure(error)

@@ -59,7 +59,8 @@ class KeyFile:
         try:
             found = self._path.stat()
             if (found.st_ino, found.st_mtime_ns) != self._read_at:
-                lines = self._path.read_text().split()
+                # What is no text is no key either.
+                lines = self._path.read_text(encoding="utf-8", errors="replace").split()
                 self._keys = [_parse_key(line) for line in lines or [""]]
                 self._read_at = (found.st_ino, found.st_mtime_ns)
         except OSError as error:

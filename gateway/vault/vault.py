@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 from typing import Any
@@ -31,6 +32,10 @@ class Vault:
         """What every text begins with that is sealed now."""
         return _header(self._ring.read()[0])
 
+    def derive(self, purpose: bytes) -> tuple[bytes, ...]:
+        """Keys for something else than sealing, one of each key of the ring, the one in force first."""
+        return tuple(hmac.digest(key, purpose, "sha256") for key in self._ring.read())
+
     def seal(self, secret: dict[str, Any], owner: str) -> bytes:
         """`secret` as bytes that only the key in force opens, and only for the same `owner`."""
         key = self._ring.read()[0]
@@ -53,6 +58,11 @@ class Vault:
             except SettingsError:
                 continue
         raise _sealed_otherwise(owner)
+
+
+def fingerprints(ring: KeyRing) -> list[str]:
+    """By what sealed texts name the keys of a ring, as hex: the one that seals, then those that only open."""
+    return [_header(key)[len(_FORM) :].hex() for key in ring.read()]
 
 
 def _header(key: bytes) -> bytes:

@@ -17,10 +17,11 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
-from gateway.catalog.tuning import Tuning
+from gateway.catalog.servers.server_definition import ServerDefinition
+from gateway.catalog.servers.tuning import Tuning
 from tests.support.gateway import RunningGateway
 from tests.support.listed import add_listed, tool
+from tests.support.metrics import metric
 from tests.support.waiting import until
 from tests.upstream.processes import memory
 
@@ -67,6 +68,11 @@ def flat_memory(mebibytes: int = 96) -> Iterator[None]:
     assert (max(highest, memory()) - before) / MEBIBYTE < mebibytes
 
 
+async def calls(gateway: RunningGateway, outcome: str, server: str = "Unruly") -> int:
+    """How many calls of a server had this outcome, by the metrics."""
+    return int(await metric(gateway, "modelgate_tool_call_seconds_count", server=server, outcome=outcome))
+
+
 def text_of(result: Any) -> str:
     text: str = result["content"][0]["text"]
     return text
@@ -76,15 +82,17 @@ async def test_a_server_that_is_killed_in_a_call_is_named_at_once_and_the_next_c
     gateway: RunningGateway, add_unruly: AddUnruly
 ) -> None:
     notes = await add_unruly()
-    calls = [asyncio.ensure_future(gateway.call("unruly__hang")) for _ in range(3)]
+    calling = [asyncio.ensure_future(gateway.call("unruly__hang")) for _ in range(3)]
     await until(lambda: notes.read_text().count("hanging") == 3)
     begun = time.monotonic()
-    calls.append(asyncio.ensure_future(gateway.call("unruly__die")))
-    for result in await asyncio.gather(*calls):
+    calling.append(asyncio.ensure_future(gateway.call("unruly__die")))
+    for result in await asyncio.gather(*calling):
         assert result["isError"]
         assert "Server Unruly exited with code 3" in text_of(result)
     assert time.monotonic() - begun < 2
     assert text_of(await gateway.call("unruly__echo")) == "echo done"
+    assert (await calls(gateway, "failed"), await calls(gateway, "ok")) == (4, 1)
+    assert await metric(gateway, "modelgate_upstream_restarts") == 1
 
 
 async def test_a_call_that_hangs_ends_and_the_server_is_told(gateway: RunningGateway, add_unruly: AddUnruly) -> None:
@@ -93,6 +101,7 @@ async def test_a_call_that_hangs_ends_and_the_server_is_told(gateway: RunningGat
         result = await gateway.call("unruly__hang")
     assert result["isError"]
     assert text_of(result) == "Server Unruly did not answer tools/call within 0.5 s; try again later."
+    assert await calls(gateway, "failed") == 1
     hanging = notes.read_text().split()[1]
     await until(lambda: f"cancelled {hanging}\n" in notes.read_text())
 
@@ -117,14 +126,17 @@ async def test_two_hundred_calls_to_a_server_that_does_one_at_a_time_cost_anothe
     before = statistics.median([await seconds_of_a_call() for _ in range(30)])
     async with httpx2.AsyncClient(base_url=gateway.url, timeout=30, limits=httpx2.Limits(max_connections=200)) as crowd:
         with flat_memory():
-            calls = [asyncio.ensure_future(timed(replace(gateway, http=crowd))) for _ in range(200)]
+            calling = [asyncio.ensure_future(timed(replace(gateway, http=crowd))) for _ in range(200)]
             await asyncio.sleep(1.0)
             during = statistics.median([await seconds_of_a_call() for _ in range(30)])
-            outcomes = await asyncio.gather(*calls)
+            outcomes = await asyncio.gather(*calling)
     done = [text for text, _ in outcomes if text == "queue done"]
     busy = [text for text, _ in outcomes if "Slow is busy with 4 calls, as many as it may have" in text]
     late = [text for text, _ in outcomes if "did not answer" in text]
     assert len(done) + len(busy) + len(late) == 200
+    assert await calls(gateway, "ok", "Slow") == len(done)
+    assert await calls(gateway, "failed", "Slow") == len(busy) + len(late)
+    assert await calls(gateway, "failed", "Quick") == 0
     assert 5 <= len(done) <= 11
     assert len(late) <= 12
     assert max(seconds for _, seconds in outcomes) < 10
@@ -171,9 +183,41 @@ async def test_a_reply_that_is_not_utf8_is_an_error_of_its_call_alone(
     result = await gateway.call("unruly__invalid_utf8")
     assert result["isError"]
     assert "Server Unruly gave a reply that is not MCP" in text_of(result)
+    assert await calls(gateway, "failed") == 1
     assert text_of(await gateway.call("unruly__echo")) == "echo done"
     assert not hanging.done()
     hanging.cancel()
+
+
+async def test_one_that_ends_within_a_reply_or_for_want_of_memory_is_named_and_the_next_call_works(
+    gateway: RunningGateway, add_unruly: AddUnruly
+) -> None:
+    await add_unruly()
+    for name, how in (("torn", "exited with code 4"), ("leak", "ended by signal 9")):
+        with flat_memory(), anyio.fail_after(20):
+            result = await gateway.call(f"unruly__{name}")
+        assert result["isError"]
+        assert "Server Unruly" in text_of(result)
+        assert how in text_of(result)
+        assert text_of(await gateway.call("unruly__echo")) == "echo done"
+    assert (await calls(gateway, "failed"), await calls(gateway, "ok")) == (2, 2)
+    assert await metric(gateway, "modelgate_upstream_restarts") == 2
+
+
+async def test_answers_in_another_order_and_those_that_come_when_their_caller_has_left_are_nobody_elses(
+    gateway: RunningGateway, add_unruly: AddUnruly
+) -> None:
+    notes = await add_unruly()
+    texts = [f"number {number}" for number in range(20)]
+    calling = [gateway.call("unruly__reversed", {"count": len(texts), "text": text}) for text in texts]
+    assert [text_of(result) for result in await asyncio.gather(*calling)] == texts
+    leaving = asyncio.ensure_future(gateway.call("unruly__queue", {"seconds": 0.5}))
+    await asyncio.sleep(0.2)
+    leaving.cancel()
+    await until(lambda: "cancelled" in notes.read_text())
+    # The late answer comes while this call waits behind it.
+    assert text_of(await gateway.call("unruly__queue", {"seconds": 0.5})) == "queue done"
+    assert text_of(await gateway.call("unruly__echo")) == "echo done"
 
 
 async def test_a_tool_that_vanishes_between_search_and_call_is_told(gateway: RunningGateway, tmp_path: Path) -> None:

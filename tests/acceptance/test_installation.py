@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NOT_INSTALLED = (
     'Error: The embedded PostgreSQL is not installed; run pip install "modelgate-mcp[embedded]", '
-    "or set database.url to a PostgreSQL of your own.\n"
+    "or set database.url to a PostgreSQL of your own. [database]\n"
 )
 
 
@@ -50,11 +50,13 @@ class Installation:
         )
 
     @contextlib.asynccontextmanager
-    async def serving(self, log: Path, **settings: str) -> AsyncIterator[str]:
-        """Run `modelgate serve` until the block ends; gives its address. What it writes goes into the file `log`."""
+    async def serving(
+        self, log: Path, command: str = "serve", ready: str = r"ready at (http://127\.0\.0\.1:\d+)", **settings: str
+    ) -> AsyncIterator[str]:
+        """Run a gateway until the block ends; gives its address, which it writes as `ready`, to the file `log`."""
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
-                *(str(self.programs / "modelgate"), "serve"),
+                *(str(self.programs / "modelgate"), command),
                 cwd=self.folder,
                 env=self.environ(MODELGATE_SERVER_PORT="0", PYTHONUNBUFFERED="1", **settings),
                 stdout=file,
@@ -62,10 +64,10 @@ class Installation:
             )
         try:
             with anyio.fail_after(120):
-                while not (ready := re.search(r"ready at (http://127\.0\.0\.1:\d+)", log.read_text())):
+                while not (found := re.search(ready, log.read_text())):
                     assert process.returncode is None, log.read_text()
                     await anyio.sleep(0.05)
-            yield ready[1]
+            yield found[1]
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -153,3 +155,15 @@ async def test_with_its_extra_it_needs_nothing_else(wheel: Path, tmp_path: Path)
         found = installed.run("modelgate", "search", "calculate math expressions", **builtin)
         assert "local_mcp__calculator" in found.stdout
     assert list(installed.folder.iterdir()) == []
+
+    # Where no registry can be reached, the demo has the example server alone.
+    alone = {"PIP_NO_INDEX": "1", "npm_config_registry": "http://127.0.0.1:1", "npm_config_fetch_retries": "0"}
+    endpoint = r"MCP endpoint:  (http://127\.0\.0\.1:\d+/mcp)"
+    async with installed.serving(tmp_path / "demo", "demo", endpoint, **builtin, **alone) as url:
+        key = re.search(r"API key:       (mg_[0-9a-f]{64})", (tmp_path / "demo").read_text())
+        assert key
+        call = {"name": "tool_search", "arguments": {"query": "calculate math expressions"}}
+        request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+        answer = httpx2.post(url, json=request, headers={"Authorization": f"Bearer {key[1]}"}).json()
+        assert "result" in answer, answer
+        assert "local_mcp__calculator" in answer["result"]["content"][0]["text"]

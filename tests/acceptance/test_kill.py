@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.components import open_components
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_faults import Fault

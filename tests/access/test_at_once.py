@@ -52,6 +52,8 @@ async def _process(database_url: str, folder: Path) -> AsyncIterator[Process]:
         "MODELGATE_EMBEDDER_TYPE": "builtin",
         "MODELGATE_SERVER_PORT": "0",
         "MODELGATE_DATA_DIR": str(folder),
+        # Without a common key the second one would refuse to start.
+        "MODELGATE_ENCRYPTION_KEY": "ab" * 32,
         "MODELGATE_UPSTREAM_CONNECT_TIMEOUT_SECONDS": "1",
     }
     process = await anyio.open_process(

@@ -44,16 +44,16 @@ async def test_a_minute_sees_no_more_requests_than_the_limit(database: Database,
     limiter = Limiter(database, clock.monotonic)
     limited = replace(caller, limits=Limits(requests_per_minute=3))
     for _ in range(3):
-        limiter.count_request(limited)
+        await limiter.count_request(limited)
         clock.seconds += 10
     with pytest.raises(LimitError, match="3 requests a minute") as refused:
-        limiter.count_request(limited)
+        await limiter.count_request(limited)
     assert (refused.value.limit, refused.value.retry_after) == ("requests_per_minute", 30)
     clock.seconds += 30
-    limiter.count_request(limited)
+    await limiter.count_request(limited)
     with pytest.raises(LimitError):
-        limiter.count_request(limited)
-    limiter.count_request(caller)
+        await limiter.count_request(limited)
+    await limiter.count_request(caller)
 
 
 async def test_calls_under_way_are_counted_until_they_end(database: Database, caller: Caller) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.database.queries import statement
 from tests.support.cluster import Cluster
+from tests.support.thoroughness import cases
 
 _ORDER = ("DENY", "SEARCH", "ALLOW")
 _SERVERS = ("github", "jira")
@@ -193,7 +194,7 @@ def test_every_rule_set_is_resolved_as_the_reference_resolves_it(cluster: Cluste
         resolved = Resolved(connection)
         loop.run_until_complete(resolved.fill())
 
-        @settings(max_examples=1_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=cases(150, 1_000), deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(_case)
         def agrees(case: tuple[list[RuleSet], RuleSet | None]) -> None:
             roles, profile = case

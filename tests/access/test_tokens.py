@@ -86,7 +86,11 @@ async def test_a_token_of_the_provider_lets_in_with_the_roles_of_its_groups(
     names = {"dev", "ops", "all"}
     rows = await signed_in.parts.database.fetch("list_roles", 1)
     assert set(caller.role_ids) == {row["id"] for row in rows if row["name"] in names}
-    assert (caller.key_id, caller.key_name, caller.identity) == (0, "ada@example.com", "subject-ada")
+    assert (caller.key_id, caller.key_name, caller.identity) == (
+        0,
+        "ada@example.com",
+        f"issuer-{len(provider.url)}-{provider.url}:ada",
+    )
     # An API key still does.
     assert (await signed_in.post(PING)).status_code == 200
     assert provider.key_fetches == 1

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.admin.accounts.account import Accounts, AdminRole
 from gateway.admin.accounts.password import PasswordHasher
-from tests.support.gateway import RunningGateway
+from tests.support.gateway import NO_AUTHORITIES, RunningGateway
 
 PASSWORD = "correct horse battery"
 
@@ -55,7 +55,8 @@ async def sign_in_as(gateway: RunningGateway, accounts: Accounts) -> AsyncIterat
 
         async def sign_in(name: str, role: AdminRole = "admin", tenants: Sequence[str] | None = None) -> Person:
             await accounts.create(name, PASSWORD, role, tenants)
-            http = await stack.enter_async_context(httpx2.AsyncClient(base_url=gateway.url, timeout=30))
+            client = httpx2.AsyncClient(base_url=gateway.url, timeout=30, verify=NO_AUTHORITIES)
+            http = await stack.enter_async_context(client)
             response = await http.post("/api/v1/session", json={"name": name, "password": PASSWORD})
             assert response.status_code == 200, response.text
             http.headers["X-CSRF-Token"] = response.json()["csrf_token"]

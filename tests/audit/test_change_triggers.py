@@ -12,7 +12,7 @@ import pytest
 
 from gateway.access.roles import create_role
 from gateway.access.tenants import create_tenant, delete_tenant
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.catalog.sync.health_check import HealthChecks
 from gateway.components import Components
 from gateway.database.actor import Actor, acting_as
@@ -103,7 +103,7 @@ async def test_every_column_that_is_named_is_there(parts: Components) -> None:
 async def test_what_a_health_check_finds_is_no_change(parts: Components, tmp_path: Path) -> None:
     server = await add_local_mcp(parts, tmp_path)
     tenant = await default_tenant_id(parts.database)
-    checks = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
+    checks = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream, parts.notices)
     before = len(await audit_rows(parts.database, tenant=tenant))
     for state in ("connected", "failing"):
         status = ServerStatus(state, last_seen=datetime.now(timezone.utc), latency_ms=1.0, restarts=1, last_error="x")

@@ -16,6 +16,7 @@ from gateway.upstream.spec import ServerSpec
 from tests.bridge.session_server import SessionServer
 from tests.upstream.conftest import serving
 
+VERSION = "io.modelcontextprotocol/protocolVersion"
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 0,
@@ -252,3 +253,29 @@ async def test_a_notification_that_the_gateway_never_takes_holds_up_what_comes_a
         server.hangs = False
         await client.send(request("after"))
         assert (await client.next())["id"] == "after"
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("tools/call", {"name": "\ud800"}),
+        ("ツール", {}),
+        ("tools/list\r\nX-Other: 1", {}),
+        ("\ud800", {}),
+        ("tools/list", {"_meta": {VERSION: "ツ"}}),
+        ("tools/list", {"_meta": {VERSION: "2026-07-28\r\nX-Other: 1"}}),
+        ("tools/list", {"_meta": {VERSION: "\ud800"}}),
+    ],
+)
+async def test_what_no_header_can_say_befalls_its_request_alone(
+    server: SessionServer, method: str, params: dict[str, Any]
+) -> None:
+    params = {"_meta": {VERSION: "2026-07-28"}, **params}
+    async with serving(server.app()) as url, bridged(url) as client:
+        await client.start()
+        await client.send({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        answer = await client.next()
+        # What is only named in a header, too, goes without it.
+        assert (answer["id"], "error" in answer) == (1, "name" not in params)
+        await client.send({"jsonrpc": "2.0", "id": 2, "method": "ping"})
+        assert (await client.next())["id"] == 2

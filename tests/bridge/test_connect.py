@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -216,6 +217,40 @@ def test_the_endpoint_is_known_from_the_address_of_the_gateway(url: str, endpoin
 def test_an_address_without_a_host_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="has to begin with http"):
         mcp_endpoint("localhost:8080")
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:80800", "http://gate.example:mcp"])
+def test_an_address_that_is_none_is_refused_by_name(url: str) -> None:
+    with pytest.raises(InvalidInputError, match="is none") as refused:
+        mcp_endpoint(url)
+    assert repr(url) in str(refused.value)
+
+
+def test_input_that_cannot_be_read_is_at_its_end() -> None:
+    given = parameters("http://127.0.0.1:1", "any")
+    with open(os.devnull, "wb") as unreadable:
+        ended = subprocess.run(
+            [given.command, *given.args],
+            env=given.env,
+            stdin=unreadable,
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=60,
+        )
+    assert ended.stdout == b""
+
+
+def test_a_command_without_standard_streams_says_so() -> None:
+    given = parameters("http://127.0.0.1:1", "any")
+    ended = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" "$@" <&-', given.command, *given.args],
+        stderr=subprocess.PIPE,
+        env=given.env,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(b"Error: Standard input or output is closed")
 
 
 @asynccontextmanager

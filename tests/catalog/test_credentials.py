@@ -9,9 +9,9 @@ import httpx2
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.errors import InvalidInputError
-from gateway.upstream.credential import (
+from gateway.upstream.credentials.credential import (
     AuthorizationCode,
     Basic,
     Bearer,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.components import open_components
 from gateway.errors import InvalidInputError, UpstreamUnavailableError
 from gateway.settings import GuardSettings, Settings

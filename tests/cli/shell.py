@@ -12,10 +12,10 @@ class Shell:
     """Runs commands with an environment."""
 
     def __init__(self, environ: dict[str, str]) -> None:
-        self._environ = environ
+        self.environ = environ
 
     def run(self, *arguments: str, typed: str = "") -> Result:
-        return CliRunner(env=self._environ).invoke(cli, arguments, input=typed)
+        return CliRunner(env=self.environ).invoke(cli, arguments, input=typed)
 
     def says(self, *arguments: str, typed: str = "") -> str:
         """What a command that goes well says."""

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Gateway
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.components import open_components
 from gateway.settings import load_settings
 

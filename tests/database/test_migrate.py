@@ -13,11 +13,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.database.migrate import migrate, migrations_folder, read_migrations
+from gateway.database.migrate import migrate, migrations_folder, pending_migrations, read_migrations
 from gateway.database.queries import statement, statements
 from gateway.errors import MigrationError
 from tests.support.cluster import Cluster
 from tests.support.rows import rows, value
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -66,13 +67,50 @@ async def test_a_changed_one_stops_the_start(connection: asyncpg.Connection[Any]
     assert await refusal(connection, folder) == told
 
 
-async def test_one_that_is_newer_than_known_stops_the_start(connection: asyncpg.Connection[Any], folder: Path) -> None:
+async def test_the_version_before_runs_beside_a_newer_one_unless_that_one_says_that_it_cannot(
+    connection: asyncpg.Connection[Any], folder: Path
+) -> None:
+    shutil.copy(next(migrations_folder().glob("*_side_by_side.sql")), folder / "0003_side_by_side.sql")
+    former = folder.parent / "former"
+    shutil.copytree(folder, former)
+    (folder / "0004_more.sql").write_text("ALTER TABLE two ADD c int;")
     await migrate(connection, folder)
-    (folder / "0002_second.sql").unlink()
-    told = (
-        "The database has the migration 0002_second, which is newer than this version of ModelGate; update ModelGate."
-    )
-    assert await refusal(connection, folder) == told
+    assert await migrate(connection, former) == []
+    (folder / "0005_less.sql").write_text("-- incompatible: it reads a column that goes\nALTER TABLE two DROP a;")
+    await migrate(connection, folder)
+    told = "The database has the migration 0005_less, which is newer than this version of ModelGate; update ModelGate."
+    assert await refusal(connection, former) == told
+
+
+async def test_a_plan_says_what_would_be_applied_and_applies_nothing(
+    connection: asyncpg.Connection[Any], folder: Path
+) -> None:
+    assert [each.name for each in await pending_migrations(connection, folder)] == ["0001_first", "0002_second"]
+    assert await connection.fetchval("SELECT to_regclass('schema_migrations')") is None
+    await migrate(connection, folder)
+    (folder / "0003_third.sql").write_text("-- incompatible: so it is\nSELECT 1;")
+    (planned,) = await pending_migrations(connection, folder)
+    assert (planned.name, planned.incompatible_because) == ("0003_third", "so it is")
+
+
+async def test_one_that_waits_for_a_table_does_not_keep_others_from_it(
+    connection: asyncpg.Connection[Any], folder: Path, empty_url: str
+) -> None:
+    await migrate(connection, folder)
+    (folder / "0003_third.sql").write_text("ALTER TABLE two ADD b int;")
+    holder = await asyncpg.connect(empty_url)
+    reading = holder.transaction()
+    await reading.start()
+    await holder.fetch("SELECT * FROM two")
+    migrating = asyncio.create_task(migrate(connection, folder))
+    waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'two'::regclass"
+    await until(lambda: value(empty_url, waiting))
+    # Who comes while it waits gets its turn all the same, long before the holder ends.
+    assert await asyncio.wait_for(value(empty_url, "SELECT count(*) FROM two"), 10) == 0
+    assert not migrating.done()
+    await reading.rollback()
+    assert await migrating == ["0003_third"]
+    await holder.close()
 
 
 async def test_one_that_is_missing_stops_the_start(connection: asyncpg.Connection[Any], folder: Path) -> None:

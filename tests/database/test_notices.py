@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 
+import anyio
 import pytest
 
 from gateway.database import notices as notices_module
@@ -96,12 +96,13 @@ async def test_a_dead_connection_counts_as_lost_within_a_second(monkeypatch: pyt
             waited.append(timeout)
             raise asyncio.TimeoutError
 
-    async def pass_time(coroutine: Coroutine[object, object, object], seconds: float) -> None:
-        coroutine.close()
-        waited.append(seconds)
-        raise asyncio.TimeoutError
+    move_on_after = anyio.move_on_after
 
-    monkeypatch.setattr(asyncio, "wait_for", pass_time)
+    def pass_time(seconds: float) -> anyio.CancelScope:
+        waited.append(seconds)
+        return move_on_after(0)
+
+    monkeypatch.setattr(anyio, "move_on_after", pass_time)
     with pytest.raises(asyncio.TimeoutError):
         await notices_module._until_lost(DeadConnection(), asyncio.Event())  # type: ignore[arg-type]
     assert len(waited) == 2

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.components import open_components
+from gateway.database.background import in_background
+from gateway.database.pool import Database, open_database
 from gateway.settings import DatabaseSettings, Settings
 from tests.support.gateway import running_gateway
 from tests.support.listed import add_listed, tool
@@ -52,3 +54,26 @@ async def test_without_postgresql_requests_are_told_and_then_it_goes_on(
         result = await gateway.call("tool_search", {"query": "calculate math expressions"})
         assert "listed__calculator" in result["content"][0]["text"]
         assert (await gateway.http.get("/ready")).status_code == 200
+
+
+async def test_work_that_nobody_waits_for_leaves_half_of_the_connections_to_those_who_wait(settings: Settings) -> None:
+    holding = 0
+    is_over = asyncio.Event()
+
+    async def hold(database: Database) -> None:
+        nonlocal holding
+        with in_background():
+            async with database.connection():
+                holding += 1
+                # Who has one gets the next without waiting for its turn.
+                assert await database.fetchval("catalogue_version", 1) is not None
+                await is_over.wait()
+
+    async with open_database(settings, size=6) as database:
+        tasks = [asyncio.create_task(hold(database)) for _ in range(10)]
+        await until(lambda: holding == 3)
+        assert await asyncio.gather(*(database.fetchval("catalogue_version", 1) for _ in range(20)))
+        assert holding == 3
+        is_over.set()
+        await asyncio.gather(*tasks)
+        assert holding == 10

@@ -18,6 +18,7 @@ Kind = Literal[
     "slow",
     "huge",
     "body",
+    "answer",
     "cut",
 ]
 
@@ -102,6 +103,11 @@ class Fault:
     def body(cls, text: str, times: int | None = None) -> Fault:
         """A success with `text` for its body."""
         return cls("body", times, literal=text)
+
+    @classmethod
+    def answering(cls, status: int, text: str, times: int | None = None) -> Fault:
+        """`text` as it is, plain where it is no JSON."""
+        return cls("answer", times, status=status, literal=text)
 
     @classmethod
     def cut(cls, times: int | None = None) -> Fault:

@@ -329,6 +329,10 @@ def _fault_response(fault: Fault) -> Response | None:
     if fault.kind == "status":
         headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
         return JSONResponse({"error": "the model runner is out of luck"}, fault.status, headers)
+    if fault.kind == "answer":
+        is_json = fault.literal.startswith("{")
+        media = "application/json; charset=utf-8" if is_json else "text/plain"
+        return Response(fault.literal, fault.status, media_type=media)
     if fault.kind == "body":
         return Response(fault.literal)
     if fault.kind == "huge":

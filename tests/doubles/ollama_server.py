@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from starlette.applications import Starlette
@@ -28,7 +29,8 @@ class OllamaServer(EmbeddingServer):
     """An `EmbeddingServer` that has `library` to pull from, goes wrong as `pull_fault` says for `faulty_pulls` of them,
     and keeps models in `undeletable` whatever it is asked.
 
-    `pulled_from` records at which byte each pull began, `keep_alives` what requests for vectors asked for.
+    `pulled_from` records at which byte each pull began, `keep_alives` what requests for vectors asked for. With
+    `writes`, what it says to a prompt, its models are language models, too; `prompts` records what came.
     """
 
     def __init__(self, *, models: tuple[str, ...] = (), library: tuple[str, ...] = ("nomic-embed-text",)) -> None:
@@ -39,7 +41,19 @@ class OllamaServer(EmbeddingServer):
         self.undeletable: tuple[str, ...] = ()
         self.pulled_from: list[int] = []
         self.keep_alives: list[Any] = []
+        self.writes: Callable[[str], str] | None = None
+        self.prompts: list[str] = []
         self._come = 0
+        self._pulls_may_go = threading.Event()
+        self._pulls_may_go.set()
+
+    def hold_pulls(self) -> None:
+        """Let pulls stand still after their first line, until `let_pulls_go`."""
+        self._pulls_may_go.clear()
+
+    def let_pulls_go(self) -> None:
+        """Let pulls go on."""
+        self._pulls_may_go.set()
 
     def _application(self) -> Starlette:
         application = super()._application()
@@ -47,6 +61,7 @@ class OllamaServer(EmbeddingServer):
             Route("/api/pull", self._pull, methods=["POST"]),
             Route("/api/copy", self._copy, methods=["POST"]),
             Route("/api/delete", self._delete, methods=["DELETE"]),
+            Route("/api/generate", self._generate, methods=["POST"]),
         ]
         return application
 
@@ -67,6 +82,7 @@ class OllamaServer(EmbeddingServer):
         fault = self.pull_fault if len(self.pulled_from) < self.faulty_pulls else None
         self.pulled_from.append(self._come)
         yield _line(status="pulling manifest")
+        self._pulls_may_go.wait(10)
         if name.removesuffix(":latest") not in self.library:
             yield _line(error="pull model manifest: file does not exist")
             return
@@ -116,13 +132,25 @@ class OllamaServer(EmbeddingServer):
         self.models = (*self.models, body["destination"])
         return Response()
 
+    async def _generate(self, request: Request) -> Response:
+        body = await request.json()
+        if not self._has_model(body["model"]):
+            return JSONResponse({"error": f"model '{body['model']}' not found"}, 404)
+        if self.writes is None:
+            return JSONResponse({"error": f'"{body["model"]}" does not support generate'}, 400)
+        self.prompts.append(body["prompt"])
+        facts = {"created_at": "2026-11-26T10:00:00.000000000Z", "done": True, "done_reason": "stop", "eval_count": 1}
+        return JSONResponse({"model": body["model"], "response": self.writes(body["prompt"]), **facts})
+
     async def _delete(self, request: Request) -> Response:
         name = (await request.json())["model"]
         if not self._has_model(name):
             return JSONResponse({"error": f"model '{name}' not found"}, 404)
         if name in self.undeletable:
             return JSONResponse({"error": "remove blob: permission denied"}, 500)
-        self.models = tuple(each for each in self.models if each.removesuffix(":latest") != name)
+        self.models = tuple(
+            each for each in self.models if each.removesuffix(":latest") != name.removesuffix(":latest")
+        )
         return Response()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.types import Options
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -54,13 +55,31 @@ class OpenIdProvider:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[OpenIdProvider]:
         """Answer until the block ends."""
-        routes = [Route("/.well-known/openid-configuration", self._discovery), Route("/keys", self._key_set)]
-        async with serving(Starlette(routes=routes)) as url:
+        async with serving(self.application()) as url:
             self.url = url
             yield self
 
+    def application(self) -> Starlette:
+        """What answers."""
+        return Starlette(routes=self.routes())
+
+    def routes(self) -> list[Route]:
+        """What it answers at."""
+        return [Route("/.well-known/openid-configuration", self._discovery), Route("/keys", self._key_set)]
+
+    def metadata(self) -> dict[str, Any]:
+        """What it says of itself."""
+        return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+
+    def read(self, token: str) -> dict[str, Any]:
+        """The claims of a token that it signed and that is in force; raises what PyJWT does, and KeyError."""
+        kid = jwt.get_unverified_header(token)["kid"]
+        options: Options = {"require": ["exp", "iss", "sub"], "verify_aud": False}
+        algorithm = self._keys[kid][1]
+        return dict(jwt.decode(token, self.public_key_of(kid), [algorithm], issuer=self.url, options=options))
+
     async def _discovery(self, _: Request) -> Response:
-        return self._answer({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
+        return self._answer(self.metadata())
 
     async def _key_set(self, _: Request) -> Response:
         self.key_fetches += 1

@@ -18,8 +18,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from gateway.access.roles import create_role
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
-from tests.support.gateway import RunningGateway
+from gateway.catalog.servers.server_definition import ServerDefinition
+from tests.support.gateway import NO_AUTHORITIES, RunningGateway
 
 TALKER = Path(__file__).parent / "talker.py"
 HANDSHAKE = "legacy"
@@ -96,7 +96,7 @@ def connect(gateway: RunningGateway) -> Connect:
     @contextlib.asynccontextmanager
     async def connected(mode: str, key: str | None = None, **options: Any) -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {key or gateway.key}"}
-        async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
+        async with httpx2.AsyncClient(headers=headers, timeout=30, verify=NO_AUTHORITIES) as http:
             transport = streamable_http_client(gateway.mcp, http_client=http)
             async with Client(transport, mode=mode, cache=None, **options) as client:
                 yield client

@@ -16,8 +16,8 @@ import anyio
 from mcp import Client
 from mcp.shared.exceptions import MCPDeprecationWarning
 
-from gateway.catalog.server_definition import ServerDefinition
-from gateway.catalog.tuning import Tuning
+from gateway.catalog.servers.server_definition import ServerDefinition
+from gateway.catalog.servers.tuning import Tuning
 from tests.downstream.conftest import HANDSHAKE, Connect, Era
 from tests.support.gateway import RunningGateway
 from tests.support.waiting import until

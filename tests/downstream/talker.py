@@ -113,6 +113,7 @@ def call(request_id: Any, params: Message) -> Message | None:
     global extra
     name, arguments, meta = params["name"], params.get("arguments") or {}, params.get("_meta") or {}
     if name == "echo":
+        time.sleep(arguments.get("seconds", 0))
         return text({"label": LABEL, "params": params})
     if name == "everything":
         return dict(EVERYTHING)
@@ -254,6 +255,9 @@ def handle(message: Message) -> None:
             send({"method": "notifications/resources/updated", "params": {"uri": uri, "_meta": marked}})
         return
     else:
+        if method in ("prompts/get", "resources/read") and "refuse" in json.dumps(params):
+            send({"id": request_id, "error": {"code": -31999, "message": f"refused: {params}", "data": params}})
+            return
         found = result_of(method, params)
         if found is None:
             known = method in ("prompts/get", "resources/read")

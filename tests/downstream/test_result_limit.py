@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.downstream.result_limit import ResultLimit, bounded_error
 from tests.downstream.conftest import HANDSHAKE, MODERN, AddTalker, Connect, text_of
 from tests.support.gateway import RunningGateway

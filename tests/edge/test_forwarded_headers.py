@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.components import open_components
 from gateway.edge.address_counts import AddressCounts
 from gateway.edge.forwarded_headers import ForwardedHeaders
+from gateway.edge.refusals import Refusals
 from gateway.edge.trusted_proxies import TrustedProxies
 from gateway.settings import Settings
 from tests.support.audit import audit_rows
@@ -45,7 +46,7 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
 async def _seen(*trusted: str) -> tuple[str, Any]:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await ForwardedHeaders(_echo, TrustedProxies(trusted), AddressCounts(0))(scope, receive, send)
+            await ForwardedHeaders(_echo, TrustedProxies(trusted), AddressCounts(0), Refusals())(scope, receive, send)
 
     async with serving(app) as url, httpx2.AsyncClient() as http:
         return url, (await http.get(f"{url}/x", headers=FORWARDED)).json()
@@ -75,7 +76,8 @@ async def test_a_client_behind_a_proxy_has_so_many_requests_under_way() -> None:
         await answering.wait()
         await _echo(scope, receive, send)
 
-    counting = ForwardedHeaders(waiting, TrustedProxies(("127.0.0.1",)), AddressCounts(1))
+    refusals = Refusals()
+    counting = ForwardedHeaders(waiting, TrustedProxies(("127.0.0.1",)), AddressCounts(1), refusals)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -85,6 +87,7 @@ async def test_a_client_behind_a_proxy_has_so_many_requests_under_way() -> None:
         tasks.start_soon(partial(http.get, "/x", headers={"X-Forwarded-For": "192.0.2.1"}))
         await arrived.wait()
         assert (await http.get("/x", headers={"X-Forwarded-For": "192.0.2.1"})).status_code == 429
+        assert refusals.counts["too_many"] == 1
         answering.set()
         # Another client behind the same proxy, and the same one once its request is answered.
         assert (await http.get("/x", headers={"X-Forwarded-For": "192.0.2.2"})).status_code == 200

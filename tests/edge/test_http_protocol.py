@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from gateway.edge.refusals import Refusals
 from gateway.edge.server_config import server_config
 from gateway.settings import ServerSettings
 from tests.support.serving import open_port, serving_config
@@ -27,10 +28,11 @@ PATIENT = ServerSettings(head_seconds=60, body_seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that answers with the length of the body, and the bodies that it gave up on."""
+    """A server that answers with the length of the body, the bodies that it gave up on, and what it turned away."""
 
     port: int
     left: list[str]
+    refusals: Refusals
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -62,6 +64,7 @@ async def _read_all(reader: asyncio.StreamReader) -> bytes:
 @contextlib.asynccontextmanager
 async def served(settings: ServerSettings) -> AsyncIterator[Served]:
     left: list[str] = []
+    refusals = Refusals()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,9 +82,9 @@ async def served(settings: ServerSettings) -> AsyncIterator[Served]:
         await PlainTextResponse(str(len(body)))(scope, receive, send)
 
     with open_port() as (listening, url):
-        config: uvicorn.Config = server_config(application, settings, 1)
+        config: uvicorn.Config = server_config(application, settings, 1, refusals)
         async with serving_config(listening, config):
-            yield Served(int(url.rpartition(":")[2]), left)
+            yield Served(int(url.rpartition(":")[2]), left, refusals)
 
 
 async def test_a_whole_request_is_answered_and_its_connection_kept() -> None:
@@ -97,6 +100,7 @@ async def test_a_head_that_does_not_come_ends_its_connection(begun: bytes) -> No
     async with served(QUICK) as server:
         answer = await server.answer_to(begun) if begun else await server.answer_to()
         assert answer.startswith(b"HTTP/1.1 408 ")
+        assert server.refusals.counts["too_slow"] == 1
 
 
 @pytest.mark.parametrize("after", [HEAD, b"\r\n"])

@@ -37,6 +37,7 @@ async def make_client() -> AsyncIterator[MakeClient]:
         breaker: CircuitBreaker | None = None,
         concurrency: int = 4,
         max_reply_bytes: int = 64 * 2**20,
+        busy_hint: str = "see what else it does",
     ) -> EmbeddingHttpClient:
         made.append(
             EmbeddingHttpClient(
@@ -49,6 +50,7 @@ async def make_client() -> AsyncIterator[MakeClient]:
                 backoff=Backoff(first_seconds=0.001, longest_seconds=5.0),
                 breaker=breaker,
                 max_reply_bytes=max_reply_bytes,
+                busy_hint=busy_hint,
             )
         )
         return made[-1]

@@ -37,6 +37,16 @@ async def test_the_queries_used_last_are_kept_in_memory(parts: Components) -> No
     assert embedder.queries == ["one", "two", "three", "two"]
 
 
+async def test_a_cache_that_keeps_nothing_still_asks_once_for_equal_queries_at_one_time(parts: Components) -> None:
+    cache, embedder = QueryCache(parts.database, is_kept=False), CountingEmbedder(is_remote=True)
+    space = (await parts.spaces.configured_space()).id
+    await asyncio.gather(*(cache.get_or_embed(space, "one", embedder) for _ in range(20)))
+    assert embedder.queries == ["one"]
+    await cache.get_or_embed(space, "one", embedder)
+    assert embedder.queries == ["one", "one"]
+    assert await cache.count_stored() == 0
+
+
 async def test_the_same_text_in_another_space_is_another_query(parts: Components) -> None:
     cache, embedder = QueryCache(parts.database), CountingEmbedder()
     await cache.get_or_embed(1, "one", embedder)

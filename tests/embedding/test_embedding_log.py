@@ -12,6 +12,7 @@ from gateway.embedding.cache import QueryCache
 from gateway.embedding.local.builtin import BuiltinEmbedder
 from gateway.embedding.servers.ollama import OllamaEmbedder
 from tests.doubles.embedding_server import EmbeddingServer
+from tests.support.embedding import embed_documents
 
 LOGGER = "gateway.embedding.embedding_log"
 
@@ -28,8 +29,8 @@ async def test_texts_for_a_server_are_logged_one_by_one_and_those_that_were_kept
     ollama: OllamaEmbedder, server: EmbeddingServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, LOGGER)
-    await ollama.embed_documents(["secret", "secrets of mine"])
-    await ollama.embed_documents(["secret"])
+    await embed_documents(ollama, ["secret", "secrets of mine"])
+    await embed_documents(ollama, ["secret"])
     sent = [("ollama", "nomic-embed-text", str(len(text)), "false") for text in server.texts]
     assert len(sent) == 2
     assert lines(caplog) == [*sent, ("ollama", "nomic-embed-text", "6", "true")]
@@ -43,7 +44,7 @@ async def test_a_query_that_is_in_the_cache_is_logged_as_a_hit(
     cache, embedder = QueryCache(parts.database), BuiltinEmbedder()
     for _ in range(2):
         await cache.get_or_embed(1, "weather", embedder)
-    await embedder.embed_documents(["one", "three"])
+    await embed_documents(embedder, ["one", "three"])
     await embedder.aclose()
     assert [(length, hit) for _, _, length, hit in lines(caplog)] == [
         ("7", "false"),

@@ -18,13 +18,13 @@ from mcp.client.auth.utils import handle_auth_metadata_response, handle_protecte
 
 from gateway.catalog.client_config.client_config import parse_client_config
 from gateway.catalog.tool import parse_listing
-from gateway.downstream.methods.tool_digest import compact_schema, signature_of
+from gateway.downstream.methods.tools.tool_rendering import compact_schema, signature_of
 from gateway.downstream.uri import parse_qualified_uri, template_space, uri_space
 from gateway.errors import GrantRefusedError, InvalidInputError, SettingsError
 from gateway.json_codec import decode, encode
 from gateway.settings import load_settings
+from gateway.upstream.credentials.oauth_grant import OAuthClient
 from gateway.upstream.oauth.token_response import parse_token_response
-from gateway.upstream.oauth_grant import OAuthClient
 from gateway.upstream.openapi.document import parse_document
 from tests.fuzz.mangled_text import mangled_bytes, mangled_texts
 

@@ -74,6 +74,13 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
         HOLDER,
     )
     await insert(
+        "INSERT INTO server_health (tenant_id, server_id, since, until, state, error) "
+        "VALUES ($1, $1, '-infinity', 'infinity', $2, $3)",
+        ID,
+        NAME,
+        MARK,
+    )
+    await insert(
         "INSERT INTO tools (tenant_id, id, server_id, name, exposed_name, category, definition, content_hash, "
         "term_count) OVERRIDING SYSTEM VALUE VALUES ($1, $1, $1, $2, $2, $2, $3, $4, 1)",
         ID,
@@ -90,6 +97,15 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
         MARK,
     )
     await insert(
+        "INSERT INTO call_approvals (tenant_id, id, binding, caller, key_id, person_issuer, person_subject, asked_by, "
+        "server_id, server_name, tool_id, tool_name, definition, arguments, policy_version, expires_at) "
+        "VALUES ($1, $2, $3, $2, $1, $2, $2, $4, $1, $4, $1, $4, '{}', $3, $2, 'infinity')",
+        ID,
+        NAME,
+        HASH,
+        MARK,
+    )
+    await insert(
         "INSERT INTO offerings (tenant_id, server_id, kind, name_hash, name, definition, content_hash, quarantine) "
         "VALUES ($1, $1, 'prompt', $2, $3, $4, $2, $4)",
         ID,
@@ -102,6 +118,16 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
     assert space == SPACE
     await insert("UPDATE embedding_spaces SET active = true")
     await insert(statement("upsert_embedding"), ID, ID, SPACE, HASH, VECTOR, VECTOR, VECTOR, "{}", [], True)
+    await insert(
+        "INSERT INTO tool_examples (tenant_id, id, tool_id, text, text_key, source, state) OVERRIDING SYSTEM VALUE "
+        "VALUES ($1, $1, $1, $2, $3, 'use', 'counted')",
+        ID,
+        MARK,
+        NAME,
+    )
+    await insert("INSERT INTO tool_example_embeddings VALUES ($1, $1, $2, $3)", ID, SPACE, VECTOR)
+    await insert("INSERT INTO tool_learning (tenant_id, tool_id) VALUES ($1, $1)", ID)
+    await insert(statement("store_learnt"), ID, ID, SPACE, HASH, VECTOR, 0.0, 1, 1, NAME)
     for role_id, kind, mode in ((ID, "role", None), (ID + 1, "profile", "all")):
         await insert(
             "INSERT INTO roles (tenant_id, id, name, description, default_visibility, kind, list_mode) "
@@ -120,6 +146,15 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
         NAME,
     )
     await insert(statement("refresh_role_tools"), ID, None, None)
+    for profile_id in (None, ID + 1):
+        await insert(
+            "INSERT INTO tool_overrides (tenant_id, tool_id, profile_id, name, title, category) "
+            "VALUES ($1, $1, $2, $3, $4, $3)",
+            ID,
+            profile_id,
+            NAME,
+            MARK,
+        )
     await insert(
         "INSERT INTO api_keys (tenant_id, id, name, hash, hint, note) OVERRIDING SYSTEM VALUE "
         "VALUES ($1, $1, $2, $3, $2, $4)",
@@ -134,4 +169,51 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
         await insert(
             "INSERT INTO key_usage (tenant_id, key_id, day, calls, granted) VALUES ($1, $1, $2, 1, 1)", ID, day
         )
+    await _fill_persons(connection)
     return Owned(connection, ID, stranger)
+
+
+async def _fill_persons(connection: asyncpg.Connection[Any]) -> None:
+    """Somebody with all that a person may have."""
+    insert = connection.execute
+    await insert(
+        "INSERT INTO persons (tenant_id, id, issuer, subject, name) OVERRIDING SYSTEM VALUE "
+        "VALUES ($1, $1, $2, $2, $3)",
+        ID,
+        NAME,
+        MARK,
+    )
+    await insert(
+        "INSERT INTO connections (tenant_id, person_id, server_id, id, kind, sealed, subject, person_name) "
+        "VALUES ($1, $1, $1, $2, 'secret', $3, $4, $4)",
+        ID,
+        UUID(int=0),
+        HASH,
+        MARK,
+    )
+    later = datetime.now(timezone.utc) + timedelta(hours=1)
+    await insert(
+        "INSERT INTO connection_links (hash, tenant_id, person_id, server_id, key_id, expires_at) "
+        "VALUES ($2, $1, $1, $1, $1, $3)",
+        ID,
+        HASH,
+        later,
+    )
+    await insert(
+        "INSERT INTO person_sessions (hash, tenant_id, person_id, address, expires_at) VALUES ($2, $1, $1, $3, $4)",
+        ID,
+        HASH,
+        MARK,
+        later,
+    )
+    await insert(
+        "INSERT INTO person_sign_ins "
+        "(state_hash, tenant_id, person_id, server_id, browser_hash, link, sealed, expires_at) "
+        "VALUES ($2, $1, $1, $1, $2, $3, $2, $4)",
+        ID,
+        HASH,
+        MARK,
+        later,
+    )
+    await insert("INSERT INTO oauth_registrations (tenant_id, server_id, sealed) VALUES ($1, $1, $2)", ID, HASH)
+    await insert("INSERT INTO sign_in_tokens (tenant_id, person_id, sealed) VALUES ($1, $1, $2)", ID, HASH)

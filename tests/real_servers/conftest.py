@@ -37,7 +37,7 @@ def published() -> Mapping[str, DemoServer]:
     with alone(CACHE.with_suffix(".lock")):
         installed = asyncio.run(install_demo(CACHE, said.append, HERE / "servers.toml"))
     servers = {server.name: server for server in installed}
-    missing = {"Everything", "Filesystem", "Memory", "Git", "SQLite", "Inspector"} - servers.keys()
+    missing = {"Everything", "Filesystem", "Memory", "Git", "SQLite", "Thinking", "Time", "Calculator"} - servers.keys()
     if missing:
         pytest.fail(f"{', '.join(sorted(missing))} could not be installed: " + " ".join(said))
     return servers

@@ -13,7 +13,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.cli.demo.listing import DemoServer
 from tests.support.gateway import RunningGateway
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from gateway.search.deprecation import is_deprecated, living_first
+from gateway.search.demotion import demote_deprecated
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.request import Match
 
 
 def _card(tool_id: int, description: str = "", server_id: int = 1, **more: str) -> ToolCard:
-    values = {"title": None, "annotations_json": None, "icons_json": None, **more}
+    values: dict[str, Any] = {"title": None, "annotations_json": None, "icons_json": None, **more}
     return ToolCard(
         tool_id=tool_id,
         exposed_name=f"tool_{tool_id}",
@@ -40,7 +42,7 @@ def _card(tool_id: int, description: str = "", server_id: int = 1, **more: str) 
     ],
 )
 def test_a_tool_says_of_itself_that_it_is_deprecated(card: ToolCard) -> None:
-    assert is_deprecated(card)
+    assert card.is_deprecated
 
 
 @pytest.mark.parametrize(
@@ -60,13 +62,13 @@ def test_a_tool_says_of_itself_that_it_is_deprecated(card: ToolCard) -> None:
     ],
 )
 def test_a_tool_that_speaks_of_deprecated_things_is_not_one(card: ToolCard) -> None:
-    assert not is_deprecated(card)
+    assert not card.is_deprecated
 
 
 def test_a_deprecated_tool_changes_places_with_the_living_ones_of_its_server() -> None:
     cards = {1: _card(1, "Deprecated: use 3"), 2: _card(2, server_id=2), 3: _card(3), 4: _card(4, "Deprecated", 3)}
     matches = [Match(1, 0.9, 0.5), Match(2, 0.8, 0.5), Match(3, 0.7, 0.5), Match(4, 0.6, 0.5)]
-    ordered = living_first(matches, cards)
+    ordered = demote_deprecated(matches, cards)
     assert [match.tool_id for match in ordered] == [3, 2, 1, 4]
     assert [match.score for match in ordered] == [0.9, 0.8, 0.7, 0.6]
 
@@ -74,9 +76,9 @@ def test_a_deprecated_tool_changes_places_with_the_living_ones_of_its_server() -
 def test_a_deprecated_tool_that_is_asked_for_by_name_stays_first() -> None:
     cards = {1: _card(1, "Deprecated: use 3"), 3: _card(3)}
     matches = [Match(1, 1.0, 0.5, is_named=True), Match(3, 0.7, 0.5)]
-    assert living_first(matches, cards) == matches
+    assert demote_deprecated(matches, cards) == matches
 
 
 def test_tools_that_are_gone_stay_where_they_are() -> None:
     matches = [Match(1, 0.9, 0.5), Match(2, 0.8, 0.5)]
-    assert living_first(matches, {}) == matches
+    assert demote_deprecated(matches, {}) == matches

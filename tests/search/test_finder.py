@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from gateway.access.caller import Caller
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.components import Components, open_components
-from gateway.embedding.spaces import QueryVectors
+from gateway.embedding.spaces.query_embedding import QueryVectors
 from gateway.errors import EmbedderUnavailableError
 from gateway.search.finder import Finder
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import ToolIndex
-from gateway.search.ranking import ASSUMED_BACKGROUND
+from gateway.search.ranking import ASSUMED_BASELINE
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import SearchSettings, Settings, load_settings
 from tests.support.cluster import Cluster
@@ -76,7 +76,7 @@ async def farm(farm_url: str, settings: Settings) -> AsyncIterator[Components]:
     async with open_components(replace(settings, database=replace(settings.database, url=farm_url))) as parts:
         # What everyday requests find is measured beside the first searches, and settles the scores.
         for _ in range(1_000):
-            if await parts.index.background(1, await parts.spaces.active_space()) != ASSUMED_BACKGROUND:
+            if await parts.index.baseline(1, await parts.spaces.active_space()) != ASSUMED_BASELINE:
                 break
             await asyncio.sleep(0.02)
         yield parts

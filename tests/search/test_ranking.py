@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.search.ranking import ASSUMED_BACKGROUND, SHORTLIST, Signals, coverage, rank
+from gateway.search.ranking import ASSUMED_BASELINE, SHORTLIST, Signals, coverage, rank
 
 _numbers = st.floats(0, 1, width=32)
 
@@ -14,7 +14,7 @@ def _signals(
     cosines: list[list[float]] | None,
     lexical: list[list[float]],
     servers: list[int] | None = None,
-    ceiling: float = 5.0,
+    maximum: float = 5.0,
 ) -> Signals:
     tools = len(lexical[0])
     return Signals(
@@ -22,12 +22,12 @@ def _signals(
         np.array(servers or [1] * tools, np.int64),
         None if cosines is None else np.array(cosines, np.float32),
         np.array(lexical, np.float32),
-        np.full(len(lexical), ceiling),
+        np.full(len(lexical), maximum),
     )
 
 
 def _best(signals: Signals) -> list[int]:
-    ranking = rank(signals, ASSUMED_BACKGROUND)
+    ranking = rank(signals, ASSUMED_BASELINE)
     return [int(signals.tool_ids[place]) for place in ranking.order]
 
 
@@ -47,9 +47,9 @@ def test_a_tool_without_a_vector_can_still_be_the_best() -> None:
 
 def test_words_weigh_more_where_they_cover_the_query() -> None:
     # The one tool means it, the other has its words.
-    told = _signals([[0.5, 0.3, *[0.1] * 30]], [[0, 2, *[0] * 30]], ceiling=20.0)
-    named = _signals([[0.5, 0.3, *[0.1] * 30]], [[0, 2, *[0] * 30]], ceiling=2.0)
-    gap = [rank(signals, ASSUMED_BACKGROUND).fused[:2] for signals in (told, named)]
+    told = _signals([[0.5, 0.3, *[0.1] * 30]], [[0, 2, *[0] * 30]], maximum=20.0)
+    named = _signals([[0.5, 0.3, *[0.1] * 30]], [[0, 2, *[0] * 30]], maximum=2.0)
+    gap = [rank(signals, ASSUMED_BASELINE).fused[:2] for signals in (told, named)]
     assert gap[1][1] - gap[1][0] > gap[0][1] - gap[0][0]
     assert coverage(named) == pytest.approx(1)
     assert coverage(told) == pytest.approx(0.1)
@@ -71,7 +71,7 @@ def test_a_server_whose_tools_all_fit_is_preferred() -> None:
 @given(st.lists(st.tuples(_numbers, _numbers, st.integers(1, 3)), min_size=1, max_size=30))
 def test_the_order_is_that_of_the_rank_values(tools: list[tuple[float, float, int]]) -> None:
     cosines, lexical, servers = zip(*tools, strict=True)
-    ranking = rank(_signals([list(cosines)], [list(lexical)], list(servers)), ASSUMED_BACKGROUND)
+    ranking = rank(_signals([list(cosines)], [list(lexical)], list(servers)), ASSUMED_BASELINE)
     assert sorted(ranking.order.tolist()) == list(range(len(tools)))
     ordered = ranking.fused[ranking.order]
     assert (np.diff(ordered) <= 0).all()
@@ -79,7 +79,7 @@ def test_the_order_is_that_of_the_rank_values(tools: list[tuple[float, float, in
 
 
 def test_none_is_ranked_where_none_is_there_and_a_shortlist_where_there_are_many() -> None:
-    assert len(rank(_signals([[]], [[]]), ASSUMED_BACKGROUND).order) == 0
-    many = rank(_signals([[0.1] * 1_000], [[0.0] * 999 + [1.0]]), ASSUMED_BACKGROUND)
+    assert len(rank(_signals([[]], [[]]), ASSUMED_BASELINE).order) == 0
+    many = rank(_signals([[0.1] * 1_000], [[0.0] * 999 + [1.0]]), ASSUMED_BASELINE)
     assert len(many.order) == SHORTLIST
     assert many.order[0] == 999

@@ -14,7 +14,7 @@ from gateway.access.caller import Caller
 from gateway.database.notices import Notices
 from gateway.search.finder import Finder
 from gateway.search.request import FoundTool, SearchRequest
-from gateway.search.rerank.selection import open_reranking
+from gateway.search.rerank.reranker_factory import open_reranking
 from gateway.settings import RerankSettings, SearchSettings, Settings
 from tests.doubles.ranking_server import Fault, Kind, RankingServer
 from tests.support.indexed_catalogue import CataloguedTool, IndexedCatalogue, indexed_catalogue
@@ -64,7 +64,7 @@ async def office(settings: Settings) -> AsyncIterator[Office]:
             vector = query * (1 - number / 50)
             vector[number % 4] += number / 50
             tools.append(CataloguedTool("zoo", f"tool_{number}", f"Counts animal{number}.", vector=tuple(vector)))
-        await catalogue.put(*tools)
+        await catalogue.upsert(*tools)
         role_id = await catalogue.add_role("keepers", *(tool.exposed_name for tool in tools))
         yield Office(catalogue, role_id, closing)
 
@@ -130,7 +130,7 @@ async def test_when_it_fails_the_tools_stay_as_they_were_and_a_notice_says_so(of
 
 async def test_a_description_that_asks_to_be_first_gains_a_place_at_most(office: Office) -> None:
     vector = tuple((await office.catalogue.spaces.embed_queries([QUERY])).vectors[0] * 0.7)
-    await office.catalogue.put(CataloguedTool("zoo", "evil", HOSTILE, vector=vector))
+    await office.catalogue.upsert(CataloguedTool("zoo", "evil", HOSTILE, vector=vector))
     await office.catalogue.set_visible(office.role_id, *office.catalogue.ids)
     request = SearchRequest((QUERY,), 5)
     before = await office.finder().find(office.caller, SearchRequest((QUERY,), 50))
@@ -192,7 +192,7 @@ async def test_each_of_several_queries_is_reranked_for_itself(office: Office) ->
 
 
 async def test_a_deprecated_tool_stays_behind_its_siblings(office: Office) -> None:
-    await office.catalogue.put(CataloguedTool("zoo", "tool_99", "Deprecated. Counts all.", vector=(1, 0, 0, 0)))
+    await office.catalogue.upsert(CataloguedTool("zoo", "tool_99", "Deprecated. Counts all.", vector=(1, 0, 0, 0)))
     await office.catalogue.set_visible(office.role_id, "zoo__tool_99", "zoo__tool_1", "zoo__tool_2")
     server = await office.server("jina", judge=judge_by_number)
     outcome = await office.finder(server).find(office.caller, SearchRequest((QUERY,), 5))

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gateway.search.ranking import Background, Signals, rank
+from gateway.search.ranking import CosineBaseline, Signals, rank
 from gateway.search.score import NAMEABLE, score_of, scores_of
 
-EVERYDAY = Background(mean=0.1, deviation=0.1)
+EVERYDAY = CosineBaseline(mean=0.1, deviation=0.1)
 
 
-def signals_of(cosines: NDArray[np.float64] | None, words: NDArray[np.float64], ceiling: float = 12.0) -> Signals:
+def signals_of(cosines: NDArray[np.float64] | None, words: NDArray[np.float64], maximum: float = 12.0) -> Signals:
     tools = len(words)
     ids = np.arange(tools, dtype=np.int64)
     rows = None if cosines is None else cosines[None].astype(np.float32)
-    return Signals(ids, ids % 3, rows, words[None].astype(np.float32), np.array([ceiling]))
+    return Signals(ids, ids % 3, rows, words[None].astype(np.float32), np.array([maximum]))
 
 
 def random_signals(seed: int, tools: int) -> Signals:
@@ -31,7 +31,7 @@ def random_signals(seed: int, tools: int) -> Signals:
 def test_no_score_contradicts_the_order(seed: int, tools: int, by_words: bool) -> None:
     signals = random_signals(seed, tools)
     if by_words:
-        signals = Signals(signals.tool_ids, signals.servers, None, signals.lexical, signals.ceilings)
+        signals = Signals(signals.tool_ids, signals.servers, None, signals.lexical, signals.max_lexical)
     ranking = rank(signals, EVERYDAY)
     scores = scores_of(signals, ranking, EVERYDAY)[ranking.order]
     assert np.all((scores >= 0) & (scores <= 1))
@@ -43,11 +43,11 @@ def test_cosines_that_all_lie_high_and_close_together_give_the_same_scores(seed:
     signals = random_signals(seed, tools)
     assert signals.cosines is not None
     narrow = Signals(
-        signals.tool_ids, signals.servers, 0.8 + np.float32(0.1) * signals.cosines, signals.lexical, signals.ceilings
+        signals.tool_ids, signals.servers, 0.8 + np.float32(0.1) * signals.cosines, signals.lexical, signals.max_lexical
     )
-    background = Background(0.8 + 0.1 * EVERYDAY.mean, 0.1 * EVERYDAY.deviation)
+    baseline = CosineBaseline(0.8 + 0.1 * EVERYDAY.mean, 0.1 * EVERYDAY.deviation)
     wide_scores = scores_of(signals, rank(signals, EVERYDAY), EVERYDAY)
-    narrow_scores = scores_of(narrow, rank(narrow, background), background)
+    narrow_scores = scores_of(narrow, rank(narrow, baseline), baseline)
     assert narrow_scores == pytest.approx(wide_scores, abs=0.01)
 
 

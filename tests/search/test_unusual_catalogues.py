@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.access.roles import refresh_visibility
 from gateway.components import Components
-from gateway.search.ranking import ASSUMED_BACKGROUND
+from gateway.search.ranking import ASSUMED_BASELINE
 from gateway.search.request import SearchOutcome, SearchRequest
 from tests.support.gateway import RunningGateway, add_local_mcp
 from tests.support.listed import add_listed, tool
@@ -25,7 +25,7 @@ async def find(parts: Components, query: str, results: int = 5) -> SearchOutcome
 async def settle(parts: Components) -> None:
     """What everyday requests find is measured beside the first searches, and settles the scores."""
     for _ in range(1_000):
-        if await parts.index.background(1, await parts.spaces.active_space()) != ASSUMED_BACKGROUND:
+        if await parts.index.baseline(1, await parts.spaces.active_space()) != ASSUMED_BASELINE:
             return
         await asyncio.sleep(0.02)
 

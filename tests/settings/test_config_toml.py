@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from gateway.settings import Settings, load_settings
+from gateway.settings import LoadedSettings, Settings, load_settings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,7 +26,7 @@ def test_every_setting_is_in_the_file() -> None:
 
 
 def test_the_values_in_the_file_are_the_defaults() -> None:
-    assert load_settings(CONFIG, environ={}) == Settings()
+    assert load_settings(CONFIG, environ={}) == LoadedSettings()
 
 
 def test_every_setting_in_the_file_has_a_comment() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import SettingsError
-from gateway.settings import Settings, load_settings
+from gateway.settings import LoadedSettings, load_settings
 
 
 def written(folder: Path, text: str) -> Path:
@@ -24,7 +24,7 @@ def refusal(path: Path | None = None, **environ: str) -> str:
 
 def test_without_file_and_environment_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert load_settings(environ={}) == Settings()
+    assert load_settings(environ={}) == LoadedSettings()
 
 
 def test_the_file_in_the_working_directory_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +55,23 @@ def test_names_that_users_know_are_read(tmp_path: Path) -> None:
     assert (loaded.embedder.model, loaded.embedder.api_key) == ("some-model", "sk-1")
     assert loaded.server.encryption_key == "ab" * 32
     assert loaded.database.url == "postgresql://h/d"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "address"),
+    [
+        ("", {}, "http://gpu:11434"),
+        ('[embedder]\nbase_url = ""\n', {}, "http://gpu:11434"),
+        ('[embedder]\nbase_url = "http://mine"\n', {}, "http://mine"),
+        ("", {"MODELGATE_EMBEDDER_URL": "http://mine"}, "http://mine"),
+        ('[embedder]\ntype = "openai"\n', {}, ""),
+    ],
+)
+def test_the_address_that_others_use_for_ollama_is_read_where_nothing_else_is_set(
+    tmp_path: Path, text: str, environ: dict[str, str], address: str
+) -> None:
+    loaded = load_settings(written(tmp_path, text), {**environ, "OLLAMA_BASE_URL": "http://gpu:11434"})
+    assert loaded.embedder.base_url == address
 
 
 def test_the_exact_name_wins_over_an_alias(tmp_path: Path) -> None:
@@ -121,3 +138,42 @@ def test_a_bad_value_is_told_with_its_line(tmp_path: Path, line: str, told: str)
 def test_a_bad_value_in_the_environment_is_told() -> None:
     told = refusal(MODELGATE_SERVER_PORT="eighty")
     assert told == "Environment variable MODELGATE_SERVER_PORT: server.port has to be a whole number, not 'eighty'."
+
+
+def test_tables_are_read_from_the_file_and_from_the_environment(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[embedder]\nmodel = "m"\n\n[[embedder.route]]\nlanguages = ["ja", "ko"]\nmodel = "bge-m3"\n'
+        'api_key = "${KEY}"\n\n'
+        '[[embedder.route]]\nlanguages = "*"\ntype = "openai"\n',
+        encoding="utf-8",
+    )
+    first, second = load_settings(path, environ={"KEY": "sk-1"}).embedder.route
+    assert (first.languages, first.type, first.model, first.api_key) == (("ja", "ko"), "ollama", "bge-m3", "sk-1")
+    assert (second.languages, second.type) == (("*",), "openai")
+    written = '[{"languages": ["zh"], "dimensions": 64}]'
+    (only,) = load_settings(path, environ={"MODELGATE_EMBEDDER_ROUTE": written}).embedder.route
+    assert (only.languages, only.dimensions) == (("zh",), 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            '[[embedder.route]]\nlanguage = "ja"\n',
+            "line 1: unknown key embedder.route.language. Known: languages, type",
+        ),
+        ('[[embedder.route]]\ntype = "cohere"\n', "line 1: embedder.route.type has to be one of ollama, openai"),
+        (
+            '[embedder]\nroute = "ja"\n',
+            "line 2: embedder.route has to be a list of tables, written [[embedder.route]].",
+        ),
+        ("[embedder]\nroute = [1]\n", "has to be a list of tables"),
+    ],
+)
+def test_a_bad_table_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, environ={})
+    assert told in caught.value.message

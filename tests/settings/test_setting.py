@@ -67,16 +67,29 @@ def test_secrets_are_masked_and_empty_ones_are_shown_as_empty() -> None:
     environ = {
         "MODELGATE_CONFIG": "/dev/null",
         "OPENAI_API_KEY": "sk-1",
-        "MODELGATE_DATABASE_URL": "postgresql://me:pass@h/d",
+        "MODELGATE_EMBEDDER_ROUTE": '[{"languages": ["ja"], "api_key": "sk-1"}]',
+        "MODELGATE_DATABASE_URL": "postgresql://me:hush@h/d",
     }
     settings = load_settings(environ=environ)
     sections = mask_secrets(settings)
     assert sections["embedder"]["api_key"] == "********"
+    assert sections["embedder"]["route"][0]["api_key"] == "********"
     assert sections["database"]["url"] == "********"
     assert sections["server"]["encryption_key"] == ""
     for shown in (str(sections), repr(settings)):
         assert "sk-1" not in shown
-        assert "pass" not in shown
+        assert "hush" not in shown
+
+
+def test_a_password_in_an_address_where_none_belongs_is_not_shown() -> None:
+    environ = {
+        "MODELGATE_CONFIG": "/dev/null",
+        "MODELGATE_OPENSEARCH_URLS": "https://me:hush@one.example:9200,https://two.example",
+        "MODELGATE_EXPAND_BASE_URL": "http://me:hush@models.example/v1",
+    }
+    sections = mask_secrets(load_settings(environ=environ))
+    assert sections["opensearch"]["urls"] == ("https://one.example:9200", "https://two.example")
+    assert sections["expand"]["base_url"] == "http://models.example/v1"
 
 
 def test_every_other_setting_is_shown_as_it_is() -> None:

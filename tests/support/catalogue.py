@@ -32,7 +32,7 @@ class StoredTool:
 async def add_tools(
     database: Database, tenant_id: int, tools: Iterable[tuple[str, str, str]], *, url: str = "http://127.0.0.1:9/mcp"
 ) -> list[StoredTool]:
-    """Store tools given as (server slug, tool name, category), and make them known."""
+    """Store tools given as (server slug, tool name, category), and make them known. No embedder changes a category."""
     wanted = list(tools)
     stored = []
     async with direct_connection(database) as connection, connection.transaction():
@@ -49,8 +49,9 @@ async def add_tools(
         for server, name, category in wanted:
             definition = {"name": name, "description": name.replace("_", " "), "inputSchema": {"type": "object"}}
             tool_id = await connection.fetchval(
-                "INSERT INTO tools (tenant_id, server_id, name, exposed_name, category, definition, content_hash) "
-                "VALUES ($1, $2, $3, $4, $5, $6, '') RETURNING id",
+                "INSERT INTO tools "
+                "(tenant_id, server_id, name, exposed_name, category, category_source, definition, content_hash) "
+                "VALUES ($1, $2, $3, $4, $5, 'embedder', $6, '') RETURNING id",
                 tenant_id,
                 servers[server],
                 name,

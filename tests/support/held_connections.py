@@ -48,9 +48,9 @@ def refuse_requests_on_held_connections(monkeypatch: pytest.MonkeyPatch) -> None
     lend = Database.connection
 
     @contextlib.asynccontextmanager
-    async def connection(self: Database) -> AsyncIterator[DatabaseConnection]:
+    async def connection(self: Database, *options: float) -> AsyncIterator[DatabaseConnection]:
         hold = _Hold()
-        async with lend(self) as lent:
+        async with lend(self, *options) as lent:
             _holds.set((*_holds.get(), hold))
             try:
                 yield lent

@@ -1,4 +1,4 @@
-"""A catalogue with vectors that a test chooses, written as a sync writes it, and both indexes over it."""
+"""A catalogue with vectors that a test chooses, written as a sync writes it, and all indexes over it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,19 @@ from gateway.catalog.tool import parse_tool
 from gateway.database.notices import Notices
 from gateway.database.pool import Database, open_database
 from gateway.embedding.embedder import EmbeddingSpace, Vectors
-from gateway.embedding.space_store import SpaceStore, StoredSpace
-from gateway.embedding.spaces import QueryVectors, Spaces
+from gateway.embedding.spaces.query_embedding import QueryVectors
+from gateway.embedding.spaces.space_store import SpaceStore, StoredSpace
+from gateway.embedding.spaces.spaces import Spaces
 from gateway.search.index.memory_index import MemoryIndex
+from gateway.search.index.opensearch.client import OpenSearchClient
+from gateway.search.index.opensearch.feed.index_feed import IndexFeed
+from gateway.search.index.opensearch.opensearch_index import OpenSearchIndex
+from gateway.search.index.opensearch.scope_filter import ScopeFilters
+from gateway.search.index.opensearch.scope_measurement import FIRST_DEPTH
+from gateway.search.index.opensearch.stale_documents import StaleDocuments
 from gateway.search.index.pgvector_index import PgvectorIndex
 from gateway.search.visible_tools import VisibilityCache
-from gateway.settings import Settings
+from gateway.settings import OpenSearchSettings, Settings
 from tests.support.catalogue import direct_connection
 
 TENANT = 1
@@ -31,7 +38,9 @@ MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class CataloguedTool:
-    """A tool; `server` is the slug of its server, `vector` all three of its vectors."""
+    """A tool; `server` is the slug of its server, `vector` all three of its vectors, `learnt` what was learnt in their
+    place, the correction last.
+    """
 
     server: str
     name: str
@@ -39,6 +48,7 @@ class CataloguedTool:
     category: str = "other"
     vector: tuple[float, ...] | None = (1.0, 0.0, 0.0, 0.0)
     visible_to: tuple[str, ...] | None = None
+    learnt: tuple[float, ...] | None = None
 
     @property
     def exposed_name(self) -> str:
@@ -48,8 +58,15 @@ class CataloguedTool:
 class FixedSpaces(Spaces):
     """Embeds every text as the same vectors, all over the space."""
 
-    def __init__(self, stored: StoredSpace) -> None:
+    def __init__(self, stored: StoredSpace, store: SpaceStore) -> None:
         self.stored = stored
+        self.store = store
+
+    async def known_active_space(self) -> StoredSpace:
+        return self.stored
+
+    async def upcoming_space(self) -> StoredSpace | None:
+        return None
 
     async def embed_queries(self, texts: Sequence[str]) -> QueryVectors:
         vectors: Vectors = np.random.default_rng(1).normal(size=(len(texts), DIMENSIONS)).astype(np.float32)
@@ -70,7 +87,7 @@ class IndexedCatalogue:
 
     @property
     def spaces(self) -> FixedSpaces:
-        return FixedSpaces(self.space)
+        return FixedSpaces(self.space, SpaceStore(self.database))
 
     def memory(self, notices: Notices, max_bytes: int = 64 * MIB) -> MemoryIndex:
         return MemoryIndex(self.database, self.spaces, VisibilityCache(self.database, notices), notices, max_bytes)
@@ -78,7 +95,28 @@ class IndexedCatalogue:
     def pgvector(self, notices: Notices, exact_tools: int = 50_000) -> PgvectorIndex:
         return PgvectorIndex(self.database, self.spaces, VisibilityCache(self.database, notices), notices, exact_tools)
 
-    async def put(self, *tools: CataloguedTool, tenant_id: int = TENANT) -> None:
+    @contextlib.asynccontextmanager
+    async def opensearch(
+        self, notices: Notices, settings: OpenSearchSettings, *, exact_tools: int = 50_000, depth: int = FIRST_DEPTH
+    ) -> AsyncIterator[tuple[OpenSearchIndex, IndexFeed]]:
+        """The index in that cluster, and what keeps it up to the catalogue whenever it is told to catch up."""
+        client = OpenSearchClient(settings)
+        installation = await self.database.fetchval("installation_id")
+        index = OpenSearchIndex(
+            client,
+            ScopeFilters(self.database, notices, installation),
+            StaleDocuments(self.database),
+            self.pgvector(notices, exact_tools),
+            exact_tools,
+            depth=depth,
+            statistics_seconds=0,
+        )
+        try:
+            yield index, IndexFeed(self.database, SpaceStore(self.database), client, installation, notices)
+        finally:
+            await index.aclose()
+
+    async def upsert(self, *tools: CataloguedTool, tenant_id: int = TENANT) -> None:
         """Add these tools, or make those of these names what is given."""
         async with self.database.transaction() as transaction:
             for tool in tools:
@@ -92,7 +130,8 @@ class IndexedCatalogue:
                         "insert_tool", tenant_id, server_id, tool.name, tool.exposed_name, *values
                     )
                 else:
-                    await transaction.execute("update_tool", tenant_id, known, *values)
+                    await transaction.execute("update_tool", tenant_id, known, *values[1:], None)
+                    await transaction.execute("propose_categories", tenant_id, [known], [tool.category])
                 self.ids[tool.exposed_name] = known
                 texts = build_tool_texts(tool.server.title(), definition)
                 await store_terms(transaction, tenant_id, {known: texts})
@@ -110,6 +149,10 @@ class IndexedCatalogue:
                         [],
                         True,
                     )
+                    if tool.learnt is not None:
+                        *numbers, correction = tool.learnt
+                        learnt = (texts.hash, np.array(numbers, np.float32), correction, 1, 1, "")
+                        await transaction.execute("store_learnt", tenant_id, known, self.space.id, *learnt)
             await refresh_visibility(transaction, tenant_id)
 
     async def hide(self, *names: str) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
-from gateway.catalog.server_record import ServerRecord
+from gateway.catalog.servers.server_definition import ServerDefinition
+from gateway.catalog.servers.server_record import ServerRecord
 from gateway.catalog.sync.sync_result import SyncResult
 from gateway.components import Components
 

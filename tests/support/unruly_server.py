@@ -7,18 +7,35 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import sys
 import threading
 import time
 from typing import Any
 
-NAMES = ("echo", "die", "hang", "queue", "flood", "one_line", "many_lines", "chatter", "logs", "invalid_utf8")
+NAMES = (
+    "echo",
+    "die",
+    "hang",
+    "queue",
+    "flood",
+    "one_line",
+    "many_lines",
+    "chatter",
+    "logs",
+    "invalid_utf8",
+    "torn",
+    "leak",
+    "reversed",
+)
 
 MEBIBYTE = 2**20
 Message = dict[str, Any]
 
 writing = threading.Lock()
 serving = threading.Lock()
+held: list[tuple[Any, str]] = []
 
 
 def write(*lines: bytes) -> None:
@@ -50,6 +67,26 @@ def call(request_id: Any, name: str, arguments: Message) -> None:
         os._exit(3)
     if name == "hang":
         note(f"hanging {request_id}")
+        return
+    if name == "torn":
+        sys.stdout.buffer.write(b'{"jsonrpc": "2.0", "id": %d, "result": {"content": [{"type": "text", ' % request_id)
+        sys.stdout.buffer.flush()
+        os._exit(4)
+    if name == "leak":
+        resource.setrlimit(resource.RLIMIT_AS, (512 * MEBIBYTE, 512 * MEBIBYTE))
+        leaked: list[bytes] = []
+        try:
+            while True:
+                leaked.append(bytes(MEBIBYTE))
+        except MemoryError:
+            # As the kernel does it.
+            os.kill(os.getpid(), signal.SIGKILL)
+    if name == "reversed":
+        with serving:
+            held.append((request_id, arguments["text"]))
+            answered = held[::-1] if len(held) == count else []
+        for one, text in answered:
+            send({"id": one, "result": {"content": [{"type": "text", "text": text}]}})
         return
     if name == "queue":
         with serving:

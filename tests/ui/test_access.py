@@ -48,10 +48,10 @@ async def test_a_revoked_key_opens_nothing_and_a_new_one_needs_a_role(person: Pe
     page, gateway = person.page, person.gateway
     await person.go("/roles")
     await page.fill("#name", "second")
-    await page.click("text=Make role")
+    await page.click("text=Create role")
     await person.go("/keys")
     await page.fill("#name", "robot")
-    await page.click("text=Make key")
+    await page.click("text=Create key")
     await expect(page.locator("#roles-error")).to_be_visible()
     await expect(page.locator("#name")).to_have_value("robot")
     assert (await gateway.post({"jsonrpc": "2.0", "id": 1, "method": "ping"})).status_code == 200

@@ -106,7 +106,7 @@ async def test_ones_own_password_is_changed_and_a_token_is_shown_once(person: Pe
     await page.click("text=Change password")
     await expect(page.locator("[role=status].good")).to_contain_text("is changed")
     await page.fill("#name", "script")
-    await page.click("text=Make token")
+    await page.click("text=Create token")
     await expect(page.locator("#token")).to_contain_text("mga_")
     await page.goto(f"{person.gateway.url}/admin/account")
     await expect(page.locator("#token")).to_have_count(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Route, expect
 
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from tests.support.gateway import RunningGateway
 from tests.ui.conftest import Person
 
@@ -104,6 +104,25 @@ async def test_a_lost_connection_shows_and_recovers(person: Person, slow: SlowSe
     await expect(row).to_contain_text(f"{TOOLS} added")
 
 
+async def test_a_server_that_was_added_shows_what_it_has_become_without_a_reload(
+    person: Person, tmp_path: Path
+) -> None:
+    page = person.page
+    await person.go("/servers/add")
+    await page.fill("#name", "Fresh")
+    await page.fill("#command", f"{sys.executable} -I -S {SCRIPT} {tmp_path / 'gate'} 5")
+    await page.click("text=Add and sync")
+    await expect(page.locator(".head")).to_contain_text("syncing")
+    await page.evaluate("window.untouched = true")
+    (tmp_path / "gate").touch()
+    await expect(page.locator(".head")).to_contain_text("synced")
+    await expect(page.locator(".head")).to_contain_text("5 tools")
+    await expect(page.locator("#sync-panel")).to_contain_text("5 added")
+    assert await page.evaluate("window.untouched")
+    await page.click("button:has-text('Sync')")
+    await expect(page.locator("#sync-panel")).to_contain_text("5 unchanged")
+
+
 async def test_a_server_that_cannot_be_reached_says_so_in_its_row(person: Person) -> None:
     page = person.page
     await person.go("/servers/add")
@@ -120,6 +139,7 @@ async def test_a_server_that_cannot_be_reached_says_so_in_its_row(person: Person
     await expect(page.locator("#trial .note.bad")).to_be_visible()
     await page.click("text=Add and sync")
     await expect(page.locator("#sync-panel .error")).to_be_visible()
+    await expect(page.locator(".note.bad")).to_have_count(0)
     await person.go("/servers")
     await expect(page.locator("tbody")).to_contain_text("failing since")
 

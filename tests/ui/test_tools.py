@@ -10,6 +10,7 @@ from tests.support.gateway import add_local_mcp
 from tests.support.listed import add_listed, tool
 from tests.ui.conftest import Person
 
+_VERBS = ("create", "list", "close", "search", "export")
 SCRIPT = "<script>window.owned = 1</script><img src=x onerror='window.owned = 2'>"
 TURNED = "\u202eesrever\u202c\u200b"
 
@@ -29,8 +30,8 @@ async def test_a_tool_is_tried_on_its_real_server(person: Person, tmp_path: Path
     # What the tool itself refuses is told as its own failure.
     await page.fill("#argument-0", "2 +")
     await page.click("#try button.primary")
-    await expect(page.locator("#answer")).to_contain_text("failed")
-    await page.click("text=As JSON instead")
+    await expect(page.locator("#answer")).to_contain_text("tool error")
+    await page.click("text=Arguments as JSON")
     await page.fill("#raw", "[1]")
     await page.click("#try button.primary")
     await expect(page.locator("#raw-error")).to_have_text("The arguments have to be a JSON object.")
@@ -59,12 +60,24 @@ async def test_hostile_tools_run_nothing_and_break_no_layout(person: Person, tmp
         await page.goto(address)
         await _unharmed(person)
         # The server answers with the name and arguments that arrived: hostile results, and large ones.
-        await page.click("text=As JSON instead")
+        await page.click("text=Arguments as JSON")
         await page.fill("#raw", '{"text": "%s"}' % ("<script>window.owned=3<\\/script>" + "w" * 1_000_000))
         await page.click("#try button.primary")
         await expect(page.locator("#answer")).to_contain_text("characters)")
         await _unharmed(person)
     assert "\u202e" not in await page.locator("body").inner_text()
+
+
+async def test_groups_on_the_map_go_by_the_words_that_they_have_in_common(person: Person, tmp_path: Path) -> None:
+    things = ("issue", "calendar", "invoice")
+    listed = [tool(f"{verb}_{thing}", f"{verb.title()} one {thing}.") for thing in things for verb in _VERBS]
+    await add_listed(person.gateway.parts, tmp_path, *listed, name="Office")
+    await person.go("/map")
+    await expect(person.page.locator("canvas[data-named]")).to_have_count(1)
+    for thing in things:
+        await expect(person.page.locator("text=Groups:")).to_contain_text(thing)
+    await person.page.click(".head a[href$=duplicates]")
+    await expect(person.page.locator("main")).to_contain_text("No two of 15 tools do the same")
 
 
 async def _unharmed(person: Person) -> None:

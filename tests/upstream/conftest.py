@@ -17,7 +17,7 @@ import uvicorn
 from gateway.errors import UpstreamError
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
-from gateway.upstream.session import UpstreamSession
+from gateway.upstream.sessions.session import UpstreamSession
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transports.process_reaper import ProcessReaper
 from tests.upstream.processes import children, until

@@ -13,6 +13,7 @@ from gateway.embedding.local.builtin import BuiltinEmbedder
 from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest
+from tests.support.embedding import embed_documents
 from tests.upstream.conftest import raw, sdk, serving, web
 from tests.upstream.servers.sdk import build
 
@@ -42,7 +43,7 @@ def test_servers_start_and_queries_are_embedded_while_a_model_is_loaded_and_at_w
 
     async def main() -> None:
         embedder = BuiltinEmbedder()
-        documents = asyncio.create_task(embedder.embed_documents(["read the rows of a table"] * 400))
+        documents = asyncio.create_task(embed_documents(embedder, ["read the rows of a table"] * 400))
         for number in range(1, 25):
             await asyncio.gather(start(number), embedder.embed_query(f"query {number}"))
         assert (await documents).shape == (400, 640)

@@ -46,6 +46,15 @@ def test_what_cannot_be_read_is_told_with_its_name_and_why() -> None:
     ]
 
 
+def test_an_item_that_is_not_utf8_costs_itself_alone() -> None:
+    data = reply('{"name":"a"}', '{"name":"caf?","description":"?"}').encode().replace(b"?", b"\xe9")
+    good, bad = decode_message(data)["result"]["tools"]
+    assert good == {"name": "a"}
+    assert bad == UnreadableItem("caf\ufffd", "it is not UTF-8")
+    with pytest.raises(ValueError, match=r"."):
+        decode_message(reply("{}", after=',"nextCursor":"?"').encode().replace(b"?", b"\xe9"))
+
+
 def test_other_members_and_lists_of_the_result_stay() -> None:
     message = decode_message(reply(f'{{"a":{_LONG}}}', before='"other":[{"b":[1]}],', after=',"nextCursor":"x"'))
     assert message["result"]["other"] == [{"b": [1]}]

@@ -18,6 +18,7 @@ from gateway.settings import UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
+from tests.support.thoroughness import cases
 from tests.upstream.conftest import serving, web
 from tests.upstream.processes import until
 from tests.upstream.servers.forgetful import Dress, Forgetful
@@ -26,7 +27,11 @@ from tests.upstream.test_lost_sessions import DRESSES
 T = TypeVar("T")
 
 SEARCH = settings(
-    max_examples=30, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=cases(10, 30),
+    stateful_step_count=15,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
 )
 STREAMS: st.SearchStrategy[list[Response]] = st.sampled_from(
     [

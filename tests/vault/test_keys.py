@@ -48,6 +48,13 @@ def test_a_key_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         open_keys("", "", tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"no key\n", b"\xff\xfe\x00", KEY])
+def test_a_key_file_without_a_key_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "encryption.key").write_bytes(content)
+    with pytest.raises(SettingsError, match="has to be 32 bytes as 64 hex digits or in base64"):
+        open_keys("", "", tmp_path)
+
+
 def test_a_rotation_of_the_file_is_seen_by_others_and_goes_on_after_it_was_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "encryption.key"
     mine, others = KeyFile(path), KeyFile(path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from gateway.access.persons import ACCOUNT_ISSUER
 from gateway.admin.accounts.password import PasswordHasher
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
@@ -103,12 +104,17 @@ class Accounts:
             await transaction.execute("delete_other_admin_sessions", admin_id, keep_session)
 
     async def remove(self, admin_id: int) -> None:
-        """Remove an account with its sessions and tokens. Raises NotFoundError, and ConflictError as `change` does."""
+        """Remove an account with its sessions and tokens, and what the person of it has connected.
+
+        Raises NotFoundError, and ConflictError as `change` does.
+        """
         async with self._database.transaction() as transaction:
             await transaction.execute("lock_admins")
             if not await transaction.execute("delete_admin", admin_id):
                 raise NotFoundError(f"There is no admin {admin_id}.")
             await _require_full_admin(transaction)
+            # Of somebody who signs in elsewhere, what they have connected is theirs as long as they can.
+            await transaction.fetch("delete_person_of_account", ACCOUNT_ISSUER, str(admin_id))
 
     @staticmethod
     def validate_name(name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -19,9 +19,11 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
+from gateway.access.connections.oauth.sign_in_tokens import SignInTokens
 from gateway.access.issuer import ALGORITHMS, TokenIssuer
+from gateway.access.persons import Identity
 from gateway.admin.accounts.account import Admin
-from gateway.admin.accounts.provider_accounts import ProviderAccounts
+from gateway.admin.accounts.provider_accounts import ProviderAccounts, login_name
 from gateway.admin.accounts.secret import generate_secret, hash_secret
 from gateway.bounded_http_client import BoundedHttpClient
 from gateway.database.pool import Database
@@ -44,10 +46,16 @@ class AuthorizationRequest:
 
 @dataclass(frozen=True, slots=True)
 class OpenIdSignIn:
-    """Somebody who came back signed in, and the path that they wanted to go to."""
+    """Somebody who came back signed in, and the path that they wanted to go to.
 
-    admin: Admin
+    `admin` is None for one who runs nothing, and may only see what is their own. `tokens` are what the provider gave.
+    """
+
+    admin: Admin | None
+    identity: Identity
+    name: str
     return_to: str
+    tokens: SignInTokens = field(repr=False)
 
 
 class OpenIdClient:
@@ -91,14 +99,19 @@ class OpenIdClient:
         # RFC 9207: an answer that names its issuer has to name the one that was asked.
         if parameters.get("iss", self._settings.openid_issuer) != self._settings.openid_issuer:
             raise OpenIdError("invalid")
-        claims = await self._redeem(parameters["code"], redirect_uri, attempt["code_verifier"], attempt["nonce"])
+        claims, tokens = await self._redeem(
+            parameters["code"], redirect_uri, attempt["code_verifier"], attempt["nonce"]
+        )
         admin = await self._accounts.provision(self._settings.openid_issuer, claims)
-        if admin is None:
+        if admin is None and not self._accounts.is_person(claims):
             raise OpenIdError("not-allowed")
-        return OpenIdSignIn(admin, attempt["return_to"])
+        identity = Identity(self._settings.openid_issuer, str(claims["sub"]))
+        return OpenIdSignIn(admin, identity, login_name(claims), attempt["return_to"], tokens)
 
-    async def _redeem(self, code: str, redirect_uri: str, verifier: str, nonce: str) -> Mapping[str, Any]:
-        """The claims behind a code. Raises OpenIdError."""
+    async def _redeem(
+        self, code: str, redirect_uri: str, verifier: str, nonce: str
+    ) -> tuple[Mapping[str, Any], SignInTokens]:
+        """The claims behind a code, and the tokens. Raises OpenIdError."""
         metadata = await self._load_metadata()
         async with self._client(metadata, redirect_uri) as client:
             try:
@@ -117,7 +130,9 @@ class OpenIdClient:
             claims = await self._validate(tokens, nonce)
             if not self._accounts.has_role_claim(claims):
                 claims = {**await self._user_info(client, metadata, claims["sub"]), **claims}
-        return claims
+        refresh_token = tokens.get("refresh_token")
+        kept = refresh_token if isinstance(refresh_token, str) else ""
+        return claims, SignInTokens(self._settings.openid_issuer, tokens["id_token"], kept)
 
     async def _validate(self, tokens: Mapping[str, Any], nonce: str) -> dict[str, Any]:
         """The claims of the ID token. Raises OpenIdError for one that was not made for this sign-in."""

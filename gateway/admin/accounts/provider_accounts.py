@@ -31,7 +31,12 @@ class ProviderAccounts:
         """Raises SettingsError for an entry of admin.openid_roles that cannot be."""
         self._database = database
         self._claim = settings.openid_claim
+        self._persons = frozenset(settings.openid_persons)
         self._mappings = tuple(_parse_mapping(entry) for entry in settings.openid_roles)
+
+    def is_person(self, claims: Mapping[str, Any]) -> bool:
+        """Whether who has these claims may see their own connections, even where no role goes with them."""
+        return "*" in self._persons or not self._persons.isdisjoint(self._groups(claims))
 
     def has_role_claim(self, claims: Mapping[str, Any]) -> bool:
         """Whether the claim that roles follow from is among these."""
@@ -42,8 +47,7 @@ class ProviderAccounts:
 
         Whoever is given the role admin anywhere is that, in those tenants; what a viewer may see elsewhere is left out.
         """
-        value = _claim_value(claims, self._claim)
-        groups = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
+        groups = self._groups(claims)
         granted = [mapping for mapping in self._mappings if mapping.value in groups]
         role: AdminRole = "admin" if any(mapping.role == "admin" for mapping in granted) else "viewer"
         tenants = [mapping.tenant for mapping in granted if mapping.role == role]
@@ -70,16 +74,33 @@ class ProviderAccounts:
         assert found is not None
         return admin_from_row(found)
 
+    def _groups(self, claims: Mapping[str, Any]) -> list[str]:
+        value = _claim_value(claims, self._claim)
+        groups = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
+        return [group for group in groups if isinstance(group, str)]
+
     async def _free_name(self, issuer: str, claims: Mapping[str, Any], subject: str) -> str:
-        known = [claims.get(key) for key in ("preferred_username", "email", "name")]
-        name = next((each for each in known if isinstance(each, str) and each.strip()), subject)
-        name = "".join(each for each in name if each.isprintable()).strip()[:_NAME_LENGTH] or "somebody"
+        name = _name_in_claims(claims)
         place = urlsplit(issuer).hostname or "elsewhere"
         # An account of the gateway's own must not be taken for that of somebody elsewhere.
         for candidate in (name, f"{name} at {place}", f"{name} at {place}, {subject[:60]}"):
             if await self._database.fetchrow("admin_by_name", candidate) is None:
                 return candidate
         raise ConflictError(f"There are too many admins named {name!r}; remove one of them.")
+
+
+def _name_in_claims(claims: Mapping[str, Any]) -> str:
+    """What others read of somebody; anybody may be called so."""
+    known = [claims.get(key) for key in ("preferred_username", "email", "name")]
+    name = next((each for each in known if isinstance(each, str) and each.strip()), str(claims["sub"]))
+    return "".join(each for each in name if each.isprintable()).strip()[:_NAME_LENGTH] or "somebody"
+
+
+def login_name(claims: Mapping[str, Any]) -> str:
+    """By what somebody is known at the provider, as its access tokens have it: never what they may call themselves."""
+    known = [claims.get("preferred_username"), claims.get("email") if claims.get("email_verified", True) else None]
+    name = next((each for each in known if isinstance(each, str) and each.strip()), str(claims["sub"]))
+    return "".join(each for each in name if each.isprintable()).strip()[:_NAME_LENGTH] or "somebody"
 
 
 def _parse_mapping(entry: str) -> RoleMapping:

@@ -81,7 +81,7 @@ class AuditService:
     async def list(self, tenant_id: int, query: AuditFilter) -> AuditPage:
         """A page of the audit log. Raises InvalidInputError for a cursor of something else."""
         criteria = AuditQuery(query.since, query.action, query.outcome, query.text)
-        rows = await read_audit_page(self._database, tenant_id, criteria, query.limit + 1, _parse_cursor(query.cursor))
+        rows = await read_audit_page(self._database, tenant_id, criteria, query.limit + 1, parse_cursor(query.cursor))
         items = tuple(_audit_row(row) for row in rows[: query.limit])
         more = len(rows) > query.limit
         return AuditPage(items, f"{items[-1].at.isoformat()}/{items[-1].id}" if more else None)
@@ -94,7 +94,8 @@ class AuditService:
             yield f"{row.as_csv()}\r\n" if query.format == "csv" else f"{row.as_json()}\n"
 
 
-def _parse_cursor(cursor: str | None) -> tuple[datetime, int] | None:
+def parse_cursor(cursor: str | None) -> tuple[datetime, int] | None:
+    """The moment and id in the cursor of a page of rows. Raises InvalidInputError."""
     if cursor is None:
         return None
     at, _, row_id = cursor.partition("/")

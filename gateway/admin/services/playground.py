@@ -10,19 +10,21 @@ from pydantic import Field
 
 from gateway.access.caller import Caller
 from gateway.admin.request_input import FORBID_EXTRA
-from gateway.admin.services.tools import Category
+from gateway.admin.services.tools.tools import Category
 from gateway.database.connection import Row
 from gateway.database.pool import Database
-from gateway.embedding.spaces import QueryVectors
+from gateway.embedding.spaces.query_embedding import QueryVectors
 from gateway.errors import InvalidInputError, NotFoundError
 from gateway.search.finder import Finder
+from gateway.search.learning.learnt_effect import LearntEffect
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.search.rerank.reranking import RerankReport
-from gateway.search.search_explanation import ExplainedTool, SearchExplanation
+from gateway.search.search_explanation import ExplainedTool, SearchExplanation, SearchTimes
 from gateway.settings import SearchSettings
 
 _SHOWN_BESIDE = 30
 _HIDDEN = 10
+_SHOWN_EFFECT = 0.005
 # English text and JSON come to about four characters a token with the tokenizers of today's models.
 _CHARACTERS_PER_TOKEN = 4
 
@@ -48,7 +50,8 @@ class PlaygroundTool:
     """A tool that was looked at. `score` 0…1 ranks and cuts; None for a tool that is hidden from the role.
 
     `similarity` is the weighted cosine, `lexical` is BM25. `outcome`: found (in the
-    answer), beyond (over the threshold, after the last of `max_results`), cut (under it), or hidden.
+    answer), beyond (over the threshold, after the last of `max_results`), cut (under it), or hidden. So many `examples`
+    have made `score_by_examples` of its score.
     """
 
     id: int
@@ -61,18 +64,21 @@ class PlaygroundTool:
     score: float | None
     similarity: float | None
     lexical: float | None
+    examples: int = 0
+    score_by_examples: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """Milliseconds of embedding the query, of what is asked of the index, of scoring, of the reranker, and of all with
-    the answer.
+    """Milliseconds of embedding the query, of what is asked of the index, of scoring, of the reranker, of writing the
+    answer, and of all of them together.
     """
 
     embed: float
     index: float
     score: float
     rerank: float
+    answer: float
     total: float
 
 
@@ -135,9 +141,9 @@ class PlaygroundService:
             raise NotFoundError(f"This role can find nothing of a server {asked.server!r}.") from None
         client_json = self._client_answer(request, explanation.outcome)
         total = (time.perf_counter() - started) * 1000
+        times = _times(explanation.times, total)
         size = await self._database.fetchrow("visible_tools_size", tenant_id, list(role_ids))
         assert size is not None
-        times = explanation.times
         return PlaygroundAnswer(
             tools=(
                 *await self._looked_at(tenant_id, explanation),
@@ -145,7 +151,7 @@ class PlaygroundService:
             ),
             threshold=self._settings.threshold,
             client_json=client_json,
-            times=StepTimes(*(round(step, 3) for step in (times.embed, times.index, times.score, times.rerank, total))),
+            times=times,
             tokens=TokenCost(
                 len(client_json) // _CHARACTERS_PER_TOKEN,
                 size["characters"] // _CHARACTERS_PER_TOKEN,
@@ -204,6 +210,14 @@ class PlaygroundService:
         ]
 
 
+def _times(times: SearchTimes, total: float) -> StepTimes:
+    """The steps of the search that is shown, which add up to what it took."""
+    embed, index, score, rerank = (round(step, 2) for step in (times.embed, times.index, times.score, times.rerank))
+    searched = embed + index + score + rerank
+    answer = round(max(total - searched, 0.0), 2)
+    return StepTimes(embed, index, score, rerank, answer, round(searched + answer, 2))
+
+
 def _playground_tool(row: Row, tool: ExplainedTool, reason: str) -> PlaygroundTool:
     measured = tool.measured
     return PlaygroundTool(
@@ -217,6 +231,8 @@ def _playground_tool(row: Row, tool: ExplainedTool, reason: str) -> PlaygroundTo
         score=tool.score,
         similarity=None if measured is None else measured.cosine,
         lexical=None if measured is None else measured.lexical,
+        examples=0 if tool.learnt is None else tool.learnt.examples,
+        score_by_examples=0.0 if tool.learnt is None else tool.learnt.score,
     )
 
 
@@ -228,6 +244,14 @@ def _describe(report: RerankReport) -> str:
     if report.repeated:
         return f"The reranker moved {moved} of the best {count} tools, as an earlier search had asked it."
     return f"The reranker moved {moved} of the best {count} tools, in {report.milliseconds:.0f} ms."
+
+
+def describe_effect(effect: LearntEffect | None) -> str:
+    """What examples did to a tool, as a sentence after others; empty where that is nothing to speak of."""
+    if effect is None or abs(effect.score) < _SHOWN_EFFECT:
+        return ""
+    examples = "1 example" if effect.examples == 1 else f"{effect.examples} examples"
+    return f" {'Raised' if effect.score > 0 else 'Lowered'} by {examples}: {effect.score:+.2f}."
 
 
 class _Reasons:
@@ -243,7 +267,7 @@ class _Reasons:
         if tool.tool_id in self._named:
             return "The query is its name, so it goes first."
         moved = "" if tool.moved_from is None else f" The reranker moved it from place {tool.moved_from}."
-        return self._place(tool) + moved
+        return f"{self._place(tool)}{moved}{describe_effect(tool.learnt)}"
 
     def _place(self, tool: ExplainedTool) -> str:
         if tool.outcome == "found":

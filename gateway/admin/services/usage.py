@@ -10,6 +10,7 @@ from pydantic import Field
 
 from gateway.admin.request_input import FORBID_EXTRA
 from gateway.database.pool import Database
+from gateway.settings import SearchSettings
 
 _MAX_ROWS = 20
 _CHARACTERS_PER_TOKEN = 4
@@ -93,6 +94,16 @@ class MissedQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyUsage:
+    """What a key did: `problems` are calls and searches that came out in any way but well, `tools` those it called."""
+
+    calls: int
+    searches: int
+    problems: int
+    tools: int
+
+
+@dataclass(frozen=True, slots=True)
 class UnusedTool:
     """A tool that no search returned and nobody called."""
 
@@ -116,8 +127,8 @@ class ToolCallRecord:
 class Usage:
     """Use of a tenant's tools in a span. `steps` cover all of it, `step_seconds` apart.
 
-    `tokens_saved`: a quarter of the characters that listing every tool at each search would have cost beyond what the
-    answers held, an estimate. `unused` is the beginning of `unused_count` tools.
+    `tokens_saved`, an estimate: a quarter of the characters that clients would have been listed once in each of their
+    `sessions` without search, less what the answers held. `unused` is the beginning of `unused_count` tools.
     """
 
     since: datetime
@@ -125,6 +136,7 @@ class Usage:
     totals: UsageTotals
     steps: tuple[UsageStep, ...]
     tokens_saved: int
+    sessions: int
     top_tools: tuple[UsedTool, ...]
     missed: tuple[MissedQuery, ...]
     unused_count: int
@@ -134,8 +146,9 @@ class Usage:
 class UsageService:
     """Reads the audit log of calls and searches."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: SearchSettings) -> None:
         self._database = database
+        self._answer_characters = settings.answer_tokens * _CHARACTERS_PER_TOKEN
 
     async def get(self, tenant_id: int, query: UsageFilter) -> Usage:
         """Use within a span that ends now."""
@@ -151,7 +164,7 @@ class UsageService:
             top = await connection.fetch("top_tools", tenant_id, since, _MAX_ROWS)
             missed = await connection.fetch("queries_without_result", tenant_id, since, _MAX_ROWS)
             unused = await connection.fetch("tools_never_found", tenant_id, since, _MAX_ROWS)
-            saved = await connection.fetchrow("usage_characters_saved", tenant_id, since)
+            saved = await connection.fetchrow("usage_characters_saved", tenant_id, since, self._answer_characters)
         assert totals is not None
         assert saved is not None
         by_start = {row["starts"]: UsageStep(**row) for row in series}
@@ -161,12 +174,20 @@ class UsageService:
             step_seconds=seconds,
             totals=UsageTotals(**totals),
             steps=tuple(by_start.get(start, UsageStep(start, 0, 0, 0, None)) for start in starts),
+            sessions=saved["sessions"],
             tokens_saved=max(0, int(saved["listing"] - saved["answers"]) // _CHARACTERS_PER_TOKEN),
             top_tools=tuple(UsedTool(**row) for row in top),
             missed=tuple(MissedQuery(**row) for row in missed),
             unused_count=unused[0]["total"] if unused else 0,
             unused=tuple(UnusedTool(row["id"], row["exposed_name"], row["server_name"]) for row in unused),
         )
+
+    async def of_key(self, tenant_id: int, key_id: int, days: int = 30) -> KeyUsage:
+        """What a key did in so many days."""
+        since = datetime.now(timezone.utc) - timedelta(days=days)
+        row = await self._database.fetchrow("usage_of_key", tenant_id, key_id, since)
+        assert row is not None
+        return KeyUsage(**row)
 
     async def list_tool_calls(self, tenant_id: int, tool_id: int, query: CallsFilter) -> tuple[ToolCallRecord, ...]:
         """The last calls of a tool, newest first; none for a tool that is not there."""

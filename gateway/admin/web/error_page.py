@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.admin.paths import HOME_PATH, SIGN_IN_PATH
+from gateway.admin.paths import CONNECTIONS_PATH, HOME_PATH, SIGN_IN_PATH
 from gateway.admin.problem_details import build_problem
 from gateway.admin.web.renderer import PageRenderer
 from gateway.edge.root_path import root_path_of
@@ -55,7 +55,9 @@ def _redirect_to_sign_in(request: Request) -> Response:
     else:
         return_to = _path_of(request.headers.get("hx-current-url") or request.headers.get("referer", ""))
         return_to = return_to.removeprefix(root_path_of(request.scope))
-    address = SIGN_IN_PATH + (f"?next={quote(return_to)}" if return_to.startswith(HOME_PATH) else "")
+    address = SIGN_IN_PATH + (
+        f"?next={quote(return_to)}" if return_to.startswith((HOME_PATH, CONNECTIONS_PATH)) else ""
+    )
     if "text/event-stream" in request.headers.get("accept", ""):
         return PlainTextResponse("Sign in again.", 401)
     if "hx-request" in request.headers:

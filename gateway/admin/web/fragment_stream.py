@@ -22,14 +22,20 @@ def fragment_stream(fragments: AsyncIterator[str]) -> StreamingResponse:
     return StreamingResponse(_events(fragments), headers=headers, media_type="text/event-stream")
 
 
-async def _events(fragments: AsyncIterator[str]) -> AsyncIterator[str]:
+def row_stream(rows: AsyncIterator[str]) -> StreamingResponse:
+    """Each of `rows`, HTML of table rows that go before those that are there; without an end of its own."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_events(rows, "rows"), headers=headers, media_type="text/event-stream")
+
+
+async def _events(fragments: AsyncIterator[str], name: str = "fragment") -> AsyncIterator[str]:
     yield "retry: 1500\n\n"
     async for fragment in _with_heartbeats(fragments):
         if fragment is None:
             yield ": still here\n\n"
         else:
             lines = "".join(f"data: {line}\n" for line in fragment.splitlines() if line.strip())
-            yield f"event: fragment\n{lines}\n"
+            yield f"event: {name}\n{lines}\n"
     yield "event: end\ndata: done\n\n"
 
 

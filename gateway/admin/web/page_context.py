@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway import __version__
 from gateway.access.tenants import Tenant
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.paths import HOME_PATH
@@ -141,6 +142,7 @@ class PageContext:
             "root": root,
             "url": lambda path, **query: root + self.url(path, **query),
             "csrf_field": CSRF_FIELD,
+            "version": __version__,
             "csrf_token": self.principal.csrf_token or "",
         }
 

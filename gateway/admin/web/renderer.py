@@ -10,8 +10,8 @@ from jinja2 import Environment, PackageLoader
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.admin.web import formatting
 from gateway.admin.web.assets import Assets
+from gateway.admin.web.presentation import formatting
 from gateway.edge.root_path import root_path_of
 
 _HEADERS = {
@@ -46,6 +46,7 @@ class PageRenderer:
             format_milliseconds=formatting.format_milliseconds,
             format_count=formatting.format_count,
             format_json=formatting.format_json,
+            json_word=formatting.json_word,
         )
 
     def render(self, template: str, values: Mapping[str, Any]) -> str:

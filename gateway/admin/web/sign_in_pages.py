@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from gateway.admin.accounts.authenticator import Authenticator, NewSession
 from gateway.admin.accounts.setup import FirstAdminSetup
-from gateway.admin.paths import HOME_PATH, SIGN_IN_PATH
+from gateway.admin.paths import CONNECTIONS_PATH, HOME_PATH, SIGN_IN_PATH
 from gateway.admin.problem_details import build_problem
 from gateway.admin.request_guard import Admission, RequestGuard, Requirement
 from gateway.admin.session_cookie import SessionCookie
@@ -36,6 +36,7 @@ class SignInPages:
         setup: FirstAdminSetup,
         guard: RequestGuard,
         cookie: SessionCookie,
+        person_cookie: SessionCookie,
         renderer: PageRenderer,
         *,
         openid: bool,
@@ -45,6 +46,7 @@ class SignInPages:
         self._setup_link = setup
         self._guard = guard
         self._cookie = cookie
+        self._person_cookie = person_cookie
         self._renderer = renderer
         self._openid = openid
 
@@ -111,6 +113,7 @@ class SignInPages:
     def _signed_in(self, request: Request, opened: NewSession, path: str) -> Response:
         response = RedirectResponse(path, 303)
         self._cookie.set(request, response, opened.session)
+        self._person_cookie.delete(request, response)
         return response
 
     def _page(self, request: Request, template: str, error: ModelGateError | None = None, **values: Any) -> Response:
@@ -123,5 +126,6 @@ class SignInPages:
 
 def _admin_path(address: str) -> str:
     """`address` where it is a page of this gateway, else the first page: nobody is to be led elsewhere."""
-    inside = address == HOME_PATH or address.startswith((f"{HOME_PATH}/", f"{HOME_PATH}?"))
+    begins = tuple(f"{path}{mark}" for path in (HOME_PATH, CONNECTIONS_PATH) for mark in "/?")
+    inside = address in (HOME_PATH, CONNECTIONS_PATH) or address.startswith(begins)
     return address if inside and "\\" not in address and "\n" not in address else HOME_PATH

@@ -1,4 +1,4 @@
-"""The text of a configuration file: JSON, with the comments and trailing commas that editors allow, or TOML."""
+"""The text of a configuration file: JSON, with the comments and trailing commas that editors allow, TOML, or YAML."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import yaml
 
 from gateway.errors import InvalidInputError
 
@@ -29,6 +31,9 @@ _PLACES = (
     ("mcp",),
 )
 
+# Reading YAML takes a second for a few of these.
+_MAX_YAML_CHARACTERS = 200_000
+
 # A string that does not end goes to the end of the text, and so does a comment: each character is read once.
 _STRING = r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)'
 _COMMENTS = re.compile(_STRING + r"|//[^\r\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -45,7 +50,7 @@ class ConfigText:
 
 def parse_config_text(text: str) -> ConfigText:
     """What a file holds. Raises InvalidInputError for one that is nothing of the kind."""
-    document = _parse(text.lstrip("\ufeff"))
+    document = parse_document(text)
     servers = _find_servers(document) if isinstance(document, dict) else None
     if servers is None:
         raise InvalidInputError('There is no "mcpServers" object with at least one server in it.')
@@ -58,7 +63,9 @@ def parse_config_text(text: str) -> ConfigText:
     return ConfigText(servers, inputs)
 
 
-def _parse(text: str) -> Any:
+def parse_document(text: str) -> Any:
+    """What a file holds as plain values. Raises InvalidInputError for what is neither JSON, TOML nor a YAML mapping."""
+    text = text.lstrip("\ufeff")
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -71,10 +78,22 @@ def _parse(text: str) -> Any:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
+        if isinstance(of_yaml := _parse_yaml(text), dict):
+            return of_yaml
         of_toml = re.match(r"\s*(?:#|\[+\s*\"?[A-Za-z]|[A-Za-z_-]+\s*=)", text) is not None
         raise InvalidInputError(
             f"This is not valid TOML: {error}." if of_toml else f"This is not valid JSON: {reason}."
         ) from None
+
+
+def _parse_yaml(text: str) -> Any:
+    # What begins as JSON is a JSON file with a flaw, which is to be told of as such.
+    if len(text) > _MAX_YAML_CHARACTERS or text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
 
 
 def _find_servers(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -84,6 +103,12 @@ def _find_servers(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
             value = value.get(step) if isinstance(value, dict) else None
         if isinstance(value, dict) and value:
             return value
+    extensions = document.get("extensions")
+    if isinstance(extensions, dict):
+        # Goose keeps its own extensions beside the servers.
+        return {
+            name: value for name, value in extensions.items() if isinstance(value, dict) and _is_entry(value)
+        } or None
     # Some files are the entries alone.
     entries = [value for value in document.values() if isinstance(value, dict)]
     if entries and len(entries) == len(document) and all(_is_entry(entry) for entry in entries):
@@ -92,4 +117,4 @@ def _find_servers(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _is_entry(value: Mapping[str, Any]) -> bool:
-    return any(isinstance(value.get(key), str) for key in ("command", "url", "serverUrl", "httpUrl"))
+    return any(isinstance(value.get(key), str) for key in ("command", "cmd", "url", "uri", "serverUrl", "httpUrl"))

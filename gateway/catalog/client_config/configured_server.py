@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.catalog.client_config.placeholders import Placeholders
-from gateway.catalog.server_definition import ServerDefinition, TransportKind
-from gateway.catalog.tuning import Tuning
+from gateway.catalog.servers.server_definition import ServerDefinition, TransportKind
+from gateway.catalog.servers.tuning import Tuning
 from gateway.errors import InvalidInputError
 
 # What clients call the transports; all but the letters of a name is left out.
@@ -64,10 +64,7 @@ def read_server(name: str, entry: Any, placeholders: Placeholders) -> Configured
     transport = _transport(name, entry)
     field = "command" if transport == "stdio" else url_key or "url"
     target = placeholders.fill(_text(name, entry, field))
-    if placeholders.missing:
-        raise InvalidInputError(
-            f"{name}: the {field} needs a value for {', '.join(placeholders.missing)}, which there is not."
-        )
+    missing_in_target = placeholders.missing
     if transport == "stdio":
         definition = ServerDefinition(
             name=name,
@@ -83,6 +80,11 @@ def read_server(name: str, entry: Any, placeholders: Placeholders) -> Configured
             transport=transport,
             url=target,
             headers=_filled(placeholders, _headers(name, entry)),
+        )
+    # Told only now, when all is known that is missing.
+    if missing_in_target:
+        raise InvalidInputError(
+            f"{name}: the {field} needs a value for {', '.join(missing_in_target)}, which there is not."
         )
     used = not _flag(entry, "disabled", default=False) and _flag(entry, "enabled", default=True)
     # A file of variables is not at hand where the gateway reads this.
@@ -110,6 +112,9 @@ def _with_flat_keys(entry: dict[str, Any]) -> dict[str, Any]:
         ("workingDirectory", "cwd"),
         ("http_headers", "headers"),
         ("transportType", "type"),
+        ("cmd", "command"),
+        ("envs", "env"),
+        ("uri", "url"),
     ):
         if other in entry and usual not in entry:
             entry = {**entry, usual: entry[other]}

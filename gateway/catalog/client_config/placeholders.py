@@ -14,6 +14,11 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OF_EDITORS = ("workspaceFolder", "workspaceFolderBasename", "workspaceRoot", "userHome", "cwd", "file", "execPath")
 
 
+def is_variable(name: str) -> bool:
+    """Whether a placeholder stands for a variable of the environment."""
+    return _VARIABLE.fullmatch(name) is not None and name not in _OF_EDITORS
+
+
 class Placeholders:
     """Fills in the placeholders of one server and remembers which have no value: `missing`, by name, in their order.
 
@@ -38,8 +43,7 @@ class Placeholders:
         name, has_default, default = said.strip().partition(":-")
         name = name.removeprefix("env:")
         value = self._values.get(name)
-        variable = _VARIABLE.fullmatch(name) is not None and name not in _OF_EDITORS
-        if value is None and not variable and name not in self._missing:
+        if value is None and not is_variable(name) and name not in self._missing:
             value = self._ask(name)
             if value is not None:
                 self._values[name] = value

@@ -20,7 +20,7 @@ _RESULTS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class ListedServer:
+class RegistryEntry:
     """One version of a server as a registry lists it; `document` is its server.json."""
 
     name: str
@@ -39,7 +39,7 @@ class Registry:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise RegistryError("registry.url has to begin with https:// or http:// and name a host.")
 
-    async def search(self, words: str) -> list[ListedServer]:
+    async def search(self, words: str) -> list[RegistryEntry]:
         """The newest versions of servers whose names have `words` in them, at most 30. Raises RegistryError."""
         query = {"search": words, "version": "latest", "limit": str(_RESULTS)}
         answer = await self._get("/v0.1/servers", query)
@@ -49,7 +49,7 @@ class Registry:
         found = [_read_entry(entry) for entry in entries]
         return [server for server in found if server is not None]
 
-    async def get(self, name: str, version: str = "latest") -> ListedServer:
+    async def get(self, name: str, version: str = "latest") -> RegistryEntry:
         """One version of a server. Raises NotFoundError and RegistryError."""
         answer = await self._get(f"/v0.1/servers/{quote(name, safe='')}/versions/{quote(version, safe='')}", {})
         server = _read_entry(answer)
@@ -82,13 +82,13 @@ class Registry:
         )
 
 
-def _read_entry(entry: object) -> ListedServer | None:
+def _read_entry(entry: object) -> RegistryEntry | None:
     """An entry with the server inside of it, as it is now, or the server itself, as it once was."""
     document = entry.get("server", entry) if isinstance(entry, Mapping) else None
     if not isinstance(document, Mapping) or not isinstance(document.get("name"), str):
         return None
     version, description = document.get("version"), document.get("description")
-    return ListedServer(
+    return RegistryEntry(
         document["name"],
         version if isinstance(version, str) else "",
         description if isinstance(description, str) else "",

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from gateway.catalog.registry.registry import ListedServer
-from gateway.catalog.server_definition import ServerDefinition, TransportKind
+from gateway.catalog.registry.registry import RegistryEntry
+from gateway.catalog.servers.server_definition import ServerDefinition, TransportKind
 from gateway.errors import InvalidInputError
 
 _REMOTES: Mapping[str, TransportKind] = {"streamable-http": "http", "http": "http", "sse": "sse"}
@@ -22,14 +22,23 @@ _DESCRIPTION_LENGTH = 2_000
 _IDENTIFIER = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@._/:+-]{0,300}")
 
 
+RunBy = Literal["package", "remote"]
+"""Who runs a server: the gateway, as a package that a runner starts, or its makers, at an address."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeclaredValue:
-    """What a server asks for: a variable of the environment, a header, an argument or a part of one."""
+    """What a server asks for: a variable of the environment, a header, an argument or a part of one.
+
+    Without a value `default` is taken, where it is not empty; `choices` are all that it may be, where there are any.
+    """
 
     name: str
     description: str
     is_secret: bool
     is_required: bool
+    default: str = ""
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +50,12 @@ class ServerProposal:
     missing: tuple[DeclaredValue, ...]
 
 
-def propose_server(listed: ListedServer, values: Mapping[str, str], *, remote: bool = False) -> ServerProposal:
+def propose_server(listed: RegistryEntry, values: Mapping[str, str], *, remote: bool = False) -> ServerProposal:
     """The first package that npx, uvx or docker starts, else the first remote server; `remote` prefers that.
 
     `values` are by name. Raises InvalidInputError where there is neither.
     """
-    packages = [package for package in _objects(listed.document, "packages") if _runner(package) is not None]
-    remotes = [entry for entry in _objects(listed.document, "remotes") if entry.get("type") in _REMOTES]
+    packages, remotes = _packages(listed), _remotes(listed)
     reader = _Reader(values)
     if remotes and (remote or not packages):
         definition = reader.read_remote(listed, remotes[0])
@@ -60,6 +68,11 @@ def propose_server(listed: ListedServer, values: Mapping[str, str], *, remote: b
     return ServerProposal(definition, tuple(reader.declared), tuple(reader.missing))
 
 
+def list_run_by(listed: RegistryEntry) -> tuple[RunBy, ...]:
+    """Who can run a server, in the order in which `propose_server` prefers them."""
+    return (*(("package",) if _packages(listed) else ()), *(("remote",) if _remotes(listed) else ()))
+
+
 class _Reader:
     """Fills in what one server asks for, and remembers what that was."""
 
@@ -68,7 +81,7 @@ class _Reader:
         self.declared: list[DeclaredValue] = []
         self.missing: list[DeclaredValue] = []
 
-    def read_remote(self, listed: ListedServer, remote: Mapping[str, Any]) -> ServerDefinition:
+    def read_remote(self, listed: RegistryEntry, remote: Mapping[str, Any]) -> ServerDefinition:
         """The server at the address of `remote`."""
         headers = {
             name: value
@@ -84,7 +97,7 @@ class _Reader:
             description=listed.description[:_DESCRIPTION_LENGTH],
         )
 
-    def read_package(self, listed: ListedServer, package: Mapping[str, Any]) -> ServerDefinition:
+    def read_package(self, listed: RegistryEntry, package: Mapping[str, Any]) -> ServerDefinition:
         """The server that a runner starts from `package`."""
         env = {
             name: value
@@ -151,11 +164,25 @@ class _Reader:
         return _VARIABLE.sub(fill, template)
 
     def _declare(self, name: str, declared: Mapping[str, Any]) -> DeclaredValue:
+        choices = declared.get("choices")
         value = DeclaredValue(
-            name, _text(declared, "description"), declared.get("isSecret") is True, declared.get("isRequired") is True
+            name,
+            _text(declared, "description"),
+            declared.get("isSecret") is True,
+            declared.get("isRequired") is True,
+            _text(declared, "default"),
+            tuple(choice for choice in choices if isinstance(choice, str)) if isinstance(choices, list) else (),
         )
         self.declared.append(value)
         return value
+
+
+def _packages(listed: RegistryEntry) -> list[Mapping[str, Any]]:
+    return [package for package in _objects(listed.document, "packages") if _runner(package) is not None]
+
+
+def _remotes(listed: RegistryEntry) -> list[Mapping[str, Any]]:
+    return [entry for entry in _objects(listed.document, "remotes") if entry.get("type") in _REMOTES]
 
 
 def _runner(package: Mapping[str, Any]) -> str | None:

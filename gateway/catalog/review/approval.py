@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,11 @@ class ToolFlag:
     excerpt: str
     reason: str
     dismissed: bool
+
+
+def needs_review(changed: bool, quarantine: str | None, flags: Sequence[ToolFlag]) -> bool:
+    """Whether an admin has to look at something: it is not as it was approved, hidden, or flagged."""
+    return changed or quarantine is not None or any(not flag.dismissed for flag in flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class ToolReview:
     @property
     def needs_review(self) -> bool:
         """Whether it waits for an admin."""
-        return self.changed or self.quarantine is not None or any(not flag.dismissed for flag in self.flags)
+        return needs_review(self.changed, self.quarantine, self.flags)
 
 
 class Approvals:
@@ -119,7 +124,7 @@ async def store_findings(
     transaction: DatabaseConnection, tenant_id: int, findings: Sequence[tuple[int, Sequence[Finding], bool]]
 ) -> None:
     """Write what was found, by tool id, in place of what was found before; the last says whether it is known."""
-    await transaction.execute("delete_flags", tenant_id, [tool_id for tool_id, _, _ in findings])
+    await transaction.execute("delete_flags", tenant_id, [tool_id for tool_id, _, _ in findings], None)
     rows = [
         (tenant_id, tool_id, found.rule, found.place, found.severity, found.excerpt, found.reason, known)
         for tool_id, of_tool, known in findings
@@ -127,6 +132,28 @@ async def store_findings(
     ]
     if rows:
         await transaction.executemany("insert_flag", rows)
+
+
+async def store_known_findings(
+    transaction: DatabaseConnection,
+    tenant_id: int,
+    findings: Sequence[tuple[int, Sequence[Finding], Mapping[tuple[str, str], bool]]],
+    rules: Sequence[str] | None,
+) -> None:
+    """Write what was found, by tool id, in place of what was found before by `rules`, None for all: of each rule and
+    place, whether an admin has approved the tool with that.
+    """
+    await transaction.execute("delete_flags", tenant_id, [tool_id for tool_id, _, _ in findings], rules)
+    for tool_id, found, before in findings:
+        rows = [
+            (
+                *(tenant_id, tool_id, each.rule, each.place, each.severity, each.excerpt, each.reason),
+                before.get((each.rule, each.place), False),
+            )
+            for each in found
+        ]
+        if rows:
+            await transaction.executemany("insert_flag", rows)
 
 
 def _read_review(row: Row) -> ToolReview:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from gateway.catalog.review.approval import ToolFlag
+from gateway.catalog.review.approval import ToolFlag, needs_review
 from gateway.catalog.review.definition_diff import FieldChange, diff_definitions
 from gateway.catalog.review.review_state import ReviewPolicy, ReviewState, next_review_state
 from gateway.catalog.scan.finding import Finding
@@ -55,6 +55,12 @@ class OfferingReview:
     quarantine: str | None
     approved_at: datetime | None
     flags: tuple[ToolFlag, ...]
+    definition: Mapping[str, Any]
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether it waits for an admin."""
+        return needs_review(self.changed, self.quarantine, self.flags)
 
 
 def offering_hash(definition: Mapping[str, Any]) -> bytes:
@@ -190,4 +196,5 @@ def _read_review(row: Row) -> OfferingReview:
         quarantine=row["quarantine"],
         approved_at=row["approved_at"],
         flags=tuple(ToolFlag(**flag, dismissed=row["dismissed"]) for flag in row["flags"]),
+        definition=json.loads(row["definition"]),
     )

@@ -29,9 +29,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class OtherTool:
-    """A tool of another server in the same tenant, which a tool may try to pass for."""
+    """A tool of another server in the same tenant, which a tool may try to pass for.
+
+    `id` says who was there first: a tool has a larger one than all that were listed before it.
+    """
 
     name: str
     exposed_name: str
     server: str
     slug: str
+    id: int = 0
+    server_id: int = 0

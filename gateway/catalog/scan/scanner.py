@@ -7,10 +7,10 @@ from typing import Any
 
 from gateway.catalog.category import split_words
 from gateway.catalog.scan.definition_text import DefinitionText, iter_texts
-from gateway.catalog.scan.finding import Finding, OtherTool
+from gateway.catalog.scan.finding import Finding
 from gateway.catalog.scan.hidden_text import find_hidden_text
 from gateway.catalog.scan.letters import iter_readings, normalize_text
-from gateway.catalog.scan.other_tools import OtherTools
+from gateway.catalog.scan.other_tools import OtherTools, ScannedServer
 from gateway.catalog.scan.wording import find_wording
 from gateway.catalog.scan.wrapped_text import find_wrapped_text
 
@@ -18,30 +18,38 @@ _MAX_FINDINGS = 20
 
 
 def scan_definitions(
-    definitions: Sequence[Mapping[str, Any]], others: Sequence[OtherTool], *, prefixed: bool = True
+    definitions: Sequence[Mapping[str, Any]],
+    ids: Sequence[int | None],
+    server: ScannedServer,
+    others: OtherTools,
+    *,
+    beside_others_only: bool = False,
 ) -> list[tuple[Finding, ...]]:
-    """What is found in each of a server's definitions, the gravest first, given the tools of other servers.
+    """What is found in each of a server's definitions, the gravest first, given the tools of its tenant.
 
-    At most 20 findings each, one of a rule at a place. `prefixed`: clients see the tools under the server's name.
+    At most 20 findings each, one of a rule at a place. `ids` are those of the tools, None of a tool that was not listed
+    before. `beside_others_only`: by the rules that look at other servers' tools, and no others.
     """
-    other_tools = OtherTools(others, {definition["name"] for definition in definitions}, prefixed=prefixed)
-    return [_scan_definition(definition, other_tools) for definition in definitions]
+    found = []
+    for definition, tool_id in zip(definitions, ids, strict=True):
+        parts = list(iter_texts(definition))
+        beside = list(others.find_impersonation(server, tool_id, definition["name"]))
+        for part in parts:
+            beside += others.find_interference(server, part)
+        alone = [] if beside_others_only else _find_alone(parts)
+        found.append(_gravest([*beside, *alone]))
+    return found
 
 
 def scan_texts(definition: Mapping[str, Any]) -> tuple[Finding, ...]:
     """What is found in the texts of anything else that a server says of itself or offers."""
-    parts = list(iter_texts(definition))
+    return _gravest(_find_alone(list(iter_texts(definition))))
+
+
+def _find_alone(parts: Sequence[DefinitionText]) -> list[Finding]:
+    """What is found in texts whatever other servers there are."""
     found = [finding for part in parts for finding in _find_in(part)]
-    return _gravest([*found, *_find_split(parts, found)])
-
-
-def _scan_definition(definition: Mapping[str, Any], other_tools: OtherTools) -> tuple[Finding, ...]:
-    parts = list(iter_texts(definition))
-    found = list(other_tools.find_impersonation(definition))
-    for part in parts:
-        found += _find_in(part)
-        found += other_tools.find_interference(part)
-    return _gravest([*found, *_find_split(parts, found)])
+    return [*found, *_find_split(parts, found)]
 
 
 def _find_in(part: DefinitionText) -> Iterator[Finding]:

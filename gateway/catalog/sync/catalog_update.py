@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.access.roles import refresh_visibility
+from gateway.catalog.category_proposal import CategoryProposals
 from gateway.catalog.review.review_state import ReviewPolicy
 from gateway.catalog.review.tool_list_diff import diff_tool_lists
 from gateway.catalog.review.versions import load_version_tools, write_version
+from gateway.catalog.scan.rules_version import scan_rules_version
 from gateway.catalog.sync.catalog_writer import CatalogWriter
 from gateway.catalog.sync.sync_result import ServerReport, SyncResult
 from gateway.catalog.sync.text_vectors import OnEmbedded, TextVectors
-from gateway.catalog.sync.update_plan import UpdatePlanner
+from gateway.catalog.sync.update_plan import UpdatePlan, UpdatePlanner, load_overrides
 from gateway.catalog.tool import ToolDefinition
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
-from gateway.embedding.spaces import Spaces
+from gateway.embedding.spaces.spaces import Spaces
 from gateway.errors import NotFoundError
 from gateway.settings import GuardSettings
 from gateway.upstream.spec import ServerSpec
@@ -27,12 +29,20 @@ class CatalogUpdate:
     """Brings the catalogue to a list of definitions: what can be prepared first, then one transaction."""
 
     def __init__(
-        self, database: Database, spaces: Spaces, guards: GuardSettings, embed_seconds: float = math.inf
+        self,
+        database: Database,
+        spaces: Spaces,
+        categories: CategoryProposals,
+        guards: GuardSettings,
+        embed_seconds: float = math.inf,
     ) -> None:
         """What is not embedded after `embed_seconds` is left to whoever fills in vectors."""
         self._database = database
-        self._planner = UpdatePlanner(database, spaces, scans=guards.poisoning != "off", embed_seconds=embed_seconds)
+        self._spaces = spaces
+        self._categories = categories
         self._quarantine_findings = guards.poisoning == "quarantine"
+        rules = None if guards.poisoning == "off" else scan_rules_version(quarantines=self._quarantine_findings)
+        self._planner = UpdatePlanner(database, spaces, scan_rules=rules, embed_seconds=embed_seconds)
 
     async def apply(
         self,
@@ -52,17 +62,29 @@ class CatalogUpdate:
         server = await _lock_server(self._database, spec)
         if restores is None and server["pinned_version"] is not None:
             return await self._record_listing(spec, tools, report, server)
-        plan = await self._planner.plan(spec, tools, on_embedded)
+        while True:
+            plan = await self._planner.plan(spec, tools, on_embedded)
+            if plan.vectors.space_id is not None and plan.vectors.missing:
+                await self._categories.prepare(plan.vectors.space_id, self._spaces.embed_each)
+            result = await self._carry_out(spec, plan, report, restores)
+            if result is not None:
+                return replace(result, notice=_notice(plan.vectors.embedded))
+
+    async def _carry_out(
+        self, spec: ServerSpec, plan: UpdatePlan, report: ServerReport | None, restores: int | None
+    ) -> SyncResult | None:
+        """Write what is planned; None where an admin has overridden something meanwhile: other texts are right then."""
         async with self._database.transaction() as transaction:
             server = await _lock_server(transaction, spec)
+            if await load_overrides(transaction, spec) != plan.overrides:
+                return None
             policy = ReviewPolicy(
                 on_change=server["on_change"],
                 first_sync=server["never_synced"],
                 rollback=restores is not None,
                 quarantine_findings=self._quarantine_findings,
             )
-            result = await CatalogWriter(transaction, spec).write(plan, report, policy, restores)
-        return replace(result, notice=_notice(plan.vectors.embedded))
+            return await CatalogWriter(transaction, spec, self._categories).write(plan, report, policy, restores)
 
     async def _record_listing(
         self, spec: ServerSpec, tools: Sequence[ToolDefinition], report: ServerReport | None, server: Row
@@ -74,7 +96,7 @@ class CatalogUpdate:
         async with self._database.transaction() as transaction:
             if diff:
                 version = await write_version(transaction, spec.tenant_id, spec.id, tools, diff, applied=False)
-            if report is not None and await CatalogWriter(transaction, spec).write_report(report):
+            if report is not None and await CatalogWriter(transaction, spec, self._categories).write_report(report):
                 await refresh_visibility(transaction, spec.tenant_id, server_id=spec.id)
         notice = f"It is pinned to version {server['pinned_version']}, which stays offered"
         notice += f"; what it lists now is kept as version {version}." if version else "."

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from gateway.access.roles import refresh_visibility
 from gateway.catalog.category import categorize
+from gateway.catalog.category_proposal import CategoryProposals
 from gateway.catalog.naming import GATEWAY_TOOLS, make_exposed_name
 from gateway.catalog.review.approval import store_findings
 from gateway.catalog.review.review_state import ReviewPolicy, ReviewState, next_review_state
@@ -16,6 +17,7 @@ from gateway.catalog.sync.text_vectors import store_vectors
 from gateway.catalog.sync.tool_terms import store_terms
 from gateway.catalog.sync.update_plan import UpdatePlan, VectorPlan
 from gateway.catalog.tool import ToolDefinition
+from gateway.catalog.tool_override import ToolOverride
 from gateway.database.connection import DatabaseConnection
 from gateway.upstream.spec import ServerSpec
 
@@ -26,9 +28,10 @@ _KEPT_EMBEDDINGS = 20
 class CatalogWriter:
     """Writes what a server's tools become, with the statements of one transaction."""
 
-    def __init__(self, transaction: DatabaseConnection, spec: ServerSpec) -> None:
+    def __init__(self, transaction: DatabaseConnection, spec: ServerSpec, categories: CategoryProposals) -> None:
         self._transaction = transaction
         self._spec = spec
+        self._categories = categories
 
     async def write(
         self, plan: UpdatePlan, report: ServerReport | None, policy: ReviewPolicy, restores: int | None
@@ -45,6 +48,14 @@ class CatalogWriter:
                 self._transaction, spec.tenant_id, spec.id, plan.tools, diff, restores=restores
             )
             quarantined = await self._write_reviews(plan, ids, policy)
+        if policy.first_sync and not plan.stored and plan.scan_rules is not None:
+            # All that it has was scanned just now, and does not need it again.
+            await self._transaction.execute(
+                "set_scan_rules", spec.tenant_id, spec.id, plan.scan_rules, plan.scanned_beside
+            )
+        elif plan.diff and plan.scan_rules is None:
+            # What was not scanned now is to be once something is again.
+            await self._transaction.execute("set_scan_rules", spec.tenant_id, spec.id, None, None)
         if restores is not None:
             offered = version or await self._transaction.fetchval("newest_applied_version", spec.tenant_id, spec.id)
             await self._transaction.execute("pin_server", spec.tenant_id, spec.id, offered)
@@ -85,15 +96,18 @@ class CatalogWriter:
             await self._rewrite_terms(plan, ids)
             return ids
         ids |= await self._insert_tools([tool for tool in plan.diff.added if tool.name not in plan.stored])
+        for before, after in plan.diff.renamed:
+            # What people say when they mean the tool has nothing to do with its name.
+            if await transaction.fetchval("move_examples", tenant_id, ids[before], ids[after]):
+                await transaction.execute("touch_learning", tenant_id, [ids[before], ids[after]])
         written = plan.diff.new_definitions
         updated = [tool for tool in written if tool.name in plan.stored]
         updated_ids = [ids[tool.name] for tool in updated]
         await transaction.execute("save_former_embeddings", tenant_id, updated_ids)
         await transaction.execute("drop_old_former_embeddings", tenant_id, updated_ids, _KEPT_EMBEDDINGS)
         for tool in updated:
-            await transaction.execute(
-                "update_tool", tenant_id, ids[tool.name], self._categorize(tool), tool.json, tool.content_hash
-            )
+            shown, behind = _shown(tool, plan.overrides.get(tool.name))
+            await transaction.execute("update_tool", tenant_id, ids[tool.name], shown, tool.content_hash, behind)
         removed_ids = [ids[name] for name in plan.diff.removed_names]
         await transaction.execute("mark_tools_removed", tenant_id, removed_ids)
         written_ids = [ids[tool.name] for tool in written]
@@ -148,6 +162,9 @@ class CatalogWriter:
             )
         texts = {ids[name]: text for name, text in plan.missing.items()}
         stored = await store_vectors(self._transaction, tenant_id, plan.space_id, texts, plan.embedded)
+        vectors = {tool_id: plan.embedded.vectors.get(text.combined) for tool_id, text in texts.items()}
+        with_vector = {tool_id: vector for tool_id, vector in vectors.items() if vector is not None}
+        await self._categories.write(self._transaction, tenant_id, plan.space_id, with_vector)
         if plan.embedded.failure is None:
             # What has vectors of former texts gets others as soon as there is time; while the embedder is down, these
             # are better than none.
@@ -195,3 +212,10 @@ class CatalogWriter:
 
     def _categorize(self, tool: ToolDefinition) -> str:
         return categorize(self._spec.name, tool.name, tool.description)
+
+
+def _shown(tool: ToolDefinition, override: ToolOverride | None) -> tuple[str, str | None]:
+    """The definition that clients see, and what the server says where that is something else."""
+    if override is None or not override.changes_definition:
+        return tool.json, None
+    return override.apply(tool).json, tool.json

@@ -10,11 +10,14 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 
+import anyio
+
 from gateway.backoff import Backoff
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
 from gateway.catalog.tool import make_storable
 from gateway.database.connection import Row
+from gateway.database.notices import Notice, Notices
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, ModelGateError, NotFoundError
 from gateway.settings import UpstreamSettings
@@ -27,7 +30,11 @@ _CHECKS_AT_ONCE = 8
 _SYNCS_AT_ONCE = 2
 _POLL_SECONDS = 5.0
 _MIN_SLEEP_SECONDS = 0.05
+_GATHER_SECONDS = 0.1
 _RETRY_SECONDS = 30.0
+# Between two checks a server is taken to be as it was found, unless this many of them did not happen.
+_GAP_CHECKS = 3.0
+_MIN_GAP_SECONDS = 10.0
 
 
 class _Retries:
@@ -51,11 +58,18 @@ class HealthChecks:
     """Checks every server that is switched on, keeps what came of it on its record, and syncs it when it is due, or as
     soon as a check finds it healthy after a sync that has failed.
 
-    A server that answers slowly, or not at all, holds up no other.
+    A server that answers slowly, or not at all, holds up no other. One that another process has added is checked at
+    once: from then on there is a session in which it can say that its tools have changed.
     """
 
     def __init__(
-        self, database: Database, servers: Servers, pool: UpstreamPool, sync: ServerSync, settings: UpstreamSettings
+        self,
+        database: Database,
+        servers: Servers,
+        pool: UpstreamPool,
+        sync: ServerSync,
+        settings: UpstreamSettings,
+        notices: Notices,
     ) -> None:
         self._database = database
         self._servers = servers
@@ -66,6 +80,8 @@ class HealthChecks:
         self._syncs = asyncio.Semaphore(_SYNCS_AT_ONCE)
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._retries: dict[int, _Retries] = {}
+        self._catalogue_changed = asyncio.Event()
+        notices.subscribe(self._on_notice)
 
     async def run(self) -> None:
         """Look after all servers until cancelled; a changed interval counts within five seconds."""
@@ -78,7 +94,8 @@ class HealthChecks:
                     next_check = time.monotonic() + every
                 until_sync = await self.start_due_checks(checks=checks)
                 until_check = next_check - time.monotonic() if every else _POLL_SECONDS
-                await asyncio.sleep(max(_MIN_SLEEP_SECONDS, min(_POLL_SECONDS, until_check, until_sync)))
+                wait = max(_MIN_SLEEP_SECONDS, min(_POLL_SECONDS, until_check, until_sync))
+                await (self._check_what_is_new(wait) if every else asyncio.sleep(wait))
         finally:
             await self.aclose()
 
@@ -88,6 +105,35 @@ class HealthChecks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_notice(self, notice: Notice) -> None:
+        if notice.concerns_catalogue:
+            self._catalogue_changed.set()
+
+    async def _check_what_is_new(self, seconds: float) -> None:
+        """Begin a check of each server that is added in so many seconds, and return when they are over."""
+        with anyio.move_on_after(seconds):
+            while True:
+                await self._catalogue_changed.wait()
+                # What comes in one go is looked at once.
+                await asyncio.sleep(_GATHER_SECONDS)
+                self._catalogue_changed.clear()
+                try:
+                    await self._start_first_checks()
+                except asyncio.CancelledError:
+                    # Looked for in vain: it is done the next time.
+                    self._catalogue_changed.set()
+                    raise
+
+    async def _start_first_checks(self) -> None:
+        try:
+            rows = await self._database.fetch("servers_never_checked")
+        except ModelGateError as error:
+            logger.info("Servers could not be looked for: %s", error)
+            return
+        check = functools.partial(self._check, sync_failed=False)
+        for row in rows:
+            self._start("check", row["tenant_id"], row["id"], self._checks, check)
 
     async def start_due_checks(self, *, checks: bool = True) -> float:
         """Begin a sync of every server that is due and, with `checks`, a check of each that is not being checked.
@@ -143,7 +189,7 @@ class HealthChecks:
 
     async def _check(self, tenant_id: int, server_id: int, sync_failed: bool) -> None:
         spec = await self._servers.spec(tenant_id, server_id)
-        status = self._pool.status(server_id)
+        status = await self._pool.fetch_status(spec)
         # What is stopped while nobody uses it is not started to see whether it would start.
         stopped = spec.transport == "stdio" and spec.idle_stop_seconds and status.state == "idle" and not sync_failed
         if not stopped:
@@ -156,6 +202,10 @@ class HealthChecks:
 
     async def record_health(self, tenant_id: int, server_id: int, status: ServerStatus) -> bool:
         """Keep how a server did at a check. Returns whether its last sync has failed."""
+        error = make_storable(status.last_error) if status.last_error and status.state != "connected" else None
+        gap = _GAP_CHECKS * max(self._settings.check_every_seconds, _MIN_GAP_SECONDS)
+        await self._database.execute("note_health", tenant_id, server_id, status.state, error, gap)
+        await self._database.execute("drop_old_health", tenant_id, server_id)
         failed: bool | None = await self._database.fetchval(
             "record_health",
             tenant_id,

@@ -11,14 +11,17 @@ from typing import Literal
 
 from mcp_types import METHOD_NOT_FOUND
 
+from gateway.access.connections.caller_requests import CallerRequests
 from gateway.catalog.review.offerings import Offering, Offerings
 from gateway.catalog.review.versions import Versions
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.catalog.sync.catalog_update import CatalogUpdate
 from gateway.catalog.sync.sync_result import ServerReport, SyncResult
 from gateway.catalog.tool import SkippedTool, ToolDefinition, make_storable, parse_listing
+from gateway.database.background import in_background
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, ModelGateError, UpstreamReplyError
+from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 
@@ -56,14 +59,18 @@ class ServerSync:
         database: Database,
         servers: Servers,
         pool: UpstreamPool,
+        requests: CallerRequests,
         catalog_update: CatalogUpdate,
         offerings: Offerings,
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._servers = servers
         self._pool = pool
+        self._requests = requests
         self._catalog_update = catalog_update
         self._offerings = offerings
+        self._metrics = metrics
         self._versions = Versions(database)
 
     async def run(self, tenant_id: int, server_id: int, on_progress: OnSyncProgress = lambda _: None) -> SyncResult:
@@ -73,6 +80,21 @@ class ServerSync:
         the database raises. Then the catalogue is as it was, and why stands on the server's record.
         """
         started = time.monotonic()
+        outcome = "failed"
+        result = SyncResult("")
+        try:
+            with in_background():
+                result = await self._run(tenant_id, server_id, on_progress)
+            outcome = "ok"
+        except ConflictError:
+            outcome = "busy"
+            raise
+        finally:
+            changes = {"added": len(result.added), "changed": len(result.changed), "removed": len(result.removed)}
+            self._metrics.observe_sync(outcome, changes, time.monotonic() - started)
+        return replace(result, seconds=time.monotonic() - started)
+
+    async def _run(self, tenant_id: int, server_id: int, on_progress: OnSyncProgress) -> SyncResult:
         spec = await self._servers.spec(tenant_id, server_id)
         async with self._exclusive(spec):
             try:
@@ -94,7 +116,7 @@ class ServerSync:
                     )
                 raise
         on_progress(SyncProgress(spec.name, "done"))
-        return replace(result, seconds=time.monotonic() - started)
+        return result
 
     async def restore(
         self, tenant_id: int, server_id: int, version: int, on_progress: OnSyncProgress = lambda _: None
@@ -129,7 +151,7 @@ class ServerSync:
         """What the server lists; nothing where it has said that it has no tools and does not know the method."""
         following = asyncio.create_task(self._follow_start(spec, on_progress))
         try:
-            return await self._pool.list_all(spec, "tools/list", "tools")
+            return await self._requests.list_all(spec, "tools/list", "tools")
         except UpstreamReplyError as error:
             info = self._pool.session_info(spec)
             if error.code != METHOD_NOT_FOUND or info is None or "tools" in info.capabilities:

@@ -15,7 +15,7 @@ from gateway.errors import ModelGateError
 
 logger = logging.getLogger(__name__)
 
-_AT_A_TIME = 200
+_BATCH_SIZE = 200
 _RETRY_SECONDS = 5.0
 
 
@@ -55,7 +55,7 @@ class TermRenewal:
     async def renew(self) -> int:
         """Make them anew, some at a time, each time in a transaction; returns how many."""
         renewed = 0
-        while rows := await self._database.fetch("tools_with_old_terms", TERMS_VERSION, _AT_A_TIME):
+        while rows := await self._database.fetch("tools_with_old_terms", TERMS_VERSION, _BATCH_SIZE):
             by_tenant: dict[int, list[Row]] = {}
             for row in rows:
                 by_tenant.setdefault(row["tenant_id"], []).append(row)
@@ -70,7 +70,11 @@ class TermRenewal:
         async with self._database.transaction() as transaction:
             # A sync may have changed a tool meanwhile, and has then written its terms itself.
             unchanged = await transaction.fetch(
-                "lock_unchanged_tools", tenant_id, list(texts), [row["content_hash"] for row in rows]
+                "lock_unchanged_tools",
+                tenant_id,
+                list(texts),
+                [row["content_hash"] for row in rows],
+                [row["override_version"] for row in rows],
             )
             await store_terms(transaction, tenant_id, {row["id"]: texts[row["id"]] for row in unchanged})
             await transaction.execute("bump_catalogue_version", tenant_id)

@@ -7,14 +7,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.catalog.review.tenant_tools import load_tenant_tools
 from gateway.catalog.review.tool_list_diff import ToolListDiff, diff_tool_lists
-from gateway.catalog.scan.finding import Finding, OtherTool
+from gateway.catalog.scan.finding import Finding
+from gateway.catalog.scan.other_tools import OtherTools, ScannedServer
 from gateway.catalog.scan.scanner import scan_definitions
 from gateway.catalog.sync.text_vectors import OnEmbedded, TextVectors, embed_texts, in_order_of_use
 from gateway.catalog.text import ToolTexts, build_tool_texts
 from gateway.catalog.tool import ToolDefinition, stored_definition
+from gateway.catalog.tool_override import ToolOverride
+from gateway.database.connection import DatabaseConnection
 from gateway.database.pool import Database
-from gateway.embedding.spaces import Spaces
+from gateway.embedding.spaces.spaces import Spaces
 from gateway.errors import EmbeddingError
 from gateway.upstream.spec import ServerSpec
 
@@ -50,26 +54,33 @@ class VectorPlan:
 class UpdatePlan:
     """An update of a server's tools to `tools`: how they differ from those that are stored, and what follows from that.
 
-    `stored`, `texts` and `findings` go by the name of the tool; `findings` are in the definitions that are new.
+    `overrides`, `stored`, `texts` and `findings` go by the server's own name of the tool; `findings` are in the
+    definitions that are new, by the rules of the version `scan_rules`, None where nothing is scanned, and beside the
+    tools of other servers of which `scanned_beside` is the digest.
     """
 
     spec: ServerSpec
     tools: Sequence[ToolDefinition]
+    overrides: Mapping[str, ToolOverride]
     stored: Mapping[str, StoredTool]
     diff: ToolListDiff
     texts: Mapping[str, ToolTexts]
     vectors: VectorPlan
     findings: Mapping[str, Sequence[Finding]]
+    scan_rules: str | None
+    scanned_beside: str
 
 
 class UpdatePlanner:
     """Makes plans: compares, embeds and scans, and writes nothing."""
 
-    def __init__(self, database: Database, spaces: Spaces, *, scans: bool, embed_seconds: float) -> None:
-        """After `embed_seconds` no further text is embedded for a plan."""
+    def __init__(self, database: Database, spaces: Spaces, *, scan_rules: str | None, embed_seconds: float) -> None:
+        """`scan_rules` is the version of the rules to scan by, None to scan nothing. After `embed_seconds` no further
+        text is embedded for a plan.
+        """
         self._database = database
         self._spaces = spaces
-        self._scans = scans
+        self._scan_rules = scan_rules
         self._embed_seconds = embed_seconds
 
     async def plan(
@@ -81,13 +92,16 @@ class UpdatePlanner:
         except EmbeddingError as unknown:
             space_id, error = None, unknown
         stored = await self._load_stored(spec, space_id)
+        overrides = await load_overrides(self._database, spec)
         # A listing may be large; comparing it must not hold up the calls of others.
-        diff, texts = await asyncio.to_thread(_compare, spec.name, stored, tools)
+        diff, texts = await asyncio.to_thread(_compare, spec.name, stored, tools, overrides)
         vectors = VectorPlan(embedded=TextVectors(failure=error))
         if space_id is not None:
             vectors = await self._plan_vectors(spec, space_id, stored, texts, on_embedded)
-        findings = await self._scan(spec, diff.new_definitions)
-        return UpdatePlan(spec, tools, stored, diff, texts, vectors, findings)
+        # Asked first: what changes while the tools are read is looked at again.
+        beside = await self._database.fetchval("tools_beside", spec.tenant_id, spec.id)
+        findings = await self._scan(spec, stored, tools, diff.new_definitions)
+        return UpdatePlan(spec, tools, overrides, stored, diff, texts, vectors, findings, self._scan_rules, beside)
 
     async def _load_stored(self, spec: ServerSpec, space_id: int | None) -> dict[str, StoredTool]:
         rows = await self._database.fetch("stored_tools", spec.tenant_id, spec.id, space_id)
@@ -134,20 +148,37 @@ class UpdatePlanner:
         found = {row["tool_id"] for row in rows}
         return {name: text.hash for name, text in stale.items() if name in stored and stored[name].id in found}
 
-    async def _scan(self, spec: ServerSpec, tools: Sequence[ToolDefinition]) -> dict[str, tuple[Finding, ...]]:
-        if not tools or not self._scans:
+    async def _scan(
+        self,
+        spec: ServerSpec,
+        stored: Mapping[str, StoredTool],
+        tools: Sequence[ToolDefinition],
+        new_definitions: Sequence[ToolDefinition],
+    ) -> dict[str, tuple[Finding, ...]]:
+        if not new_definitions or self._scan_rules is None:
             return {}
-        rows = await self._database.fetch("other_servers_tools", spec.tenant_id, spec.id)
-        others = [OtherTool(row["name"], row["exposed_name"], row["server_name"], row["server_slug"]) for row in rows]
+        others = await load_tenant_tools(self._database, spec.tenant_id, but=spec.id)
+        server = ScannedServer(spec.id, {tool.name for tool in tools}, spec.prefix != "")
+        ids = [stored[tool.name].id if tool.name in stored else None for tool in new_definitions]
         # A large definition takes its time, and calls of others go on meanwhile.
         found = await asyncio.to_thread(
-            scan_definitions, [tool.raw for tool in tools], others, prefixed=spec.prefix != ""
+            lambda: scan_definitions([tool.raw for tool in new_definitions], ids, server, OtherTools(others))
         )
-        return dict(zip([tool.name for tool in tools], found, strict=True))
+        return dict(zip([tool.name for tool in new_definitions], found, strict=True))
 
 
 def _compare(
-    server: str, stored: Mapping[str, StoredTool], tools: Sequence[ToolDefinition]
+    server: str,
+    stored: Mapping[str, StoredTool],
+    tools: Sequence[ToolDefinition],
+    overrides: Mapping[str, ToolOverride],
 ) -> tuple[ToolListDiff, dict[str, ToolTexts]]:
     before = [tool.definition for tool in stored.values() if not tool.removed]
-    return diff_tool_lists(before, tools), {tool.name: build_tool_texts(server, tool) for tool in tools}
+    shown = {tool.name: overrides[tool.name].apply(tool) if tool.name in overrides else tool for tool in tools}
+    return diff_tool_lists(before, tools), {name: build_tool_texts(server, tool) for name, tool in shown.items()}
+
+
+async def load_overrides(statements: Database | DatabaseConnection, spec: ServerSpec) -> dict[str, ToolOverride]:
+    """What admins say of a server's tools everywhere, by the server's own names."""
+    rows = await statements.fetch("server_overrides", spec.tenant_id, spec.id)
+    return {row["tool"]: ToolOverride.of(row) for row in rows}

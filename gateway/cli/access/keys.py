@@ -9,8 +9,9 @@ import click
 
 from gateway.access.caller import Limits, Right
 from gateway.access.keys import ApiKeys, KeyRecord, NewKey
-from gateway.cli.options import option_group, parse_time_span, tenant_option
-from gateway.cli.output import format_time, print_table, printable
+from gateway.cli.command_group import CommandGroup
+from gateway.cli.options import json_option, option_group, parse_time_span, tenant_option
+from gateway.cli.output import format_time, print_json, print_table, printable
 from gateway.cli.runner import run_with_tenant
 from gateway.database.pool import Database
 
@@ -25,7 +26,7 @@ _limit_options = option_group(
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def keys() -> None:
     """Make, list, change, rotate and revoke API keys."""
 
@@ -33,9 +34,16 @@ def keys() -> None:
 @keys.command("create")
 @click.option("--name", default="unnamed", show_default=True, help="What the key is for.")
 @click.option("--role", "roles", multiple=True, default=("all",), show_default=True, help="A role; may be repeated.")
-@click.option("--right", "rights", multiple=True, type=_right, help="embed: have texts embedded at /v1/embeddings.")
+@click.option(
+    "--right",
+    "rights",
+    multiple=True,
+    type=_right,
+    help="embed: have texts embedded at /v1/embeddings; approve: decide about calls of others at /v1/approvals.",
+)
 @click.option("--expires", "lifetime", callback=parse_time_span, help="When it ends: 30d, 12h, 90m [default: never]")
 @click.option("--note", default="", help="Anything worth knowing about it.")
+@click.option("--owner", metavar="ACCOUNT", help="The account that it acts for, once they have accepted it.")
 @_limit_options
 @tenant_option
 @click.pass_context
@@ -46,6 +54,7 @@ def create(
     rights: tuple[str, ...],
     lifetime: timedelta | None,
     note: str,
+    owner: str | None,
     requests_per_minute: int | None,
     concurrent_calls: int | None,
     calls_per_day: int | None,
@@ -57,28 +66,34 @@ def create(
 
     async def work(database: Database, tenant_id: int) -> NewKey:
         return await ApiKeys(database).create(
-            tenant_id, name, roles, expires_at, note=note, limits=limits, rights=rights
+            tenant_id, name, roles, expires_at, note=note, limits=limits, rights=rights, owner=owner
         )
 
     click.echo(run_with_tenant(context, tenant, work).key)
     click.echo(_SHOWN_ONCE, err=True)
+    if owner is not None:
+        click.echo(f"It acts for {owner} once they have accepted it, on their page My connections.", err=True)
 
 
 @keys.command("list")
 @tenant_option
+@json_option
 @click.pass_context
-def list_keys(context: click.Context, tenant: str) -> None:
+def list_keys(context: click.Context, tenant: str, *, as_json: bool) -> None:
     """List all keys, without the keys themselves."""
 
     async def work(database: Database, tenant_id: int) -> list[KeyRecord]:
         return await ApiKeys(database).list(tenant_id)
 
     listed = run_with_tenant(context, tenant, work)
+    if as_json:
+        print_json(listed)
+        return
     if not listed:
         click.echo("There are no keys yet; make one with modelgate keys create.")
         return
     print_table(
-        ["ID", "KEY", "NAME", "ROLES", "STATE", "EXPIRES", "LAST USED", "RIGHTS", "LIMITS", "NOTE"],
+        ["ID", "KEY", "NAME", "ROLES", "STATE", "EXPIRES", "LAST USED", "OWNER", "RIGHTS", "LIMITS", "NOTE"],
         [
             [
                 str(key.id),
@@ -88,6 +103,7 @@ def list_keys(context: click.Context, tenant: str) -> None:
                 key.state,
                 format_time(key.expires_at),
                 format_time(key.last_used_at),
+                _format_owner(key),
                 ", ".join(key.rights) or "none",
                 _format_limits(key),
                 printable(key.note, 60),
@@ -103,8 +119,10 @@ def list_keys(context: click.Context, tenant: str) -> None:
 @click.option("--role", "roles", multiple=True, help="A role; may be repeated, and replaces the roles it has.")
 @click.option("--expires", "lifetime", callback=parse_time_span, help="When it ends, from now: 30d, 12h, 90m.")
 @click.option("--note", help="Anything worth knowing about it.")
+@click.option("--owner", metavar="ACCOUNT", help="The account that it acts for, once they have accepted it.")
+@click.option("--no-owner", is_flag=True, help="Let it act for itself.")
 @click.option("--no-limits", is_flag=True, help="Take away the limits that are not named.")
-@click.option("--right", "rights", multiple=True, type=_right, help="embed; replaces the rights it has.")
+@click.option("--right", "rights", multiple=True, type=_right, help="embed, approve; replaces the rights it has.")
 @click.option("--no-rights", is_flag=True, help="Take away the rights that are not named.")
 @_limit_options
 @tenant_option
@@ -117,6 +135,7 @@ def update(
     rights: tuple[str, ...],
     lifetime: timedelta | None,
     note: str | None,
+    owner: str | None,
     requests_per_minute: int | None,
     concurrent_calls: int | None,
     calls_per_day: int | None,
@@ -124,6 +143,7 @@ def update(
     *,
     no_limits: bool,
     no_rights: bool,
+    no_owner: bool,
 ) -> None:
     """Change what goes with the key with this ID; what is not named stays."""
 
@@ -144,6 +164,7 @@ def update(
                 calls_per_day or limits.calls_per_day,
             ),
             rights=rights if rights or no_rights else key.rights,
+            owner=owner or (None if no_owner else key.owner),
         )
 
     run_with_tenant(context, tenant, work)
@@ -192,3 +213,9 @@ def _format_limits(key: KeyRecord) -> str:
         limits.calls_per_day and f"{key.calls_today} of {limits.calls_per_day} calls today",
     ]
     return ", ".join(word for word in words if word) or "none"
+
+
+def _format_owner(key: KeyRecord) -> str:
+    if key.owner is None:
+        return "none"
+    return printable(key.owner) + ("" if key.accepted_at is not None else " (not accepted)")

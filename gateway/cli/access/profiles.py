@@ -9,10 +9,12 @@ import click
 from gateway.access.caller import ListMode, Profile
 from gateway.access.profiles import LIST_MODES, ProfileRecord, Profiles
 from gateway.access.roles import Visibility
+from gateway.access.rules import RuleApproval
 from gateway.cli.access.rule_owner import RuleOwnerCommands, print_rules
-from gateway.cli.access.rule_target import NamedTarget, target_options
-from gateway.cli.options import tenant_option
-from gateway.cli.output import print_table, printable
+from gateway.cli.access.rule_target import NamedTarget, approve_option, target_options
+from gateway.cli.command_group import CommandGroup
+from gateway.cli.options import json_option, tenant_option
+from gateway.cli.output import print_json, print_table, printable
 from gateway.cli.runner import run_with_tenant
 from gateway.database.pool import Database
 
@@ -28,7 +30,7 @@ async def _profile_by_name(database: Database, tenant_id: int, name: str) -> Pro
 _profile = RuleOwnerCommands(_profile_by_name)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def profiles() -> None:
     """Select servers and tools, and give the selection an endpoint of its own, /mcp/p/NAME.
 
@@ -58,11 +60,15 @@ def create(context: click.Context, name: str, list_mode: ListMode, description: 
 @profiles.command("list")
 @click.argument("name", required=False)
 @tenant_option
+@json_option
 @click.pass_context
-def list_all(context: click.Context, name: str | None, tenant: str) -> None:
+def list_all(context: click.Context, name: str | None, tenant: str, *, as_json: bool) -> None:
     """List all profiles, or what the profile NAME selects."""
     if name is not None:
         _, rules = _profile.rules(context, tenant, name)
+        if as_json:
+            print_json({"profile": name, "rules": rules})
+            return
         if rules:
             print_rules(rules)
         else:
@@ -73,6 +79,9 @@ def list_all(context: click.Context, name: str | None, tenant: str) -> None:
         return await Profiles(database).list(tenant_id)
 
     listed = run_with_tenant(context, tenant, work)
+    if as_json:
+        print_json(listed)
+        return
     if not listed:
         click.echo("There are no profiles yet; make one with modelgate profiles create.")
         return
@@ -117,14 +126,20 @@ def delete(context: click.Context, name: str, tenant: str) -> None:
 @profiles.command("set")
 @click.argument("profile")
 @click.argument("part", type=click.Choice(list(_VISIBILITY_OF_PART)))
+@approve_option
 @target_options
 @tenant_option
 @click.pass_context
 def set_rule(
-    context: click.Context, profile: str, part: Literal["in", "listed", "out"], target: NamedTarget, tenant: str
+    context: click.Context,
+    profile: str,
+    part: Literal["in", "listed", "out"],
+    approve: RuleApproval | None,
+    target: NamedTarget,
+    tenant: str,
 ) -> None:
     """Say that a tool, name pattern, server or category is in PROFILE, in it and listed, or left out of it."""
-    _profile.set_rule(context, tenant, profile, target, _VISIBILITY_OF_PART[part])
+    _profile.set_rule(context, tenant, profile, target, _VISIBILITY_OF_PART[part], approve)
     click.echo(f"The profile {profile} is changed.")
 
 

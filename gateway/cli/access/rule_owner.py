@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import click
 
 from gateway.access.roles import Visibility
-from gateway.access.rules import Rule, delete_rule, list_rules, set_rule
+from gateway.access.rules import Rule, RuleApproval, delete_rule, list_rules, set_rule
 from gateway.cli.access.rule_target import NamedTarget
 from gateway.cli.output import print_table, printable
 from gateway.cli.runner import ResultT, run_with_tenant
@@ -55,7 +55,13 @@ class RuleOwnerCommands(Generic[OwnerT]):
         return self.run(context, tenant, name, work)
 
     def set_rule(
-        self, context: click.Context, tenant: str, name: str, target: NamedTarget, visibility: Visibility
+        self,
+        context: click.Context,
+        tenant: str,
+        name: str,
+        target: NamedTarget,
+        visibility: Visibility,
+        approve: RuleApproval | None = None,
     ) -> None:
         """Set what the owner says of `target`. Raises NotFoundError for what is not there."""
 
@@ -70,6 +76,7 @@ class RuleOwnerCommands(Generic[OwnerT]):
                 pattern=found.pattern,
                 server_id=found.server_id,
                 category=found.category,
+                approve=approve,
             )
 
         self.run(context, tenant, name, work)
@@ -91,12 +98,13 @@ class RuleOwnerCommands(Generic[OwnerT]):
 def print_rules(rules: list[Rule]) -> None:
     """Print rules, the more specific first."""
     print_table(
-        ["RULE", "ABOUT", "VISIBILITY"],
+        ["RULE", "ABOUT", "VISIBILITY", "APPROVAL"],
         [
             [
                 str(rule.id),
                 printable(rule.target_description) + (" (not there just now)" if rule.tool_removed else ""),
                 rule.visibility,
+                rule.approve,
             ]
             for rule in rules
         ],

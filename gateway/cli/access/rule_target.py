@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gateway.access.rules import RuleTarget
+from gateway.access.rules import RULE_APPROVALS, RuleTarget
 from gateway.access.tool_names import tool_by_name
 from gateway.catalog.category import CATEGORIES
 from gateway.cli.options import option_group
@@ -21,6 +21,12 @@ _options = option_group(
     click.option("--pattern", help='Tools by name, with * for anything: "*delete*".'),
     click.option("--server", metavar="NAME", help="All tools of a server."),
     click.option("--category", type=click.Choice(CATEGORIES), help="All tools of a kind."),
+)
+
+approve_option = click.option(
+    "--approve",
+    type=click.Choice(RULE_APPROVALS),
+    help="Whether calls wait for a person; inherit: as its owner says [default: as it was]",
 )
 
 

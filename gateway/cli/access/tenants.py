@@ -13,12 +13,14 @@ from gateway.access.tenants import (
     suspend_tenant,
     tenant_by_slug,
 )
-from gateway.cli.output import print_table, printable
+from gateway.cli.command_group import CommandGroup
+from gateway.cli.options import json_option
+from gateway.cli.output import print_json, print_table, printable
 from gateway.cli.runner import run_with_database
 from gateway.database.pool import Database
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def tenants() -> None:
     """Make, list, rename, suspend and delete tenants."""
 
@@ -34,14 +36,19 @@ def create(context: click.Context, slug: str, name: str) -> None:
 
 
 @tenants.command("list")
+@json_option
 @click.pass_context
-def list_all(context: click.Context) -> None:
+def list_all(context: click.Context, *, as_json: bool) -> None:
     """List all tenants."""
+    listed = run_with_database(context, list_tenants)
+    if as_json:
+        print_json(listed)
+        return
     print_table(
         ["SLUG", "NAME", "STATE"],
         [
             [tenant.slug, printable(tenant.name), "in force" if tenant.suspended_at is None else "suspended"]
-            for tenant in run_with_database(context, list_tenants)
+            for tenant in listed
         ],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.review.approval import Approvals
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.cli.demo.servers import install_demo
 from gateway.cli.runner import load_command_settings, run_async
 from gateway.cli.servers.sync import sync_servers
 from gateway.cli.setup_link import public_url, setup_link
+from gateway.errors import CredentialError
 
 if TYPE_CHECKING:
     from gateway.components import Components
@@ -27,7 +30,7 @@ _QUERY = "calculate math expressions"
 @click.pass_context
 def demo(context: click.Context) -> None:
     """Run the gateway with real MCP servers, and print how to ask it for a tool."""
-    from gateway.cli.http_server import open_listening_socket, serve_gateway
+    from gateway.cli.serving.http_server import open_listening_socket, serve_gateway
 
     settings = load_command_settings(context, log_level="warning")
 
@@ -65,17 +68,28 @@ async def _add_demo_servers(components: Components) -> None:
     ]
     if unsynced:
         await sync_servers(components, unsynced)
+        # What these servers say is known, and two of them have a tool of the same name.
+        for synced in unsynced:
+            await Approvals(components.database).approve(tenant.id, synced.id)
 
 
 async def _read_or_create_key(components: Components) -> str:
-    """The key of the demo, the same at every start: kept in a file that only its owner can read."""
+    """The key of the demo, kept in a file that only its owner can read: the same at every start for as long as it
+    opens this gateway.
+    """
     path: Path = components.settings.data_dir / "demo" / _KEY_FILE
     if path.is_file():
-        return path.read_text(encoding="utf-8").strip()
+        key = path.read_text(encoding="utf-8", errors="replace").strip()
+        # It may have been revoked meanwhile, or be of a database that was there before.
+        with contextlib.suppress(CredentialError):
+            await components.keys.authenticate(key)
+            return key
     tenant = await tenant_by_slug(components.database)
     new = await components.keys.create(tenant.id, "demo", ["all"])
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    written = path.with_name(f"{_KEY_FILE}.new")
+    with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(new.key + "\n")
+    written.replace(path)
     return new.key
 
 

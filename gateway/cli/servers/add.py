@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gateway.access.tenants import Tenant
-from gateway.catalog.server_definition import ServerDefinition, TransportKind
-from gateway.catalog.tuning import Tuning
-from gateway.cli.component_runner import run_with_components
-from gateway.cli.options import tenant_option
-from gateway.cli.servers.credential_options import credential_options, read_certificate, read_credential
-from gateway.cli.servers.name_value_options import check_transport_options, name_value_options
-from gateway.cli.servers.openapi_document import is_url, read_document
-from gateway.cli.servers.tuning_options import read_tuning, tuning_options
+from gateway.catalog.servers.server_definition import ServerDefinition, TransportKind
+from gateway.catalog.servers.tuning import Tuning
+from gateway.cli.catalog_runner import CatalogParts, run_with_catalog
+from gateway.cli.options import in_tenant, tenant_option
+from gateway.cli.servers.options.credential_options import credential_options, read_certificate, read_credential
+from gateway.cli.servers.options.name_value_options import check_transport_options, name_value_options
+from gateway.cli.servers.options.openapi_document import is_url, read_document
+from gateway.cli.servers.options.tuning_options import read_tuning, tuning_options
 from gateway.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from gateway.components import Components
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -60,7 +57,7 @@ def add(
 
     \b
     modelgate servers add Docs https://example.com/mcp --header "Authorization: Bearer …"
-    modelgate servers add Files -- npx -y @modelcontextprotocol/server-filesystem /data
+    modelgate servers add Files -- npx -y @modelcontextprotocol/server-filesystem /tmp
     modelgate servers add Weather https://api.example.com/openapi.json --openapi --bearer -
     """
     url = is_url(target)
@@ -88,11 +85,12 @@ def add(
     tuning = read_tuning(options, Tuning())
     tuning.validate()
 
-    async def work(components: Components, owner: Tenant) -> None:
-        server_id = await components.servers.add(owner.id, server)
+    async def work(parts: CatalogParts, owner: Tenant) -> None:
+        server_id = await parts.servers.add(owner.id, server)
         if tuning != Tuning():
-            await components.servers.set_tuning(owner.id, server_id, tuning)
+            await parts.servers.set_tuning(owner.id, server_id, tuning)
 
-    run_with_components(context, tenant, work)
-    first = f"sign in with modelgate servers login {shlex.quote(name)}, then " if options["sign_in"] else ""
-    click.echo(f"{name} is added; {first}bring its tools in with modelgate sync {shlex.quote(name)}.")
+    run_with_catalog(context, tenant, work)
+    quoted = shlex.quote(name) + in_tenant(tenant)
+    first = f"sign in with modelgate servers login {quoted}, then " if options["sign_in"] else ""
+    click.echo(f"{name} is added; {first}bring its tools in with modelgate sync {quoted}.")

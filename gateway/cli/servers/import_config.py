@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gateway.access.tenants import Tenant
 from gateway.catalog.client_config.client_config import parse_client_config
 from gateway.catalog.client_config.configured_server import ConfiguredServer
-from gateway.catalog.tuning import Tuning
-from gateway.cli.component_runner import run_with_components
-from gateway.cli.options import tenant_option
+from gateway.catalog.servers.tuning import Tuning
+from gateway.cli.catalog_runner import CatalogParts, run_with_catalog
+from gateway.cli.options import in_tenant, tenant_option
 from gateway.cli.output import printable
-from gateway.cli.servers.openapi_document import read_text
+from gateway.cli.servers.options.openapi_document import read_text
 from gateway.errors import ConflictError, InvalidInputError
-
-if TYPE_CHECKING:
-    from gateway.components import Components
 
 
 @click.command("import")
@@ -41,40 +38,55 @@ def import_servers(context: click.Context, file: Path, given: tuple[str, ...], t
 
     Servers that are disabled there, or lack a value, are added disabled.
     """
-    values = {**os.environ, "userHome": str(Path.home()), "pathSeparator": os.sep, "/": os.sep, **_pairs(given)}
-    config = parse_client_config(read_text(str(file)), values, _ask)
+    if import_client_config(context, tenant, read_text(str(file)), _pairs(given)):
+        context.exit(1)
+
+
+def import_client_config(
+    context: click.Context,
+    tenant: str,
+    text: str,
+    values: Mapping[str, str] | None = None,
+    leave_out: Collection[str] = (),
+) -> int:
+    """Add the servers of a configuration file but for those that are left out by name, and say how each went.
+
+    `values` are for what the file leaves open, beside the environment's. Returns how many were not added.
+    """
+    known = {**os.environ, "userHome": str(Path.home()), "pathSeparator": os.sep, "/": os.sep, **(values or {})}
+    config = parse_client_config(text, known, _ask)
+    servers = [server for server in config.servers if server.definition.name not in leave_out]
     failed = list(config.problems)
-    total = len(config.servers) + len(failed)
+    total = len(servers) + len(failed)
     notes: list[str] = []
 
-    async def work(components: Components, owner: Tenant) -> None:
-        for server in config.servers:
+    async def work(parts: CatalogParts, owner: Tenant) -> None:
+        for server in servers:
             try:
-                await _add(components, owner, server)
+                await _add(parts, owner, server)
                 notes.extend([server.note] if server.note else [])
             except (ConflictError, InvalidInputError) as error:
                 failed.append(error.message)
 
-    run_with_components(context, tenant, work)
+    run_with_catalog(context, tenant, work)
     for note in notes:
         click.echo(printable(note), err=True)
     for message in failed:
         click.echo(f"Not added: {printable(message)}", err=True)
     added = total - len(failed)
-    hint = "; bring their tools in with modelgate sync" if added > len(notes) else ""
+    hint = f"; bring their tools in with modelgate sync{in_tenant(tenant)}" if added > len(notes) else ""
     click.echo(f"{added} of {total} servers are added{hint}.")
-    if failed:
-        context.exit(1)
+    return len(failed)
 
 
-async def _add(components: Components, owner: Tenant, server: ConfiguredServer) -> None:
+async def _add(parts: CatalogParts, owner: Tenant, server: ConfiguredServer) -> None:
     definition = server.definition
     if definition.transport == "stdio" and not definition.cwd:
         # Relative paths in such a file are meant from where it is read; the gateway may run elsewhere.
         definition = replace(definition, cwd=str(Path.cwd()))
-    server_id = await components.servers.add(owner.id, definition, enabled=server.enabled)
+    server_id = await parts.servers.add(owner.id, definition, enabled=server.enabled)
     if server.tuning != Tuning():
-        await components.servers.set_tuning(owner.id, server_id, server.tuning)
+        await parts.servers.set_tuning(owner.id, server_id, server.tuning)
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from gateway.catalog.server_record import ServerRecord
+from gateway.catalog.servers.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_server
 from gateway.cli.options import tenant_option
 from gateway.errors import InvalidInputError

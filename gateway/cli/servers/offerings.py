@@ -8,10 +8,10 @@ import click
 
 from gateway.access.tenants import Tenant
 from gateway.catalog.review.offerings import OFFERING_KINDS, OfferingKind, OfferingReview
-from gateway.catalog.server_record import ServerRecord
+from gateway.catalog.servers.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_components, run_with_server
-from gateway.cli.options import tenant_option
-from gateway.cli.output import printable
+from gateway.cli.options import json_option, tenant_option
+from gateway.cli.output import print_json, printable
 
 if TYPE_CHECKING:
     from gateway.components import Components
@@ -27,8 +27,9 @@ def offerings() -> None:
 @offerings.command()
 @click.argument("server", required=False)
 @tenant_option
+@json_option
 @click.pass_context
-def flags(context: click.Context, server: str | None, tenant: str) -> None:
+def flags(context: click.Context, server: str | None, tenant: str, *, as_json: bool) -> None:
     """Show what SERVER, or any server, offers beside tools and waits for a look, and why."""
 
     async def work(components: Components, owner: Tenant) -> list[OfferingReview]:
@@ -36,6 +37,9 @@ def flags(context: click.Context, server: str | None, tenant: str) -> None:
         return await components.offerings.list(owner.id, server_id, waiting=True)
 
     reviews = run_with_components(context, tenant, work)
+    if as_json:
+        print_json(reviews)
+        return
     if not reviews:
         click.echo("Nothing waits for a look.")
         return

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
 
 import click
 
 from gateway.access.tenants import Tenant
-from gateway.catalog.registry.registry import ListedServer, Registry
+from gateway.catalog.registry.registry import Registry, RegistryEntry
 from gateway.catalog.registry.server_json import DeclaredValue, ServerProposal, propose_server
-from gateway.cli.component_runner import run_with_components
-from gateway.cli.options import tenant_option
-from gateway.cli.output import print_table, printable
+from gateway.cli.catalog_runner import CatalogParts, run_with_catalog
+from gateway.cli.options import ask_secret, in_tenant, json_option, tenant_option
+from gateway.cli.output import print_json, print_table, printable
 from gateway.cli.runner import load_command_settings, run_async
-
-if TYPE_CHECKING:
-    from gateway.components import Components
 
 _SHOWN_CHARACTERS = 100
 
 
 @click.command()
 @click.argument("words", nargs=-1, required=True)
+@json_option
 @click.pass_context
-def search(context: click.Context, words: tuple[str, ...]) -> None:
+def search(context: click.Context, words: tuple[str, ...], *, as_json: bool) -> None:
     """Search the registry of registry.url for servers to add."""
     registry = Registry(load_command_settings(context).registry.url)
-    found: list[ListedServer] = run_async(lambda: registry.search(" ".join(words)))
+    found: list[RegistryEntry] = run_async(lambda: registry.search(" ".join(words)))
+    if as_json:
+        print_json(found)
+        return
     if not found:
         click.echo("The registry has no server of such a name; try one word of it.")
         return
@@ -54,14 +54,14 @@ def add_from_registry(
     """Add a server that the registry lists, disabled until it was looked at."""
     values = _values(given)
     registry = Registry(load_command_settings(context).registry.url)
-    listed: ListedServer = run_async(lambda: registry.get(name, version))
+    listed: RegistryEntry = run_async(lambda: registry.get(name, version))
     proposal = propose_server(listed, values, remote=remote)
 
-    async def work(components: Components, owner: Tenant) -> None:
-        await components.servers.add(owner.id, proposal.definition, enabled=False)
+    async def work(parts: CatalogParts, owner: Tenant) -> None:
+        await parts.servers.add(owner.id, proposal.definition, enabled=False)
 
-    run_with_components(context, tenant, work)
-    _say_what_was_added(proposal)
+    run_with_catalog(context, tenant, work)
+    _say_what_was_added(proposal, tenant)
 
 
 def _values(given: tuple[str, ...]) -> dict[str, str]:
@@ -70,21 +70,21 @@ def _values(given: tuple[str, ...]) -> dict[str, str]:
         name, found, value = pair.partition("=")
         if not found or not name:
             raise click.BadParameter(f"{name!r} has no =; write NAME=VALUE.")
-        values[name] = str(click.prompt(name, hide_input=True, err=True)) if value == "-" else value
+        values[name] = ask_secret(name) if value == "-" else value
     return values
 
 
-def _say_what_was_added(proposal: ServerProposal) -> None:
+def _say_what_was_added(proposal: ServerProposal, tenant: str) -> None:
     definition = proposal.definition
-    quoted = shlex.quote(printable(definition.name))
+    quoted, where = shlex.quote(printable(definition.name)), in_tenant(tenant)
     started = shlex.join([definition.command or "", *definition.args]) if definition.command else definition.url or ""
     click.echo(f"{printable(definition.name)} is added, disabled; it is {printable(started)}")
     for value in proposal.declared:
         click.echo(f"  {_described(value)}")
     if proposal.missing:
         names = ", ".join(printable(value.name) for value in proposal.missing)
-        click.echo(f"There is no value yet for {names}; give it with modelgate servers set {quoted}.")
-    click.echo(f"Look at it, then: modelgate servers set {quoted} --enable")
+        click.echo(f"There is no value yet for {names}; give it with modelgate servers set {quoted}{where}.")
+    click.echo(f"Look at it, then: modelgate servers set {quoted} --enable{where}")
 
 
 def _described(value: DeclaredValue) -> str:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from gateway.catalog.server_definition import ServerDefinition, ServerSecrets
-from gateway.catalog.server_record import ServerRecord
-from gateway.catalog.tuning import Tuning
-from gateway.cli.component_runner import run_with_server
+from gateway.access.persons import Persons
+from gateway.catalog.servers.server_definition import ServerDefinition, ServerSecrets
+from gateway.catalog.servers.server_record import ServerRecord
+from gateway.catalog.servers.tuning import Tuning
+from gateway.cli.catalog_runner import CatalogParts, run_with_catalog_server
 from gateway.cli.options import tenant_option
-from gateway.cli.servers.credential_options import credential_options, read_certificate, read_credential
-from gateway.cli.servers.name_value_options import check_transport_options, name_value_options
-from gateway.cli.servers.openapi_document import read_document
-from gateway.cli.servers.tuning_options import read_tuning, tuning_options
+from gateway.cli.servers.options.credential_options import credential_options, read_certificate, read_credential
+from gateway.cli.servers.options.name_value_options import check_transport_options, name_value_options
+from gateway.cli.servers.options.openapi_document import read_document
+from gateway.cli.servers.options.personal_options import personal_options, read_personal
+from gateway.cli.servers.options.token_options import token_options
+from gateway.cli.servers.options.tuning_options import read_tuning, tuning_options
 from gateway.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from gateway.components import Components
+from gateway.upstream.credentials.personal import PersonalKind
 
 
 @click.command("set")
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 @click.option("--defaults", is_flag=True, help="First forget all timeouts, limits and intervals of its own.")
 @click.option("--no-credential", is_flag=True, help="Forget credential and client certificate.")
 @credential_options
+@personal_options
+@token_options
 @tenant_option
 @click.pass_context
 def set_server(
@@ -53,14 +56,15 @@ def set_server(
     **options: Any,
 ) -> None:
     """Change how a server is reached and used, and what the gateway is let in with. What is left out stays."""
+    personal = read_personal(options)
     credential, certificate = read_credential(options), read_certificate(options)
 
     forgotten = False
 
-    async def work(components: Components, server: ServerRecord) -> None:
+    async def work(parts: CatalogParts, server: ServerRecord) -> None:
         nonlocal forgotten
         server_key = (server.tenant_id, server.id)
-        before = await components.servers.load_definition(*server_key)
+        before = await parts.servers.load_definition(*server_key)
         changed = _changed(before, options)
         tuning = read_tuning(options, Tuning() if defaults else server.tuning)
         tuning.validate()
@@ -70,21 +74,36 @@ def set_server(
             forgotten = before.secrets != ServerSecrets(env=before.env)
         elif credential is not None or certificate is not None or no_credential:
             kept = replace(before, credential=None, certificate=None) if no_credential else before
-            await components.servers.set_credential(
+            await parts.servers.set_credential(
                 *server_key, credential or kept.credential, certificate or kept.certificate
             )
             changed = replace(changed, credential=None, certificate=None)
         if replace(changed, credential=before.credential, certificate=before.certificate) != before:
-            await components.servers.update(*server_key, changed)
+            await parts.servers.update(*server_key, changed)
+        if options["credential"] is not None or options["list_as"] is not None:
+            await _set_personal(parts, server, personal, options)
         if tuning != server.tuning:
-            await components.servers.set_tuning(*server_key, tuning)
+            await parts.servers.set_tuning(*server_key, tuning)
         if enabled is not None:
-            await components.servers.set_enabled(*server_key, enabled)
+            await parts.servers.set_enabled(*server_key, enabled)
 
-    run_with_server(context, tenant, name, work)
+    run_with_catalog_server(context, tenant, name, work)
     click.echo(f"{name} is changed.")
     if forgotten:
         click.echo("It is at another origin now: headers, credential and certificate are as you gave them just now.")
+
+
+async def _set_personal(
+    parts: CatalogParts, server: ServerRecord, personal: PersonalKind | None, options: dict[str, Any]
+) -> None:
+    spec = await parts.servers.spec(server.tenant_id, server.id)
+    kind = spec.personal if options["credential"] is None else personal
+    list_as = spec.list_as
+    if options["list_as"] is not None:
+        if kind is None:
+            raise InvalidInputError(f"--list-as is for servers with --credential per_user; {server.name} is none.")
+        list_as = (await Persons(parts.database).named(server.tenant_id, options["list_as"])).id
+    await parts.servers.set_personal(server.tenant_id, server.id, kind, list_as)
 
 
 def _changed(before: ServerDefinition, options: dict[str, Any]) -> ServerDefinition:

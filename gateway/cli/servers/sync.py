@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from gateway.access.tenants import Tenant
-from gateway.catalog.server_record import ServerRecord
+from gateway.catalog.servers.server_record import ServerRecord
 from gateway.cli.component_runner import run_with_components
-from gateway.cli.options import tenant_option
-from gateway.cli.output import printable, stderr_tail
+from gateway.cli.options import json_option, tenant_option
+from gateway.cli.output import print_json, printable, stderr_tail
 from gateway.errors import ModelGateError
 
 if TYPE_CHECKING:
@@ -38,19 +39,25 @@ OnOutcome = Callable[[str], None]
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[SERVER]...")
+@json_option
 @tenant_option
 @click.pass_context
-def sync(context: click.Context, names: tuple[str, ...], tenant: str) -> None:
+def sync(context: click.Context, names: tuple[str, ...], tenant: str, *, as_json: bool) -> None:
     """Bring the tools of these servers, or of all, into the catalogue."""
+
+    outcomes: list[SyncResult | FailedSync] = []
 
     async def work(components: Components, owner: Tenant) -> tuple[int, int]:
         if names:
             chosen = [await components.servers.get_by_name(owner.id, name) for name in dict.fromkeys(names)]
         else:
             chosen = [server for server in await components.servers.list(owner.id) if server.enabled]
-        return await sync_servers(components, chosen)
+        return await sync_servers(components, chosen, outcomes if as_json else None)
 
     done, failed = run_with_components(context, tenant, work)
+    if as_json:
+        print_json(outcomes)
+        context.exit(1 if failed else 0)
     if not done and not failed:
         click.echo("There are no servers to sync; add one with modelgate servers add.")
         return
@@ -59,12 +66,26 @@ def sync(context: click.Context, names: tuple[str, ...], tenant: str) -> None:
         context.exit(1)
 
 
-async def sync_servers(components: Components, chosen: list[ServerRecord]) -> tuple[int, int]:
-    """Sync servers, a few at a time, and say how each went; returns how many went well and how many did not."""
+@dataclass(frozen=True, slots=True)
+class FailedSync:
+    """A sync that failed, and why."""
+
+    server: str
+    error: str
+    code: str
+
+
+async def sync_servers(
+    components: Components, chosen: list[ServerRecord], outcomes: list[SyncResult | FailedSync] | None = None
+) -> tuple[int, int]:
+    """Sync servers, a few at a time, and say how each went, or put it into `outcomes`; returns how many went well and
+    how many did not.
+    """
     limit = asyncio.Semaphore(_SYNCS_AT_ONCE)
     failed = 0
 
-    with _progress_display(len(chosen)) as (show_progress, show_outcome):
+    display = _progress_display(len(chosen)) if outcomes is None else _no_display()
+    with display as (show_progress, show_outcome):
 
         async def sync_one(server: ServerRecord) -> None:
             nonlocal failed
@@ -73,9 +94,13 @@ async def sync_servers(components: Components, chosen: list[ServerRecord]) -> tu
                     result = await components.sync.run(server.tenant_id, server.id, show_progress)
                 except ModelGateError as error:
                     failed += 1
+                    if outcomes is not None:
+                        outcomes.append(FailedSync(server.name, error.message, error.error_code))
                     tail = stderr_tail(components.pool.status(server.id).stderr)
                     show_outcome("\n".join([f"{printable(server.name)}: failed. {printable(error.message)}", *tail]))
                 else:
+                    if outcomes is not None:
+                        outcomes.append(result)
                     show_outcome(_format_result(result))
 
         await asyncio.gather(*(sync_one(server) for server in chosen))
@@ -105,6 +130,11 @@ def _echo_start(progress: SyncProgress) -> None:
     if progress.step == "start":
         detail = f": {progress.detail}" if progress.detail else " …"
         click.echo(printable(f"{progress.server} is starting{detail}"), err=True)
+
+
+@contextlib.contextmanager
+def _no_display() -> Iterator[tuple[OnSyncProgress, OnOutcome]]:
+    yield (lambda _progress: None), (lambda _outcome: None)
 
 
 @contextlib.contextmanager

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.catalog.server_record import ServerRecord
+from gateway.catalog.servers.server_record import ServerRecord
+from gateway.cli.catalog_runner import CatalogParts, run_with_catalog_server
 from gateway.cli.component_runner import run_with_server
-from gateway.cli.options import tenant_option
-from gateway.cli.output import format_time, print_table, printable
+from gateway.cli.options import in_tenant, json_option, tenant_option
+from gateway.cli.output import format_time, print_json, print_table, printable
 from gateway.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -28,16 +29,20 @@ def versions() -> None:
 @versions.command("list")
 @click.argument("server")
 @tenant_option
+@json_option
 @click.pass_context
-def list_versions(context: click.Context, server: str, tenant: str) -> None:
+def list_versions(context: click.Context, server: str, tenant: str, *, as_json: bool) -> None:
     """List the versions of SERVER, newest first."""
 
-    async def work(components: Components, record: ServerRecord) -> list[VersionRecord]:
-        return await _open_versions(components).list(record.tenant_id, record.id)
+    async def work(parts: CatalogParts, record: ServerRecord) -> list[VersionRecord]:
+        return await _open_versions(parts).list(record.tenant_id, record.id)
 
-    listed = run_with_server(context, tenant, server, work)
+    listed = run_with_catalog_server(context, tenant, server, work)
+    if as_json:
+        print_json(listed)
+        return
     if not listed:
-        click.echo(f"{server} has no version yet; bring its tools in with modelgate sync.")
+        click.echo(f"{server} has no version yet; bring its tools in with modelgate sync{in_tenant(tenant)}.")
         return
     print_table(
         ["VERSION", "TIME (UTC)", "TOOLS", "ADDED", "REMOVED", "CHANGED", "BREAKING", "STATE"],
@@ -62,12 +67,15 @@ def list_versions(context: click.Context, server: str, tenant: str) -> None:
 @click.argument("before", type=int, required=False)
 @click.argument("after", type=int, required=False)
 @tenant_option
+@json_option
 @click.pass_context
-def diff(context: click.Context, server: str, before: int | None, after: int | None, tenant: str) -> None:
+def diff(
+    context: click.Context, server: str, before: int | None, after: int | None, tenant: str, *, as_json: bool
+) -> None:
     """Show what leads from version BEFORE of SERVER to AFTER [default: from the last but one to the last]."""
 
-    async def work(components: Components, record: ServerRecord) -> tuple[int, int, ToolListDiff]:
-        reader = _open_versions(components)
+    async def work(parts: CatalogParts, record: ServerRecord) -> tuple[int, int, ToolListDiff]:
+        reader = _open_versions(parts)
         numbers = [version.version for version in await reader.list(record.tenant_id, record.id)]
         if before is None and len(numbers) < 2:
             raise InvalidInputError(f"{server} has {len(numbers)} version; there is nothing to compare yet.")
@@ -75,7 +83,10 @@ def diff(context: click.Context, server: str, before: int | None, after: int | N
         other = after if after is not None else numbers[0]
         return one, other, await reader.diff(record.tenant_id, record.id, one, other)
 
-    one, other, change = run_with_server(context, tenant, server, work)
+    one, other, change = run_with_catalog_server(context, tenant, server, work)
+    if as_json:
+        print_json({"before": one, "after": other, "difference": change})
+        return
     if not change:
         click.echo(f"Versions {one} and {other} of {server} have the same tools.")
         return
@@ -125,7 +136,7 @@ def unpin(context: click.Context, server: str, tenant: str) -> None:
         await components.sync.unpin(record.tenant_id, record.id)
 
     run_with_server(context, tenant, server, work)
-    click.echo(f"{server} is no longer pinned; bring in what it lists now with modelgate sync.")
+    click.echo(f"{server} is no longer pinned; bring in what it lists now with modelgate sync{in_tenant(tenant)}.")
 
 
 @versions.command()
@@ -162,8 +173,8 @@ def _format_state(version: VersionRecord) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _open_versions(components: Components) -> Versions:
+def _open_versions(parts: CatalogParts | Components) -> Versions:
     # The help of a command needs nothing of what reads definitions, which takes long to import.
     from gateway.catalog.review.versions import Versions
 
-    return Versions(components.database)
+    return Versions(parts.database)

@@ -1,4 +1,4 @@
--- name: set_actor
+-- name: set_actor (lookup)
 -- Who makes the changes that follow on this connection, for the triggers that write the audit log.
 SELECT set_config('modelgate.actor', $1, false)
 
@@ -13,15 +13,17 @@ SELECT drop_trace_partitions($1::text::regclass, $2)
 -- name: insert_tool_calls
 -- Calls and searches, as a JSON array.
 INSERT INTO tool_calls (tenant_id, at, kind, key_id, key_name, roles, address, server_id, tool_id, target, outcome,
-                        duration_ms, arguments, query_hash, results, found, error)
+                        duration_ms, arguments, query_hash, results, found, error, result, guards, person)
 SELECT e.tenant_id, to_timestamp(e.at), e.kind, e.key_id, e.key_name,
        ARRAY(SELECT r.name FROM roles r WHERE r.tenant_id = e.tenant_id AND r.id = ANY(e.role_ids) ORDER BY r.name),
        e.address, e.server_id, e.tool_id, e.target, e.outcome, e.duration_ms, nullif(e.arguments, 'null'::jsonb),
-       decode(e.query_hash, 'hex'), e.results, e.found, e.error
+       decode(e.query_hash, 'hex'), e.results, e.found, e.error, e.result,
+       nullif(e.guards, 'null'::jsonb), e.person
 FROM jsonb_to_recordset($1::jsonb) AS e (
     tenant_id bigint, at double precision, kind text, key_id bigint, key_name text, role_ids bigint[], address text,
     server_id bigint, tool_id bigint, target text, outcome text, duration_ms double precision, arguments jsonb,
-    query_hash text, results integer, found bigint[], error text)
+    query_hash text, results integer, found bigint[], error text, result text, guards jsonb,
+    person text)
 
 -- name: insert_audit_log
 -- Events beside the use of tools, as a JSON array.
@@ -115,3 +117,47 @@ SELECT target AS query, count(*) AS times, max(at) AS last_at
 FROM tool_calls WHERE tenant_id = $1 AND at >= $2 AND kind = 'search' AND results = 0 AND outcome = 'ok'
 GROUP BY target ORDER BY times DESC, last_at DESC
 LIMIT $3
+
+-- name: call_rows
+-- Calls and searches c of tenant $1: by key $3 and server $4, with outcome $5 ('problem': any but ok), of kind $6; null
+-- leaves a filter out.
+SELECT c.at, c.id, c.kind, c.key_id, c.key_name, c.address, c.server_id, s.name AS server_name, c.tool_id, c.target,
+       c.outcome, c.duration_ms, c.arguments, c.results, c.error, c.result
+FROM tool_calls c LEFT JOIN servers s ON s.tenant_id = c.tenant_id AND s.id = c.server_id
+WHERE c.tenant_id = $1 AND ($3::bigint IS NULL OR c.key_id = $3) AND ($4::bigint IS NULL OR c.server_id = $4)
+  AND CASE $5::text WHEN 'problem' THEN c.outcome <> 'ok' ELSE $5 IS NULL OR c.outcome = $5 END
+  AND ($6::text IS NULL OR c.kind = $6)
+
+-- name: calls_page
+-- The last $9 of them before the moment $7 and the id $8 (null: until now), newest first; $2 is no tool, but null.
+{{call_rows}} AND ($7::timestamptz IS NULL OR (c.at, c.id) < ($7, $8::bigint)) AND $2::bigint IS NULL
+ORDER BY c.at DESC, c.id DESC
+LIMIT $9
+
+-- name: calls_of_tool
+-- The same of tool $2.
+{{call_rows}} AND ($7::timestamptz IS NULL OR (c.at, c.id) < ($7, $8::bigint)) AND c.tool_id = $2
+ORDER BY c.at DESC, c.id DESC
+LIMIT $9
+
+-- name: calls_of_key
+-- The same of key $3, which is given.
+{{call_rows}} AND ($7::timestamptz IS NULL OR (c.at, c.id) < ($7, $8::bigint)) AND $2::bigint IS NULL AND c.key_id = $3
+ORDER BY c.at DESC, c.id DESC
+LIMIT $9
+
+-- name: calls_of_server
+-- The same of server $4, which is given.
+{{call_rows}} AND ($7::timestamptz IS NULL OR (c.at, c.id) < ($7, $8::bigint)) AND $2::bigint IS NULL AND c.server_id = $4
+ORDER BY c.at DESC, c.id DESC
+LIMIT $9
+
+-- name: written_calls
+-- The same as they were written after $7, oldest first, at most $8; of tool $2 where one is given.
+{{call_rows}} AND ($2::bigint IS NULL OR c.tool_id = $2) AND c.id > $7
+ORDER BY c.id
+LIMIT $8
+
+-- name: last_written_call
+-- The id of the call of a tenant that was written last.
+SELECT coalesce(max(id), 0) FROM tool_calls WHERE tenant_id = $1

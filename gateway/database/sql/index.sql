@@ -1,8 +1,8 @@
--- name: catalogue_version
+-- name: catalogue_version (lookup)
 -- What each change of a tenant's catalogue raises.
 SELECT catalogue_version FROM tenants WHERE id = $1
 
--- name: index_state
+-- name: index_state (lookup)
 -- The catalogue's version, and the transaction before which all is visible: what changes later has this id or a higher one.
 SELECT catalogue_version, pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
        (SELECT count(*) FROM tools t WHERE t.tenant_id = $1 AND t.removed_at IS NULL) AS tools
@@ -12,30 +12,41 @@ FROM tenants WHERE id = $1
 -- The names of a tenant's servers.
 SELECT id, name, slug FROM servers WHERE tenant_id = $1
 
--- name: index_tool_ids
+-- name: index_tool_ids (bulk)
 -- All tools of a tenant that are there.
 SELECT id FROM tools WHERE tenant_id = $1 AND removed_at IS NULL
 
--- name: index_tools
--- What the index in memory holds of each tool after tool $2, in order, $3 at most: of those that changed in transaction
--- $4 or later, or whose vectors did.
-SELECT t.id, t.position, t.server_id, t.category, t.exposed_name, t.name, t.title, t.description,
-       t.input_schema, t.annotations, t.definition -> 'icons' AS icons, t.term_count,
-       t.removed_at IS NOT NULL AS removed,
-       e.ranking_embedding::halfvec({dimensions}) AS ranking_embedding
+-- name: changed_tools
+-- The tools t after tool $2, $3 at most in order, that changed in transaction $4 or later, or whose vectors did, with these
+-- vectors e and what was learnt, l.
 FROM (
     (SELECT id FROM tools WHERE tenant_id = $1 AND id > $2 AND changed_in >= $4::text::xid8 ORDER BY id LIMIT $3)
     UNION
     (SELECT tool_id FROM tool_embeddings
      WHERE tenant_id = $1 AND space_id = {space} AND tool_id > $2 AND changed_in >= $4::text::xid8
      ORDER BY tool_id LIMIT $3)
+    UNION
+    (SELECT tool_id FROM learnt_embeddings
+     WHERE tenant_id = $1 AND space_id = {space} AND tool_id > $2 AND changed_in >= $4::text::xid8
+     ORDER BY tool_id LIMIT $3)
     ORDER BY 1 LIMIT $3
 ) AS changed
 JOIN tools t ON t.tenant_id = $1 AND t.id = changed.id
 LEFT JOIN tool_embeddings e ON e.tenant_id = $1 AND e.tool_id = t.id AND e.space_id = {space}
+LEFT JOIN learnt_embeddings l ON {{learnt_of_embedding}}
+
+-- name: index_tools (bulk)
+-- What the index in memory holds of each tool after tool $2, in order, $3 at most: of those that changed in transaction
+-- $4 or later, or whose vectors did. The ranking vector is the one that was learnt, where one was, with its correction.
+SELECT t.id, t.position, t.server_id, t.category, t.exposed_name, t.name, t.title, t.description,
+       t.input_schema, t.annotations, t.definition -> 'icons' AS icons, t.term_count,
+       t.removed_at IS NOT NULL AS removed, t.generated_name IS NOT NULL AS is_renamed,
+       coalesce(l.ranking_embedding, e.ranking_embedding)::halfvec({dimensions}) AS ranking_embedding,
+       coalesce(l.correction, 0) AS correction
+{{changed_tools}}
 ORDER BY t.id
 
--- name: index_terms
+-- name: index_terms (bulk)
 -- The terms of tools $2 and how often each holds them.
 SELECT tool_id, array_agg(lexeme) AS terms, array_agg(count) AS counts
 FROM tool_terms WHERE tenant_id = $1 AND tool_id = ANY($2::bigint[]) GROUP BY tool_id
@@ -73,18 +84,30 @@ WHERE e.space_id = {space} AND e.tenant_id = $1
 ORDER BY e.ranking_embedding::halfvec({dimensions}) <#> $5::halfvec({dimensions})
 LIMIT $6
 
+-- name: nearest_learnt_in_scope
+-- The same of the tools of which something is learnt, by what is learnt.
+SELECT l.tool_id
+FROM learnt_embeddings l
+JOIN tool_embeddings e ON {{learnt_of_embedding}}
+WHERE l.space_id = {space} AND l.tenant_id = $1
+  AND (SELECT {{in_scope}} FROM tools t WHERE t.tenant_id = $1 AND t.id = l.tool_id)
+ORDER BY (l.ranking_embedding::halfvec({dimensions}) <#> $5::halfvec({dimensions})) + l.correction
+LIMIT $6
+
 -- name: widen_index_scan
 -- For this transaction, let the nearest-neighbour index look far enough for a thousand tools that one may see.
 SELECT set_config('hnsw.ef_search', '1000', true), set_config('hnsw.max_scan_tuples', '200000', true)
 
 -- name: scope_cosines
 -- The tools in scope (null for $6: all, else those among $6) by id, with their servers and the product of the ranking
--- vector and query vector $5, null where there is none.
+-- vector and query vector $5, null where there is none: of the one that was learnt, less its correction, where one was.
 SELECT coalesce(array_agg(t.id ORDER BY t.id), '{}') AS ids,
        coalesce(array_agg(t.server_id ORDER BY t.id), '{}') AS servers,
-       coalesce(array_agg(-(e.ranking_embedding::vector({dimensions}) <#> $5::vector({dimensions})) ORDER BY t.id), '{}') AS cosines
+       coalesce(array_agg(-(coalesce(l.ranking_embedding, e.ranking_embedding)::vector({dimensions}) <#> $5::vector({dimensions}))
+                          - coalesce(l.correction, 0) ORDER BY t.id), '{}') AS cosines
 FROM tools t
 LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = {space}
+LEFT JOIN learnt_embeddings l ON {{learnt_of_embedding}}
 WHERE t.tenant_id = $1 AND ($6::bigint[] IS NULL OR t.id = ANY($6)) AND {{in_scope}}
 
 -- name: count_ranking_vectors
@@ -97,9 +120,11 @@ WHERE e.tenant_id = $1 AND e.space_id = {space} AND e.ranking_embedding IS NOT N
 -- Every $2th ranking vector of a tenant in a space.
 SELECT ranking_embedding
 FROM (
-    SELECT e.ranking_embedding, t.position, row_number() OVER (ORDER BY t.position) - 1 AS place
+    SELECT coalesce(l.ranking_embedding, e.ranking_embedding) AS ranking_embedding, t.position,
+           row_number() OVER (ORDER BY t.position) - 1 AS place
     FROM tool_embeddings e
     JOIN tools t ON t.tenant_id = e.tenant_id AND t.id = e.tool_id AND t.removed_at IS NULL
+    LEFT JOIN learnt_embeddings l ON {{learnt_of_embedding}}
     WHERE e.tenant_id = $1 AND e.space_id = {space} AND e.ranking_embedding IS NOT NULL
 ) AS with_vector
 WHERE place % $2::integer = 0

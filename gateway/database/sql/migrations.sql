@@ -19,9 +19,26 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 
--- name: applied_migrations
--- What was applied, oldest first.
-SELECT number, name, checksum FROM schema_migrations ORDER BY number
+-- name: applied_migrations (lookup)
+-- What was applied, oldest first, and whether the version before runs beside it; older tables do not say.
+SELECT number, name, checksum, coalesce((to_jsonb(m) ->> 'compatible')::boolean, false) AS compatible
+FROM schema_migrations m ORDER BY number
+
+-- name: has_schema_migrations
+-- Whether anything was ever applied.
+SELECT to_regclass('schema_migrations') IS NOT NULL
+
+-- name: limit_lock_wait
+-- How long a statement of the transaction waits for a lock.
+SELECT set_config('lock_timeout', $1, true)
+
+-- name: records_compatibility
+-- Whether the table says what the version before can do with a migration.
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'schema_migrations'::regclass AND attname = 'compatible')
+
+-- name: record_compatibility
+-- The version before runs on a database with this migration.
+UPDATE schema_migrations SET compatible = true WHERE number = $1
 
 -- name: record_migration
 -- Written in the transaction of the migration itself.
@@ -32,3 +49,7 @@ INSERT INTO schema_migrations (number, name, checksum) VALUES ($1, $2, $3)
 SELECT current_setting('server_version_num')::int AS postgresql,
        coalesce((SELECT extversion FROM pg_extension WHERE extname = 'vector'),
                 (SELECT default_version FROM pg_available_extensions WHERE name = 'vector')) AS pgvector
+
+-- name: database_time
+-- What time the database has.
+SELECT clock_timestamp()

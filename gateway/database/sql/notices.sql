@@ -1,3 +1,3 @@
--- name: probe
+-- name: probe (lookup)
 -- Whether the connection that hears of changes still stands.
 SELECT 1

@@ -21,6 +21,16 @@ ON CONFLICT (tenant_id, server_id, kind, name_hash) DO UPDATE SET
     approved_hash = EXCLUDED.approved_hash, approved_by = EXCLUDED.approved_by, quarantine = EXCLUDED.quarantine,
     flags = EXCLUDED.flags, approved_definition = coalesce(EXCLUDED.approved_definition, o.approved_definition)
 
+-- name: scanned_offerings
+-- What a server offers beside tools, and how that stands.
+SELECT kind, name_hash, content_hash, definition, approved_hash, approved_by, quarantine, flags
+FROM offerings WHERE tenant_id = $1 AND server_id = $2 AND listed ORDER BY kind, name_hash
+
+-- name: set_offering_findings
+-- What the scan finds in an offering from now on: $5 flags, $6 by whom it is approved still, $7 why it is quarantined.
+UPDATE offerings SET flags = $5, approved_by = $6, quarantine = $7
+WHERE tenant_id = $1 AND server_id = $2 AND kind = $3 AND name_hash = $4
+
 -- name: unlist_offerings
 -- The server no longer offers these; what was approved of them is kept, for they may come back as something else.
 UPDATE offerings SET listed = false, seen_at = now()

@@ -13,10 +13,10 @@ WHERE tenant_id = $1 AND id IN (
 )
 
 -- name: kept_result_part
--- Of a text that caller $3 may read, $5 characters from offset $4 on, and how many it has in all.
-SELECT tool_id, substr(content, $4::integer + 1, $5) AS part, length(content) AS characters
+-- Of a text, whosever it is, $4 characters from offset $3 on, and how many it has in all.
+SELECT tool_id, caller, substr(content, $3::integer + 1, $4) AS part, length(content) AS characters
 FROM kept_results
-WHERE tenant_id = $1 AND id = $2 AND caller = $3 AND expires_at > now()
+WHERE tenant_id = $1 AND id = $2 AND expires_at > now()
 
 -- name: drop_expired_results
 -- Texts that nobody may read any more.

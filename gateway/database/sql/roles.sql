@@ -1,20 +1,23 @@
 -- name: live_tools
 -- The tools of tenant $1, of server $3 or of all, that may be seen at all.
-SELECT t.id, t.server_id, t.category, lower(t.exposed_name) AS name
+SELECT t.id, t.server_id, t.category, lower(t.exposed_name) AS name, lower(t.generated_name) AS generated_name,
+       t.disabled_at IS NOT NULL AS disabled
 FROM tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 WHERE t.tenant_id = $1 AND ($3::bigint IS NULL OR t.server_id = $3) AND t.removed_at IS NULL AND s.enabled
   AND NOT t.quarantined
 
 -- name: rule_matches
 -- Every tool with every rule about it, of role $2 or of all, and how specific the rule is: the lower rank decides, at
--- the same rank the longer pattern, then the more restrictive. Patterns do not tell upper from lower case.
+-- the same rank the longer pattern, then the more restrictive. Patterns do not tell upper from lower case, and are about
+-- the name that a tool had before an admin gave it another one as well: a new name gives nobody other rights.
 SELECT u.role_id, t.id AS tool_id, 1 AS rank, 0 AS length, u.visibility, u.id AS rule_id
 FROM role_rules u JOIN live_tools t ON t.id = u.tool_id
 WHERE u.tenant_id = $1 AND ($2::bigint IS NULL OR u.role_id = $2)
 UNION ALL
 SELECT u.role_id, t.id, 2, length(u.pattern), u.visibility, u.id
-FROM role_rules u JOIN live_tools t ON t.name LIKE
-     replace(replace(replace(replace(lower(u.pattern), '\', '\\'), '_', '\_'), '%', '\%'), '*', '%')
+FROM role_rules u
+CROSS JOIN LATERAL (SELECT replace(replace(replace(replace(lower(u.pattern), '\', '\\'), '_', '\_'), '%', '\%'), '*', '%')) AS l (pattern)
+JOIN live_tools t ON t.name LIKE l.pattern OR t.generated_name LIKE l.pattern
 WHERE u.tenant_id = $1 AND u.pattern IS NOT NULL AND ($2::bigint IS NULL OR u.role_id = $2)
 UNION ALL
 SELECT u.role_id, t.id, 3, 0, u.visibility, u.id
@@ -29,7 +32,7 @@ SELECT r.id, t.id, 5, 0, r.default_visibility, NULL
 FROM roles r CROSS JOIN live_tools t
 WHERE r.tenant_id = $1 AND ($2::bigint IS NULL OR r.id = $2)
 
--- name: refresh_role_tools
+-- name: refresh_role_tools (bulk)
 -- Resolve the rules of roles and profiles for tools; null for $2 or $3 means all. Most specific wins: tool, pattern,
 -- server, category, default. A profile grants nothing, and denies explicitly what its rules leave out.
 WITH live_tools AS MATERIALIZED ({{live_tools}}),
@@ -47,16 +50,17 @@ removed AS (
            CASE r.kind WHEN 'role' THEN d.visibility ELSE 'DENY' END AS visibility,
            d.visibility = 'DENY' AND (r.kind = 'profile' OR d.rank <= 2) AS denied_explicitly,
            CASE r.list_mode WHEN 'all' THEN d.visibility > 'DENY' WHEN 'chosen' THEN d.visibility = 'ALLOW'
-                            WHEN 'search' THEN false END AS listed
-    FROM decided d JOIN roles r ON r.tenant_id = $1 AND r.id = d.role_id
+                            WHEN 'search' THEN false END AS listed,
+           t.disabled
+    FROM decided d JOIN roles r ON r.tenant_id = $1 AND r.id = d.role_id JOIN live_tools t ON t.id = d.tool_id
 )
-INSERT INTO role_tools AS stored (tenant_id, role_id, tool_id, visibility, denied_explicitly, listed, rule_id)
-SELECT $1, role_id, tool_id, visibility, denied_explicitly, listed, rule_id FROM resolved
+INSERT INTO role_tools AS stored (tenant_id, role_id, tool_id, visibility, denied_explicitly, listed, rule_id, disabled)
+SELECT $1, role_id, tool_id, visibility, denied_explicitly, listed, rule_id, disabled FROM resolved
 ON CONFLICT (tenant_id, role_id, tool_id) DO UPDATE
 SET visibility = excluded.visibility, denied_explicitly = excluded.denied_explicitly, listed = excluded.listed,
-    rule_id = excluded.rule_id
-WHERE (stored.visibility, stored.denied_explicitly, stored.listed, stored.rule_id)
-      IS DISTINCT FROM (excluded.visibility, excluded.denied_explicitly, excluded.listed, excluded.rule_id)
+    rule_id = excluded.rule_id, disabled = excluded.disabled
+WHERE (stored.visibility, stored.denied_explicitly, stored.listed, stored.rule_id, stored.disabled)
+      IS DISTINCT FROM (excluded.visibility, excluded.denied_explicitly, excluded.listed, excluded.rule_id, excluded.disabled)
 
 -- name: insert_role
 -- A new role without rules, or a profile where there is a list mode.
@@ -66,12 +70,12 @@ RETURNING id
 
 -- name: role_by_name
 -- One role.
-SELECT id, name, description, default_visibility::text AS default_visibility, version
+SELECT id, name, description, default_visibility::text AS default_visibility, version, approve
 FROM roles WHERE tenant_id = $1 AND name = $2 AND kind = 'role'
 
 -- name: list_roles
 -- All roles of a tenant, with the number of their rules, and of the keys not revoked that carry them.
-SELECT r.id, r.name, r.description, r.default_visibility::text AS default_visibility, r.version,
+SELECT r.id, r.name, r.description, r.default_visibility::text AS default_visibility, r.version, r.approve,
        (SELECT count(*) FROM role_rules u WHERE u.tenant_id = r.tenant_id AND u.role_id = r.id) AS rule_count,
        (SELECT count(*) FROM api_key_roles k JOIN api_keys a ON a.tenant_id = k.tenant_id AND a.id = k.key_id
         WHERE k.tenant_id = r.tenant_id AND k.role_id = r.id AND a.revoked_at IS NULL) AS key_count
@@ -125,7 +129,7 @@ SELECT version FROM roles WHERE tenant_id = $1 AND id = $2
 -- name: list_rules
 -- The rules of a role or profile, the more specific first.
 SELECT u.id, u.role_id, u.tool_id, u.pattern, u.server_id, u.category, u.visibility::text AS visibility, u.version,
-       t.exposed_name AS tool_name, t.removed_at IS NOT NULL AS tool_removed, s.name AS server_name
+       u.approve, t.exposed_name AS tool_name, t.removed_at IS NOT NULL AS tool_removed, s.name AS server_name
 FROM role_rules u
 LEFT JOIN tools t ON t.tenant_id = u.tenant_id AND t.id = u.tool_id
 LEFT JOIN servers s ON s.tenant_id = u.tenant_id AND s.id = u.server_id
@@ -136,7 +140,8 @@ ORDER BY u.tool_id IS NULL, u.pattern IS NULL, u.server_id IS NULL, t.exposed_na
 -- name: role_decision
 -- What was resolved for a role or profile and a tool, with the rule that decided it (null: the default). There is no
 -- visibility where the tool is hidden from everybody.
-SELECT t.exposed_name, t.removed_at IS NOT NULL AS removed, h.enabled, v.visibility::text AS visibility,
+SELECT t.exposed_name, t.removed_at IS NOT NULL AS removed, h.enabled, t.disabled_at IS NOT NULL AS disabled,
+       v.visibility::text AS visibility,
        v.denied_explicitly, u.id AS rule_id, u.tool_id, u.pattern, s.name AS server_name, u.category
 FROM tools t
 JOIN servers h ON h.tenant_id = t.tenant_id AND h.id = t.server_id

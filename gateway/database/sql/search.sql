@@ -1,4 +1,4 @@
--- name: visible_tool_positions
+-- name: visible_tool_positions (lookup)
 -- The positions of the tools that roles $2 can find: those that they may call, but for what is for apps alone.
 SELECT coalesce(array_agg(t.position ORDER BY t.position), '{}') AS positions
 FROM visible_tools($1, $2) AS v JOIN tools t ON t.tenant_id = $1 AND t.id = v.tool_id

@@ -20,10 +20,11 @@ DELETE FROM servers_of_0_1 WHERE tenant_id = $1 AND server_id = $2
 
 -- name: servers_sealed_otherwise
 -- Servers beyond an id with something that does not begin as texts that are sealed now.
-SELECT s.tenant_id, s.id, s.sealed_secrets, s.sealed_grant
+SELECT s.tenant_id, s.id, s.sealed_secrets, s.sealed_grant, s.sealed_personal
 FROM servers s
 WHERE s.id > $2::bigint AND (substring(s.sealed_secrets FOR length($1::bytea)) <> $1::bytea
-                             OR substring(s.sealed_grant FOR length($1::bytea)) <> $1::bytea)
+                             OR substring(s.sealed_grant FOR length($1::bytea)) <> $1::bytea
+                             OR substring(s.sealed_personal FOR length($1::bytea)) <> $1::bytea)
 ORDER BY s.id LIMIT $3::bigint
 
 -- name: reseal_secrets
@@ -39,19 +40,27 @@ UPDATE servers SET sealed_grant = $4 WHERE tenant_id = $1 AND id = $2 AND sealed
 SELECT pg_try_advisory_lock(1836016457)
 
 -- name: list_servers
--- All servers of a tenant with the number of their live tools, and how many of these lack a vector where searches look.
-SELECT s.*, (SELECT count(*) FROM tools t WHERE t.tenant_id = s.tenant_id AND t.server_id = s.id
-             AND t.removed_at IS NULL) AS tool_count,
-       (SELECT count(*) FROM tools t
-        JOIN embedding_spaces p ON p.active
-        LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = p.id
-        WHERE t.tenant_id = s.tenant_id AND t.server_id = s.id AND t.removed_at IS NULL
-          AND (e.tool_id IS NULL OR NOT e.is_complete OR e.refused <> '{}')) AS tools_lacking_vectors,
-       (SELECT max(version) FROM server_versions v WHERE v.tenant_id = s.tenant_id AND v.server_id = s.id) AS version
-FROM servers s WHERE s.tenant_id = $1
+-- All servers of a tenant, or server $2 alone, with the number of their live tools, and how many of these lack a vector
+-- where searches look.
+SELECT s.*, coalesce(n.tools, 0) AS tool_count, coalesce(n.lacking, 0) AS tools_lacking_vectors, v.version
+FROM servers s
+LEFT JOIN (
+    SELECT t.server_id, count(*) AS tools,
+           count(p.id) FILTER (WHERE e.tool_id IS NULL OR NOT e.is_complete OR e.refused <> '{}') AS lacking
+    FROM tools t
+    LEFT JOIN embedding_spaces p ON p.active
+    LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = p.id
+    WHERE t.tenant_id = $1 AND t.removed_at IS NULL AND ($2::bigint IS NULL OR t.server_id = $2)
+    GROUP BY t.server_id
+) n ON n.server_id = s.id
+LEFT JOIN (
+    SELECT server_id, max(version) AS version FROM server_versions
+    WHERE tenant_id = $1 AND ($2::bigint IS NULL OR server_id = $2) GROUP BY server_id
+) v ON v.server_id = s.id
+WHERE s.tenant_id = $1 AND ($2::bigint IS NULL OR s.id = $2)
 ORDER BY s.name
 
--- name: server_by_id
+-- name: server_by_id (lookup)
 -- One server.
 SELECT * FROM servers WHERE tenant_id = $1 AND id = $2
 
@@ -68,6 +77,24 @@ UPDATE servers SET name = $3, description = $4, command = $5, args = $6, cwd = $
        credential = $10, document = $11, document_url = $12,
        sealed_grant = CASE WHEN $13::boolean THEN sealed_grant END
 WHERE tenant_id = $1 AND id = $2
+
+-- name: set_server_personal
+-- Of which kind the personal credentials of a server are, null: it has none. Those of another kind end.
+WITH before AS (
+    SELECT personal FROM servers WHERE tenant_id = $1 AND id = $2
+), ended AS (
+    DELETE FROM connections c USING before b
+    WHERE c.tenant_id = $1 AND c.server_id = $2 AND b.personal IS DISTINCT FROM $3
+)
+UPDATE servers SET personal = $3, sealed_personal = $4, list_as = $5 WHERE tenant_id = $1 AND id = $2
+
+-- name: end_connections_of_server
+-- What persons have connected was for where the server was.
+DELETE FROM connections WHERE tenant_id = $1 AND server_id = $2
+
+-- name: reseal_personal
+-- The same sealed anew, unless it has changed.
+UPDATE servers SET sealed_personal = $4 WHERE tenant_id = $1 AND id = $2 AND sealed_personal = $3
 
 -- name: set_server_tuning
 -- How a server is used: limits that differ from the gateway's, sessions, idle stop and the interval of syncs.
@@ -112,12 +139,41 @@ FROM servers s JOIN tenants t ON t.id = s.tenant_id
 WHERE s.enabled AND t.suspended_at IS NULL
 ORDER BY s.id
 
+-- name: servers_never_checked
+-- Those of servers_to_check that no process has looked at since they were added.
+SELECT s.tenant_id, s.id
+FROM servers s JOIN tenants t ON t.id = s.tenant_id
+WHERE s.enabled AND s.checked_at IS NULL AND t.suspended_at IS NULL
+ORDER BY s.id
+
 -- name: record_health
 -- How a server did at a check; true where its last sync has failed.
 UPDATE servers SET health = $3, checked_at = now(), last_seen_at = coalesce($4, last_seen_at), latency_ms = $5,
        restarts = $6, last_error = $7, startup_line = $8
 WHERE tenant_id = $1 AND id = $2
 RETURNING sync_failed_at IS NOT NULL
+
+-- name: note_health
+-- Carry on the row of a server's state $3, or begin one where it is another, or the last check is more than $5 seconds ago.
+WITH carried_on AS (
+    UPDATE server_health SET until = now(), error = coalesce($4, error)
+    WHERE tenant_id = $1 AND server_id = $2 AND state = $3 AND until > now() - $5::float8 * interval '1 second'
+      AND since = (SELECT max(since) FROM server_health WHERE tenant_id = $1 AND server_id = $2)
+    RETURNING since
+)
+INSERT INTO server_health (tenant_id, server_id, since, until, state, error)
+SELECT $1, $2, now(), now(), $3, $4 FROM servers
+WHERE tenant_id = $1 AND id = $2 AND NOT EXISTS (SELECT FROM carried_on)
+ON CONFLICT DO NOTHING
+
+-- name: drop_old_health
+-- What nobody looks at any more.
+DELETE FROM server_health WHERE tenant_id = $1 AND server_id = $2 AND until < now() - interval '2 days'
+
+-- name: server_health_since
+-- How a server did since a moment, in order.
+SELECT since, until, state, error FROM server_health
+WHERE tenant_id = $1 AND server_id = $2 AND until >= $3 ORDER BY since
 
 -- name: set_server_enabled
 -- A server that is switched off is left alone, and so are its tools.

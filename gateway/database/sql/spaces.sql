@@ -18,7 +18,7 @@ RETURNING id
 -- name: stored_spaces
 -- Every space, the active one first; then the newest.
 SELECT id, key, provider, model, dimensions, document_prefix, query_prefix, build, probe_embeddings, active, is_gone,
-       share, paused, filled_at, retired_at, created_at
+       share, paused, filled_at, retired_at, created_at, languages
 FROM embedding_spaces ORDER BY active DESC, id DESC
 
 -- name: active_space
@@ -38,8 +38,22 @@ UPDATE embedding_spaces SET active = false, share = 0, retired_at = coalesce(ret
 UPDATE embedding_spaces SET active = true, share = 0, paused = '', retired_at = NULL WHERE id = $1
 
 -- name: notify_space
--- Tell every process that another space serves.
+-- Tell every process that a space is not what it was.
 SELECT pg_notify('modelgate', json_build_object('space', $1::bigint)::text)
+
+-- name: notify_serving_space
+-- Tell every process that this space serves now.
+SELECT pg_notify('modelgate', json_build_object('space', $1::bigint, 'serving', $1::bigint)::text)
+
+-- name: set_space_languages
+-- Let a space answer queries in these languages.
+UPDATE embedding_spaces SET languages = $2::text[], retired_at = CASE WHEN active THEN retired_at END
+WHERE id = $1 AND (languages <> $2::text[] OR retired_at IS NOT NULL)
+
+-- name: clear_space_languages
+-- Spaces other than $1 are for no languages any more; from now on they count as former ones.
+UPDATE embedding_spaces SET languages = '{}', retired_at = CASE WHEN active THEN retired_at ELSE coalesce(retired_at, now()) END
+WHERE id <> ALL($1::bigint[]) AND languages <> '{}'
 
 -- name: share_space
 -- Let a space answer $2 percent of the searches beside the active one, and no other one any.
@@ -71,7 +85,7 @@ UPDATE embedding_spaces SET filler_until = NULL WHERE id = $1 AND filler = $2
 -- name: expired_spaces
 -- Spaces that ceased to serve $1 hours ago, but for those in $2.
 SELECT id FROM embedding_spaces
-WHERE NOT active AND retired_at <= now() - $1 * interval '1 hour' AND id <> ALL($2::bigint[])
+WHERE NOT active AND languages = '{}' AND retired_at <= now() - $1 * interval '1 hour' AND id <> ALL($2::bigint[])
 
 -- name: lacking_vectors
 -- Of how many tools of all tenants the active space lacks vectors: those not made yet, and those that are refused.
@@ -103,18 +117,18 @@ DELETE FROM embedding_spaces WHERE id = $1 AND NOT active
 SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE c.relname = 'tool_embeddings_ranking_' || $1::bigint AND NOT i.indisvalid
 
--- name: create_space_index
+-- name: create_space_index (bulk)
 -- The nearest-neighbour index of one space, over its own dimensions.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS tool_embeddings_ranking_{space} ON tool_embeddings
 USING hnsw ((ranking_embedding::halfvec({dimensions})) halfvec_ip_ops) WHERE space_id = {space}
 
--- name: cached_query_embedding
+-- name: cached_query_embedding (lookup)
 -- The vector of a query that was made in the last $3 seconds, and how many seconds ago.
 UPDATE query_embeddings SET used_at = now()
 WHERE space_id = $1 AND text_hash = $2 AND made_at > now() - $3 * interval '1 second'
 RETURNING embedding, extract(epoch FROM now() - made_at)::float8 AS age
 
--- name: store_query_embedding
+-- name: store_query_embedding (lookup)
 -- Keep the vector of a query.
 INSERT INTO query_embeddings (space_id, text_hash, embedding) VALUES ($1, $2, $3)
 ON CONFLICT (space_id, text_hash) DO UPDATE SET embedding = excluded.embedding, made_at = now(), used_at = now()

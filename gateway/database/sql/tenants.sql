@@ -35,3 +35,7 @@ WITH bumped AS (
     UPDATE tenants SET catalogue_version = catalogue_version + 1 WHERE id = $1 RETURNING id, catalogue_version
 )
 SELECT pg_notify('modelgate', json_build_object('tenant', id, 'catalogue', catalogue_version)::text) FROM bumped
+
+-- name: tenant_slug (lookup)
+-- What a tenant goes by.
+SELECT slug FROM tenants WHERE id = $1

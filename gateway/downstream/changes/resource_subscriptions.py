@@ -11,7 +11,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from gateway.audit.call_log import CallLog, LoggedUse
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.database.notices import Notices
 from gateway.downstream.changes.subscription_registry import SessionKey, Subscriber, Subscription, SubscriptionRegistry
 from gateway.downstream.changes.upstream_subscription import UpstreamSubscription
@@ -123,6 +123,13 @@ class ResourceSubscriptions:
         server_id, upstream_uri = origins[0]
         spec = await self._servers.spec(caller.tenant_id, server_id)
         logged.set_server(spec.name)
+        if spec.personal is not None:
+            # Updates would come over sessions of single persons, which end and begin with their connections.
+            raise MCPError(
+                code=INVALID_PARAMS,
+                message=f"{spec.name} lets each person in as who they are, and its resources cannot be subscribed to; "
+                "read them again instead.",
+            )
         await logged.start()
         return Subscription(subscriber, str(uri), server_id, upstream_uri), _session_key(spec, subscriber)
 

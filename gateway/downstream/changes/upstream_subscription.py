@@ -8,8 +8,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import anyio
+
 from gateway.backoff import Backoff
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.downstream.changes.subscription_registry import SessionKey
 from gateway.downstream.changes.update_stream import UpdateStream
 from gateway.errors import ModelGateError, NotFoundError, UpstreamReplyError
@@ -25,7 +27,7 @@ _GATHER_SECONDS = 0.05
 
 
 @dataclass(slots=True, eq=False)
-class _Outcome:
+class _SubscriptionOutcome:
     """What comes of asking the server for a subscription, for all who wait for it."""
 
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,7 +61,7 @@ class UpstreamSubscription:
         self._active: set[str] = set()
         self._refused: set[str] = set()
         self._interrupted: set[str] = set()
-        self._outcomes: dict[str, _Outcome] = {}
+        self._outcomes: dict[str, _SubscriptionOutcome] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._spec: ServerSpec | None = None
@@ -81,7 +83,7 @@ class UpstreamSubscription:
         self.request(uri)
         if uri in self._active:
             return
-        outcome = self._outcomes.setdefault(uri, _Outcome())
+        outcome = self._outcomes.setdefault(uri, _SubscriptionOutcome())
         await outcome.done.wait()
         if outcome.error is not None:
             raise outcome.error.with_traceback(None)
@@ -164,8 +166,8 @@ class UpstreamSubscription:
             self._close_stream()
 
     async def _pause(self) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), _BACKOFF.delay(self._failures))
+        with anyio.move_on_after(_BACKOFF.delay(self._failures)):
+            await self._wake.wait()
         self._wake.clear()
 
     async def _reconcile(self) -> None:

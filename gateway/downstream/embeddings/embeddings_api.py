@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import numpy as np
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.access.caller import Caller
 from gateway.access.limits import Limiter
+from gateway.downstream.admission import AdmissionControl
 from gateway.downstream.embeddings.embeddings_request import EmbeddingsRequest, parse_embeddings_request
 from gateway.downstream.embeddings.offered_models import OfferedModel, OfferedModels
 from gateway.downstream.protocol.authentication import Authentication
@@ -29,13 +29,14 @@ from gateway.errors import (
     LimitError,
     ModelGateError,
     NotFoundError,
+    OverloadedError,
     RoleMissingError,
     SignInUnavailableError,
     TextRefusedError,
 )
-from gateway.json_codec import assemble
-from gateway.metrics import Metrics
+from gateway.json_codec import assemble, encode_vector
 from gateway.settings import ServerSettings
+from gateway.telemetry.metrics import Metrics
 
 EMBEDDINGS_PATH = "/v1/embeddings"
 MODELS_PATH = "/v1/models"
@@ -50,6 +51,7 @@ class EmbeddingsApi:
         self,
         authentication: Authentication,
         limiter: Limiter,
+        admission: AdmissionControl,
         models: OfferedModels,
         settings: ServerSettings,
         metrics: Metrics,
@@ -57,6 +59,7 @@ class EmbeddingsApi:
         self._authentication = authentication
         self._limiter = limiter
         self._models = models
+        self._admission = admission
         self._origin_guard = OriginGuard(settings)
         self._max_body_bytes = settings.max_body_bytes
         self._metrics = metrics
@@ -84,7 +87,7 @@ class EmbeddingsApi:
             return _json(_embeddings(asked, vectors))
 
         response = await self._answer(request, answer)
-        self._metrics.observe_embedding(response.status_code, inputs, time.perf_counter() - started)
+        self._metrics.observe_embeddings_request(response.status_code, inputs, time.perf_counter() - started)
         return response
 
     async def _embed(self, asked: EmbeddingsRequest) -> Vectors:
@@ -120,8 +123,9 @@ class EmbeddingsApi:
         try:
             caller = await self._authentication.authenticate(request.scope)
             self._authentication.require_right(caller, "embed", request.url.path)
-            self._authentication.count_request(caller)
-            return await answer(caller)
+            await self._authentication.count_request(caller)
+            with await self._admission.admit(caller.tenant_id):
+                return await answer(caller)
         except ClientDisconnect:
             return _error(400, "The request ended before its body did.", _INVALID)
         except ModelGateError as error:
@@ -143,7 +147,7 @@ def _embeddings(asked: EmbeddingsRequest, vectors: Vectors) -> dict[str, Any]:
         # Little-endian float32, whatever this machine has.
         shown: list[Any] = [base64.b64encode(row.astype("<f4").tobytes()).decode("ascii") for row in vectors]
     else:
-        shown = np.asarray(vectors, dtype=np.float32).tolist()
+        shown = [encode_vector(row) for row in vectors]
     tokens = sum(estimate_tokens(text) for text in asked.texts)
     return {
         "object": "list",
@@ -176,7 +180,7 @@ def _refusal(error: ModelGateError) -> Response:
         return _error(400, error.message, _INVALID, param=error.field)
     if isinstance(error, TextRefusedError):
         return _error(400, error.message, _INVALID, param="input")
-    if isinstance(error, (EmbeddingError, DatabaseUnavailableError, SignInUnavailableError)):
+    if isinstance(error, (EmbeddingError, DatabaseUnavailableError, SignInUnavailableError, OverloadedError)):
         response = _error(503, error.message, "server_error")
         response.headers["Retry-After"] = "1"
         return response

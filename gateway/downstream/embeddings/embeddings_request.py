@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from gateway.errors import InvalidInputError
 from gateway.json_codec import decode
 
-MOST_INPUTS = 256
+MAX_INPUTS = 256
 
 InputType = Literal["query", "document"]
 EncodingFormat = Literal["float", "base64"]
@@ -54,8 +54,8 @@ def _texts(given: Any) -> tuple[str, ...]:
     texts = (given,) if isinstance(given, str) else given
     if not isinstance(texts, (list, tuple)) or not texts or not all(isinstance(text, str) for text in texts):
         raise InvalidInputError("input has to be a text or a list of texts; lists of tokens are not taken.", "input")
-    if len(texts) > MOST_INPUTS:
-        raise InvalidInputError(f"input may have {MOST_INPUTS} texts, and has {len(texts)}; ask in parts.", "input")
+    if len(texts) > MAX_INPUTS:
+        raise InvalidInputError(f"input may have {MAX_INPUTS} texts, and has {len(texts)}; ask in parts.", "input")
     return tuple(texts)
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from gateway.downstream.embeddings.embeddings_request import InputType
 from gateway.embedding.embedder import Vectors, stack_vectors
-from gateway.embedding.space_store import StoredSpace
-from gateway.embedding.spaces import Spaces
+from gateway.embedding.spaces.space_store import StoredSpace
+from gateway.embedding.spaces.spaces import Spaces
 from gateway.errors import BadVectorError, EmbeddingError, NotFoundError
 
 

@@ -11,7 +11,7 @@ from gateway.catalog.naming import READ_RESULT, TOOL_CALL, TOOL_SEARCH
 from gateway.database.connection import Row
 from gateway.database.pool import Database
 from gateway.embedding.local.builtin import knows_english_only
-from gateway.embedding.spaces import Spaces
+from gateway.embedding.spaces.spaces import Spaces
 from gateway.errors import EmbeddingError
 
 MAXIMUM_QUERY_CHARACTERS = 4_000
@@ -52,6 +52,8 @@ class GatewayTools:
         return [self._tool_search(_search_description(servers, profile or "", language)), _TOOL_CALL_DEFINITION]
 
     async def _wants_english(self) -> bool:
+        if self._spaces.has_language_routes:
+            return False
         try:
             return knows_english_only((await self._spaces.active_space()).space)
         except EmbeddingError:

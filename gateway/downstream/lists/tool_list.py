@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.access.caller import Caller
+from gateway.catalog.overrides.profile_overrides import ProfileOverrides
+from gateway.catalog.tool_override import ToolOverride
 from gateway.database.connection import Row
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
@@ -29,6 +31,7 @@ class ToolList:
         notices: Notices,
         gateway_tools: GatewayTools,
         app_resources: AppResources,
+        overrides: ProfileOverrides,
         *,
         path_names: bool,
         page_size: int,
@@ -40,6 +43,7 @@ class ToolList:
         self._database = database
         self._gateway_tools = gateway_tools
         self._app_resources = app_resources
+        self._overrides = overrides
         self._path_names = path_names
         self._page_size = page_size
         self._has_cut_results = has_cut_results
@@ -59,12 +63,14 @@ class ToolList:
 
     async def _build(self, tenant_id: int, role_ids: tuple[int, ...]) -> PagedList:
         tools = await self._gateway_tools.definitions(tenant_id, role_ids)
-        rows = await self._database.fetch("listed_tools", tenant_id, list(role_ids))
+        rows = await self._database.fetch_catalogue("listed_tools", tenant_id, list(role_ids))
         shared_uris = await self._app_resources.shared_uris(tenant_id) if rows else {}
-        tools += [self._definition(row, shared_uris) for row in rows]
+        overrides = await self._overrides.of_roles(tenant_id, role_ids) if rows else {}
+        tools += [self._definition(row, shared_uris, overrides.get(row["id"], ToolOverride())) for row in rows]
         return PagedList("tools", "name", tools, self._page_size)
 
-    def _definition(self, row: Row, shared_uris: dict[str, int]) -> dict[str, Any]:
-        name = f"{row['server_name']}/{row['name']}" if self._path_names else row["exposed_name"]
-        definition = {**json.loads(row["definition"]), "name": name}
+    def _definition(self, row: Row, shared_uris: dict[str, int], override: ToolOverride) -> dict[str, Any]:
+        by_path = self._path_names and not row["is_renamed"]
+        name = override.name or (f"{row['server_name']}/{row['name']}" if by_path else row["exposed_name"])
+        definition = {**override.apply_to(json.loads(row["definition"])), "name": name}
         return qualify_app_uris(definition, row["server_id"], row["server_slug"], shared_uris)

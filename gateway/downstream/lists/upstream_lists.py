@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, TypeAlias
 from mcp_types import METHOD_NOT_FOUND
 
 from gateway.access.caller import Caller
+from gateway.access.connections.caller_requests import CallerRequests
 from gateway.catalog.listed_fields import mend_prompt, mend_resource
 from gateway.catalog.review.offerings import Offering, OfferingKind, Offerings, offering_hash
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
@@ -109,7 +110,13 @@ class UpstreamLists:
     """
 
     def __init__(
-        self, database: Database, notices: Notices, servers: Servers, pool: UpstreamPool, offerings: Offerings
+        self,
+        database: Database,
+        notices: Notices,
+        servers: Servers,
+        pool: UpstreamPool,
+        requests: CallerRequests,
+        offerings: Offerings,
     ) -> None:
         self._database = database
         self._offerings = offerings
@@ -117,6 +124,7 @@ class UpstreamLists:
         self._listed_servers: NotifiedCache[tuple[int, ...], tuple[ListedServer, ...]] = NotifiedCache(notices)
         self._servers = servers
         self._pool = pool
+        self._requests = requests
         self._lists: dict[ListKey, _CachedList] = {}
         self._fetches: dict[ListKey, asyncio.Task[None]] = {}
         self._change_counts: Counter[ListKey] = Counter()
@@ -257,7 +265,7 @@ class UpstreamLists:
         kind = key[1]
         self._changed_while_fetched.discard(key)
         try:
-            listed = await self._pool.list_all(spec, _METHODS[kind], kind)
+            listed = await self._requests.list_all(spec, _METHODS[kind], kind)
             mend = mend_prompt if kind == "prompts" else mend_resource
             usable = [mend(item) for item in listed if isinstance(item, dict) and _is_usable(item, kind)]
             items = await self._review(spec, kind, usable)

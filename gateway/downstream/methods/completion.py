@@ -9,7 +9,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from gateway.audit.call_log import CallLog
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.downstream.client_request import ClientRequest, Result
 from gateway.downstream.methods.prompts import Prompts
 from gateway.downstream.methods.resources import Resources

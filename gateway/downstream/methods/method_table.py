@@ -16,11 +16,15 @@ from gateway.downstream.methods.prompts import Prompts
 from gateway.downstream.methods.read_result import ReadResult
 from gateway.downstream.methods.resources import Resources
 from gateway.downstream.methods.task_methods import TASK_METHODS, TaskMethods
-from gateway.downstream.methods.tool_arguments import parse_call_arguments
-from gateway.downstream.methods.tool_relay import ToolRelay
-from gateway.downstream.methods.tool_search import ToolSearch
+from gateway.downstream.methods.tools.tool_arguments import parse_call_arguments
+from gateway.downstream.methods.tools.tool_relay import ToolRelay
+from gateway.downstream.methods.tools.tool_search import ToolSearch
 from gateway.downstream.tool_result import error_result
 from gateway.errors import InvalidInputError
+from gateway.telemetry.trace_context import parse_trace_context
+from gateway.telemetry.tracing import Tracing
+
+_SHOWN_CHARACTERS = 100
 
 
 class MethodTable:
@@ -36,12 +40,14 @@ class MethodTable:
         completion: Completion,
         read_result: ReadResult,
         tasks: TaskMethods,
+        tracing: Tracing,
     ) -> None:
         self._tool_search = tool_search
         self._tool_list = tool_list
         self._tool_relay = tool_relay
         self._read_result = read_result
-        self._handlers: dict[str, MethodHandler] = {
+        self._tracing = tracing
+        handlers: dict[str, MethodHandler] = {
             "ping": self._ping,
             "tools/list": self._list_tools,
             "tools/call": self._call_tool,
@@ -53,10 +59,25 @@ class MethodTable:
             "completion/complete": completion.complete,
             **dict.fromkeys(TASK_METHODS, tasks.handle),
         }
+        self._handlers = {method: self._traced(handler) for method, handler in handlers.items()}
 
     def get(self, method: str) -> MethodHandler | None:
         """What answers `method`, None where nothing does."""
         return self._handlers.get(method)
+
+    def _traced(self, handler: MethodHandler) -> MethodHandler:
+        """`handler` in a span of its own, below that which the message names or else the HTTP request."""
+
+        async def handle(request: ClientRequest) -> Result:
+            meta = request.params.get("_meta")
+            parent = parse_trace_context(meta) if isinstance(meta, Mapping) else None
+            target = request.params.get("name")
+            named = f" {target[:_SHOWN_CHARACTERS]}" if isinstance(target, str) else ""
+            attributes = {"mcp.method.name": request.method, "modelgate.era": request.era}
+            with self._tracing.message(f"{request.method}{named}", attributes, parent):
+                return await handler(request)
+
+        return handle
 
     async def _ping(self, request: ClientRequest) -> Result:
         return {}
@@ -74,7 +95,7 @@ class MethodTable:
         if not isinstance(arguments, Mapping):
             raise MCPError(code=INVALID_PARAMS, message="params.arguments has to be an object.")
         if name == TOOL_SEARCH:
-            return await self._tool_search.call(request.caller, arguments)
+            return await self._tool_search.call(request, arguments)
         if name == TOOL_CALL:
             try:
                 name, arguments = parse_call_arguments(arguments)

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
+from gateway.access.connections.named_person import identity_at
 from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.methods.client_requests import check_capability, question_error, timeout_error
 from gateway.json_codec import Message
@@ -23,8 +24,8 @@ from gateway.upstream.spec import ServerSpec
 _MAXIMUM_CALLS = 1_000
 _MAXIMUM_PER_CALLER = 100
 
-CallerKey: TypeAlias = "tuple[int, int, str]"
-"""Tenant, key and subject: whose calls are counted together, whichever endpoint they are made at."""
+CallerKey: TypeAlias = "tuple[int, int, str, str]"
+"""Tenant, key, issuer and subject: whose calls are counted together, whichever endpoint they are made at."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,11 +78,11 @@ class PendingCalls:
     A pending call takes one of the places that its server has for calls, so one caller may have half of these.
     """
 
-    def __init__(self, timeout_seconds: float) -> None:
-        """A client has `timeout_seconds` to come back with its answers."""
+    def __init__(self, timeout_seconds: float, hold: Callable[[str], str] = str) -> None:
+        """A client has `timeout_seconds` to come back with its answers, to the process that `hold` names in states."""
         self._timeout_seconds = timeout_seconds
         # Its own: a server may be a ModelGate, too, whose states pass through this one.
-        self._state_prefix = f"modelgate.{secrets.token_urlsafe(12)}."
+        self._state_prefix = hold(f"modelgate.{secrets.token_urlsafe(12)}.")
         self._suspended: dict[str, _Suspended] = {}
 
     def is_resumed_by(self, request: ClientRequest) -> bool:
@@ -99,7 +100,7 @@ class PendingCalls:
         calls are pending, and what the call raises.
         """
         if self.is_resumed_by(request):
-            call = self._resume(request, (spec.id, target))
+            call = self._resume(request, spec, target)
         else:
             call = PendingCall(request)
             call.task = asyncio.ensure_future(start(call))
@@ -143,7 +144,7 @@ class PendingCalls:
             raise
         state = self._state_prefix + secrets.token_urlsafe(24)
         timer = asyncio.get_running_loop().call_later(self._timeout_seconds, self._expire, state)
-        self._suspended[state] = _Suspended(call, request.caller.identity, (spec.id, target), timer)
+        self._suspended[state] = _Suspended(call, identity_at(request.caller, spec), (spec.id, target), timer)
         # Nobody awaits the call meanwhile: what it ends with is looked at when the client comes back.
         call.suspended = True
         call.question_asked.clear()
@@ -164,10 +165,11 @@ class PendingCalls:
         if len(self._suspended) >= _MAXIMUM_CALLS:
             raise MCPError(code=INTERNAL_ERROR, message="Too many calls wait for answers of clients; try again later.")
 
-    def _resume(self, request: ClientRequest, target: tuple[int, str]) -> PendingCall:
+    def _resume(self, request: ClientRequest, spec: ServerSpec, target: str) -> PendingCall:
         state: str = request.params["requestState"]
         suspended = self._suspended.get(state)
-        if suspended is None or (suspended.identity, suspended.target) != (request.caller.identity, target):
+        whose = identity_at(request.caller, spec), (spec.id, target)
+        if suspended is None or (suspended.identity, suspended.target) != whose:
             raise question_error(
                 code=INVALID_PARAMS, message="No call waits for this requestState any more; make the call anew."
             )
@@ -193,7 +195,7 @@ class PendingCalls:
 
 def _caller_key(request: ClientRequest) -> CallerKey:
     caller = request.caller
-    return caller.tenant_id, caller.key_id, caller.subject
+    return caller.tenant_id, caller.key_id, caller.issuer, caller.subject
 
 
 async def _wait_for_question(call: PendingCall, task: asyncio.Task[Message]) -> None:

@@ -9,15 +9,17 @@ from typing import Any
 from mcp.shared.exceptions import MCPError
 
 from gateway.access.caller import Caller
+from gateway.access.connections.named_person import identity_at
 from gateway.access.limits import Limiter
 from gateway.audit.call_log import CallLog
 from gateway.catalog.naming import READ_RESULT
+from gateway.catalog.servers.server import Servers
 from gateway.database.pool import Database
 from gateway.downstream.jsonrpc import LIMIT_EXCEEDED
-from gateway.downstream.methods.kept_results import KeptResults
+from gateway.downstream.methods.result_store import ResultStore, StoredPart
 from gateway.downstream.result_limit import truncate
 from gateway.downstream.tool_result import error_result
-from gateway.errors import LimitError
+from gateway.errors import LimitError, NotFoundError
 
 _OVERHEAD_BYTES = 512
 _MAX_OFFSET = 2**31 - 2
@@ -27,10 +29,17 @@ class ReadResult:
     """Gives a caller what it had called for, part by part, for as long as it may call the tool."""
 
     def __init__(
-        self, database: Database, kept_results: KeptResults, call_log: CallLog, limiter: Limiter, maximum_bytes: int
+        self,
+        database: Database,
+        servers: Servers,
+        result_store: ResultStore,
+        call_log: CallLog,
+        limiter: Limiter,
+        maximum_bytes: int,
     ) -> None:
         self._database = database
-        self._kept_results = kept_results
+        self._servers = servers
+        self._result_store = result_store
         self._call_log = call_log
         self._limiter = limiter
         self._maximum_bytes = maximum_bytes
@@ -53,8 +62,8 @@ class ReadResult:
             await logged.start()
             try:
                 async with self._limiter.call_slot(caller):
-                    part = await self._kept_results.read(caller, result_id, offset, self._maximum_bytes)
-                    allowed = [] if part is None else await self._allowed(caller, part.tool_id)
+                    part = await self._result_store.read(caller.tenant_id, result_id, offset, self._maximum_bytes)
+                    allowed = [] if part is None else await self._allowed(caller, part)
             except LimitError as error:
                 logged.set_outcome("limited", error.message)
                 data = {"limit": error.limit, "retryAfter": error.retry_after}
@@ -66,8 +75,17 @@ class ReadResult:
             logged.set_outcome("ok")
             return _shown(part.text, offset, part.characters, self._maximum_bytes - _OVERHEAD_BYTES)
 
-    async def _allowed(self, caller: Caller, tool_id: int) -> list[Any]:
-        return await self._database.fetch("result_tools", caller.tenant_id, list(caller.role_ids), [tool_id])
+    async def _allowed(self, caller: Caller, part: StoredPart) -> list[Any]:
+        """The tool that the text is of, where the caller may call it and the text is theirs."""
+        rows = await self._database.fetch("result_tools", caller.tenant_id, list(caller.role_ids), [part.tool_id])
+        try:
+            return [
+                row
+                for row in rows
+                if part.owner == identity_at(caller, await self._servers.spec(caller.tenant_id, row["server_id"]))
+            ]
+        except NotFoundError:
+            return []
 
 
 def _shown(text: str, offset: int, characters: int, maximum_bytes: int) -> dict[str, Any]:

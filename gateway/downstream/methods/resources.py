@@ -12,13 +12,14 @@ from mcp_types import INVALID_PARAMS
 
 from gateway.access.caller import Caller
 from gateway.audit.call_log import CallLog, LoggedUse
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.downstream.client_request import ClientRequest, Result
 from gateway.downstream.lists.app_resources import AppResources
 from gateway.downstream.lists.list_snapshot import NAME_FIELDS, ListKind
 from gateway.downstream.lists.merged_list import MergedItem, MergedLists, Origin
 from gateway.downstream.lists.upstream_lists import ServerItems, UpstreamLists
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
+from gateway.downstream.methods.use_guards import UseGuard, UseGuards
 from gateway.downstream.result_limit import ResultLimit
 from gateway.downstream.uri import parse_qualified_uri, qualify_uri, template_space, uri_scheme, uri_space
 
@@ -42,6 +43,7 @@ class Resources:
         forwarder: UpstreamForwarder,
         limit: ResultLimit,
         call_log: CallLog,
+        guards: UseGuards,
     ) -> None:
         self._upstream_lists = upstream_lists
         self._servers = servers
@@ -49,6 +51,7 @@ class Resources:
         self._forwarder = forwarder
         self._limit = limit
         self._call_log = call_log
+        self._guards = guards
         self._lists = {
             kind: MergedLists(upstream_lists, kind, partial(_merge_resources, NAME_FIELDS[kind])) for kind in _KINDS
         }
@@ -64,7 +67,8 @@ class Resources:
     async def read(self, request: ClientRequest) -> Result:
         """resources/read: of the server that lists the address, or that the address may belong to.
 
-        Raises MCPError where no server of this caller has it. Addresses in the result are as the client knows them.
+        Raises MCPError where no server of this caller has it, or its guards withhold it. Addresses in the result are as
+        the client knows them.
         """
         uri = request.params.get("uri")
         async with self._call_log.use(request.caller, "resource.read", uri) as logged:
@@ -77,12 +81,20 @@ class Resources:
             spec = await self._servers.spec(request.caller.tenant_id, server_id)
             logged.set_server(spec.name)
             params = {**request.params, "uri": upstream_uri}
+            guarded = await self._guards.of_other(
+                request.caller, "resources", server_id, spec.name, upstream_uri, logged
+            )
+            if guarded is not None:
+                # An address that a guard would change is another one, so that it is refused in place of that.
+                await guarded.check_address(upstream_uri)
             try:
                 result = await self._forwarder.forward(request, spec, "resources/read", params, logged)
             except MCPError as error:
                 # Several may have it: one that fails keeps nobody from asking the next.
-                refusal = refusal or error
+                refusal = refusal or await _checked(guarded, error)
                 continue
+            if guarded is not None:
+                result = await guarded.check_result(result)
             logged.set_outcome("ok")
             return _with_client_uri(result, upstream_uri, str(uri))
         if refusal is not None and refusal.code not in _NOT_FOUND:
@@ -155,6 +167,16 @@ class Resources:
             # No text of the database has these.
             return []
         return await self._app_resources.server_ids(caller.tenant_id, caller.role_ids, uri)
+
+
+async def _checked(guarded: UseGuard | None, error: MCPError) -> MCPError:
+    """A server's error as its guards let the client hear it; that there is nothing is said in the gateway's words."""
+    if guarded is None or error.code in _NOT_FOUND:
+        return error
+    try:
+        return await guarded.check_error(error)
+    except MCPError as withheld:
+        return withheld
 
 
 def _merge_resources(name_field: str, sources: Sequence[ServerItems]) -> list[MergedItem]:

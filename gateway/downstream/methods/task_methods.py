@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
 
 from gateway.audit.call_log import CallLog
-from gateway.catalog.server import Servers
-from gateway.database.pool import Database
 from gateway.downstream.client_request import ClientRequest, Result
+from gateway.downstream.methods.tasks.approval_tasks import ApprovalTasks
+from gateway.downstream.methods.tasks.caller_tasks import CallerTasks
 from gateway.downstream.methods.tasks.task_capability import require_tasks
-from gateway.downstream.methods.tasks.task_ids import TaskIds
 from gateway.downstream.methods.upstream_forwarder import UpstreamForwarder
-from gateway.downstream.result_limit import ResultLimit
-from gateway.errors import NotFoundError
 
 TASK_METHODS = ("tasks/get", "tasks/update", "tasks/cancel")
 
 
 class TaskMethods:
-    """Passes them on to the server whose task it is, for as long as the caller may call the tool."""
+    """Passes them on to the server whose task it is, for as long as the caller may call the tool. Those of calls that
+    wait for a person are the gateway's own.
+    """
 
     def __init__(
-        self,
-        database: Database,
-        servers: Servers,
-        forwarder: UpstreamForwarder,
-        task_ids: TaskIds,
-        limit: ResultLimit,
-        call_log: CallLog,
+        self, tasks: CallerTasks, approval_tasks: ApprovalTasks, forwarder: UpstreamForwarder, call_log: CallLog
     ) -> None:
-        self._database = database
-        self._servers = servers
+        self._tasks = tasks
+        self._approval_tasks = approval_tasks
         self._forwarder = forwarder
-        self._task_ids = task_ids
-        self._limit = limit
         self._call_log = call_log
 
     async def handle(self, request: ClientRequest) -> Result:
@@ -47,33 +39,26 @@ class TaskMethods:
         """
         if request.era != "modern":
             raise MCPError(code=METHOD_NOT_FOUND, message=f"There is no method {request.method} in this protocol.")
-        require_tasks(request)
-        task_id = request.params.get("taskId")
-        task = self._task_ids.resolve(request.caller, task_id)
-        caller = request.caller
-        allowed = (
-            await self._database.fetch("result_tools", caller.tenant_id, list(caller.role_ids), [task.tool_id])
-            if task is not None
-            else []
-        )
-        if task is None or not allowed:
+        require_tasks(request.capabilities, request.method)
+        approval = await self._approval_tasks.find(request.caller, request.params.get("taskId"))
+        if approval is not None:
+            if request.method == "tasks/get":
+                return await self._approval_tasks.state(request.caller, approval)
+            if request.method == "tasks/cancel":
+                await self._approval_tasks.cancel(approval)
+            return {}
+        task = await self._tasks.find(request.caller, request.params.get("taskId"))
+        if task is None:
             raise _no_such_task()
-        async with self._call_log.call(caller, allowed[0]["exposed_name"], {"method": request.method}) as logged:
-            try:
-                spec = await self._servers.spec(caller.tenant_id, task.server_id)
-            except NotFoundError:
-                raise _no_such_task() from None
-            logged.set_tool(task.tool_id, task.server_id, spec.name)
-            params = {**request.params, "taskId": task.id}
-            result = await self._forwarder.forward(request, spec, request.method, params, logged)
+        async with self._call_log.call(request.caller, task.exposed_name, {"method": request.method}) as logged:
+            logged.set_tool(task.upstream.tool_id, task.upstream.server_id, task.spec.name)
+            params = {**request.params, "taskId": task.upstream.id}
+            result: dict[str, Any] = await self._forwarder.forward(request, task.spec, request.method, params, logged)
             logged.set_outcome("ok")
-        return self._for_client(result, task_id) if request.method == "tasks/get" else result
-
-    def _for_client(self, result: dict[str, Any], task_id: Any) -> dict[str, Any]:
-        shown = {**result, "taskId": task_id}
-        if isinstance(result.get("result"), dict):
-            shown["result"] = self._limit.apply(result["result"]).value
-        return shown
+            if request.method != "tasks/get":
+                return result
+            same = contextlib.nullcontext(logged)
+            return await self._tasks.for_client(request.caller, task, result, lambda: same)
 
 
 def _no_such_task() -> MCPError:

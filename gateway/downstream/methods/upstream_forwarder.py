@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
+from gateway.access.connections.caller_requests import CallerRequests
+from gateway.access.connections.named_person import audited_person
 from gateway.audit.call_log import LoggedUse
 from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.methods.client_requests import (
@@ -18,14 +20,14 @@ from gateway.downstream.methods.client_requests import (
     question_error,
     unsupported_error,
 )
+from gateway.downstream.methods.connections.connection_questions import ConnectionQuestions, without_answer
 from gateway.downstream.methods.era_results import without_modern_parts
 from gateway.downstream.methods.pending_calls import PendingCall, PendingCalls
 from gateway.downstream.methods.tasks.task_capability import with_tasks
 from gateway.downstream.methods.tasks.task_wait import TaskWait
 from gateway.downstream.result_limit import bounded_error
-from gateway.errors import UpstreamReplyError
+from gateway.errors import ConnectionNeededError, UpstreamReplyError
 from gateway.json_codec import check_sendable
-from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import CallHooks, UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 
@@ -40,12 +42,22 @@ class UpstreamForwarder:
     """Passes requests on as they are: progress, log messages and questions reach the client that made them."""
 
     def __init__(
-        self, pool: UpstreamPool, client_requests: ClientRequests, pending_calls: PendingCalls, task_wait: TaskWait
+        self,
+        requests: CallerRequests,
+        client_requests: ClientRequests,
+        pending_calls: PendingCalls,
+        task_wait: TaskWait,
+        connection_questions: ConnectionQuestions,
     ) -> None:
-        self._pool = pool
+        self._requests = requests
+        self._connection_questions = connection_questions
         self._task_wait = task_wait
         self._client_requests = client_requests
         self._pending_calls = pending_calls
+
+    def resumes(self, request: ClientRequest) -> bool:
+        """Whether the request goes on with a call that is pending here, whatever arguments it brings."""
+        return request.era == "modern" and self._pending_calls.is_resumed_by(request)
 
     async def forward(
         self,
@@ -62,13 +74,32 @@ class UpstreamForwarder:
         pending while its client answers a question does not leave before it has ended.
 
         Raises MCPError for a JSON-RPC error of the upstream, with its own code, message and data; UpstreamError for
-        what keeps the upstream from answering; AuditUnavailableError for what has to be recorded and cannot be.
+        what keeps the upstream from answering, ConnectionNeededError where its person has to connect the server first
+        and the client takes no question about it; AuditUnavailableError for what has to be recorded and cannot be.
         """
         try:
             check_sendable(params)
         except ValueError as error:
             raise MCPError(code=INVALID_PARAMS, message=f"params cannot be passed on as JSON: {error}.") from None
+        if self._connection_questions.is_answer(request):
+            await self._connection_questions.settle(request, spec)
+            request = replace(request, params=without_answer(request.params))
+            params = without_answer(params)
+        logged.set_person(audited_person(request.caller, spec))
         await logged.start()
+        try:
+            return await self._forward(request, spec, method, params, call_context)
+        except ConnectionNeededError as needed:
+            return await self._connection_questions.ask(request, spec, needed)
+
+    async def _forward(
+        self,
+        request: ClientRequest,
+        spec: ServerSpec,
+        method: str,
+        params: Mapping[str, Any],
+        call_context: CallContext,
+    ) -> Any:
         try:
             if request.era == "modern":
                 return await self._forward_for_modern(request, spec, method, params, call_context)
@@ -87,7 +118,7 @@ class UpstreamForwarder:
 
     async def _forward_with_input(self, request: ClientRequest, spec: ServerSpec, upstream: UpstreamRequest) -> Any:
         """What a modern server asks in its result is put to a client that is asked in the middle of its call."""
-        result = await self._pool.request(spec, upstream)
+        result = await self._requests.request(request.caller, spec, upstream)
         for _ in range(_MAXIMUM_INPUT_ROUNDS):
             if result.get("resultType") != "input_required":
                 return result
@@ -96,7 +127,7 @@ class UpstreamForwarder:
             params = {key: value for key, value in (upstream.params or {}).items() if key not in _RETRY_PARAMS}
             params |= await self._client_requests.answer_input_requests(request, result)
             upstream = replace(upstream, params=params)
-            result = await self._pool.request(spec, upstream)
+            result = await self._requests.request(request.caller, spec, upstream)
         raise MCPError(
             code=INTERNAL_ERROR, message=f"Server {spec.name} asked {_MAXIMUM_INPUT_ROUNDS} times and is not done."
         )
@@ -112,11 +143,15 @@ class UpstreamForwarder:
         askable = any(name in request.capabilities for name in CAPABILITY_OF_METHOD.values())
         if not askable and not self._pending_calls.is_resumed_by(request):
             async with call_context():
-                return await self._pool.request(spec, self._upstream_request(request, method, params))
+                return await self._requests.request(
+                    request.caller, spec, self._upstream_request(request, method, params)
+                )
 
         async def start(call: PendingCall) -> dict[str, Any]:
             async with call_context():
-                return await self._pool.request(spec, self._upstream_request(request, method, params, call))
+                return await self._requests.request(
+                    request.caller, spec, self._upstream_request(request, method, params, call)
+                )
 
         return await self._pending_calls.run(
             request, spec, f"{method}:{params.get('name') or params.get('uri')}", start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -13,10 +14,12 @@ from gateway.access.caller import Caller, Right
 from gateway.access.caller_authenticator import CallerAuthenticator
 from gateway.audit.refusal_log import RefusalLog
 from gateway.downstream.jsonrpc import FORBIDDEN, LIMIT_EXCEEDED, PROFILE_NOT_FOUND, UNAUTHORIZED, error_response
+from gateway.edge.forwarded_headers import VIA_TRUSTED_PROXY
 from gateway.edge.root_path import root_path_of
 from gateway.errors import CredentialError, ForbiddenError, LimitError, NotFoundError, RoleMissingError
 
 PROFILES_PATH = "/mcp/p/"
+_OF_THE_GATEWAY = ("authorization", "x-api-key", "cookie")
 METADATA_PATH = "/.well-known/oauth-protected-resource"
 
 
@@ -35,15 +38,16 @@ class Authentication:
         address = client[0] if client else ""
         credential, profile = _read_credential(scope), profile_from_path(scope["path"])
         try:
-            return replace(await self._authenticator.authenticate(credential, profile), address=address)
+            caller = await self._authenticator.authenticate(credential, profile)
+            return replace(caller, address=address, proxy_headers=_proxy_headers(scope), base_url=base_url(scope))
         except (CredentialError, RoleMissingError) as error:
             self._refusal_log.record(address, scope["path"], error.message)
             raise
 
-    def count_request(self, caller: Caller) -> None:
+    async def count_request(self, caller: Caller) -> None:
         """Count a request of a caller that was let in. Raises LimitError."""
         try:
-            self._authenticator.limiter.count_request(caller)
+            await self._authenticator.limiter.count_request(caller)
         except LimitError as error:
             self._refusal_log.record(caller.address, f"key {caller.key_name}", error.message)
             raise
@@ -109,6 +113,18 @@ def base_url(scope: Scope) -> str:
     """The gateway's address as the client wrote it; the Host header has been looked at before."""
     host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
     return f"{scope['scheme']}://{host}{root_path_of(scope)}"
+
+
+def _proxy_headers(scope: Scope) -> dict[str, str]:
+    """The headers that a trusted proxy put on a request, names in lower case, without those that let it in here.
+
+    Of one that stands there twice nobody knows which the proxy wrote, and which the client.
+    """
+    if VIA_TRUSTED_PROXY not in scope:
+        return {}
+    given = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+    times = Counter(name for name, _ in given)
+    return {name: value for name, value in given if times[name] == 1 and name not in _OF_THE_GATEWAY}
 
 
 def _read_credential(scope: Scope) -> str | None:

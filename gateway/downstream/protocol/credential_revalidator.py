@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
+import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.database.notices import Notices
@@ -90,8 +91,8 @@ class CredentialRevalidator:
 
     async def _follow(self) -> None:
         while True:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _CHECK_EVERY_SECONDS)
+            with anyio.move_on_after(_CHECK_EVERY_SECONDS):
+                await self._wake.wait()
             self._wake.clear()
             for request in list(self._open):
                 try:

@@ -25,9 +25,9 @@ from gateway.downstream.client_request import LOG_LEVELS, ClientRequest, Result,
 from gateway.downstream.jsonrpc import error_response, unavailable_response
 from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.methods.task_methods import TASK_METHODS
-from gateway.downstream.methods.tool_relay import ToolRelay
-from gateway.downstream.protocol.accepted_types import AcceptedTypes
-from gateway.downstream.protocol.http_reply import HttpReply
+from gateway.downstream.methods.tools.tool_relay import ToolRelay
+from gateway.downstream.protocol.replies.accepted_types import AcceptedTypes
+from gateway.downstream.protocol.replies.http_reply import HttpReply
 from gateway.downstream.serialized_result import SerializedResult
 from gateway.errors import DatabaseUnavailableError
 from gateway.json_codec import encode

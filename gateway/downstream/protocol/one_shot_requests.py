@@ -12,7 +12,7 @@ from gateway.access.caller import Caller
 from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.jsonrpc import error_response
 from gateway.downstream.methods.method_table import MethodTable
-from gateway.downstream.protocol.http_reply import HttpReply
+from gateway.downstream.protocol.replies.http_reply import HttpReply
 
 _SHOWN_CHARACTERS = 100
 

@@ -6,7 +6,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.metrics import Metrics
+from gateway.telemetry.metrics import Metrics
 
 
 class RequestMetrics:
@@ -15,6 +15,8 @@ class RequestMetrics:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
+        self.open = 0
+        """How many requests are under way."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -24,4 +26,8 @@ class RequestMetrics:
                 self._metrics.observe_request(message["status"], time.perf_counter() - started)
             await send(message)
 
-        await self._app(scope, receive, send_timed)
+        self.open += 1
+        try:
+            await self._app(scope, receive, send_timed)
+        finally:
+            self.open -= 1

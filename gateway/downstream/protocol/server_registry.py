@@ -79,7 +79,7 @@ class ServerRegistry:
             return refused
         try:
             caller: Caller = await self._authentication.authenticate(request.scope)
-            self._authentication.count_request(caller)
+            await self._authentication.count_request(caller)
             profiles = await self._profiles.list(caller.tenant_id)
         except (CredentialError, RoleMissingError, LimitError, NotFoundError) as error:
             return self._authentication.refuse(error, request.scope)

@@ -11,7 +11,7 @@ import numpy as np
 from gateway.embedding.benchmark.texts import LIKE_PAIRS, UNLIKE_PAIRS, make_texts
 from gateway.embedding.cache import QueryCache
 from gateway.embedding.embedder import Embedder, EmbeddingSpace, Vectors, stack_vectors
-from gateway.embedding.space_store import StoredSpace
+from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.embedding.text_length import estimate_tokens
 
 _BATCHES = (1, 8, 32, 128)

@@ -32,7 +32,7 @@ _ENCODER_SHARE, _STATIC_SHARE = 0.75, 0.25
 # below, what the encoder cannot read above. The queries of `tests/cases/languages.json` show what it is worth.
 _READABLE_PIECES, _UNREADABLE_PIECES = 2.0, 4.0
 # Fewer words in plain letters tell too little of their language: most are names, as `kubectl`, which fall into pieces.
-_FEWEST_TELLING_WORDS = 3
+_MIN_TELLING_WORDS = 3
 
 
 class BuiltinModel:
@@ -62,7 +62,7 @@ class BuiltinModel:
 
     def _unread(self, text: str) -> float:
         """How little of a query the encoder can read, from 0 to 1."""
-        if text.isascii() and len(text.split()) < _FEWEST_TELLING_WORDS:
+        if text.isascii() and len(text.split()) < _MIN_TELLING_WORDS:
             return 0.0
         pieces = self._encoder.pieces_per_word(text)
         return min(max((pieces - _READABLE_PIECES) / (_UNREADABLE_PIECES - _READABLE_PIECES), 0.0), 1.0)

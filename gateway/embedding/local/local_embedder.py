@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-import numpy as np
 from typing_extensions import ParamSpec
 
 from gateway.embedding.embedder import (
@@ -20,7 +21,6 @@ from gateway.embedding.embedder import (
     EmbeddingSpace,
     Vectors,
     prepare_text,
-    stack_vectors,
 )
 from gateway.embedding.embedding_log import log_embeddings
 from gateway.errors import EmbedderUnavailableError, EmbeddingError
@@ -31,7 +31,7 @@ T = TypeVar("T")
 # Texts that are handed to the thread at a time: so long it works on after a close.
 _TEXTS_AT_ONCE = 16
 # So many characters of a text are tokenized: no model reads more.
-_MOST_CHARACTERS = 8_000
+_MAX_CHARACTERS = 8_000
 # A model that did not load is not tried again for so long: each try reads its files.
 _FAILURE_SECONDS = 3.0
 
@@ -68,6 +68,8 @@ class LocalEmbedder:
     """
 
     is_remote = False
+    waiting_texts = 0
+    is_left_alone = False
 
     def __init__(self, load: Callable[[], LocalModel], provider: str, model: str) -> None:
         """`load` is called once, in a thread, and raises EmbeddingError; it may give a model of a more exact name."""
@@ -106,20 +108,15 @@ class LocalEmbedder:
                     else:
                         vectors[place], is_whole = outcome
                         log_embeddings(self.name, [texts[place]], seconds, cache_hit=False)
-                        if not is_whole or len(texts[place]) > _MOST_CHARACTERS:
+                        if not is_whole or len(texts[place]) > _MAX_CHARACTERS:
                             cut.add(place)
         except EmbeddingError as error:
             return EmbeddedTexts(vectors, refused, frozenset(cut), error)
         return EmbeddedTexts(vectors, refused, frozenset(cut))
 
-    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        if not texts:
-            return np.empty((0, (await self.space()).dimensions), dtype=np.float32)
-        return stack_vectors(await self.embed_each(texts), len(texts))
-
     async def embed_query(self, text: str) -> Vectors:
         model = await self._loaded()
-        prepared = model.space.query_prefix + prepare_text(text[:_MOST_CHARACTERS])
+        prepared = model.space.query_prefix + prepare_text(text[:_MAX_CHARACTERS])
         started = time.perf_counter()
         vector = await self._run(self._for_queries, model.embed_query, prepared)
         log_embeddings(self.name, [text], time.perf_counter() - started, cache_hit=False)
@@ -158,7 +155,7 @@ class LocalEmbedder:
         self._for_queries.shutdown(wait=False)
 
     def _prepare(self, model: LocalModel, texts: Sequence[str]) -> list[str]:
-        return [model.space.document_prefix + prepare_text(text[:_MOST_CHARACTERS]) for text in texts]
+        return [model.space.document_prefix + prepare_text(text[:_MAX_CHARACTERS]) for text in texts]
 
     async def _run(self, executor: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._require_open()
@@ -176,10 +173,18 @@ class LocalEmbedder:
         if self._failure is not None and time.monotonic() - self._failed_at < _FAILURE_SECONDS:
             raise EmbeddingError(self._failure.detail, self._failure.next_step)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._for_documents, self._load)
+            return await asyncio.get_running_loop().run_in_executor(self._for_documents, self._load_and_trim)
         except EmbeddingError as error:
             self._failure, self._failed_at = error, time.monotonic()
             raise
+
+    def _load_and_trim(self) -> LocalModel:
+        """The model; what was needed to load it goes back to the system, which is a tenth of what it takes."""
+        model = self._load()
+        # A function of glibc; other libraries return memory by themselves.
+        with contextlib.suppress(AttributeError, OSError, TypeError):
+            ctypes.CDLL(None).malloc_trim(0)
+        return model
 
     def _require_open(self) -> None:
         if self._closed:

@@ -18,7 +18,7 @@ OPTIONS_FILE = "modelgate.toml"
 
 _POOLINGS = ("mean", "cls", "none")
 _KEYS = ("pooling", "max_tokens", "document_prefix", "query_prefix")
-_FEWEST_TOKENS, _MOST_TOKENS = 8, 131_072
+_MIN_TOKENS, _MAX_TOKENS = 8, 131_072
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ def _check(path: Path, key: str, value: Any) -> None:
         # A truth value is an int to Python, and none to its reader.
         if not isinstance(value, int) or isinstance(value, bool):
             raise EmbeddingError(f"{path}: {key} is {value!r}", "give it a whole number")
-        if value < _FEWEST_TOKENS:
-            raise EmbeddingError(f"{path}: {key} is {value}", f"give it {_FEWEST_TOKENS} or more")
-        if value > _MOST_TOKENS:
-            raise EmbeddingError(f"{path}: {key} is {value}", f"give it {_MOST_TOKENS} or less")
+        if value < _MIN_TOKENS:
+            raise EmbeddingError(f"{path}: {key} is {value}", f"give it {_MIN_TOKENS} or more")
+        if value > _MAX_TOKENS:
+            raise EmbeddingError(f"{path}: {key} is {value}", f"give it {_MAX_TOKENS} or less")
     elif not isinstance(value, str):
         raise EmbeddingError(f"{path}: {key} is {value!r}", "give it a text in quotes")
     elif key == "pooling" and value not in _POOLINGS:

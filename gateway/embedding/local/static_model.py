@@ -80,4 +80,4 @@ def load_static_model() -> StaticModel:
         ) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return StaticModel(tokenizer, weights, hashlib.sha256(weights.tobytes()).hexdigest())
+    return StaticModel(tokenizer, weights, hashlib.sha256(weights.data).hexdigest())

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+import anyio
 from cachetools import LRUCache
 
-from gateway.embedding.servers.isolation import EmbeddedText, Outcome
-from gateway.embedding.servers.pace import Pace
+from gateway.embedding.servers.adaptive_batcher import AdaptiveBatcher
+from gateway.embedding.servers.batch_bisector import EmbeddedText, TextOutcome
 from gateway.errors import EmbeddingError
 from gateway.task_set import TaskSet
 
@@ -23,16 +24,16 @@ _OVERHEAD_BYTES = 200
 # Documents wait for queries, but not for ever where these never end.
 _LONGEST_WAIT_SECONDS = 1.0
 
-EmbedTexts = Callable[[Sequence[str]], Awaitable[list[Outcome]]]
+EmbedTexts = Callable[[Sequence[str]], Awaitable[list[TextOutcome]]]
 """Embeds a batch. Raises EmbeddingError where the embedder is at fault, and none of them has an outcome."""
 
-Answer: TypeAlias = Outcome | EmbeddingError
+DocumentOutcome: TypeAlias = TextOutcome | EmbeddingError
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _QueuedDocument:
     tokens: int
-    answer: asyncio.Future[Answer]
+    answer: asyncio.Future[DocumentOutcome]
     waiters: int = 0
     is_taken: bool = False
 
@@ -46,18 +47,23 @@ class _Queries:
 
 
 class DocumentQueue:
-    """The texts of all syncs of one embedder, in the order in which they came, as many at a time as `pace` says."""
+    """The texts of all syncs of one embedder, in the order in which they came, as many at a time as `batcher` says."""
 
-    def __init__(self, embed: EmbedTexts, pace: Pace) -> None:
+    def __init__(self, embed: EmbedTexts, batcher: AdaptiveBatcher) -> None:
         self._embed = embed
-        self._pace = pace
-        self._waiting: dict[str, _Waiting] = {}
+        self._batcher = batcher
+        self._waiting: dict[str, _QueuedDocument] = {}
         self._recent: LRUCache[bytes, EmbeddedText] = LRUCache(_KEPT_BYTES, getsizeof=_size)
         self._workers = TaskSet()
         self._working = 0
         self._queries = _Queries()
 
-    async def embed(self, texts: Sequence[tuple[str, int]], until: float) -> list[Answer | None]:
+    @property
+    def waiting_texts(self) -> int:
+        """How many texts have no answer yet."""
+        return len(self._waiting)
+
+    async def embed(self, texts: Sequence[tuple[str, int]], until: float) -> list[DocumentOutcome | None]:
         """The answer for each of `texts`, given with their tokens; None for those not begun by `until`.
 
         A failure of the embedder is the answer for all that were not embedded before it.
@@ -93,10 +99,10 @@ class DocumentQueue:
         """End what is under way; nobody may wait any more."""
         await self._workers.aclose()
 
-    def _enqueue(self, text: str, tokens: int) -> _Waiting:
+    def _enqueue(self, text: str, tokens: int) -> _QueuedDocument:
         waiting = self._waiting.get(text)
         if waiting is None:
-            waiting = _Waiting(tokens, asyncio.get_running_loop().create_future())
+            waiting = _QueuedDocument(tokens, asyncio.get_running_loop().create_future())
             if (recent := self._recent.get(_key(text))) is not None:
                 waiting.answer.set_result(replace(recent, is_kept=True))
             else:
@@ -104,21 +110,21 @@ class DocumentQueue:
         waiting.waiters += 1
         return waiting
 
-    def _leave(self, text: str, waiting: _Waiting) -> None:
+    def _leave(self, text: str, waiting: _QueuedDocument) -> None:
         waiting.waiters -= 1
         if not waiting.waiters and not waiting.is_taken and self._waiting.get(text) is waiting:
             del self._waiting[text]
 
     def _start_workers(self) -> None:
         idle = sum(not each.is_taken for each in self._waiting.values())
-        for _ in range(min(self._pace.width - self._working, idle)):
+        for _ in range(min(self._batcher.width - self._working, idle)):
             self._working += 1
             self._workers.spawn(self._work())
 
     async def _work(self) -> None:
         try:
             # There may be fewer at once by now than when this one began.
-            while self._working <= self._pace.width:
+            while self._working <= self._batcher.width:
                 await self._let_queries_pass()
                 batch = self._take()
                 if not batch:
@@ -130,10 +136,8 @@ class DocumentQueue:
 
     async def _let_queries_pass(self) -> None:
         if self._queries.count:
-            try:
-                await asyncio.wait_for(self._queries.none.wait(), _LONGEST_WAIT_SECONDS)
-            except asyncio.TimeoutError:
-                return
+            with anyio.move_on_after(_LONGEST_WAIT_SECONDS):
+                await self._queries.none.wait()
 
     def _take(self) -> list[str]:
         batch: list[str] = []
@@ -141,8 +145,8 @@ class DocumentQueue:
         for text, waiting in self._waiting.items():
             if waiting.is_taken:
                 continue
-            cost = self._pace.work_of(waiting.tokens)
-            if batch and (len(batch) >= self._pace.max_texts or work + cost > self._pace.max_work):
+            cost = self._batcher.work_of(waiting.tokens)
+            if batch and (len(batch) >= self._batcher.max_texts or work + cost > self._batcher.max_work):
                 break
             batch.append(text)
             work += cost
@@ -150,7 +154,7 @@ class DocumentQueue:
         return batch
 
     async def _answer(self, batch: Sequence[str]) -> None:
-        answers: Sequence[Answer | None] = [None] * len(batch)
+        answers: Sequence[DocumentOutcome | None] = [None] * len(batch)
         try:
             answers = await self._embed(batch)
         except EmbeddingError as error:

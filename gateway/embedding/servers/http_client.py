@@ -22,11 +22,14 @@ from gateway.errors import (
     EmbeddingError,
     TextRefusedError,
 )
+from gateway.telemetry.trace_context import current_trace
+from gateway.telemetry.tracing import span
 
 _CONNECT_SECONDS = 5.0
 _LONGEST_SECONDS = 3_600.0
 _MAX_FAILURES = 5
 _PAUSE_SECONDS = 15.0
+_NOT_THERE_ANY_MORE = "see in its log whether it still runs, and whether embedder.base_url is its address"
 OLLAMA_EXAMPLE = "http://localhost:11434"
 """An address of an embedding server, to be shown to who has given another thing."""
 _VERSION = re.compile(r"/v\d[^/]*$")
@@ -71,6 +74,7 @@ class EmbeddingHttpClient:
         self.label = f"{name} at {self.url}"
         self.timeout_seconds = timeout_seconds
         self._hint = hint
+        self._last_advice = hint
         self._busy_hint = busy_hint
         self._api_key = parse_api_key(api_key, setting="embedder.api_key")
         self._backoff = backoff or Backoff(first_seconds=0.25, longest_seconds=5.0)
@@ -114,6 +118,11 @@ class EmbeddingHttpClient:
             timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
             limits=httpx2.Limits(max_connections=None, keepalive_expiry=30.0),
         )
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether it failed so often that it is not asked for a while."""
+        return self._breaker.is_open
 
     async def get(self, path: str, purpose: Purpose) -> ServerReply:
         """The reply to a GET; raises as `post` does."""
@@ -176,7 +185,7 @@ class EmbeddingHttpClient:
                     raise EmbedderUnavailableError(
                         f"{self.label} failed {self._breaker.failures} times in a row and is left alone "
                         f"for {math.ceil(left)} s more",
-                        self._hint,
+                        self._last_advice,
                     )
                 outcome = await self._attempt(method, url, body, timeout)
                 if isinstance(outcome, ServerReply):
@@ -185,6 +194,7 @@ class EmbeddingHttpClient:
                     return outcome
                 if outcome.is_outage and policy.tells_outages:
                     self._breaker.record_failure()
+                    self._last_advice = outcome.next_step
             wait = max(self._backoff.delay(attempt), outcome.retry_after_seconds)
             if not outcome.retriable or attempt >= policy.max_attempts or wait > policy.max_wait_seconds:
                 detail = f"{self.label} {outcome.detail}"
@@ -215,10 +225,11 @@ class EmbeddingHttpClient:
                 "check that embedder.base_url is an embedding server, or lower embedder.batch_size",
             ) from None
         except httpx2.TransportError as error:
-            connecting = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
-            return TransientFailure("does not answer" if connecting else "broke off the connection", self._hint)
+            if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+                return TransientFailure("does not answer", self._hint)
+            return TransientFailure("broke off the connection", _NOT_THERE_ANY_MORE)
         except httpx2.HTTPError:
-            return TransientFailure("sent an answer that is not HTTP", self._hint)
+            return TransientFailure("sent an answer that is not HTTP", _NOT_THERE_ANY_MORE)
         reply = ServerReply.parse(status, content)
         if status in (408, 425, 429) or (status >= 500 and status != 501):
             return self._failure(reply, headers)
@@ -240,7 +251,7 @@ class EmbeddingHttpClient:
         if reply.status == 429:
             asked = "" if wait is None else f" and asks to wait {math.ceil(wait)} s"
             return TransientFailure(
-                f"limits how often it is asked{asked}",
+                f"limits how often it is asked{asked}{self._quoted_error(reply)}",
                 "try again later, or raise the limit there",
                 retry_after_seconds=wait or 0.0,
                 # A server that limits its callers is alive.
@@ -259,5 +270,8 @@ class EmbeddingHttpClient:
         return f" ({text})" if text else ""
 
     async def _send(self, method: str, url: str, body: dict[str, Any] | None) -> tuple[int, httpx2.Headers, bytes]:
-        response = await self._client.request(method, url, json=body)
+        with span(f"{method} embedder", "client", {"server.address": self.url}):
+            trace = current_trace()
+            headers = {} if trace is None else trace.members()
+            response = await self._client.request(method, url, json=body, headers=headers)
         return response.status_code, response.headers, response.content

@@ -99,6 +99,8 @@ class OllamaEmbedder(RemoteEmbedder):
             return self._missing_model_error()
         if reply.status == 404:
             return self._client.refusal_error(reply, _NOT_OLLAMA)
+        if "invalid model name" in reply.error_text():
+            return self._client.refusal_error(reply, "set embedder.model to a name that `ollama list` shows")
         if reply.status in (400, 413, 422) and "does not support" not in reply.error_text():
             return self._client.text_refusal(reply)
         return self._client.refusal_error(reply, f"check that {self._model} is an embedding model")

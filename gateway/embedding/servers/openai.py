@@ -15,7 +15,7 @@ from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
 from gateway.embedding.servers.openai_reply import read_vectors
 from gateway.embedding.servers.remote_embedder import RemoteEmbedder, RemoteOptions
 from gateway.embedding.servers.server_reply import ServerReply
-from gateway.errors import EmbeddingError
+from gateway.errors import BadVectorError, EmbeddingError
 
 OPENAI_HINT = "check that it runs and that embedder.base_url is right"
 _PROBE_TEXT = "Is the embedder well?"
@@ -66,7 +66,9 @@ class OpenAIEmbedder(RemoteEmbedder):
 
     async def _probe(self) -> str:
         # Not every compatible server lists its models, or accepts only those; one short text tells for certain.
-        await self._rows([_PROBE_TEXT], "check", None)
+        [row] = await self._rows([_PROBE_TEXT], "check", None)
+        if isinstance(row, str):
+            raise BadVectorError(row, "update that server or the model, or choose another embedder.model")
         return f"{self._client.label} answers with the model {self._model}."
 
     async def _ask(self, texts: Sequence[str], purpose: Purpose, timeout_seconds: float | None) -> ServerReply:

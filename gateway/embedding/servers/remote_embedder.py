@@ -9,22 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from gateway.embedding.embedder import (
     EmbeddedTexts,
     EmbedderHealth,
     EmbeddingSpace,
     Vectors,
     prepare_text,
-    stack_vectors,
 )
 from gateway.embedding.embedding_log import log_embeddings
 from gateway.embedding.model_input_format import ModelInputFormat, input_format_for
+from gateway.embedding.servers.adaptive_batcher import AdaptiveBatcher
+from gateway.embedding.servers.batch_bisector import BatchBisector, EmbeddedText, RefusedText, ResponseRow
 from gateway.embedding.servers.document_queue import DocumentQueue
 from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
-from gateway.embedding.servers.isolation import EmbeddedText, RefusedText, Row, TextIsolation
-from gateway.embedding.servers.pace import Pace
 from gateway.embedding.text_length import FittedText, estimate_tokens, fit_text
 from gateway.embedding.vector_check import check_vectors, normalize_vectors
 from gateway.errors import EmbedderFailedError, EmbeddingError, ModelChangedError
@@ -62,13 +59,26 @@ class RemoteEmbedder(ABC):
         self._wanted_dimensions = options.dimensions
         self._given_dimensions: int | None = None
         self.max_tokens = self._input_format.max_tokens
-        self.pace = Pace(options.batch_size, options.concurrency)
-        self._isolation = TextIsolation(self._send, self.pace)
-        self._documents = DocumentQueue(self._isolation.embed, self.pace)
+        self.batcher = AdaptiveBatcher(options.batch_size, options.concurrency)
+        self._bisector = BatchBisector(self._send, self.batcher)
+        self._documents = DocumentQueue(self._bisector.embed, self.batcher)
+
+    @property
+    def label(self) -> str:
+        """Its server, as messages name it."""
+        return self._client.label
 
     @property
     def name(self) -> str:
         return f"{self.provider}/{self._model}"
+
+    @property
+    def waiting_texts(self) -> int:
+        return self._documents.waiting_texts
+
+    @property
+    def is_left_alone(self) -> bool:
+        return self._client.is_left_alone
 
     async def embed_each(self, texts: Sequence[str], until: float = math.inf) -> EmbeddedTexts:
         fitted = [self._fit(text, self._input_format.document_prefix) for text in texts]
@@ -95,22 +105,17 @@ class RemoteEmbedder(ABC):
                 failure = answer
         return EmbeddedTexts(vectors, refused, frozenset(cut), failure)
 
-    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        if not texts:
-            return np.empty((0, (await self.space()).dimensions), dtype=np.float32)
-        return stack_vectors(await self.embed_each(texts), len(texts))
-
     async def embed_query(self, text: str) -> Vectors:
         fitted = self._fit(text, self._input_format.query_prefix)
         self._documents.query_began()
         try:
-            return await self._isolation.embed_query(fitted.text)
+            return await self._bisector.embed_query(fitted.text)
         finally:
             self._documents.query_ended()
 
     async def space(self) -> EmbeddingSpace:
         if self._given_dimensions is None:
-            await self._isolation.embed_query(_PROBE_TEXT)
+            await self._bisector.embed_query(_PROBE_TEXT)
         assert self._given_dimensions is not None
         return EmbeddingSpace(
             provider=self.provider,
@@ -171,29 +176,29 @@ class RemoteEmbedder(ABC):
         fitted = fit_text(prepare_text(text), room)
         return FittedText(prefix + fitted.text, fitted.tokens + estimate_tokens(prefix), fitted.is_cut)
 
-    async def _send(self, texts: Sequence[str], purpose: Purpose) -> list[Row]:
-        """See `SendTexts`; the pace learns from what documents take."""
+    async def _send(self, texts: Sequence[str], purpose: Purpose) -> list[ResponseRow]:
+        """See `SendTexts`; the batcher learns from what documents take."""
         tokens = sum(map(estimate_tokens, texts))
         timeout: float | None = None
         if purpose == "documents":
-            timeout = self.pace.seconds_allowed(tokens, self._client.timeout_seconds)
+            timeout = self.batcher.seconds_allowed(tokens, self._client.timeout_seconds)
         elif purpose == "isolation":
             # It has answered a moment ago; what takes far longer than that is at fault.
-            timeout = self.pace.seconds_allowed(tokens, min(self._client.timeout_seconds, _ISOLATION_SECONDS))
+            timeout = self.batcher.seconds_allowed(tokens, min(self._client.timeout_seconds, _ISOLATION_SECONDS))
         started = time.monotonic()
         try:
             rows = await self._rows(texts, purpose, timeout)
         except EmbedderFailedError as error:
             if error.timed_out and purpose == "documents":
-                self.pace.record_timeout()
+                self.batcher.record_timeout()
             raise
         embedded = [text for text, row in zip(texts, rows, strict=True) if not isinstance(row, str)]
         log_embeddings(self.name, embedded, time.monotonic() - started, cache_hit=False)
         if purpose == "documents":
-            self.pace.record(len(texts), tokens, started, time.monotonic())
+            self.batcher.record(len(texts), tokens, started, time.monotonic())
         return rows
 
-    async def _rows(self, texts: Sequence[str], purpose: Purpose, timeout_seconds: float | None) -> list[Row]:
+    async def _rows(self, texts: Sequence[str], purpose: Purpose, timeout_seconds: float | None) -> list[ResponseRow]:
         given = await self._request_vectors(texts, purpose, timeout_seconds)
         try:
             rows = check_vectors(

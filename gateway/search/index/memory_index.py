@@ -6,79 +6,36 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Coroutine, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+import anyio
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.notices import Notice, Notices
 from gateway.database.pool import Database
-from gateway.embedding.space_store import StoredSpace
-from gateway.embedding.spaces import Spaces
-from gateway.errors import IndexTooLargeError
-from gateway.search.background import Backgrounds
+from gateway.embedding.spaces.space_store import StoredSpace
+from gateway.embedding.spaces.spaces import Spaces
+from gateway.errors import DatabaseError, IndexTooLargeError
+from gateway.search.cosine_baseline import CosineBaselines
+from gateway.search.index.loaded_tenant import NEVER_READ, LoadedTenant
 from gateway.search.index.tenant_index import IndexedTool, TenantIndex
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope
-from gateway.search.query_form import QueryForm, Vocabulary
-from gateway.search.ranking import ASSUMED_BACKGROUND, Background, Signals
+from gateway.search.query.parsed_query import ParsedQuery, Vocabulary
+from gateway.search.ranking import ASSUMED_BASELINE, CosineBaseline, Signals
 from gateway.search.visible_tools import VisibilityCache
 
-_AT_A_TIME = 1_000
-_FROM_THE_START = "0"
+_BATCH_SIZE = 1_000
 # What an index without vectors is kept under: words alone, while no space serves.
 _NO_SPACE = 0
-# A tool's texts, terms and names, beside its vector; real tools take two thirds of it.
-_ASSUMED_BYTES_PER_TOOL = 4_000
-_NEVER_READ = -1
+# A space is not kept from serving for longer.
+_PREPARE_SECONDS = 30.0
 # What a tenant takes that did not fit is believed for so long: to read it anew takes as long as to read one that fits.
 _MEASURE_AGAIN_SECONDS = 60.0
-
-
-@dataclass(slots=True)
-class _Loaded:
-    """An index, and what it was last brought up to: the catalogue's version, and where the next changes begin.
-
-    `announced` counts what may have changed it, `read` is how much of that it has taken in. `too_large` is the
-    number of tools where all together do not fit. Where only reading them showed that, one took
-    `measured_bytes_per_tool`, which is believed until `measure_again_at`.
-    """
-
-    index: TenantIndex
-    cards: dict[int, ToolCard] = field(default_factory=dict)
-    servers: dict[int, tuple[str, str]] = field(default_factory=dict)
-    version: int = _NEVER_READ
-    horizon: str = _FROM_THE_START
-    announced: int = 1
-    read: int = 0
-    updating: asyncio.Task[None] | None = None
-    too_large: int | None = None
-    measured_bytes_per_tool: int = 0
-    measure_again_at: float = 0.0
-
-    @property
-    def is_updating(self) -> bool:
-        """Whether what has changed is being read."""
-        return self.updating is not None and not self.updating.done()
-
-    @property
-    def is_to_be_measured(self) -> bool:
-        """Whether it was put off for what it took before, and that is no longer believed."""
-        is_put_off = self.too_large is not None and self.version == _NEVER_READ
-        return is_put_off and self.measure_again_at <= time.monotonic()
-
-    def bytes_per_tool(self) -> int:
-        """What a tool takes, with its vector, as far as that is known."""
-        if time.monotonic() < self.measure_again_at:
-            return self.measured_bytes_per_tool
-        return _ASSUMED_BYTES_PER_TOOL + 4 * self.index.dimensions
-
-    def clear(self) -> None:
-        """Hold nothing, as at the beginning."""
-        self.index = TenantIndex(self.index.dimensions)
-        self.cards, self.servers, self.horizon = {}, {}, _FROM_THE_START
 
 
 class MemoryIndex:
@@ -95,10 +52,11 @@ class MemoryIndex:
         self._visibility = visibility
         self._notices = notices
         self._max_bytes = max_bytes
-        self._backgrounds = Backgrounds(spaces)
-        self._loaded: OrderedDict[tuple[int, int], _Loaded] = OrderedDict()
+        self._spaces = spaces
+        self._baselines = CosineBaselines(spaces)
+        self._loaded: OrderedDict[tuple[int, int], LoadedTenant] = OrderedDict()
         self._pins: Counter[int] = Counter()
-        self._updates: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         notices.subscribe(self._on_notice)
 
     @contextlib.contextmanager
@@ -113,6 +71,13 @@ class MemoryIndex:
                 del self._pins[tenant_id]
                 self._evict()
 
+    async def revision(self, scope: SearchScope, space: StoredSpace) -> Hashable | None:
+        """See `ToolIndex`: the catalogue's version, what can be seen of it, and what everyday requests find in it."""
+        baseline = await self.baseline(scope.tenant_id, space)
+        visible = await self._visibility.visible_tools(scope.tenant_id, scope.role_ids)
+        loaded = await self._current(scope.tenant_id, space)
+        return loaded.version, visible, baseline
+
     async def vocabulary(
         self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int
     ) -> Vocabulary:
@@ -121,18 +86,18 @@ class MemoryIndex:
         loaded = await self._current(scope.tenant_id, space)
         return loaded.index.vocabulary(mask, scope.category, scope.server_id)
 
-    async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:
+    async def baseline(self, tenant_id: int, space: StoredSpace | None) -> CosineBaseline:
         """See `ToolIndex`; until everyday requests are embedded, what is assumed."""
         if space is None:
-            return ASSUMED_BACKGROUND
+            return ASSUMED_BASELINE
         index = (await self._current(tenant_id, space)).index
 
         async def sample() -> NDArray[np.float32]:
             return index.sample()
 
-        return await self._backgrounds.background(tenant_id, space, index.vectors, sample)
+        return await self._baselines.baseline(tenant_id, space, index.vectors, sample)
 
-    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[QueryForm]) -> Signals:
+    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[ParsedQuery]) -> Signals:
         """See `ToolIndex`."""
         mask = await self._mask(scope)
         loaded = await self._current(scope.tenant_id, space)
@@ -153,7 +118,7 @@ class MemoryIndex:
             for tool_id in loaded.index.named(tool)
             if server is None or server in loaded.servers.get(loaded.cards[tool_id].server_id, ())
         ]
-        return [tool_id for tool_id in dict.fromkeys(named) if _is_in_scope(loaded, mask, scope, tool_id)]
+        return [tool_id for tool_id in dict.fromkeys(named) if loaded.is_in_scope(mask, scope, tool_id)]
 
     async def cards(
         self, scope: SearchScope, space: StoredSpace | None, tool_ids: Collection[int]
@@ -164,7 +129,7 @@ class MemoryIndex:
         return {
             tool_id: loaded.cards[tool_id]
             for tool_id in tool_ids
-            if tool_id in loaded.cards and _is_in_scope(loaded, mask, scope, tool_id)
+            if tool_id in loaded.cards and loaded.is_in_scope(mask, scope, tool_id)
         }
 
     @property
@@ -172,10 +137,17 @@ class MemoryIndex:
         """See `ToolIndex`; asked here, they are refused."""
         return {tenant_id for (tenant_id, _), loaded in self._loaded.items() if loaded.too_large is not None}
 
+    async def prepare(self, space: StoredSpace) -> None:
+        """See `ToolIndex`; as far as there is room beside what is in use, and for as long as that may take."""
+        with anyio.move_on_after(_PREPARE_SECONDS):
+            for key, loaded in self._held_elsewhere(space.id):
+                if self.size_bytes + loaded.index.size_bytes <= self._max_bytes:
+                    await self._read_beside(key[0], space)
+
     async def aclose(self) -> None:
         """End what is under way."""
-        await self._backgrounds.aclose()
-        tasks = list(self._updates)
+        await self._baselines.aclose()
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -186,6 +158,18 @@ class MemoryIndex:
         return sum(loaded.index.size_bytes for loaded in self._loaded.values())
 
     @property
+    def tools(self) -> int:
+        """See `ToolIndex`."""
+        return sum(loaded.index.tools for loaded in self._loaded.values())
+
+    @property
+    def age_seconds(self) -> float:
+        """See `ToolIndex`."""
+        now = time.monotonic()
+        behind = [loaded for loaded in self._loaded.values() if loaded.read < loaded.announced]
+        return max((now - loaded.behind_since for loaded in behind), default=0.0)
+
+    @property
     def tenant_ids(self) -> Collection[int]:
         """The tenants whose catalogues are in memory, those searched longest ago first."""
         return dict.fromkeys(tenant_id for tenant_id, _ in self._loaded)
@@ -193,7 +177,7 @@ class MemoryIndex:
     async def _mask(self, scope: SearchScope) -> NDArray[np.bool_]:
         return (await self._visibility.visible_tools(scope.tenant_id, scope.role_ids)).mask
 
-    async def _current(self, tenant_id: int, space: StoredSpace | None) -> _Loaded:
+    async def _current(self, tenant_id: int, space: StoredSpace | None) -> LoadedTenant:
         """The tenant's index, brought up to the catalogue as it is at this moment.
 
         Whoever reads it does so without awaiting anything in between: an update may be under way.
@@ -201,41 +185,53 @@ class MemoryIndex:
         key = (tenant_id, space.id if space is not None else _NO_SPACE)
         loaded = self._loaded.get(key)
         if loaded is None:
-            loaded = self._loaded[key] = _Loaded(TenantIndex(space.space.dimensions if space is not None else 0))
+            loaded = self._loaded[key] = LoadedTenant(TenantIndex(space.space.dimensions if space is not None else 0))
         self._loaded.move_to_end(key)
         if not self._notices.connected:
             # Nobody says what changes: anything may have.
-            loaded.announced += 1
+            loaded.announce()
         elif loaded.is_to_be_measured:
-            loaded.announced += 1
+            loaded.announce()
         wanted = loaded.announced
         while loaded.read < wanted:
             if loaded.updating is None or loaded.updating.done():
-                loaded.updating = asyncio.create_task(self._update(key, loaded))
-                self._updates.add(loaded.updating)
-                loaded.updating.add_done_callback(self._updates.discard)
-                # Whoever began it may have gone when it fails.
-                loaded.updating.add_done_callback(lambda task: task.cancelled() or task.exception())
+                loaded.updating = self._start(self._update(key, loaded))
             await asyncio.shield(loaded.updating)
         if loaded.too_large is not None:
             raise IndexTooLargeError(tenant_id, loaded.too_large)
         return loaded
 
-    async def _update(self, key: tuple[int, int], loaded: _Loaded) -> None:
+    async def _update(self, key: tuple[int, int], loaded: LoadedTenant) -> None:
         """Take in what has changed; where that fails half-way, it is read again the next time."""
         # What is announced from here on may not be in what is read.
         announced = loaded.announced
         tenant_id, space_id = key
         if await self._database.fetchval("catalogue_version", tenant_id) != loaded.version:
-            async with self._database.snapshot() as snapshot:
-                state = await snapshot.fetchrow("index_state", tenant_id)
-                if state is not None:
-                    await self._read(snapshot, tenant_id, space_id, loaded, state)
+            if not await self._read_from_replica(tenant_id, space_id, loaded):
+                async with self._database.snapshot() as snapshot:
+                    await self._read_from(snapshot, tenant_id, space_id, loaded)
             self._evict(loaded)
         loaded.read = announced
 
+    async def _read_from_replica(self, tenant_id: int, space_id: int, loaded: LoadedTenant) -> bool:
+        """Take in what has changed from a replica of the database; False where none has it, or it failed."""
+        try:
+            async with self._database.replica_snapshot(tenant_id) as snapshot:
+                if snapshot is not None:
+                    await self._read_from(snapshot, tenant_id, space_id, loaded)
+                return snapshot is not None
+        except DatabaseError:
+            return False
+
+    async def _read_from(
+        self, snapshot: DatabaseConnection, tenant_id: int, space_id: int, loaded: LoadedTenant
+    ) -> None:
+        state = await snapshot.fetchrow("index_state", tenant_id)
+        if state is not None:
+            await self._read(snapshot, tenant_id, space_id, loaded, state)
+
     async def _read(
-        self, snapshot: DatabaseConnection, tenant_id: int, space_id: int, loaded: _Loaded, state: Row
+        self, snapshot: DatabaseConnection, tenant_id: int, space_id: int, loaded: LoadedTenant, state: Row
     ) -> None:
         is_too_large = state["tools"] * loaded.bytes_per_tool() > self._max_bytes
         loaded.too_large = state["tools"] if is_too_large else None
@@ -245,7 +241,7 @@ class MemoryIndex:
         if loaded.too_large is None:
             if loaded.index.tools != state["tools"]:
                 there = {row["id"] for row in await snapshot.fetch("index_tool_ids", tenant_id)}
-                _forget(loaded, set(loaded.index.tool_ids) - there)
+                loaded.forget(set(loaded.index.tool_ids) - there)
             if loaded.index.is_sparse:
                 loaded.clear()
                 await self._read_servers(snapshot, tenant_id, loaded)
@@ -255,9 +251,9 @@ class MemoryIndex:
             loaded.clear()
         # What was not read for its former size is to be read when that is no longer believed.
         is_put_off = is_too_large and time.monotonic() < loaded.measure_again_at
-        loaded.version = _NEVER_READ if is_put_off else state["catalogue_version"]
+        loaded.version = NEVER_READ if is_put_off else state["catalogue_version"]
 
-    async def _read_servers(self, snapshot: DatabaseConnection, tenant_id: int, loaded: _Loaded) -> None:
+    async def _read_servers(self, snapshot: DatabaseConnection, tenant_id: int, loaded: LoadedTenant) -> None:
         rows = await snapshot.fetch("index_servers", tenant_id)
         servers = {row["id"]: (row["name"], row["slug"]) for row in rows}
         renamed = {server_id for server_id, names in servers.items() if loaded.servers.get(server_id, names) != names}
@@ -269,14 +265,14 @@ class MemoryIndex:
             }
 
     async def _read_tools(
-        self, snapshot: DatabaseConnection, tenant_id: int, space_id: int, loaded: _Loaded, tools: int
+        self, snapshot: DatabaseConnection, tenant_id: int, space_id: int, loaded: LoadedTenant, tools: int
     ) -> None:
         """Take in the tools that changed; stops with `too_large` set where they turn out not to fit."""
         dimensions = max(loaded.index.dimensions, 1)
         after = 0
         while True:
             rows = await snapshot.fetch(
-                "index_tools", tenant_id, after, _AT_A_TIME, loaded.horizon, space=space_id, dimensions=dimensions
+                "index_tools", tenant_id, after, _BATCH_SIZE, loaded.horizon, space=space_id, dimensions=dimensions
             )
             if not rows:
                 return
@@ -284,21 +280,21 @@ class MemoryIndex:
             there = [row for row in rows if not row["removed"]]
             terms = await snapshot.fetch("index_terms", tenant_id, [row["id"] for row in there])
             counts = {row["tool_id"]: dict(zip(row["terms"], row["counts"], strict=True)) for row in terms}
-            _forget(loaded, [row["id"] for row in rows if row["removed"]])
+            loaded.forget([row["id"] for row in rows if row["removed"]])
             cards = {row["id"]: ToolCard.of(row, loaded.servers[row["server_id"]][0]) for row in there}
-            loaded.index.put([_indexed(row, counts.get(row["id"], {}), cards[row["id"]]) for row in there])
+            loaded.index.upsert([_indexed(row, counts.get(row["id"], {}), cards[row["id"]]) for row in there])
             loaded.cards.update(cards)
             if loaded.index.size_bytes > self._max_bytes:
                 loaded.measured_bytes_per_tool = loaded.index.size_bytes // max(loaded.index.tools, 1)
                 loaded.measure_again_at = time.monotonic() + _MEASURE_AGAIN_SECONDS
                 loaded.too_large = tools
                 return
-            if len(rows) < _AT_A_TIME:
+            if len(rows) < _BATCH_SIZE:
                 return
             # A large catalogue is taken in between other work.
             await asyncio.sleep(0)
 
-    def _evict(self, current: _Loaded | None = None) -> None:
+    def _evict(self, current: LoadedTenant | None = None) -> None:
         """Drop those that were searched longest ago, but never `current` and none in use, until all fit."""
         for key, loaded in list(self._loaded.items()):
             if self.size_bytes <= self._max_bytes:
@@ -306,31 +302,51 @@ class MemoryIndex:
             if loaded is not current and loaded.index.tools and not loaded.is_updating and not self._pins[key[0]]:
                 del self._loaded[key]
 
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # Whoever began it may have gone when it fails.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
+
+    async def _prepare_upcoming(self) -> None:
+        """Another process lets a space serve soon: it makes ready for that as long as this one does."""
+        space = await self._spaces.upcoming_space()
+        if space is not None:
+            await self.prepare(space)
+
+    async def _go_over(self, space_id: int) -> None:
+        """A space has begun to serve: have it for those who were searched in another, and nothing else."""
+        space: StoredSpace | None = None
+        with contextlib.suppress(DatabaseError):
+            space = await self._spaces.known_active_space()
+        for key, loaded in self._held_elsewhere(space_id):
+            if self.size_bytes + loaded.index.size_bytes > self._max_bytes:
+                self._loaded.pop(key, None)
+            if space is not None and space.id == space_id:
+                await self._read_beside(key[0], space)
+            self._loaded.pop(key, None)
+
+    def _held_elsewhere(self, space_id: int) -> list[tuple[tuple[int, int], LoadedTenant]]:
+        """What is held in other spaces."""
+        return [(key, loaded) for key, loaded in self._loaded.items() if key[1] != space_id]
+
+    async def _read_beside(self, tenant_id: int, space: StoredSpace) -> None:
+        """Have a tenant in a space in which it is not asked yet; where that fails, whoever asks reads it."""
+        if (tenant_id, space.id) not in self._loaded:
+            with contextlib.suppress(DatabaseError, IndexTooLargeError):
+                await self.baseline(tenant_id, space)
+
     def _on_notice(self, notice: Notice) -> None:
-        if notice.space_id is not None:
-            for key in [key for key in self._loaded if key[1] != notice.space_id]:
-                del self._loaded[key]
+        if notice.serving_space_id is not None:
+            self._start(self._go_over(notice.serving_space_id))
+        elif notice.space_id is not None:
+            self._start(self._prepare_upcoming())
         if notice.concerns_catalogue:
             for (tenant_id, _), loaded in self._loaded.items():
                 if notice.tenant_id in (None, tenant_id):
-                    loaded.announced += 1
-
-
-def _forget(loaded: _Loaded, tool_ids: Collection[int]) -> None:
-    loaded.index.remove(tool_ids)
-    for tool_id in tool_ids:
-        loaded.cards.pop(tool_id, None)
-
-
-def _is_in_scope(loaded: _Loaded, mask: NDArray[np.bool_], scope: SearchScope, tool_id: int) -> bool:
-    position = loaded.index.position(tool_id)
-    card = loaded.cards[tool_id]
-    return (
-        position < len(mask)
-        and bool(mask[position])
-        and (scope.category is None or card.category == scope.category)
-        and (scope.server_id is None or card.server_id == scope.server_id)
-    )
+                    loaded.announce()
 
 
 def _indexed(row: Row, terms: Mapping[str, int], card: ToolCard) -> IndexedTool:
@@ -345,5 +361,6 @@ def _indexed(row: Row, terms: Mapping[str, int], card: ToolCard) -> IndexedTool:
         terms=terms,
         length=row["term_count"],
         vector=vector.to_numpy().astype(np.float32) if vector is not None else None,
+        correction=row["correction"],
         size_bytes=card.size_bytes,
     )

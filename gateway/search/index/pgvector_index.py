@@ -8,7 +8,7 @@ are still counted over all of them; what is standardised over tools is standardi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -21,21 +21,21 @@ from gateway.database.connection import DatabaseConnection
 from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
-from gateway.embedding.space_store import StoredSpace
-from gateway.embedding.spaces import Spaces
-from gateway.search.background import Backgrounds, sample_step
+from gateway.embedding.spaces.space_store import StoredSpace
+from gateway.embedding.spaces.spaces import Spaces
+from gateway.search.cosine_baseline import CosineBaselines, sample_step
 from gateway.search.index.postings import Corpus, TermRows, bm25
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope
-from gateway.search.query_form import (
+from gateway.search.query.parsed_query import (
     CountedTerms,
-    QueryForm,
+    ParsedQuery,
     Vocabulary,
-    guesses_at,
-    terms_asked_of,
+    query_terms,
+    spelling_candidates,
     unknown_words,
 )
-from gateway.search.ranking import ASSUMED_BACKGROUND, Background, Floats, Signals
+from gateway.search.ranking import ASSUMED_BASELINE, CosineBaseline, Floats, Signals
 from gateway.search.visible_tools import VisibilityCache
 
 _CANDIDATES = 1_000
@@ -48,11 +48,11 @@ _Ids = NDArray[np.int64]
 @dataclass(frozen=True, slots=True)
 class _WordMatches:
     """The tools that hold any term of the queries: `ids` int64 (n,), ascending; `scores` float32 (m, n), BM25 for each
-    query; `ceilings` float64 (m,)."""
+    query; `max_lexical` float64 (m,)."""
 
     ids: _Ids
     scores: Floats
-    ceilings: NDArray[np.float64]
+    max_lexical: NDArray[np.float64]
 
     def of(self, ids: _Ids) -> Floats:
         """The scores of these tools, float32 (m, k), 0 for those that hold no term."""
@@ -79,7 +79,7 @@ class PgvectorIndex:
         self._database = database
         self._visibility = visibility
         self._exact_tools = exact_tools
-        self._backgrounds = Backgrounds(spaces)
+        self._baselines = CosineBaselines(spaces)
         self._vectors: NotifiedCache[int, int] = NotifiedCache(notices, 1_000)
 
     @property
@@ -87,25 +87,39 @@ class PgvectorIndex:
         """See `ToolIndex`."""
         return 0
 
+    @property
+    def tools(self) -> int:
+        """See `ToolIndex`."""
+        return 0
+
+    @property
+    def age_seconds(self) -> float:
+        """See `ToolIndex`."""
+        return 0.0
+
     def pinned(self, tenant_id: int) -> AbstractContextManager[None]:
         """See `ToolIndex`: it holds nothing."""
         return nullcontext()
+
+    async def revision(self, scope: SearchScope, space: StoredSpace) -> Hashable | None:
+        """See `ToolIndex`: it is not known, for it is read anew with each search."""
+        return None
 
     async def vocabulary(
         self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int
     ) -> Vocabulary:
         """See `ToolIndex`."""
         narrowed = await self._narrowed(scope)
-        asked = {term for text in texts for term in terms_asked_of(text)}
+        asked = {term for text in texts for term in query_terms(text)}
         counts = await self._count_terms(narrowed, asked)
         known = CountedTerms(counts)
-        guesses = {guess for word in unknown_words(texts, known, most_corrected) for guess in guesses_at(word)}
+        guesses = {guess for word in unknown_words(texts, known, most_corrected) for guess in spelling_candidates(word)}
         return CountedTerms({**await self._count_terms(narrowed, guesses), **counts}) if guesses else known
 
-    async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:
+    async def baseline(self, tenant_id: int, space: StoredSpace | None) -> CosineBaseline:
         """See `ToolIndex`; until everyday requests are embedded, what is assumed."""
         if space is None:
-            return ASSUMED_BACKGROUND
+            return ASSUMED_BASELINE
         space_id = space.id
 
         async def count() -> int:
@@ -121,9 +135,9 @@ class PgvectorIndex:
             read = [row["ranking_embedding"].to_numpy().astype(np.float32) for row in rows]
             return np.stack(read) if read else np.empty((0, space.space.dimensions), np.float32)
 
-        return await self._backgrounds.background(tenant_id, space, vectors, sample)
+        return await self._baselines.baseline(tenant_id, space, vectors, sample)
 
-    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[QueryForm]) -> Signals:
+    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[ParsedQuery]) -> Signals:
         """See `ToolIndex`."""
         narrowed = await self._narrowed(scope)
         space_id = space.id if space is not None else _NO_SPACE
@@ -149,7 +163,7 @@ class PgvectorIndex:
         cosines: Floats | None = np.array([row["cosines"] for row in rows], np.float32)
         if cosines is None or np.isnan(cosines).all():
             cosines = None
-        return Signals(ids, np.array(rows[0]["servers"], np.int64), cosines, words.of(ids), words.ceilings)
+        return Signals(ids, np.array(rows[0]["servers"], np.int64), cosines, words.of(ids), words.max_lexical)
 
     async def named(self, scope: SearchScope, space: StoredSpace | None, name: str) -> list[int]:
         """See `ToolIndex`."""
@@ -174,9 +188,12 @@ class PgvectorIndex:
         """See `ToolIndex`: none is meant to be in memory."""
         return ()
 
+    async def prepare(self, space: StoredSpace) -> None:
+        """See `ToolIndex`; what PostgreSQL searches a space with, it has since there is the space."""
+
     async def aclose(self) -> None:
         """End what is under way."""
-        await self._backgrounds.aclose()
+        await self._baselines.aclose()
 
     async def _narrowed(self, scope: SearchScope) -> tuple[Any, ...]:
         """What `in_scope` is asked with."""
@@ -189,7 +206,7 @@ class PgvectorIndex:
 
 
 async def _match_words(
-    snapshot: DatabaseConnection, narrowed: tuple[Any, ...], queries: Sequence[QueryForm], corpus: Corpus
+    snapshot: DatabaseConnection, narrowed: tuple[Any, ...], queries: Sequence[ParsedQuery], corpus: Corpus
 ) -> _WordMatches:
     terms = sorted({term for query in queries for term in query.terms})
     rows = await snapshot.fetch("scope_postings", *narrowed, terms) if terms else []
@@ -206,7 +223,7 @@ async def _match_words(
         bm25([postings.get(term, nowhere) for term in dict.fromkeys(query.terms)], lengths, corpus) for query in queries
     ]
     return _WordMatches(
-        ids, np.stack([match.scores for match in matches]), np.array([match.ceiling for match in matches])
+        ids, np.stack([match.scores for match in matches]), np.array([match.maximum for match in matches])
     )
 
 
@@ -219,8 +236,7 @@ async def _nearest(
     await snapshot.execute("widen_index_scan")
     nearest: set[int] = set()
     for vector in vectors:
-        rows = await snapshot.fetch(
-            "nearest_in_scope", *narrowed, vector, _CANDIDATES, space=space_id, dimensions=len(vector)
-        )
-        nearest.update(row["tool_id"] for row in rows)
+        for name in ("nearest_in_scope", "nearest_learnt_in_scope"):
+            rows = await snapshot.fetch(name, *narrowed, vector, _CANDIDATES, space=space_id, dimensions=len(vector))
+            nearest.update(row["tool_id"] for row in rows)
     return nearest

@@ -34,10 +34,10 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class TermMatches:
-    """BM25 of rows for one query: `scores` float32 by row, and the `ceiling`, what a row with every term could have."""
+    """BM25 of rows for one query: `scores` float32 by row, and the `maximum`, what a row with every term could have."""
 
     scores: _Floats
-    ceiling: float
+    maximum: float
 
 
 _NO_ROWS = TermRows(np.empty(0, np.int32), np.empty(0, np.float32))
@@ -56,17 +56,22 @@ def inverse_document_frequency(tools: int, found_in: int) -> float:
 def bm25(terms: Iterable[TermRows], lengths: _Floats, corpus: Corpus) -> TermMatches:
     """BM25 of every row for the terms of a query, each given once, 0 for a row without any; `lengths` by row."""
     scores = np.zeros(len(lengths), np.float32)
-    ceiling = 0.0
+    maximum = 0.0
     if not corpus.tools:
-        return TermMatches(scores, ceiling)
+        return TermMatches(scores, maximum)
     mean = max(corpus.mean_length, 1.0)
     for term in terms:
         rarity = inverse_document_frequency(corpus.tools, len(term.rows))
-        ceiling += rarity * (K1 + 1)
+        maximum += rarity * (K1 + 1)
         if len(term.rows):
             norm = np.float32(K1) * (np.float32(1 - B) + np.float32(B / mean) * lengths[term.rows])
             scores[term.rows] += np.float32(rarity * (K1 + 1)) * term.frequencies / (term.frequencies + norm)
-    return TermMatches(scores, ceiling)
+    return TermMatches(scores, maximum)
+
+
+def _seen_of(term_rows: TermRows, visible: NDArray[np.bool_]) -> TermRows:
+    kept = visible[term_rows.rows]
+    return TermRows(term_rows.rows[kept], term_rows.frequencies[kept])
 
 
 class Postings:
@@ -98,7 +103,7 @@ class Postings:
         rows = self._postings[code].rows
         return len(rows) if visible is None else int(np.count_nonzero(visible[rows]))
 
-    def put(self, counts_by_row: Mapping[int, Mapping[str, int]]) -> None:
+    def upsert(self, counts_by_row: Mapping[int, Mapping[str, int]]) -> None:
         """Each of these rows holds the terms given, and no others."""
         self.remove(counts_by_row)
         added: dict[int, tuple[list[int], list[int]]] = {}
@@ -134,18 +139,16 @@ class Postings:
                 self._forget(code)
 
     def match(
-        self, terms: Collection[str], visible: NDArray[np.bool_], lengths: _Floats, corpus: Corpus
+        self, terms: Collection[str], visible: NDArray[np.bool_] | None, lengths: _Floats, corpus: Corpus
     ) -> TermMatches:
-        """BM25 of the `visible` rows (bool, by row) for these terms, each counted once; 0 for all others.
+        """BM25 of the `visible` rows (bool, by row; None: of all) for these terms, each counted once; 0 for all others.
 
         Frequencies are those of the visible rows: scores tell nothing of the others.
         """
-        seen = []
-        for term in dict.fromkeys(terms):
-            of = self._of(term)
-            kept = visible[of.rows]
-            seen.append(TermRows(of.rows[kept], of.frequencies[kept]))
-        return bm25(seen, lengths, corpus)
+        held = [self._of(term) for term in dict.fromkeys(terms)]
+        if visible is not None:
+            held = [_seen_of(term_rows, visible) for term_rows in held]
+        return bm25(held, lengths, corpus)
 
     def _of(self, term: str) -> TermRows:
         code = self._codes.get(term)

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.search.background import SAMPLE, sample_step
+from gateway.search.cosine_baseline import SAMPLE, sample_step
 from gateway.search.index.postings import Corpus, Postings
-from gateway.search.query_form import QueryForm, Vocabulary
+from gateway.search.query.parsed_query import ParsedQuery, Vocabulary
 from gateway.search.ranking import Signals
 
-_BY_ROW = ("_with_vector", "_ids", "_positions", "_servers", "_categories", "_lengths", "_live")
+_BY_ROW = ("_with_vector", "_corrections", "_ids", "_positions", "_servers", "_categories", "_lengths", "_live")
 _GROWTH = 1.5
-_FEWEST_ROWS = 64
+_MIN_ROWS = 64
 # Where fewer of the rows have a tool, it is worth building the index anew.
 _SPARSE_BELOW = 0.25
 # Where a caller sees less than this share, gathering the rows first is faster than multiplying all of them.
 _GATHER_BELOW = 0.25
+# So many rows are still in the processor's cache when the next vector comes to them.
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class IndexedTool:
     """A tool as the index takes it in.
 
     `position` is its place in the tenant's bitmaps. `vector` float32 (d,), its ranking vector, None
-    while it has none. `terms` counts its terms, `length` is their sum. `size_bytes` is what `card` takes.
+    while it has none; `correction` is taken from every cosine with it. `terms` counts its terms, `length` is their sum.
+    `size_bytes` is what `card` takes.
     """
 
     tool_id: int
@@ -40,6 +43,35 @@ class IndexedTool:
     length: int
     vector: NDArray[np.float32] | None
     size_bytes: int
+    correction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The rows that a search is about: those of the tools at the `visible` positions, narrowed to what is given.
+
+    `seen` bool, by row; `rows` their numbers, ascending, with `tool_ids` and `servers` int64 (n,) of each. `is_all`:
+    they are those of all tools; `is_dense`: and no row between them is without one.
+    """
+
+    visible: NDArray[np.bool_]
+    category: str | None
+    server_id: int | None
+    seen: NDArray[np.bool_]
+    rows: NDArray[np.intp]
+    tool_ids: NDArray[np.int64]
+    servers: NDArray[np.int64]
+    corpus: Corpus
+    is_all: bool
+    is_dense: bool
+
+    def is_of(self, visible: NDArray[np.bool_], category: str | None, server_id: int | None) -> bool:
+        """Whether it is that of a search that is asked so."""
+        return (
+            (self.category, self.server_id) == (category, server_id)
+            and len(self.visible) == len(visible)
+            and bool((self.visible == visible).all())
+        )
 
 
 class TenantIndex:
@@ -50,14 +82,15 @@ class TenantIndex:
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
-        self._matrix = np.zeros((_FEWEST_ROWS, dimensions), np.float32)
-        self._with_vector = np.zeros(_FEWEST_ROWS, np.bool_)
-        self._ids = np.zeros(_FEWEST_ROWS, np.int64)
-        self._positions = np.zeros(_FEWEST_ROWS, np.int64)
-        self._servers = np.zeros(_FEWEST_ROWS, np.int64)
-        self._lengths = np.zeros(_FEWEST_ROWS, np.float32)
-        self._live = np.zeros(_FEWEST_ROWS, np.bool_)
-        self._categories = np.zeros(_FEWEST_ROWS, np.int16)
+        self._matrix = np.zeros((_MIN_ROWS, dimensions), np.float32)
+        self._with_vector = np.zeros(_MIN_ROWS, np.bool_)
+        self._corrections = np.zeros(_MIN_ROWS, np.float32)
+        self._ids = np.zeros(_MIN_ROWS, np.int64)
+        self._positions = np.zeros(_MIN_ROWS, np.int64)
+        self._servers = np.zeros(_MIN_ROWS, np.int64)
+        self._lengths = np.zeros(_MIN_ROWS, np.float32)
+        self._live = np.zeros(_MIN_ROWS, np.bool_)
+        self._categories = np.zeros(_MIN_ROWS, np.int16)
         self._category_codes: dict[str, int] = {}
         self._rows: dict[int, int] = {}
         self._used_rows = 0
@@ -68,6 +101,8 @@ class TenantIndex:
         self._card_bytes = 0
         self._postings = Postings()
         self._vectors = 0
+        # Of the last search, which most of the next ones have, too.
+        self._scope: _Scope | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -89,7 +124,7 @@ class TenantIndex:
     @property
     def is_sparse(self) -> bool:
         """Whether it holds so few tools, for those that it once held, that one built anew takes far less."""
-        return len(self._live) > _FEWEST_ROWS and len(self._rows) < _SPARSE_BELOW * len(self._live)
+        return len(self._live) > _MIN_ROWS and len(self._rows) < _SPARSE_BELOW * len(self._live)
 
     @property
     def vectors(self) -> int:
@@ -101,9 +136,10 @@ class TenantIndex:
         """Of all tools that it holds."""
         return self._rows.keys()
 
-    def put(self, tools: Collection[IndexedTool]) -> None:
+    def upsert(self, tools: Collection[IndexedTool]) -> None:
         """Take in tools that are new or have changed."""
         self.remove([tool.tool_id for tool in tools])
+        self._scope = None
         rows = self._take_rows(len(tools))
         for row, tool in zip(rows, tools, strict=True):
             self._rows[tool.tool_id] = row
@@ -120,13 +156,15 @@ class TenantIndex:
             self._card_bytes_of[row] = tool.size_bytes
             self._card_bytes += tool.size_bytes
             self._with_vector[row] = tool.vector is not None
+            self._corrections[row] = tool.correction
             if tool.vector is not None:
                 self._matrix[row] = tool.vector
                 self._vectors += 1
-        self._postings.put({row: tool.terms for row, tool in zip(rows, tools, strict=True)})
+        self._postings.upsert({row: tool.terms for row, tool in zip(rows, tools, strict=True)})
 
     def remove(self, tool_ids: Iterable[int]) -> None:
         """Forget these tools; nothing happens to those that are not known."""
+        self._scope = None
         rows = [row for tool_id in tool_ids if (row := self._rows.pop(tool_id, None)) is not None]
         self._vectors -= int(self._with_vector[rows].sum())
         self._live[rows] = self._with_vector[rows] = False
@@ -169,25 +207,48 @@ class TenantIndex:
         self, visible: NDArray[np.bool_], category: str | None = None, server_id: int | None = None
     ) -> Vocabulary:
         """The terms of the tools at the `visible` positions, narrowed as in `signals`: it tells nothing of others."""
-        return _VisibleTerms(self._postings, self._seen(visible, category, server_id))
+        scope = self._scope_of(visible, category, server_id)
+        return _VisibleTerms(self._postings, None if scope.is_all else scope.seen)
 
     def signals(
         self,
         visible: NDArray[np.bool_],
-        queries: Sequence[QueryForm],
+        queries: Sequence[ParsedQuery],
         category: str | None = None,
         server_id: int | None = None,
     ) -> Signals:
         """What is measured of the tools at the `visible` positions (bool, by position), narrowed to what is given."""
+        scope = self._scope_of(visible, category, server_id)
+        rows = slice(len(scope.rows)) if scope.is_dense else scope.rows
+        lexical = np.empty((len(queries), len(scope.rows)), np.float32)
+        max_lexical = np.empty(len(queries))
+        for number, query in enumerate(queries):
+            seen = None if scope.is_all else scope.seen
+            matches = self._postings.match(query.terms, seen, self._lengths, scope.corpus)
+            lexical[number], max_lexical[number] = matches.scores[rows], matches.maximum
+        return Signals(scope.tool_ids, scope.servers, self._cosines(scope, queries), lexical, max_lexical)
+
+    def _scope_of(self, visible: NDArray[np.bool_], category: str | None, server_id: int | None) -> _Scope:
+        known = self._scope
+        if known is not None and known.is_of(visible, category, server_id):
+            return known
         seen = self._seen(visible, category, server_id)
         rows = np.flatnonzero(seen)
         corpus = Corpus(len(rows), float(self._lengths[rows].mean()) if len(rows) else 0.0)
-        lexical = np.empty((len(queries), len(rows)), np.float32)
-        ceilings = np.empty(len(queries))
-        for number, query in enumerate(queries):
-            matches = self._postings.match(query.terms, seen, self._lengths, corpus)
-            lexical[number], ceilings[number] = matches.scores[rows], matches.ceiling
-        return Signals(self._ids[rows], self._servers[rows], self._cosines(rows, queries), lexical, ceilings)
+        is_all = len(rows) == len(self._rows)
+        self._scope = scope = _Scope(
+            visible.copy(),
+            category,
+            server_id,
+            seen,
+            rows,
+            self._ids[rows],
+            self._servers[rows],
+            corpus,
+            is_all,
+            is_all and len(rows) == self._used_rows,
+        )
+        return scope
 
     def _seen(self, visible: NDArray[np.bool_], category: str | None, server_id: int | None) -> NDArray[np.bool_]:
         if not len(visible):
@@ -202,22 +263,26 @@ class TenantIndex:
             seen &= self._categories == self._category_codes.get(category, -1)
         return seen
 
-    def _cosines(self, rows: NDArray[np.intp], queries: Sequence[QueryForm]) -> NDArray[np.float32] | None:
+    def _cosines(self, scope: _Scope, queries: Sequence[ParsedQuery]) -> NDArray[np.float32] | None:
         vectors = [query.vector for query in queries if query.vector is not None]
-        with_vector = self._with_vector[rows]
+        with_vector = self._with_vector[scope.rows]
         if len(vectors) < len(queries) or not with_vector.any():
             return None
-        asked = np.stack(vectors)
-        if len(rows) < _GATHER_BELOW * len(self._live):
-            cosines = asked @ self._matrix[rows].T
-        elif len(asked) == 1:
-            cosines = (self._matrix @ asked[0])[None, rows]
-        else:
-            cosines = (asked @ self._matrix.T)[:, rows]
+        is_gathered = len(scope.rows) < _GATHER_BELOW * self._used_rows
+        matrix = self._matrix[scope.rows] if is_gathered else self._matrix[: self._used_rows]
+        cosines = np.empty((len(vectors), len(matrix)), np.float32)
+        rows_at_once = len(matrix) if len(vectors) == 1 else _ROWS_AT_ONCE
+        for start in range(0, len(matrix), rows_at_once):
+            part = slice(start, start + rows_at_once)
+            # One vector after the other: the product with several at once copies all rows first.
+            for number, vector in enumerate(vectors):
+                np.matmul(matrix[part], vector, out=cosines[number, part])
+        if not (is_gathered or scope.is_dense):
+            cosines = cosines[:, scope.rows]
+        cosines -= self._corrections[scope.rows]
         if not with_vector.all():
             cosines[:, ~with_vector] = np.nan
-        measured: NDArray[np.float32] = cosines
-        return measured
+        return cosines
 
     def _take_rows(self, count: int) -> list[int]:
         """So many rows without a tool."""
@@ -245,7 +310,7 @@ class TenantIndex:
 @dataclass(frozen=True, slots=True)
 class _VisibleTerms:
     postings: Postings
-    visible: NDArray[np.bool_]
+    visible: NDArray[np.bool_] | None
 
     def known(self, terms: Set[str]) -> Set[str]:
         return self.postings.known(terms)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from gateway.embedding.space_store import StoredSpace
+from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.errors import IndexTooLargeError
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope, ToolIndex
-from gateway.search.query_form import QueryForm, Vocabulary
-from gateway.search.ranking import Background, Signals
+from gateway.search.query.parsed_query import ParsedQuery, Vocabulary
+from gateway.search.ranking import CosineBaseline, Signals
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +37,23 @@ class TieredIndex:
         """See `ToolIndex`."""
         return self._memory.size_bytes + self._database.size_bytes
 
+    @property
+    def tools(self) -> int:
+        """See `ToolIndex`."""
+        return self._memory.tools + self._database.tools
+
+    @property
+    def age_seconds(self) -> float:
+        """See `ToolIndex`."""
+        return max(self._memory.age_seconds, self._database.age_seconds)
+
     def pinned(self, tenant_id: int) -> AbstractContextManager[None]:
         """See `ToolIndex`."""
         return self._memory.pinned(tenant_id)
+
+    async def revision(self, scope: SearchScope, space: StoredSpace) -> Hashable | None:
+        """See `ToolIndex`."""
+        return await self._ask(scope.tenant_id, space, lambda index: index.revision(scope, space))
 
     async def vocabulary(
         self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int
@@ -49,13 +63,13 @@ class TieredIndex:
             scope.tenant_id, space, lambda index: index.vocabulary(scope, space, texts, most_corrected)
         )
 
-    async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:
+    async def baseline(self, tenant_id: int, space: StoredSpace | None) -> CosineBaseline:
         """See `ToolIndex`."""
         if space is None:
-            return await self._database.background(tenant_id, None)
-        return await self._ask(tenant_id, space, lambda index: index.background(tenant_id, space))
+            return await self._database.baseline(tenant_id, None)
+        return await self._ask(tenant_id, space, lambda index: index.baseline(tenant_id, space))
 
-    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[QueryForm]) -> Signals:
+    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[ParsedQuery]) -> Signals:
         """See `ToolIndex`."""
         return await self._ask(scope.tenant_id, space, lambda index: index.signals(scope, space, queries))
 
@@ -68,6 +82,11 @@ class TieredIndex:
     ) -> Mapping[int, ToolCard]:
         """See `ToolIndex`."""
         return await self._ask(scope.tenant_id, space, lambda index: index.cards(scope, space, tool_ids))
+
+    async def prepare(self, space: StoredSpace) -> None:
+        """See `ToolIndex`."""
+        await self._memory.prepare(space)
+        await self._database.prepare(space)
 
     async def aclose(self) -> None:
         """See `ToolIndex`."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from gateway.catalog.overrides.profile_overrides import apply_to_schema
+from gateway.catalog.tool_override import ToolOverride
 from gateway.database.connection import Row
+from gateway.search.deprecation import says_deprecated
 
 _FIXED_BYTES = 1_200
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCard:
-    """A tool as a client may be shown it. The fields that end in `_json` are JSON text, None where not given."""
+    """A tool as a client may be shown it. The fields that end in `_json` are JSON text, None where not given.
+
+    `is_renamed`: an admin calls it otherwise than its server does, and `name` is that name too.
+    """
 
     tool_id: int
     exposed_name: str
@@ -25,6 +31,13 @@ class ToolCard:
     input_schema_json: str
     annotations_json: str | None
     icons_json: str | None
+    is_renamed: bool = False
+    is_deprecated: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Read once for all the searches that meet the tool.
+        is_deprecated = says_deprecated(self.title, self.description, self.annotations_json)
+        object.__setattr__(self, "is_deprecated", is_deprecated)
 
     @classmethod
     def of(cls, row: Row, server: str) -> ToolCard:
@@ -32,7 +45,7 @@ class ToolCard:
         return cls(
             tool_id=row["id"],
             exposed_name=row["exposed_name"],
-            name=row["name"],
+            name=row["exposed_name"] if row["is_renamed"] else row["name"],
             server_id=row["server_id"],
             server=server,
             category=row["category"],
@@ -41,6 +54,20 @@ class ToolCard:
             input_schema_json=row["input_schema"],
             annotations_json=row["annotations"],
             icons_json=row["icons"],
+            is_renamed=row["is_renamed"],
+        )
+
+    def overridden(self, override: ToolOverride) -> ToolCard:
+        """The card where this is said of the tool."""
+        return replace(
+            self,
+            exposed_name=override.name or self.exposed_name,
+            name=override.name or self.name,
+            category=override.category or self.category,
+            title=override.title or self.title,
+            description=override.description or self.description,
+            input_schema_json=apply_to_schema(override, self.input_schema_json),
+            is_renamed=self.is_renamed or override.name is not None,
         )
 
     @property

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.embedding.space_store import StoredSpace
+from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.search.index.tool_card import ToolCard
-from gateway.search.query_form import QueryForm, Vocabulary
-from gateway.search.ranking import Background, Signals
+from gateway.search.query.parsed_query import ParsedQuery, Vocabulary
+from gateway.search.ranking import CosineBaseline, Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,22 @@ class ToolIndex(Protocol):
         """What it holds in this process, roughly."""
         ...
 
+    @property
+    def tools(self) -> int:
+        """How many tools it holds in this process, over all tenants."""
+        ...
+
+    @property
+    def age_seconds(self) -> float:
+        """For how long it has not read what is changed in a catalogue that it holds, at most; 0 where it has."""
+        ...
+
     def pinned(self, tenant_id: int) -> AbstractContextManager[None]:
         """For the length of a search: what it holds of the tenant stays, however much others take."""
+        ...
+
+    async def revision(self, scope: SearchScope, space: StoredSpace) -> Hashable | None:
+        """Equal for two moments where a search of this scope finds the same in both; None where that is not known."""
         ...
 
     async def vocabulary(
@@ -49,11 +63,11 @@ class ToolIndex(Protocol):
         """What `terms_of_each` asks of the terms of the tools in scope, for these texts."""
         ...
 
-    async def background(self, tenant_id: int, space: StoredSpace | None) -> Background:
+    async def baseline(self, tenant_id: int, space: StoredSpace | None) -> CosineBaseline:
         """What everyday requests find in the tenant's catalogue."""
         ...
 
-    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[QueryForm]) -> Signals:
+    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[ParsedQuery]) -> Signals:
         """What is measured of every tool in scope."""
         ...
 
@@ -65,6 +79,10 @@ class ToolIndex(Protocol):
         self, scope: SearchScope, space: StoredSpace | None, tool_ids: Collection[int]
     ) -> Mapping[int, ToolCard]:
         """What to show of these tools, as far as they are in scope at this moment."""
+        ...
+
+    async def prepare(self, space: StoredSpace) -> None:
+        """Make ready for searches in a space, of tenants that are searched in another one."""
         ...
 
     async def aclose(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gateway.catalog.tool import ToolDefinition
 from gateway.search.index.tool_card import ToolCard
 
-_MOST_CHARACTERS = 4_000
+_MAX_CHARACTERS = 4_000
 
 
 def document_of(card: ToolCard) -> str:
@@ -23,7 +23,7 @@ def document_of(card: ToolCard) -> str:
     text = f"{card.server}: {card.name}{title}. {card.description}"
     if parameters:
         text += f" Parameters: {', '.join(parameters)}"
-    return one_line(text)[:_MOST_CHARACTERS]
+    return one_line(text)[:_MAX_CHARACTERS]
 
 
 def one_line(text: str) -> str:

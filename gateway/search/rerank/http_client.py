@@ -15,27 +15,27 @@ from gateway.errors import RerankError
 _CONNECT_SECONDS = 5.0
 # Far beyond what any search waits: who asks bounds the time.
 _TOTAL_SECONDS = 60.0
-_MOST_REPLY_BYTES = 2 * 2**20
+_MAX_REPLY_BYTES = 2 * 2**20
 
 
 class RerankHttpClient:
     """Posts JSON below `base_url`. The API key is sent as a bearer token and appears in no message."""
 
-    def __init__(self, base_url: str, *, name: str, api_key: str = "") -> None:
-        """`name` is what the server is called in messages.
+    def __init__(self, base_url: str, *, name: str, api_key: str = "", section: str = "rerank") -> None:
+        """`name` is what the server is called in messages, `section` where its settings stand.
 
         Raises SettingsError for a `base_url` that is not http:// or https:// with a host, and for an `api_key` that
         does not fit into a header.
         """
         self._url = base_url.rstrip("/")
-        shown = display_url(self._url, setting="rerank.base_url", example="http://localhost:8080")
+        shown = display_url(self._url, setting=f"{section}.base_url", example="http://localhost:8080")
         self.label = f"{name} at {shown}"
-        self._api_key = parse_api_key(api_key, setting="rerank.api_key")
+        self._api_key = parse_api_key(api_key, setting=f"{section}.api_key")
         parts = urlsplit(self._url)
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         self._client = BoundedHttpClient(
             total_seconds=_TOTAL_SECONDS,
-            max_bytes=_MOST_REPLY_BYTES,
+            max_bytes=_MAX_REPLY_BYTES,
             headers=headers,
             verify=parts.scheme == "https",
             # A proxy of the environment cannot reach a server on this machine.

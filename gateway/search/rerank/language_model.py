@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -28,8 +29,19 @@ Route = Literal["/api/generate", "/v1/chat/completions", "/chat/completions"]
 _GENERATE: Final = "/api/generate"
 
 
-class LanguageModelReranker:
-    """Ranks with `model` of the server behind `client`, on the first of `routes` that the server has."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a language model is asked: the reply is JSON as `schema`, called `name`, has it, of so many tokens."""
+
+    system: str
+    prompt: str
+    name: str
+    schema: dict[str, Any]
+    max_tokens: int
+
+
+class LanguageModel:
+    """Asks `model` of the server behind `client`, on the first of `routes` that the server has."""
 
     def __init__(self, client: RerankHttpClient, model: str, routes: Sequence[Route]) -> None:
         self.label = client.label
@@ -37,51 +49,72 @@ class LanguageModelReranker:
         self._model = model
         self._routes = list(routes)
 
-    async def rank(self, query: str, documents: Sequence[str]) -> list[int]:
-        """See `Reranker`."""
-        prompt = ranking_prompt(query, documents)
+    async def ask(self, question: Question) -> object:
+        """What the model wrote, a text as far as it keeps to its wire. Raises RerankError where it does not answer."""
         reply: ServerReply | None = None
         for route in list(self._routes):
             write = self._generate if route == _GENERATE else self._chat
-            reply = await self._client.post(route, write(prompt, len(documents)))
+            reply = await self._client.post(route, write(question))
             if reply.ok:
                 # First from now on; another server may come to answer at the same address.
                 self._routes.remove(route)
                 self._routes.insert(0, route)
-                places = read_ranking(_text(reply), len(documents))
-                if not places:
-                    raise RerankError(f"{self.label} answered with something that is no ranking")
-                return places
+                return _text(reply)
             if not is_unknown_route(reply):
                 break
         assert reply is not None
         raise self._client.refusal(reply)
 
     async def aclose(self) -> None:
-        """See `Reranker`."""
+        """Close every connection."""
         await self._client.aclose()
 
-    def _generate(self, prompt: str, count: int) -> dict[str, Any]:
+    def _generate(self, question: Question) -> dict[str, Any]:
         return {
             "model": self._model,
-            "system": SYSTEM,
-            "prompt": prompt,
+            "system": question.system,
+            "prompt": question.prompt,
             "stream": False,
             # A thought would take the room and the time of the answer.
             "think": False,
-            "format": reply_schema(count),
-            "options": {"temperature": 0, "num_predict": most_reply_tokens(count), "num_ctx": CONTEXT_TOKENS},
+            "format": question.schema,
+            "options": {"temperature": 0, "num_predict": question.max_tokens, "num_ctx": CONTEXT_TOKENS},
         }
 
-    def _chat(self, prompt: str, count: int) -> dict[str, Any]:
-        schema = {"name": "ranking", "strict": True, "schema": reply_schema(count)}
+    def _chat(self, question: Question) -> dict[str, Any]:
+        schema = {"name": question.name, "strict": True, "schema": question.schema}
         return {
             "model": self._model,
-            "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}],
+            "messages": [
+                {"role": "system", "content": question.system},
+                {"role": "user", "content": question.prompt},
+            ],
             "temperature": 0,
-            "max_tokens": most_reply_tokens(count),
+            "max_tokens": question.max_tokens,
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
+
+
+class LanguageModelReranker:
+    """Ranks with a language model."""
+
+    def __init__(self, client: RerankHttpClient, model: str, routes: Sequence[Route]) -> None:
+        self.label = client.label
+        self._model = LanguageModel(client, model, routes)
+
+    async def rank(self, query: str, documents: Sequence[str]) -> list[int]:
+        """See `Reranker`."""
+        count = len(documents)
+        prompt = ranking_prompt(query, documents)
+        text = await self._model.ask(Question(SYSTEM, prompt, "ranking", reply_schema(count), most_reply_tokens(count)))
+        places = read_ranking(text, count)
+        if not places:
+            raise RerankError(f"{self.label} answered with something that is no ranking")
+        return places
+
+    async def aclose(self) -> None:
+        """See `Reranker`."""
+        await self._model.aclose()
 
 
 def routes_of(base_url: str) -> tuple[str, tuple[Route, ...]]:

@@ -26,7 +26,7 @@ _MISUNDERSTOOD = (400, 422)
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _RequestFormat:
     """A path below the base URL, and what the documents are called in what is sent there."""
 
     path: str
@@ -41,19 +41,23 @@ class RerankServer:
         self.label = client.label
         self._client = client
         self._model = model
-        versioned = _Form(f"{version}/rerank", "documents")
+        versioned = _RequestFormat(f"{version}/rerank", "documents")
         # Below an address with a version there is nothing else.
-        self._forms = [versioned, _Form("/rerank", "texts"), _Form("/rerank", "documents")] if version else [versioned]
+        self._formats = (
+            [versioned, _RequestFormat("/rerank", "texts"), _RequestFormat("/rerank", "documents")]
+            if version
+            else [versioned]
+        )
 
     async def rank(self, query: str, documents: Sequence[str]) -> list[int]:
         """See `Reranker`."""
         refused: ServerReply | None = None
-        for form in list(self._forms):
+        for form in list(self._formats):
             reply = await self._client.post(form.path, self._body(form, query, documents))
             if reply.ok:
                 # First from now on; another server may come to answer at the same address.
-                self._forms.remove(form)
-                self._forms.insert(0, form)
+                self._formats.remove(form)
+                self._formats.insert(0, form)
                 return self._read(reply, len(documents))
             # What a path says that is there tells more than that another is not.
             if refused is None or is_unknown_route(refused):
@@ -67,7 +71,7 @@ class RerankServer:
         """See `Reranker`."""
         await self._client.aclose()
 
-    def _body(self, form: _Form, query: str, documents: Sequence[str]) -> dict[str, Any]:
+    def _body(self, form: _RequestFormat, query: str, documents: Sequence[str]) -> dict[str, Any]:
         body: dict[str, Any] = {"query": query, form.documents: list(documents)}
         if form.documents == "texts":
             return {**body, "truncate": True}

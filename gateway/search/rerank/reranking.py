@@ -17,6 +17,7 @@ from gateway.errors import RerankError
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.rerank.document import document_of, one_line
 from gateway.search.rerank.reranker import Reranker, complete_order
+from gateway.telemetry.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,8 @@ CANDIDATES = 20
 
 _MAX_FAILURES = 5
 _PAUSE_SECONDS = 30.0
-_MOST_UNDER_WAY = 32
-_MOST_KEPT = 5_000
+_MAX_UNDER_WAY = 32
+_MAX_KEPT = 5_000
 # A call that missed its search goes on, as long as a model may take to be loaded: the next one finds its order.
 _LONGEST_CALL_SECONDS = 60.0
 
@@ -51,7 +52,7 @@ class Reranking:
         self._reranker = reranker
         self._budget_seconds = budget_seconds
         self._breaker = breaker or CircuitBreaker(_MAX_FAILURES, _PAUSE_SECONDS)
-        self._orders: LRUCache[bytes, tuple[int, ...]] = LRUCache(_MOST_KEPT)
+        self._orders: LRUCache[bytes, tuple[int, ...]] = LRUCache(_MAX_KEPT)
         self._under_way: dict[bytes, asyncio.Task[tuple[int, ...]]] = {}
         self._failure = ""
 
@@ -67,7 +68,8 @@ class Reranking:
         repeated = key in self._orders
         failure = ""
         try:
-            order = self._orders[key] if repeated else await self._rank_anew(key, query, cards)
+            with span("rerank", "client", {"modelgate.candidates": len(cards)}):
+                order = self._orders[key] if repeated else await self._rank_anew(key, query, cards)
         except RerankError as error:
             order, failure = tuple(range(len(cards))), error.message
         if not repeated:
@@ -99,8 +101,8 @@ class Reranking:
     async def _within_budget(self, key: bytes, query: str, cards: Sequence[ToolCard]) -> tuple[int, ...]:
         task = self._under_way.get(key)
         if task is None:
-            if len(self._under_way) >= _MOST_UNDER_WAY:
-                raise RerankError(f"{self.label} has {_MOST_UNDER_WAY} calls under way already")
+            if len(self._under_way) >= _MAX_UNDER_WAY:
+                raise RerankError(f"{self.label} has {_MAX_UNDER_WAY} calls under way already")
             task = self._under_way[key] = asyncio.create_task(self._call(key, query, cards))
             task.add_done_callback(lambda task: self._forget(key, task))
         done, _ = await asyncio.wait({task}, timeout=self._budget_seconds)

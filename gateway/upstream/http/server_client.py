@@ -5,11 +5,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import cast
 
 import anyio
 import httpx2
 
-from gateway.bounded_http_client import limit_decompression, read_bounded
+from gateway.bounded_http_client import limit_decompression, read_bounded, trusted_authorities
 from gateway.errors import (
     InvalidInputError,
     UpstreamError,
@@ -18,7 +19,7 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.masking import url_without_secrets
-from gateway.upstream.credential import authorization_headers, build_tls_context
+from gateway.upstream.credentials.credential import authorization_headers, build_tls_context
 from gateway.upstream.http.guarded_backend import guard_connections
 from gateway.upstream.http.plain_http import PlainHttpTransport, supports_url
 from gateway.upstream.spec import ServerSpec
@@ -42,10 +43,11 @@ class ServerHttpClient:
 
         Raises UpstreamUnavailableError for an address or headers that cannot be used."""
         self._name = spec.name
+        self._person = spec.person
         self._max_message_bytes = max_message_bytes
         self._connect_timeout = spec.connect_timeout
         try:
-            self._url = httpx2.URL(spec.url or "")
+            self._url = self._address(httpx2.URL(spec.url or ""))
             plain = PlainHttpTransport(spec.connect_timeout, _KEEPALIVE_SECONDS, spec.max_calls, spec.policy, spec.name)
             self._client = httpx2.AsyncClient(
                 headers={
@@ -54,7 +56,7 @@ class ServerHttpClient:
                     **authorization_headers(spec.credential),
                 },
                 auth=auth,
-                verify=build_tls_context(spec.certificate) or True,
+                verify=build_tls_context(spec.certificate) or trusted_authorities(),
                 # For this host alone: an authorization server may need TLS, or the proxy of the environment.
                 mounts={f"http://{self._url.netloc.decode()}": plain} if supports_url(self._url) else None,
                 timeout=httpx2.Timeout(None, connect=spec.connect_timeout, write=_WRITE_SECONDS),
@@ -132,7 +134,11 @@ class ServerHttpClient:
         """
         if response.headers.get("content-type", "").partition(";")[0].strip().lower() != EVENT_STREAM_TYPE:
             raise self.not_mcp_error("sent a broken event stream")
-        return httpx2.EventSource(response, max_event_size=self._max_message_bytes)
+        if (response.charset_encoding or "utf-8").lower() in ("utf-8", "utf8"):
+            # A byte order mark at its beginning is no part of a stream.
+            response.encoding = "utf-8-sig"
+        lines = cast("httpx2.Response", _PromptLines(response))
+        return httpx2.EventSource(lines, max_event_size=self._max_message_bytes)
 
     async def response_error(self, response: httpx2.Response) -> UpstreamHttpError:
         """What an error response without a message means; of its body only the beginning is read."""
@@ -161,6 +167,11 @@ class ServerHttpClient:
     async def _send_following_redirects(
         self, method: str, headers: Mapping[str, str], body: bytes | None, url: httpx2.URL | None
     ) -> httpx2.Response:
+        if self._person is not None:
+            credential = self._person.value
+            headers = {**headers, **{name.lower(): value for name, value in credential.headers.items()}}
+            if credential.query:
+                url = (url or self._url).copy_merge_params(dict(credential.query))
         if self._plain is not None:
             # The client's own way to the same transport costs more than the rest of a call.
             merged = {**self._default_headers, **headers}
@@ -171,7 +182,8 @@ class ServerHttpClient:
             if not response.has_redirect_location:
                 return response
             await response.aclose()
-        request = self._client.build_request(method, url or self._url, headers=dict(headers), content=body)
+        address = self._address(url or self._url)
+        request = self._client.build_request(method, address, headers=dict(headers), content=body)
         for _ in range(_MAX_REDIRECTS):
             response = await self._client.send(request, stream=True)
             following = response.next_request
@@ -193,6 +205,10 @@ class ServerHttpClient:
         raise UpstreamUnavailableError(
             self._name, f"Server {self._name} redirects in a circle at {self.display_url}; correct its address."
         )
+
+    def _address(self, url: httpx2.URL) -> httpx2.URL:
+        """Without user and password where a person is let in: they would be sent in place of the credential."""
+        return url.copy_with(userinfo=b"") if self._person is not None and url.userinfo else url
 
     def _upstream_error(self, error: Exception) -> UpstreamError:
         name, where = self._name, self.display_url
@@ -217,6 +233,26 @@ class ServerHttpClient:
                 name, f"Server {name} broke off the connection before it had answered; try again."
             )
         return self.not_mcp_error("sent an answer that cannot be read")
+
+
+class _PromptLines:
+    """A response of events in which a line that ends in a carriage return has ended.
+
+    The parser waits for what follows it, which may be a line feed that belongs to it, or nothing for a long time.
+    """
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+        self.headers = response.headers
+        self.request = response.request
+
+    async def aiter_text(self) -> AsyncIterator[str]:
+        ended = False
+        async for text in self._response.aiter_text():
+            rest = text.removeprefix("\n") if ended else text
+            ended = rest.endswith("\r")
+            if rest:
+                yield rest.replace("\r\n", "\n").replace("\r", "\n") if "\r" in rest else rest
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

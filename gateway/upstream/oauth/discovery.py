@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx2
@@ -16,12 +18,12 @@ from mcp.client.auth.utils import (
     extract_resource_metadata_from_www_auth,
     extract_scope_from_www_auth,
     get_client_metadata_scopes,
-    handle_auth_metadata_response,
     handle_protected_resource_response,
     issuers_match,
 )
 from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
+from pydantic import AnyHttpUrl, Field, ValidationError
 
 from gateway.bounded_http_client import BoundedHttpClient
 from gateway.errors import UpstreamUnavailableError
@@ -29,14 +31,28 @@ from gateway.masking import url_without_secrets
 from gateway.upstream.http.guarded_backend import guard_connections
 from gateway.upstream.policy import ConnectionPolicy
 
+EndpointName: TypeAlias = Literal["token_endpoint", "revocation_endpoint"]
+
 _REQUEST_SECONDS = 10.0
+
+
+class AuthorizationServerMetadata(OAuthMetadata):
+    """What an authorization server says of itself (RFC 8414), and where clients with certificates go (RFC 8705)."""
+
+    mtls_endpoint_aliases: dict[str, AnyHttpUrl] = Field(default_factory=dict)
+
+    def endpoint(self, name: EndpointName, *, mutual_tls: bool = False) -> str:
+        """The address of an endpoint; empty where there is none."""
+        address = self.mtls_endpoint_aliases.get(name) if mutual_tls else None
+        address = address or getattr(self, name)
+        return "" if address is None else str(address)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationServer:
     """The authorization server of an MCP server, the resource to name to it, and the scopes to ask for."""
 
-    metadata: OAuthMetadata
+    metadata: AuthorizationServerMetadata
     resource: str
     scope: str
 
@@ -125,17 +141,25 @@ class OAuthHttpClient:
             raise OAuthFlowError(f"it is {advertised[0]}, and the credentials are for {issuer}")
         return issuer
 
-    async def _fetch_metadata(self, issuer: str | None) -> OAuthMetadata:
+    async def fetch_metadata(self, issuer: str) -> AuthorizationServerMetadata:
+        """What the authorization server called `issuer` publishes of itself. Raises UpstreamUnavailableError."""
+        try:
+            return await self._fetch_metadata(issuer)
+        except OAuthFlowError as error:
+            raise self._unusable(str(error)) from None
+
+    async def _fetch_metadata(self, issuer: str | None) -> AuthorizationServerMetadata:
         for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, self._url):
-            go_on, metadata = await handle_auth_metadata_response(await self.send(create_oauth_metadata_request(url)))
+            response = await self.send(create_oauth_metadata_request(url))
+            if response.status_code >= 500:
+                break
+            metadata = _read_metadata(response)
             if metadata is not None:
                 # RFC 8414, section 3.3: metadata of any other issuer than the one asked for must not be used.
                 expected = issuer or _origin(self._url)
                 if not issuers_match(str(metadata.issuer), expected):
                     raise OAuthFlowError(f"the metadata at {url} is of {metadata.issuer}, not of {expected}")
                 return metadata
-            if not go_on:
-                break
         raise OAuthFlowError("it publishes no metadata")
 
     def _unusable(self, why: str) -> UpstreamUnavailableError:
@@ -145,14 +169,26 @@ class OAuthHttpClient:
 
 
 @asynccontextmanager
-async def open_oauth_client(server: str, url: str, policy: ConnectionPolicy) -> AsyncIterator[OAuthHttpClient]:
+async def open_oauth_client(
+    server: str, url: str, policy: ConnectionPolicy, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[OAuthHttpClient]:
     """A client for the authorization server of the MCP server called `server` at `url`, open while the context is.
 
-    It connects where `policy` lets it.
+    It connects where `policy` lets it, and where it is https by `tls`.
     """
-    async with BoundedHttpClient(total_seconds=_REQUEST_SECONDS) as client:
+    async with BoundedHttpClient(total_seconds=_REQUEST_SECONDS, verify=tls or True) as client:
         guard_connections(client, policy, server)
         yield OAuthHttpClient(server, url, client)
+
+
+def _read_metadata(response: httpx2.Response) -> AuthorizationServerMetadata | None:
+    """The metadata of a response; None where it has none, and another address may."""
+    if response.status_code != 200:
+        return None
+    try:
+        return AuthorizationServerMetadata.model_validate_json(response.content)
+    except ValidationError:
+        return None
 
 
 def _origin(url: str) -> str:

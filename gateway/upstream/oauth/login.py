@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from mcp.client.auth import OAuthFlowError, OAuthRegistrationError, PKCEParameters
@@ -16,14 +16,19 @@ from mcp.client.auth.utils import (
     should_use_client_metadata_url,
     validate_authorization_response_iss,
 )
-from mcp.shared.auth import OAuthClientMetadata, OAuthMetadata
+from mcp.shared.auth import OAuthClientMetadata
 from pydantic import AnyUrl
 
 from gateway.errors import InvalidInputError, UpstreamUnavailableError
-from gateway.upstream.credential import AuthorizationCode
-from gateway.upstream.oauth.discovery import AuthorizationServer, OAuthHttpClient, open_oauth_client
-from gateway.upstream.oauth.token_response import parse_token_response
-from gateway.upstream.oauth_grant import OAuthClient, OAuthGrant
+from gateway.upstream.credentials.credential import AuthorizationCode
+from gateway.upstream.credentials.oauth_grant import OAuthClient, OAuthGrant
+from gateway.upstream.oauth.discovery import (
+    AuthorizationServer,
+    AuthorizationServerMetadata,
+    OAuthHttpClient,
+    open_oauth_client,
+)
+from gateway.upstream.oauth.token_response import IssuedToken, grant_from_token, read_token_response
 from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy
 
 _CLIENT_NAME = "ModelGate"
@@ -44,9 +49,21 @@ class OAuthLogin:
     state: str = field(repr=False)
     verifier: str = field(repr=False)
     client: OAuthClient
-    metadata: OAuthMetadata = field(repr=False)
+    metadata: AuthorizationServerMetadata = field(repr=False)
     scope: str = ""
     policy: ConnectionPolicy = field(default=DEFAULT_POLICY, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The login as plain values, to be sealed, without the policy."""
+        rest = {name: getattr(self, name) for name in ("server", "server_url", "url", "state", "verifier", "scope")}
+        return {**rest, "client": asdict(self.client), "metadata": self.metadata.model_dump(mode="json")}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], policy: ConnectionPolicy) -> OAuthLogin:
+        """What `to_dict` made."""
+        client = OAuthClient(**values["client"])
+        metadata = AuthorizationServerMetadata.model_validate(values["metadata"])
+        return cls(**{**values, "client": client, "metadata": metadata}, policy=policy)
 
 
 async def begin_login(
@@ -54,12 +71,12 @@ async def begin_login(
     server_url: str,
     credential: AuthorizationCode,
     redirect_uri: str,
-    previous: OAuthGrant | None,
+    registered: OAuthClient | None,
     policy: ConnectionPolicy = DEFAULT_POLICY,
 ) -> OAuthLogin:
     """Find the authorization server, introduce the gateway to it, and say where the person has to go.
 
-    `previous` is the grant there was, whose registration is used again. Raises UpstreamUnavailableError.
+    `registered` is as whom the gateway was registered before, which is used again. Raises UpstreamUnavailableError.
     """
     if credential.client_secret and not credential.issuer:
         # It was stored when the server could still say where a secret goes.
@@ -73,7 +90,7 @@ async def begin_login(
             raise UpstreamUnavailableError(
                 server, f"The authorization server of {server} does not support PKCE with S256; it cannot be used."
             )
-        client = await _oauth_client(server, http, auth_server, credential, redirect_uri, previous)
+        client = await _oauth_client(server, http, auth_server, credential, redirect_uri, registered)
     proof = PKCEParameters.generate()
     state = secrets.token_urlsafe(32)
     scope = credential.scope or auth_server.scope
@@ -107,6 +124,14 @@ async def begin_login(
 async def finish_login(login: OAuthLogin, code: str, state: str, issuer: str | None = None) -> OAuthGrant:
     """Turn the code that the person brought back into a grant; `issuer` is the `iss` of RFC 9207.
 
+    Raises as `redeem_code`.
+    """
+    return grant_from_token(login.client, await redeem_code(login, code, state, issuer), login.scope)
+
+
+async def redeem_code(login: OAuthLogin, code: str, state: str, issuer: str | None = None) -> IssuedToken:
+    """The token that the code is worth which the person brought back; `issuer` is the `iss` of RFC 9207.
+
     Raises InvalidInputError for an answer that is not to this login, GrantRefusedError where the code is not taken.
     """
     if not secrets.compare_digest(state, login.state):
@@ -123,7 +148,7 @@ async def finish_login(login: OAuthLogin, code: str, state: str, issuer: str | N
     }
     async with open_oauth_client(login.server, login.server_url, login.policy) as http:
         response = await http.send(login.client.token_request(form))
-    return parse_token_response(login.server, login.client, response, login.scope)
+    return read_token_response(login.server, response)
 
 
 async def _oauth_client(
@@ -132,7 +157,7 @@ async def _oauth_client(
     auth_server: AuthorizationServer,
     credential: AuthorizationCode,
     redirect_uri: str,
-    previous: OAuthGrant | None,
+    registered: OAuthClient | None,
 ) -> OAuthClient:
     def client(client_id: str, secret: str = "", method: str = "none") -> OAuthClient:
         return OAuthClient(
@@ -153,10 +178,10 @@ async def _oauth_client(
         )
     if should_use_client_metadata_url(auth_server.metadata, credential.metadata_url):
         return client(credential.metadata_url)
-    if previous is not None and previous.client.redirect_uri == redirect_uri:
-        before = previous.client
-        if issuers_match(before.issuer, auth_server.issuer) and before.client_id != credential.metadata_url:
-            return client(before.client_id, before.client_secret, before.method)
+    if registered is not None and registered.redirect_uri == redirect_uri:
+        same_issuer = issuers_match(registered.issuer, auth_server.issuer)
+        if same_issuer and registered.client_id != credential.metadata_url:
+            return client(registered.client_id, registered.client_secret, registered.method)
     return await _register(server, http, auth_server, redirect_uri, client)
 
 

@@ -9,10 +9,10 @@ import anyio
 import httpx2
 
 from gateway.errors import GrantRefusedError, UpstreamHttpError, UpstreamUnavailableError
-from gateway.upstream.credential import AuthorizationCode, ClientCredentials
+from gateway.upstream.credentials.credential import AuthorizationCode, ClientCredentials
+from gateway.upstream.credentials.oauth_grant import LOCK_SECONDS, GrantStore, LockedGrant, OAuthClient, OAuthGrant
 from gateway.upstream.oauth.discovery import OAuthHttpClient, open_oauth_client
 from gateway.upstream.oauth.token_response import parse_token_response
-from gateway.upstream.oauth_grant import LOCK_SECONDS, GrantStore, LockedGrant, OAuthClient, OAuthGrant
 from gateway.upstream.policy import DEFAULT_POLICY, ConnectionPolicy
 from gateway.upstream.spec import ServerSpec
 

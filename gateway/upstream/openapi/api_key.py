@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
 from gateway.errors import InvalidInputError
-from gateway.upstream.credential import Bearer, Credential
+from gateway.upstream.credentials.credential import Bearer, Credential
 from gateway.upstream.openapi.document import OpenApiDocument
 from gateway.upstream.openapi.http_request import OpenApiRequest
 

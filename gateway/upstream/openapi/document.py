@@ -77,6 +77,12 @@ def parse_document(name: str, text: str | bytes) -> OpenApiDocument:
         version = str(version)
     if not isinstance(version, str) or not version.startswith(("3.0", "3.1")):
         said = f"of version {str(version)[:20]}" if version else "not an OpenAPI document"
+        if isinstance(values, dict) and values.get("swagger"):
+            raise InvalidInputError(
+                f"The document of {name} is Swagger {str(values['swagger'])[:20]}; OpenAPI 3.0 and 3.1 are read, so "
+                "convert it first, for instance with swagger2openapi.",
+                "document",
+            )
         raise InvalidInputError(f"The document of {name} is {said}; OpenAPI 3.0 and 3.1 are read.", "document")
     if not isinstance(values.get("paths") or {}, dict):
         raise InvalidInputError(

@@ -20,11 +20,13 @@ from gateway.upstream.openapi.operation import (
 from gateway.upstream.openapi.request_body import (
     RequestBody,
     base64_schema,
+    concrete_media_type,
     has_properties,
     is_file_body,
     is_file_schema,
     is_json_type,
     preferred_media_type,
+    text_schema,
 )
 from gateway.upstream.openapi.schema_converter import SchemaConverter
 from gateway.upstream.openapi.schema_keywords import sound_keywords
@@ -171,11 +173,14 @@ class _OperationReader:
         parts = self._document.dereference(schema)
         if isinstance(parts, Mapping):
             parts = sound_keywords(parts)
+        media_type = concrete_media_type(media_type, parts)
         if not has_properties(media_type) or not isinstance(parts, dict) or not _is_plain_object(parts):
             file = not is_json_type(media_type) and is_file_body(media_type, parts)
             shown = base64_schema(parts) if file and isinstance(parts, dict) else schema
+            if not file and not has_properties(media_type) and not _is_text(parts):
+                shown = text_schema(parts, media_type)
             argument = self._argument("body", "request_body", shown, declared, required)
-            entries = isinstance(parts, dict) and parts.get("type") == "object"
+            entries = is_json_type(media_type) and isinstance(parts, dict) and parts.get("type") == "object"
             files = frozenset([argument] if file else [])
             return RequestBody(media_type, {}, argument, files, takes_more=entries, required=required)
         return self._body_of_properties(media_type, described, parts, required)
@@ -246,6 +251,11 @@ def _is_plain_object(schema: Mapping[str, Any]) -> bool:
     if properties:
         return isinstance(properties, dict)
     return properties is not None and schema.get("additionalProperties") is False
+
+
+def _is_text(schema: Any) -> bool:
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    return kind == "string" or (isinstance(kind, list) and "string" in kind)
 
 
 def _unused_name(wanted: str, taken: Mapping[str, object]) -> str:

@@ -19,6 +19,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 MULTIPART_TYPE = "multipart/form-data"
 
 _FILE_TYPES = ("image/", "audio/", "video/", "font/")
+_COMPOSED = ("properties", "allOf", "anyOf", "oneOf")
 _FILES = ("application/octet-stream", "application/pdf", "application/zip", "application/gzip", "*/*")
 
 
@@ -60,9 +61,26 @@ def has_properties(media_type: str) -> bool:
     return is_json_type(media_type) or _bare_media_type(media_type) in (FORM_TYPE, MULTIPART_TYPE)
 
 
+def concrete_media_type(media_type: str, schema: Any) -> str:
+    """`media_type`, or, as a range such as `*/*` cannot be sent, one in it that fits a body of `schema`."""
+    bare = _bare_media_type(media_type)
+    if "*" not in bare:
+        return media_type
+    if is_json_type(bare) or (bare in ("*/*", "application/*") and not is_file_body(bare, schema)):
+        return "application/json"
+    return "text/plain" if bare.startswith("text/") else "application/octet-stream"
+
+
+def text_schema(schema: Any, media_type: str) -> Message:
+    """The schema of a body that is written out as its media type says, such as XML."""
+    said = schema.get("description") if isinstance(schema, Mapping) else None
+    told = f"{said.rstrip()} " if isinstance(said, str) and said.strip() else ""
+    return {"type": "string", "description": f"{told}As {_bare_media_type(media_type)}."}
+
+
 def is_file_body(media_type: str, schema: Any) -> bool:
     """Whether a body of this type as a whole is a file."""
-    if isinstance(schema, Mapping) and (schema.get("type") or schema.get("format")):
+    if isinstance(schema, Mapping) and not schema.keys().isdisjoint(("type", "format", *_COMPOSED)):
         return is_file_schema(schema)
     bare = _bare_media_type(media_type)
     return bare in _FILES or bare.startswith(_FILE_TYPES)
@@ -107,7 +125,7 @@ def encode_body(
         return _decode_file("body", value)
     if _bare_media_type(body.media_type) == MULTIPART_TYPE and isinstance(value, Mapping):
         return _encode_multipart(body, value, headers)
-    if isinstance(value, Mapping):
+    if _bare_media_type(body.media_type) == FORM_TYPE and isinstance(value, Mapping):
         pairs: list[tuple[str, str]] = []
         for key, part in value.items():
             if key in body.deep_properties:

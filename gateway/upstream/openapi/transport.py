@@ -156,13 +156,18 @@ class OpenApiTransport:
         try:
             async with http.request(request.method, request.headers, request.body, url) as response:
                 body = await http.read_body(response)
+                if response.status_code == 401 and self._spec.person is not None:
+                    # Whoever gets the person's credentials may have another.
+                    raise http.status_error(401, body)
         except UpstreamHttpError as error:
-            if not 300 <= error.status < 400:
+            if error.status != 401 and not 300 <= error.status < 400:
                 raise
             # To where the API sends its caller on is an answer, if not one that the gateway may follow.
             return error_result(f"HTTP {error.status}\n{error.message}")
         key = self._key.token if self._key is not None else None
-        secrets = build_secret_mask(response.request.headers, self._spec.headers, key)
+        person = self._spec.person.value if self._spec.person is not None else None
+        configured = self._spec.headers if person is None else {**self._spec.headers, **person.headers, **person.query}
+        secrets = build_secret_mask(response.request.headers, configured, key)
         return build_result(response, body, url_without_secrets(str(url)), secrets)
 
     async def _load_document(self) -> None:
@@ -225,7 +230,9 @@ class OpenApiTransport:
         where = httpx2.URL(self._spec.document_url or "")
         trusted = self._spec.url is None or url_origin(httpx2.URL(self._spec.url)) == url_origin(where)
         # Secrets are for the API; a document that lies elsewhere is read without them.
-        spec = self._spec if trusted else replace(self._spec, headers={}, credential=None, certificate=None)
+        spec = (
+            self._spec if trusted else replace(self._spec, headers={}, credential=None, certificate=None, person=None)
+        )
         spec = replace(spec, url=str(where))
         http = ServerHttpClient(spec, MAX_DOCUMENT_BYTES, oauth_token_auth(spec))
         try:

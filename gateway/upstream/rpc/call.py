@@ -19,7 +19,7 @@ _ACTING = ("tools/call", "prompts/get", "resources/read", "completion/complete")
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A request in flight."""
+    """A request in flight; `doubted` says that an error has come that names no request, and may be its reply."""
 
     id: int
     request: UpstreamRequest
@@ -29,6 +29,7 @@ class Call:
     events: deque[tuple[str, Message, int]] = field(default_factory=deque)
     buffered: int = 0
     progressed: bool = False
+    doubted: bool = False
     server_requests: set[anyio.CancelScope] = field(default_factory=set)
 
     @property

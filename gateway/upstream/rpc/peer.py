@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp_types import INVALID_PARAMS
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from gateway.errors import (
     RequestNotSentError,
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 _CANCEL_SECONDS = 5.0
 # Ids count calls of one session; Python refuses to read numbers of thousands of digits.
 _ID_DIGITS = 18
+# An error that names no request is taken as that of the only one, unless its reply comes within this time.
+_UNNAMED_SECONDS = 1.0
 
 
 class Peer:
@@ -216,9 +218,15 @@ class Peer:
             return True
         if "result" not in message and "error" not in message:
             return False
-        request_id = self._reply_id(message.get("id"))
+        request_id = self._reply_id(message.get("id"), related_id)
         call = self._calls.get(request_id)
-        if call is not None:
+        if call is not None and message.get("id") is None and related_id is None and "result" not in message:
+            # It may be about a notification, which some servers refuse, or of before: then the reply comes, too.
+            # Of more than one the first is waited with, so that they do not fill memory.
+            if not call.doubted:
+                call.doubted = True
+                asyncio.get_running_loop().call_later(_UNNAMED_SECONDS, self._settle_call, call, message)
+        elif call is not None:
             self._settle_call(call, message)
         else:
             self._cancelled.remove(request_id)
@@ -252,13 +260,8 @@ class Peer:
             call.fail(unreadable_answer_error(self._server, call.request.method))
         elif isinstance(result, dict):
             call.complete(result)
-        elif isinstance(error, dict) and isinstance(error.get("code"), int):
-            text = error.get("message")
-            call.fail(
-                UpstreamReplyError(
-                    self._server, error["code"], text if isinstance(text, str) else "", error.get("data")
-                )
-            )
+        elif isinstance(error, (dict, str)) and (refusal := self._refusal(error)) is not None:
+            call.fail(refusal)
         else:
             call.fail(
                 UpstreamProtocolError(
@@ -266,10 +269,22 @@ class Peer:
                 )
             )
 
-    def _reply_id(self, request_id: object) -> int:
+    def _refusal(self, error: Message | str) -> UpstreamReplyError | None:
+        """An error of a reply; None for one that says nothing. Some servers give no code, or a text alone."""
+        fields = error if isinstance(error, dict) else {"message": error}
+        code, text, data = fields.get("code"), fields.get("message"), fields.get("data")
+        if isinstance(code, int):
+            return UpstreamReplyError(self._server, code, text if isinstance(text, str) else "", data)
+        if not isinstance(text, str) or not text:
+            return None
+        return UpstreamReplyError(self._server, INTERNAL_ERROR, text, data)
+
+    def _reply_id(self, request_id: object, related_id: int | None = None) -> int:
         """The id of the call that a reply names; some servers make it a string, or know none after an error."""
         if isinstance(request_id, str) and request_id.isdecimal() and len(request_id) <= _ID_DIGITS:
             return int(request_id)
+        if request_id is None and related_id is not None:
+            return related_id
         if request_id is None and len(self._calls) == 1:
             return next(iter(self._calls))
         return request_id if isinstance(request_id, int) else 0

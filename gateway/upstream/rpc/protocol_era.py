@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from mcp_types import (
 
 from gateway import __version__
 from gateway.json_codec import Message
+from gateway.telemetry.trace_context import TRACEPARENT, TRACESTATE, current_trace
 from gateway.upstream.request import UpstreamRequest
 
 CLIENT_INFO: Message = {"name": "modelgate", "version": __version__}
@@ -50,10 +52,35 @@ class HandshakeEra:
             params["_meta"] = meta
             if not meta:
                 del params["_meta"]
-        return params, self.headers
+        trace = current_trace()
+        if trace is None:
+            return params, self.headers
+        params = params or {}
+        params["_meta"] = {**params.get("_meta", {}), **trace.members()}
+        return params, {**self.headers, **trace.members()}
 
     def register_tools(self, tools: Iterable[object]) -> None:
         """Nothing in a tool's schema changes how it is called."""
+
+
+def name_header(name: object) -> dict[str, str]:
+    """The header that repeats what a request names; none where it names nothing.
+
+    Nor for half a surrogate pair, which JSON can carry and UTF-8 cannot: what is to be made of that, the server says.
+    """
+    if isinstance(name, str):
+        with contextlib.suppress(UnicodeEncodeError):
+            return {MCP_NAME_HEADER: encode_header_value(name)}
+    return {}
+
+
+def _param_headers(header_params: Mapping[tuple[str, ...], str], arguments: Message) -> dict[str, str]:
+    """The headers that repeat arguments, as far as they have a form in UTF-8."""
+    headers: dict[str, str] = {}
+    for path, token in header_params.items():
+        with contextlib.suppress(UnicodeEncodeError):
+            headers.update(mcp_param_headers({path: token}, arguments))
+    return headers
 
 
 class ModernEra:
@@ -75,14 +102,18 @@ class ModernEra:
             CLIENT_CAPABILITIES_META_KEY: self._capabilities if capabilities is None else capabilities,
         }
         headers = {MCP_PROTOCOL_VERSION_HEADER: self._version, MCP_METHOD_HEADER: method}
+        trace = current_trace()
+        if trace is not None:
+            params["_meta"].update(trace.members())
+            headers.update(trace.members())
         key = _NAMED_BY.get(method)
         name = params.get(key) if key is not None else None
         if isinstance(name, str):
-            headers[MCP_NAME_HEADER] = encode_header_value(name)
+            headers.update(name_header(name))
             header_params = self._header_params.get(name) if method == "tools/call" else None
             arguments = params.get("arguments")
             if header_params and isinstance(arguments, dict):
-                headers.update(mcp_param_headers(header_params, arguments))
+                headers.update(_param_headers(header_params, arguments))
         return params, headers
 
     def register_tools(self, tools: Iterable[object]) -> None:
@@ -102,6 +133,9 @@ ProtocolEra = HandshakeEra | ModernEra
 
 
 def _end_to_end_meta(params: Mapping[str, Any]) -> Message:
-    """`_meta` without the keys that each hop says for itself."""
+    """`_meta` without the keys that each hop says for itself: of a trace that goes on here, which it is, too."""
     meta = params.get("_meta")
-    return {key: value for key, value in meta.items() if key not in _HOP_KEYS} if isinstance(meta, dict) else {}
+    if not isinstance(meta, dict):
+        return {}
+    hop_keys = _HOP_KEYS if current_trace() is None else (*_HOP_KEYS, TRACEPARENT, TRACESTATE)
+    return {key: value for key, value in meta.items() if key not in hop_keys}

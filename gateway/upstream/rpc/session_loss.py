@@ -38,7 +38,7 @@ _SPEAKS_OF_SESSION = re.compile(
 _LISTS = ("tools", "prompts", "resources")
 
 
-class SessionLossJudge:
+class SessionLossDetector:
     """Judges refusals in one session by asking the server something harmless in it."""
 
     def __init__(self, server: str, send: Callable[[UpstreamRequest], Awaitable[Message]], info: SessionInfo) -> None:

@@ -15,7 +15,7 @@ from gateway.upstream.failure_line import last_line
 from gateway.upstream.rpc.negotiation import SessionInfo, negotiate
 from gateway.upstream.rpc.peer import Peer
 from gateway.upstream.rpc.protocol_era import HandshakeEra, ModernEra, ProtocolEra
-from gateway.upstream.rpc.session_loss import SessionLossJudge
+from gateway.upstream.rpc.session_loss import SessionLossDetector
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.transport import Transport
 
@@ -27,11 +27,11 @@ _PROBE_SHARE = 0.4
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """What was agreed; `loss_judge` is there where the server keeps a session that it may forget."""
+    """What was agreed; `loss_detector` is there where the server keeps a session that it may forget."""
 
     info: SessionInfo
     era: ProtocolEra
-    loss_judge: SessionLossJudge | None
+    loss_detector: SessionLossDetector | None
 
 
 class SessionOpening:
@@ -73,7 +73,7 @@ class SessionOpening:
                     era = ModernEra(info.protocol_version, self._capabilities)
                 await transport.set_protocol_version(info.protocol_version)
                 send = functools.partial(self._peer.request, era=era)
-                judge = SessionLossJudge(spec.name, send, info) if transport.has_session else None
+                judge = SessionLossDetector(spec.name, send, info) if transport.has_session else None
                 return OpenedSession(info, era, judge)
         except (TimeoutError, UpstreamTimeoutError):
             raise self._timeout_error(transport) from None

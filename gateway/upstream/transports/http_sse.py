@@ -100,9 +100,21 @@ class HttpSseTransport:
         if not self._sink.message_received(message):
             self._non_mcp_output = data[:80]
 
+    def _hand_on_reply(self, body: bytes, request_id: int) -> None:
+        """What is neither a reply to the request with this id nor an error without one says only that it has come."""
+        try:
+            message = decode_message(body)
+        except ValueError:
+            return
+        if not isinstance(message, dict) or not ("result" in message or "error" in message):
+            return
+        named = message.get("id")
+        if named in (request_id, str(request_id)) or (named is None and "error" in message):
+            self._sink.message_received(message, request_id)
+
     async def _post_request(self, message: Message, body: bytes, headers: Mapping[str, str]) -> None:
         try:
-            await self._post(body, headers)
+            await self._post(body, headers, message["id"])
         except UpstreamError as error:
             self._sink.request_failed(message["id"], error)
         except Exception:
@@ -110,10 +122,13 @@ class HttpSseTransport:
             logger.exception("%s of server %s broke down", message["method"], self._name)
             self._sink.request_failed(message["id"], unreadable_answer_error(self._name, message["method"]))
 
-    async def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
+    async def _post(self, body: bytes, headers: Mapping[str, str], request_id: int | None = None) -> None:
         async with self._http.request("POST", {"content-type": JSON_TYPE, **headers}, body, self._messages) as response:
             if response.status_code >= 300:
                 raise await self._http.response_error(response)
+            if request_id is not None and response.headers.get("content-type", "").startswith(JSON_TYPE):
+                # Some servers answer here, and not in the stream.
+                self._hand_on_reply(await self._http.read_body(response), request_id)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gateway.admin.accounts.password import PasswordHasher
 from gateway.admin.accounts.token import ApiTokens
 from gateway.components import open_components
 from gateway.settings import Settings
+from tests.doubles.ollama_server import OllamaServer
 from tests.support.gateway import RunningGateway, add_local_mcp, running_gateway
 
 # To who may do less every operation answers alike, so one request to each tells as much as many.
@@ -33,10 +34,18 @@ _CHECKS = (
 
 
 @pytest.fixture
-async def fuzzed(settings: Settings, tmp_path: Path) -> AsyncIterator[RunningGateway]:
+def ollama() -> Iterator[OllamaServer]:
+    """One without models, so that the builtin embedder is in use."""
+    with OllamaServer() as ollama:
+        yield ollama
+
+
+@pytest.fixture
+async def fuzzed(settings: Settings, ollama: OllamaServer, tmp_path: Path) -> AsyncIterator[RunningGateway]:
     """A gateway on which made-up commands and addresses fail at once."""
     hasty = replace(
         settings,
+        embedder=replace(settings.embedder, type="auto", base_url=ollama.url),
         guards=replace(settings.guards, commands=("there-is-no-such-command", sys.executable)),
         upstream=replace(settings.upstream, connect_timeout_seconds=0.3, list_timeout_seconds=2.0),
     )

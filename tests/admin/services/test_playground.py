@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from gateway.access.caller import Caller
 from gateway.admin.services.playground import PlaygroundQuery, PlaygroundService
 from gateway.components import open_components
 from gateway.search.finder import Finder
 from gateway.search.request import SearchRequest
-from gateway.search.search_explanation import StepTimer
 from gateway.settings import RerankSettings, Settings
 from tests.admin.conftest import Person
 from tests.doubles.ranking_server import Fault, RankingServer
@@ -61,9 +59,9 @@ async def test_the_playground_searches_once_and_its_times_add_up(
     searches: list[SearchRequest] = []
     search = Finder._search
 
-    async def counted(finder: Finder, caller: Caller, request: SearchRequest, timer: StepTimer, best: int) -> Any:
-        searches.append(request)
-        return await search(finder, caller, request, timer, best)
+    async def counted(finder: Finder, asked: Any, best: int) -> Any:
+        searches.append(asked.request)
+        return await search(finder, asked, best)
 
     monkeypatch.setattr(Finder, "_search", counted)
     times = (await viewer.post("/search", {"query": "what is the weather"})).json()["times"]

@@ -58,5 +58,5 @@ async def test_admins_are_filtered_and_exported_to_those_who_run_the_gateway(
     assert [row["name"] for row in _rows(await admin.http.get("/admin/admins/export", params={"q": "DEFAULT"}))] == [
         "eve"
     ]
-    assert "No admin fits." in (await admin.http.get("/admin/admins", params={"q": "nobody"})).text
+    assert "No admin matches." in (await admin.http.get("/admin/admins", params={"q": "nobody"})).text
     assert (await limited.http.get("/admin/admins/export")).status_code == 403

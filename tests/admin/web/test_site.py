@@ -12,7 +12,7 @@ from gateway.access.tenants import create_tenant
 from gateway.admin.rest.api import OPERATIONS
 from gateway.admin.web.page import Page
 from gateway.admin.web.site import PAGES
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from tests.admin.conftest import Person, SignInAs
 from tests.support.audit import default_tenant_id
 from tests.support.gateway import RunningGateway

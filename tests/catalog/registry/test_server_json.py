@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from gateway.catalog.registry.registry import ListedServer
+from gateway.catalog.registry.registry import RegistryEntry
 from gateway.catalog.registry.server_json import propose_server
 from gateway.errors import InvalidInputError
 from tests.doubles.registry import PACKAGE, package
 
 
-def listed(document: dict[str, Any]) -> ListedServer:
-    return ListedServer(document["name"], document.get("version", ""), document.get("description", ""), document)
+def listed(document: dict[str, Any]) -> RegistryEntry:
+    return RegistryEntry(document["name"], document.get("version", ""), document.get("description", ""), document)
 
 
 def test_a_package_is_started_by_its_runner_with_what_it_asks_for() -> None:

@@ -12,7 +12,7 @@ import asyncpg
 from gateway.access.tenants import tenant_by_slug
 from gateway.catalog.review.approval import Approvals
 from gateway.catalog.review.versions import Versions
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.catalog.sync.catalog_update import CatalogUpdate
 from gateway.catalog.sync.sync_result import ServerReport
 from gateway.catalog.tool import ToolDefinition, parse_tool
@@ -114,7 +114,9 @@ class ReviewedServer:
         report: ServerReport | None,
         restores: int | None = None,
     ) -> None:
-        update = CatalogUpdate(self._parts.database, self._parts.spaces, GuardSettings(poisoning=poisoning))
+        update = CatalogUpdate(
+            self._parts.database, self._parts.spaces, self._parts.categories, GuardSettings(poisoning=poisoning)
+        )
         spec = await self._parts.servers.spec(self._tenant_id, self._server_id)
         await update.apply(spec, tools, report, restores=restores)
 

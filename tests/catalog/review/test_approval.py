@@ -179,7 +179,7 @@ async def test_a_tool_that_changes_while_it_is_approved_is_not_approved(
         approval = asyncio.create_task(approvals.approve(server.tenant_id, server.id, "convert", seen.content_hash))
         await asyncio.sleep(0.1)
         assert not approval.done()
-        await transaction.execute("update_tool", server.tenant_id, seen.id, "other", "{}", b"another hash")
+        await transaction.execute("update_tool", server.tenant_id, seen.id, "{}", b"another hash", None)
     with pytest.raises(ConflictError, match="changed since"):
         await approval
 

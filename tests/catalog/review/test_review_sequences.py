@@ -31,11 +31,16 @@ from tests.catalog.review.reviewed_server import (
     ReviewedTool,
     reviewed_server,
 )
+from tests.support.thoroughness import cases
 
 T = TypeVar("T")
 
 SEARCH = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=cases(20, 60),
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
 )
 POISONINGS: st.SearchStrategy[Poisoning] = st.sampled_from(["quarantine", "flag", "off"])
 ON_CHANGE = st.sampled_from(["accept", "flag", "quarantine"])

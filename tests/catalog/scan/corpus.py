@@ -8,9 +8,12 @@ Each stands on a server of its own, beside the tools of `NEIGHBOURS`.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
-from gateway.catalog.scan.finding import OtherTool
+from gateway.catalog.scan.finding import Finding, OtherTool
+from gateway.catalog.scan.other_tools import OtherTools, ScannedServer
+from gateway.catalog.scan.scanner import scan_definitions
 
 NEIGHBOURS = [
     OtherTool("create_issue", "github__create_issue", "GitHub", "github"),
@@ -22,6 +25,14 @@ NEIGHBOURS = [
     OtherTool("create_payment_link", "stripe__create_payment_link", "Stripe", "stripe"),
     OtherTool("search", "exa__search", "Exa", "exa"),
 ]
+
+
+def scan(
+    definitions: Sequence[dict[str, Any]], others: Sequence[OtherTool] = (), *, prefixed: bool = True
+) -> list[tuple[Finding, ...]]:
+    """What is found in the tools of a server that was not there before `others`."""
+    server = ScannedServer(1, {definition["name"] for definition in definitions}, prefixed)
+    return scan_definitions(definitions, [None] * len(definitions), server, OtherTools(others))
 
 
 def tool(name: str, description: str = "", title: str | None = None, **parameters: Any) -> dict[str, Any]:

@@ -13,11 +13,11 @@ import anyio
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
-from gateway.catalog.server_record import ServerRecord
+from gateway.catalog.servers.server_definition import ServerDefinition
+from gateway.catalog.servers.server_record import ServerRecord
+from gateway.catalog.servers.tuning import Tuning
 from gateway.catalog.sync.health_check import HealthChecks
 from gateway.catalog.sync.server_sync import SyncProgress
-from gateway.catalog.tuning import Tuning
 from gateway.components import Components
 from gateway.errors import InvalidInputError, UpstreamError
 from gateway.settings import UpstreamSettings
@@ -30,7 +30,7 @@ RAW = Path(__file__).parents[2] / "upstream" / "servers" / "raw.py"
 
 @pytest.fixture
 async def health(parts: Components) -> AsyncIterator[HealthChecks]:
-    kept = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
+    kept = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream, parts.notices)
     yield kept
     await kept.aclose()
 
@@ -190,7 +190,7 @@ async def test_a_failed_sync_is_made_again_after_a_restart_of_the_gateway(
     server_id = await fails_first(parts, tenant_id, tmp_path, idle_stop_seconds=60)
     await parts.pool.close_server(server_id)
     bring_up(tmp_path)
-    anew = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream)
+    anew = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, parts.settings.upstream, parts.notices)
     await anew.start_due_checks()
     await until(parts, tenant_id, "Late", state="synced")
     await anew.aclose()
@@ -231,11 +231,22 @@ async def test_a_healthy_server_that_cannot_be_listed_is_not_asked_at_every_chec
 async def test_looking_goes_on_by_itself(parts: Components, tenant_id: int) -> None:
     await add_raw(parts, tenant_id, "Good")
     often: UpstreamSettings = replace(parts.settings.upstream, check_every_seconds=0.05)
-    health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, often)
+    health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, often, parts.notices)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(health.run)
         first = (await until(parts, tenant_id, "Good", health="connected")).checked_at
         await changed(parts, tenant_id, "Good", "checked_at", first)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_server_that_is_added_is_checked_before_the_next_round(parts: Components, tenant_id: int) -> None:
+    rarely: UpstreamSettings = replace(parts.settings.upstream, check_every_seconds=3_600)
+    health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, rarely, parts.notices)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(health.run)
+        await anyio.wait_all_tasks_blocked()
+        await add_raw(parts, tenant_id, "Good")
+        await until(parts, tenant_id, "Good", health="connected")
         tasks.cancel_scope.cancel()
 
 
@@ -246,7 +257,7 @@ async def test_a_changed_interval_counts_without_a_restart_and_without_checks(
     await parts.servers.set_tuning(tenant_id, server_id, Tuning(sync_every_seconds=0))
     first = (await record(parts, tenant_id, "Local MCP")).synced_at
     never = replace(parts.settings.upstream, check_every_seconds=0, sync_every_seconds=0)
-    health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, never)
+    health = HealthChecks(parts.database, parts.servers, parts.pool, parts.sync, never, parts.notices)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(health.run)
         await anyio.wait_all_tasks_blocked()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.category_proposal import CATEGORY_TEXTS
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.components import Components, open_components
 from gateway.errors import ConflictError, ModelGateError, UpstreamError, UpstreamReplyError
 from gateway.settings import Settings
@@ -234,10 +235,11 @@ async def test_each_text_is_embedded_once_and_nothing_twice(
 ) -> None:
     same = [tool("search", "Find things", q="what to find"), tool("list", "Find things")]
     server = await add_listed(served, tmp_path, *same)
-    documents = [text for text in embedder.embedded if text.startswith("search_document: ")]
+    documents = [text.removeprefix("search_document: ") for text in embedder.embedded if "search_document: " in text]
     assert sorted(documents) == sorted(set(documents))
+    assert set(CATEGORY_TEXTS) <= set(documents)
     # Two names, two combined texts, and the description that both share.
-    assert len(documents) == 5
+    assert len(documents) == 5 + len(CATEGORY_TEXTS)
 
     embedder.clear()
     report = await server.sync()

@@ -45,7 +45,7 @@ async def vectors(parts: Components) -> int:
 
 @asynccontextmanager
 async def filling(parts: Components) -> AsyncIterator[None]:
-    task = asyncio.create_task(VectorFiller(parts.database, parts.spaces, every_seconds=0.05).run())
+    task = asyncio.create_task(VectorFiller(parts.database, parts.spaces, parts.categories, every_seconds=0.05).run())
     try:
         yield
     finally:
@@ -162,7 +162,7 @@ async def test_a_tool_that_changes_while_it_is_filled_does_not_get_its_former_ve
     other = await add_listed(served, tmp_path, TOOLS[1], name="Other")
     embedder.clear()
     embedder.fault = Fault.slow(1.5, times=1)
-    filler = VectorFiller(served.database, served.spaces)
+    filler = VectorFiller(served.database, served.spaces, served.categories)
     filling_once = asyncio.create_task(filler.fill())
     await until(lambda: bool(embedder.texts))
     other.lists(tool("get_weather", "Something else altogether"))
@@ -208,7 +208,7 @@ async def test_a_model_that_has_other_dimensions_under_its_old_name_is_a_new_spa
         outcome = await find(parts)
         assert "has other weights than those that the catalogue was embedded with" in outcome.notice
         assert [found.name for found in outcome.tools] == ["calculator"]
-        assert await VectorFiller(parts.database, parts.spaces).fill() == len(TOOLS)
+        assert await VectorFiller(parts.database, parts.spaces, parts.categories).fill() == len(TOOLS)
         outcome = await find(parts, "what will the weather be")
         assert (outcome.notice, [found.name for found in outcome.tools]) == ("", ["get_weather"])
         assert (await parts.spaces.active_space()).space.dimensions == 128
@@ -223,7 +223,7 @@ async def test_such_a_model_is_told_for_queries_that_were_embedded_before_too(
     async with open_components(served_settings) as parts:
         assert "has other weights" in (await find(parts)).notice
         assert "has other weights" in (await find(parts, "what will the weather be")).notice
-        assert await VectorFiller(parts.database, parts.spaces).fill() == len(TOOLS)
+        assert await VectorFiller(parts.database, parts.spaces, parts.categories).fill() == len(TOOLS)
         assert (await parts.spaces.active_space()).space.dimensions == 128
         assert (await find(parts, "what will the weather be")).notice == ""
 
@@ -236,8 +236,8 @@ async def test_a_gateway_with_the_former_settings_follows_and_does_not_switch_ba
     embedder.models = ("nomic-embed-text", "other-model")
     changed = replace(ALONE, base_url=embedder.url, model="other-model")
     async with open_components(replace(settings, embedder=changed)) as parts:
-        await VectorFiller(parts.database, parts.spaces).fill()
-        assert await VectorFiller(served.database, served.spaces).fill() == 0
+        await VectorFiller(parts.database, parts.spaces, parts.categories).fill()
+        assert await VectorFiller(served.database, served.spaces, served.categories).fill() == 0
         assert (await served.spaces.active_space()).space.model == "other-model"
         assert [found.name for found in (await find(served)).tools] == ["calculator"]
         server = await add_listed(served, tmp_path, tool("new", "A new one"), name="New")
@@ -271,7 +271,7 @@ async def test_a_tool_with_a_text_that_no_model_takes_is_found_by_its_other_text
     refused = await value(served.database.url, "SELECT refused FROM tool_embeddings WHERE combined_embedding IS NULL")
     assert "unsupported value: NaN" in refused
     embedder.clear()
-    assert await VectorFiller(served.database, served.spaces).fill() == 0
+    assert await VectorFiller(served.database, served.spaces, served.categories).fill() == 0
     assert embedder.texts == []
     server.lists(*TOOLS, tool("brew", "Makes tea", cups="how many"))
     assert (await server.sync()).notice == ""
@@ -285,8 +285,9 @@ async def test_a_sync_that_has_no_more_time_leaves_the_rest_to_the_filler_which_
     async with open_components(served_settings, embed_seconds=0.0) as parts:
         server = await add_listed(parts, tmp_path, *many)
         assert (await server.record()).tools_lacking_vectors == 30
-        assert await VectorFiller(parts.database, parts.spaces).fill() == 30
+        assert await VectorFiller(parts.database, parts.spaces, parts.categories).fill() == 30
         assert (await server.record()).tools_lacking_vectors == 0
-    documents = [text for text in embedder.texts if text.startswith("search_document: ")]
+    # Beside those of tools, descriptions of categories are embedded.
+    documents = [text for text in embedder.texts if "tool " in text or "thing number" in text]
     assert all("Parameters:" in text for text in documents[:30])
     assert len(documents) == len(set(documents)) == 90

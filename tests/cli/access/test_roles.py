@@ -8,7 +8,7 @@ from tests.cli.shell import Shell
 
 
 def test_a_role_is_made_ruled_explained_and_deleted(shell: Shell) -> None:
-    assert "by default it sees DENY" in shell.says("roles", "create", "dev", "--description", "Developers")
+    assert "What no rule is about is DENY" in shell.says("roles", "create", "dev", "--description", "Developers")
     shell.says("roles", "set", "dev", "ALLOW", "--server", "Github")
     shell.says("roles", "set", "dev", "deny", "--pattern", "*delete*")
     shell.says("roles", "set", "dev", "SEARCH", "--tool", "Files/read")

@@ -40,11 +40,12 @@ async def test_a_server_of_another_tenant_is_its_own(
     servers: CommandLine, modelgate: CommandLine, parts: Components
 ) -> None:
     await create_tenant(parts.database, "other", "")
-    await servers.succeed("add", "Raw", sys.executable, "--tenant", "other", "--", "-I", "-S", str(RAW), "handshake")
+    command = (sys.executable, "--tenant", "other", "--", "-I", "-S", str(RAW), "handshake")
+    assert "modelgate sync Raw --tenant other." in await servers.succeed("add", "Raw", *command)
     assert "Raw" in await servers.succeed("list", "--tenant", "other")
     assert "Raw" not in await servers.succeed("list")
     assert "1 of 1 servers are synced" in await modelgate.succeed("sync", "Raw", "--tenant", "other")
-    await servers.succeed("remove", "Raw", "--tenant", "other")
+    await servers.succeed("remove", "Raw", "--yes", "--tenant", "other")
 
 
 @pytest.mark.parametrize(
@@ -66,5 +67,5 @@ async def test_a_name_that_is_taken_is_told(modelgate: CommandLine) -> None:
     again = await modelgate("servers", "add", "One", "http://127.0.0.1:1/mcp")
     assert (again.code, again.err) == (
         1,
-        "Error: There is a server named 'One' already; choose another name or remove that one first.\n",
+        "Error: There is a server named 'One' already; choose another name or remove that one first. [conflict]\n",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ async def servers(modelgate: CommandLine) -> AsyncIterator[CommandLine]:
 async def test_servers_are_searched_and_added_disabled(servers: CommandLine) -> None:
     found = await servers.succeed("search", "notes")
     assert "io.github.acme/notes  1.2.3    Keeps notes" in found
+    (entry,) = json.loads(await servers.succeed("search", "notes", "--json"))
+    assert (entry["name"], entry["version"]) == ("io.github.acme/notes", "1.2.3")
     assert "no server of such a name" in await servers.succeed("search", "nothing")
     added = await servers.succeed("add-from-registry", "io.github.acme/notes", "--value", "NOTES_TOKEN=s3cret")
     assert "notes is added, disabled; it is npx -y --quiet @acme/notes@1.2.3" in added

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,14 @@ async def test_versions_and_flags_are_shown_and_settled_at_the_command_line(
     flags = await modelgate("tools", "flags", "Listed")
     assert "Listed/one: quarantined, changed" in flags
     assert "overrides instructions at /description" in flags
+    assert "2 tools want a look" in flags
+    shown = await modelgate("tools", "show", "Listed/one")
+    assert "Quarantined: " in shown
+    assert "Flagged: " in shown
+    (flag,) = json.loads(await modelgate("tools", "show", "Listed/one", "--json"))["flags"]
+    assert (flag["rule"], flag["dismissed"]) == ("overrides instructions", False)
     assert "Approved: one, two." in await modelgate("tools", "approve", "Listed")
-    assert "No tool waits" in await modelgate("tools", "flags")
+    assert "No tool wants a look" in await modelgate("tools", "flags")
     assert "back at version 1 with 1 tools" in await modelgate("versions", "rollback", "Listed")
     assert "offered, pinned, back to 1" in await modelgate("versions", "list", "Listed")
     assert "no longer pinned" in await modelgate("versions", "unpin", "Listed")

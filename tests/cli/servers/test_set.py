@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from gateway.access.tenants import tenant_by_slug
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.components import Components
-from gateway.upstream.credential import Basic
+from gateway.upstream.credentials.credential import Basic
 from tests.cli.process import CommandLine
 
 RAW = Path(__file__).parents[2] / "upstream" / "servers" / "raw.py"
@@ -26,6 +26,8 @@ async def test_a_server_is_checked_tuned_shown_and_switched_off(servers: Command
     )
     shown = await servers.succeed("show", "raw")
     assert re.search(r"call_timeout_seconds: +5", shown)
+    assert re.search(r"list_timeout_seconds: +30 \(default\)", shown)
+    assert re.search(r"Changed tools: +are accepted and flagged", shown)
     assert re.search(r"Session: +per_client", shown)
     assert re.search(r"State: +disabled", shown)
     assert re.search(r"Environment: +TOKEN", shown)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.process import ROOT, CommandLine
+from tests.support.gateway import LOCAL_MCP
 from tests.support.listed import listed_command, tool
 
 
@@ -86,3 +87,13 @@ async def test_a_sync_shows_a_bar_on_a_terminal(modelgate: CommandLine, tmp_path
     assert "100%" in text
     assert "Listed: 2 added" in text
     assert text.rstrip().endswith("1 of 1 servers are synced.")
+
+
+async def test_how_each_server_went_is_printed_as_json(modelgate: CommandLine) -> None:
+    await modelgate.succeed("servers", "add", "Local MCP", "--", sys.executable, str(LOCAL_MCP))
+    await modelgate.succeed("servers", "add", "Gone", "--", "no-such-program-here")
+    ended = await modelgate("sync", "--json")
+    went = {each["server"]: each for each in json.loads(ended.out)}
+    assert ended.code == 1
+    assert len(went["Local MCP"]["added"]) == 4
+    assert went["Gone"]["code"] == "server-unavailable"

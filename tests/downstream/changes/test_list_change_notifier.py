@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 from gateway.access.caller import Limits
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
-from gateway.catalog.tuning import Tuning
+from gateway.catalog.servers.tuning import Tuning
 from gateway.components import Components
 from gateway.downstream.application import McpLimits
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era

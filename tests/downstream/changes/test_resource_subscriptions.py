@@ -11,7 +11,7 @@ from mcp.shared.exceptions import MCPError
 
 from gateway.access.roles import create_role
 from gateway.access.rules import set_rule
-from gateway.catalog.tuning import Tuning
+from gateway.catalog.servers.tuning import Tuning
 from gateway.database.pool import Database
 from gateway.downstream.methods.resources import Resources
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era

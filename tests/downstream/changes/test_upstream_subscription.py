@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.catalog.servers.server_definition import ServerDefinition
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
 from tests.downstream.listening import UPDATED, listening
 from tests.support.gateway import RunningGateway

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway.access.caller import Limits
 from gateway.components import open_components
 from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_server import EmbeddingServer
+from tests.support.embedding import embed_documents
 from tests.support.gateway import RunningGateway, running_gateway
 
 
@@ -39,7 +41,7 @@ async def test_a_text_and_a_list_of_texts_are_embedded_in_order_as_the_catalogue
     answer = (await embed(gateway, headers, input=texts)).json()
     assert (answer["object"], [each["index"] for each in answer["data"]]) == ("list", [0, 1, 2])
     assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 0
-    expected = await gateway.parts.spaces.embed_documents(texts)
+    expected = await embed_documents(gateway.parts.spaces, texts)
     assert np.allclose([each["embedding"] for each in answer["data"]], expected, atol=1e-5)
     single = (await embed(gateway, headers, input="send a mail")).json()
     assert np.allclose(single["data"][0]["embedding"], expected[1], atol=1e-5)
@@ -50,6 +52,17 @@ async def test_base64_holds_the_same_numbers(gateway: RunningGateway) -> None:
     plain = (await embed(gateway, headers, input="send a mail")).json()["data"][0]["embedding"]
     packed = (await embed(gateway, headers, input="send a mail", encoding_format="base64")).json()["data"][0]
     assert np.array_equal(np.frombuffer(base64.b64decode(packed["embedding"]), "<f4"), np.float32(plain))
+
+
+async def test_numbers_are_written_with_as_few_digits_as_they_need(gateway: RunningGateway) -> None:
+    headers = await key_with_right(gateway)
+    answer = (await embed(gateway, headers, input="send a mail")).text
+    numbers = re.findall(
+        r"-?\d[\d.eE+-]*", answer[answer.index("[", answer.index('"embedding":[')) : answer.index("]")]
+    )
+    assert len(numbers) == (await gateway.parts.spaces.active_space()).space.dimensions
+    # A float32 never takes more than nine; a reader that makes other numbers of long ones has none to trip over.
+    assert max(len(re.sub(r"[-.]|[eE].*", "", number).lstrip("0")) for number in numbers) <= 9
 
 
 async def test_the_models_are_listed_and_had_by_name(gateway: RunningGateway) -> None:

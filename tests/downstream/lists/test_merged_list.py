@@ -121,7 +121,12 @@ async def test_a_list_is_made_once_for_all_who_are_shown_the_same(
 ) -> None:
     parts = gateway.parts
     upstream_lists = UpstreamLists(
-        parts.database, parts.notices, parts.servers, parts.pool, Offerings(parts.database, GuardSettings())
+        parts.database,
+        parts.notices,
+        parts.servers,
+        parts.pool,
+        parts.caller_requests,
+        Offerings(parts.database, GuardSettings()),
     )
 
     def merge(sources: Sequence[ServerItems]) -> list[MergedItem]:

@@ -32,11 +32,21 @@ async def test_every_tool_that_can_be_mended_is_listed_to_strict_clients(
         ({"structuredContent": {"a": 1}}, []),
         ({"structuredContent": {"a": 1}, "content": None}, []),
         ({"isError": True}, []),
+        ({"content": "all well"}, [{"type": "text", "text": "all well"}]),
+        ({"content": {"type": "text", "text": "all well"}}, [{"type": "text", "text": "all well"}]),
+        (
+            {"content": [None, "a", {"text": "b"}, {"type": "text", "text": 5}], "isError": "false", "_meta": None},
+            [
+                {"type": "text", "text": "a"},
+                {"type": "text", "text": "b"},
+                {"type": "text", "text": '{"type":"text","text":5}'},
+            ],
+        ),
         ({"structuredContent": {"a": 1}, "content": [{"type": "text", "text": "t"}]}, [{"type": "text", "text": "t"}]),
     ],
 )
 @pytest.mark.parametrize("mode", [HANDSHAKE, MODERN])
-async def test_a_result_without_content_has_an_empty_one(
+async def test_a_result_has_content_that_strict_clients_read(
     gateway: RunningGateway, connect: Connect, tmp_path: Path, mode: str, result: dict[str, Any], content: list[Any]
 ) -> None:
     await add_listed(gateway.parts, tmp_path, tool("odd"), result=result)

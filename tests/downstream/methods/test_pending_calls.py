@@ -16,11 +16,11 @@ from mcp.shared.exceptions import MCPError
 
 from gateway.access.caller import Limits
 from gateway.access.roles import create_role
-from gateway.catalog.server_definition import ServerDefinition
-from gateway.catalog.tuning import Tuning
+from gateway.catalog.servers.server_definition import ServerDefinition
+from gateway.catalog.servers.tuning import Tuning
 from gateway.components import open_components
 from gateway.settings import Settings
-from gateway.upstream.credential import Bearer
+from gateway.upstream.credentials.credential import Bearer
 from tests.downstream.conftest import MODERN, AddTalker, Connect, text_of
 from tests.support.cluster import Cluster
 from tests.support.gateway import RunningGateway, running_gateway

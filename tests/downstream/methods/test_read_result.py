@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from gateway.access.caller import Caller
 from gateway.access.roles import create_role
-from gateway.downstream.methods.kept_results import KeptResults
+from gateway.downstream.methods.result_store import ResultStore, StoredPart
 from gateway.errors import ModelGateError
+from gateway.upstream.spec import ServerSpec
 from tests.downstream.conftest import AddTalker
 from tests.support.gateway import RunningGateway
 
@@ -33,13 +35,30 @@ async def listed(gateway: RunningGateway, **headers: str) -> list[str]:
     return [tool["name"] for tool in (await gateway.request("tools/list", **headers))["result"]["tools"]]
 
 
-async def keeper(gateway: RunningGateway, kept: dict[str, Any]) -> tuple[KeptResults, Caller, int]:
-    """Where texts are kept, who the key of the gateway is, and the tool of the text `kept`."""
-    results = KeptResults(gateway.parts.database)
-    caller = await gateway.parts.caller_authenticator.authenticate(gateway.key, None)
-    part = await results.read(caller, uuid.UUID(kept["id"]), 0, 1)
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Where texts are kept of a tool and its server, for the key of the gateway."""
+
+    results: ResultStore
+    caller: Caller
+    spec: ServerSpec
+    tool_id: int
+
+    async def keep(self, result_id: uuid.UUID, text: str, tool_id: int | None = None) -> None:
+        await self.results.store(self.caller, self.spec, tool_id or self.tool_id, result_id, text)
+
+    async def read(self, result_id: uuid.UUID, offset: int) -> StoredPart | None:
+        return await self.results.read(1, result_id, offset, 10)
+
+
+async def keeper(gateway: RunningGateway, server_id: int, kept: dict[str, Any]) -> Keeper:
+    """That of the tool of the text `kept`."""
+    parts = gateway.parts
+    results = ResultStore(parts.database)
+    caller = await parts.caller_authenticator.authenticate(gateway.key, None)
+    part = await results.read(1, uuid.UUID(kept["id"]), 0, 1)
     assert part is not None
-    return results, caller, part.tool_id
+    return Keeper(results, caller, await parts.servers.spec(1, server_id), part.tool_id)
 
 
 @pytest.mark.parametrize("through", ["by its name", "tool_call"])
@@ -114,12 +133,12 @@ async def test_arguments_that_cannot_be_are_told(gateway: RunningGateway, argume
 async def test_a_tenant_keeps_its_newest_texts_within_its_room(gateway: RunningGateway, add_talker: AddTalker) -> None:
     talker = await add_talker()
     _, oldest = await cut(gateway, f"{talker.slug}__big")
-    kept, caller, tool_id = await keeper(gateway, oldest)
+    kept = await keeper(gateway, talker.id, oldest)
     newest = [uuid.uuid4() for _ in range(4)]
     for result_id in newest:
-        await kept.keep(caller, tool_id, result_id, "x" * (16 * 1024 * 1024 - 1000))
-    assert await kept.read(caller, uuid.UUID(oldest["id"]), 0, 10) is None
-    assert all([await kept.read(caller, result_id, 0, 10) for result_id in newest])
+        await kept.keep(result_id, "x" * (16 * 1024 * 1024 - 1000))
+    assert await kept.read(uuid.UUID(oldest["id"]), 0) is None
+    assert all([await kept.read(result_id, 0) for result_id in newest])
 
 
 async def test_any_text_is_kept_and_none_of_a_tool_that_is_not_there(
@@ -127,11 +146,11 @@ async def test_any_text_is_kept_and_none_of_a_tool_that_is_not_there(
 ) -> None:
     talker = await add_talker()
     _, arguments = await cut(gateway, f"{talker.slug}__big")
-    kept, caller, tool_id = await keeper(gateway, arguments)
+    kept = await keeper(gateway, talker.id, arguments)
     result_id = uuid.uuid4()
-    await kept.keep(caller, tool_id, result_id, "a\x00b\ud800c")
-    part = await kept.read(caller, result_id, 1, 10)
+    await kept.keep(result_id, "a\x00b\ud800c")
+    part = await kept.read(result_id, 1)
     assert part is not None
     assert (part.text, part.characters) == ("\ufffdb?c", 5)
     with pytest.raises(ModelGateError):
-        await kept.keep(caller, 999_999, uuid.uuid4(), "of no tool")
+        await kept.keep(uuid.uuid4(), "of no tool", 999_999)

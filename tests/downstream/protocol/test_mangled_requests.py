@@ -20,10 +20,11 @@ from gateway.access.tenants import tenant_by_slug
 from gateway.app import Gateway
 from gateway.components import Components
 from tests.downstream.protocol.mangling import mangled
+from tests.support.thoroughness import cases
 
 BATCH = 20
-# 400 + 300 + 100 batches, and 4,000 cases by themselves: 20,000 in all.
-PLAIN, MODERN, SESSION, BODIES = 400, 300, 100, 4_000
+# Of many 400 + 300 + 100 batches, and 4,000 cases by themselves: 20,000 in all.
+PLAIN, MODERN, SESSION, BODIES = cases(40, 400), cases(30, 300), cases(10, 100), cases(200, 4_000)
 
 
 def unhurried(examples: int) -> settings:

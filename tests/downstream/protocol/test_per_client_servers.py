@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from gateway.catalog.tuning import Tuning
+from gateway.catalog.servers.tuning import Tuning
 from tests.downstream.conftest import AddTalker
-from tests.downstream.protocol.test_client_sessions import ACCEPT, INITIALIZE, opened
+from tests.downstream.protocol.sessions.test_client_sessions import ACCEPT, INITIALIZE, opened
 from tests.support.gateway import RunningGateway
 from tests.support.waiting import until
 from tests.upstream.processes import children

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx2
 
 from gateway.access.profiles import Profiles
-from gateway.catalog.registry.registry import ListedServer
+from gateway.catalog.registry.registry import RegistryEntry
 from gateway.catalog.registry.server_json import propose_server
 from gateway.downstream.protocol.server_registry import REGISTRY_PATH
 from tests.support.gateway import RunningGateway
@@ -48,6 +48,6 @@ async def test_who_has_no_key_is_listed_nothing(gateway: RunningGateway) -> None
 async def test_an_entry_can_be_read_as_any_registry_s(gateway: RunningGateway) -> None:
     async with httpx2.AsyncClient(base_url=gateway.url, headers={"X-API-Key": gateway.key}) as http:
         document = (await http.get(f"{REGISTRY_PATH}/modelgate/all/versions/latest")).json()["server"]
-    listed = ListedServer(document["name"], document["version"], document["description"], document)
+    listed = RegistryEntry(document["name"], document["version"], document["description"], document)
     definition = propose_server(listed, {"api_key": gateway.key}).definition
     assert (definition.url, definition.headers) == (gateway.mcp, {"Authorization": f"Bearer {gateway.key}"})

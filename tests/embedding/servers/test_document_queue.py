@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from gateway.embedding.servers.adaptive_batcher import AdaptiveBatcher
+from gateway.embedding.servers.batch_bisector import EmbeddedText, TextOutcome
 from gateway.embedding.servers.document_queue import DocumentQueue
-from gateway.embedding.servers.isolation import EmbeddedText, Outcome
-from gateway.embedding.servers.pace import Pace
 from gateway.errors import EmbedderUnavailableError
 
 
@@ -26,7 +26,7 @@ class Embedding:
         self.batches: list[tuple[str, ...]] = []
         self.failing = False
 
-    async def embed(self, texts: Sequence[str]) -> list[Outcome]:
+    async def embed(self, texts: Sequence[str]) -> list[TextOutcome]:
         self.batches.append(tuple(texts))
         self.came.set()
         await self.go.wait()
@@ -42,7 +42,7 @@ def embedding() -> Embedding:
 
 @pytest.fixture
 def queue(embedding: Embedding) -> DocumentQueue:
-    return DocumentQueue(embedding.embed, Pace(2, 1))
+    return DocumentQueue(embedding.embed, AdaptiveBatcher(2, 1))
 
 
 def sized(*texts: str) -> list[tuple[str, int]]:
@@ -111,12 +111,12 @@ async def test_who_gives_up_takes_back_what_was_not_begun(queue: DocumentQueue, 
 
 async def test_one_that_is_narrowed_while_many_are_under_way_still_gets_done() -> None:
     embedding = Embedding()
-    pace = Pace(1, 8)
-    pace.width = 8
-    queue = DocumentQueue(embedding.embed, pace)
+    batcher = AdaptiveBatcher(1, 8)
+    batcher.width = 8
+    queue = DocumentQueue(embedding.embed, batcher)
     embedding.go.clear()
     waiting = asyncio.create_task(queue.embed(sized(*(f"text {number}" for number in range(40))), math.inf))
     await embedding.came.wait()
-    pace.width = 1
+    batcher.width = 1
     embedding.go.set()
     assert len(await asyncio.wait_for(waiting, 10)) == 40

@@ -67,7 +67,7 @@ async def test_retry_after_is_waited_for(server: EmbeddingServer, make_client: M
 
 async def test_a_wait_that_is_too_long_is_told_at_once(server: EmbeddingServer, make_client: MakeClient) -> None:
     server.fault = Fault.rate_limited("3600")
-    with pytest.raises(EmbedderUnavailableError, match="asks to wait 3600 s; try again later"):
+    with pytest.raises(EmbedderUnavailableError, match=r"asks to wait 3600 s .*; try again later"):
         await embed(make_client(server.url))
     assert len(server.requests) == 1
 

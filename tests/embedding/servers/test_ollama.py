@@ -12,6 +12,7 @@ from gateway.errors import BadVectorError, EmbedderUnavailableError, EmbeddingEr
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
 from tests.embedding.conftest import MODEL, MakeClient
+from tests.support.embedding import embed_documents
 
 TEXTS = [f"a tool that does thing number {number}" for number in range(10)]
 
@@ -19,9 +20,9 @@ TEXTS = [f"a tool that does thing number {number}" for number in range(10)]
 async def test_documents_go_out_in_batches_with_their_prefix_and_come_back_in_order(
     ollama: OllamaEmbedder, server: EmbeddingServer
 ) -> None:
-    vectors = await ollama.embed_documents(TEXTS)
+    vectors = await embed_documents(ollama, TEXTS)
     assert vectors.dtype == np.float32
-    assert np.allclose(vectors, await StaticEmbedder().embed_documents(TEXTS), atol=1e-6)
+    assert np.allclose(vectors, await embed_documents(StaticEmbedder(), TEXTS), atol=1e-6)
     assert sorted(server.texts) == [f"search_document: {text}" for text in TEXTS]
     assert [seen.path for seen in server.requests] == ["/api/embed"] * 3
 
@@ -47,14 +48,10 @@ async def test_the_tag_that_ollama_adds_makes_no_other_space(
     assert (await tagged.space()).key == (await ollama.space()).key
 
 
-async def test_no_documents_are_no_rows_of_the_right_width(ollama: OllamaEmbedder) -> None:
-    assert (await ollama.embed_documents([])).shape == (0, 256)
-
-
 async def test_empty_overlong_and_broken_texts_are_sent_in_a_form_that_works(
     ollama: OllamaEmbedder, server: EmbeddingServer
 ) -> None:
-    await ollama.embed_documents(["", "x" * 100_000, "\ud83d"])
+    await embed_documents(ollama, ["", "x" * 100_000, "\ud83d"])
     assert server.texts[0] == "search_document: empty"
     assert server.texts[1] == "search_document: " + " ".join(["x" * 100] * 3)
     assert server.texts[2] == "search_document: ?"
@@ -62,9 +59,9 @@ async def test_empty_overlong_and_broken_texts_are_sent_in_a_form_that_works(
 
 async def test_an_older_server_is_asked_text_by_text(ollama: OllamaEmbedder, server: EmbeddingServer) -> None:
     server.fault = Fault.no_lists()
-    assert np.allclose(await ollama.embed_documents(TEXTS), await StaticEmbedder().embed_documents(TEXTS), atol=1e-6)
+    assert np.allclose(await embed_documents(ollama, TEXTS), await embed_documents(StaticEmbedder(), TEXTS), atol=1e-6)
     server.clear()
-    await ollama.embed_documents([f"another {text}" for text in TEXTS[:3]])
+    await embed_documents(ollama, [f"another {text}" for text in TEXTS[:3]])
     assert [seen.path for seen in server.requests] == ["/api/embeddings"] * 3
 
 
@@ -130,12 +127,12 @@ async def test_vectors_that_cannot_be_used_are_an_error(
     await ollama.space()
     server.fault = fault
     with pytest.raises(BadVectorError, match=expected):
-        await ollama.embed_documents(TEXTS[:4])
+        await embed_documents(ollama, TEXTS[:4])
 
 
 async def test_vectors_that_were_bad_once_are_asked_for_again(ollama: OllamaEmbedder, server: EmbeddingServer) -> None:
     server.fault = Fault.zeros(times=1)
-    assert np.allclose(await ollama.embed_documents(TEXTS), await StaticEmbedder().embed_documents(TEXTS), atol=1e-6)
+    assert np.allclose(await embed_documents(ollama, TEXTS), await embed_documents(StaticEmbedder(), TEXTS), atol=1e-6)
 
 
 async def test_a_server_that_is_well_says_so(ollama: OllamaEmbedder, server: EmbeddingServer) -> None:

@@ -11,6 +11,7 @@ from gateway.errors import BadVectorError, EmbeddingError
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
 from tests.embedding.conftest import MODEL, MakeClient
+from tests.support.embedding import embed_documents
 
 TEXTS = [f"a tool that does thing number {number}" for number in range(10)]
 
@@ -20,8 +21,8 @@ async def test_documents_go_out_in_batches_and_come_back_by_their_index(
     openai: OpenAIEmbedder, server: EmbeddingServer, fault: Fault | None
 ) -> None:
     server.fault = fault
-    vectors = await openai.embed_documents(TEXTS)
-    assert np.allclose(vectors, await StaticEmbedder().embed_documents(TEXTS), atol=1e-6)
+    vectors = await embed_documents(openai, TEXTS)
+    assert np.allclose(vectors, await embed_documents(StaticEmbedder(), TEXTS), atol=1e-6)
     assert sorted(server.texts) == [f"search_document: {text}" for text in TEXTS]
     assert [seen.path for seen in server.requests] == ["/v1/embeddings"] * 3
     assert {seen.authorization for seen in server.requests} == {"Bearer sk-secret"}
@@ -59,6 +60,28 @@ async def test_an_answer_without_vectors_is_told(openai: OpenAIEmbedder, server:
     server.fault = Fault.body(body)
     with pytest.raises(BadVectorError):
         await openai.embed_query("hello")
+
+
+@pytest.mark.parametrize(
+    ("vector", "said"),
+    [("[NaN, 1]", "NaN"), ("[0, 0]", "a vector of zeros"), ("[]", "empty or nested"), ('"!"', "empty or nested")],
+)
+async def test_a_server_whose_vectors_cannot_be_used_is_not_well(
+    openai: OpenAIEmbedder, server: EmbeddingServer, vector: str, said: str
+) -> None:
+    server.fault = Fault.body(f'{{"data": [{{"index": 0, "embedding": {vector}}}]}}')
+    health = await openai.check_health()
+    assert not health.ok
+    assert said in health.detail
+    assert health.next_step
+
+
+async def test_a_quota_that_is_used_up_is_told_in_the_servers_words(
+    openai: OpenAIEmbedder, server: EmbeddingServer
+) -> None:
+    server.fault = Fault.answering(429, '{"error": {"message": "You exceeded your current quota."}}')
+    health = await openai.check_health()
+    assert "(You exceeded your current quota.)" in health.detail
 
 
 async def test_a_server_that_is_well_says_so(openai: OpenAIEmbedder, server: EmbeddingServer) -> None:

@@ -1,8 +1,10 @@
-"""What both indexes promise, over catalogues, roles, scopes and queries of all kinds: they give the same answers."""
+"""What all indexes promise, over catalogues, roles, scopes and queries of all kinds: they give the same answers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import anyio.from_thread
 import anyio.to_thread
@@ -13,17 +15,19 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gateway.database.notices import Notices
-from gateway.search.clauses import clauses_of
 from gateway.search.index.tool_index import SearchScope, ToolIndex
-from gateway.search.query_form import MOST_CORRECTED, QueryForm, terms_of_each
+from gateway.search.query.clauses import clauses_of
+from gateway.search.query.parsed_query import MAX_CORRECTED, ParsedQuery, terms_of_each
 from gateway.search.ranking import Signals, rank
 from gateway.search.score import scores_of
+from gateway.settings import OpenSearchSettings
 from tests.support.indexed_catalogue import (
     DIMENSIONS,
     TENANT,
     CataloguedTool,
     IndexedCatalogue,
 )
+from tests.support.thoroughness import cases
 
 WORDS = ("create", "issue", "calendar", "event", "file", "read", "天気", "予報を調べる", "GitHub")
 CATEGORIES = ("git", "other")
@@ -46,6 +50,8 @@ def _unit(numbers: list[int]) -> tuple[float, ...]:
 
 
 _vectors = st.lists(st.integers(-4, 4), min_size=DIMENSIONS, max_size=DIMENSIONS).filter(any).map(_unit)
+# A vector that was learnt, and its correction.
+_learnt = st.tuples(_vectors, st.integers(-2, 8)).map(lambda drawn: (*drawn[0], drawn[1] / 16))
 _texts = st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join)
 _tools = st.builds(
     CataloguedTool,
@@ -54,6 +60,7 @@ _tools = st.builds(
     description=_texts,
     category=st.sampled_from(CATEGORIES),
     vector=st.none() | _vectors,
+    learnt=st.none() | _learnt,
     visible_to=st.none() | st.sampled_from(((), ("app",), ("model",), ("model", "app"))),
 )
 _queries = st.one_of(
@@ -90,13 +97,13 @@ def _cases(draw: st.DrawFn) -> Case:
     )
 
 
-async def _forms(index: ToolIndex, scope: SearchScope, catalogue: IndexedCatalogue, case: Case) -> list[QueryForm]:
+async def _forms(index: ToolIndex, scope: SearchScope, catalogue: IndexedCatalogue, case: Case) -> list[ParsedQuery]:
     texts = (case.query, *clauses_of(case.query))
-    vocabulary = await index.vocabulary(scope, catalogue.space, texts, MOST_CORRECTED)
+    vocabulary = await index.vocabulary(scope, catalogue.space, texts, MAX_CORRECTED)
     vector = None if case.vector is None else np.array(case.vector, np.float32)
     # Each clause means something else than the whole.
     return [
-        QueryForm(terms, None if vector is None else np.roll(vector, place))
+        ParsedQuery(terms, None if vector is None else np.roll(vector, place))
         for place, terms in enumerate(terms_of_each(texts, vocabulary))
     ]
 
@@ -105,24 +112,31 @@ def _sorted_by_id(signals: Signals) -> Signals:
     order = np.argsort(signals.tool_ids)
     cosines = None if signals.cosines is None else signals.cosines[:, order]
     return Signals(
-        signals.tool_ids[order], signals.servers[order], cosines, signals.lexical[:, order], signals.ceilings
+        signals.tool_ids[order], signals.servers[order], cosines, signals.lexical[:, order], signals.max_lexical
     )
 
 
 async def _assert_same(
-    memory: ToolIndex, database: ToolIndex, scope: SearchScope, catalogue: IndexedCatalogue, case: Case
+    memory: ToolIndex,
+    other: ToolIndex,
+    scope: SearchScope,
+    catalogue: IndexedCatalogue,
+    case: Case,
+    precision: float = 1e-6,
 ) -> None:
+    """`precision` is that with which the other one keeps what it has of words."""
     forms = await _forms(memory, scope, catalogue, case)
-    assert [form.terms for form in await _forms(database, scope, catalogue, case)] == [form.terms for form in forms]
+    assert [form.terms for form in await _forms(other, scope, catalogue, case)] == [form.terms for form in forms]
     in_memory = _sorted_by_id(await memory.signals(scope, catalogue.space, forms))
-    in_database = _sorted_by_id(await database.signals(scope, catalogue.space, forms))
-    assert in_database.tool_ids.tolist() == in_memory.tool_ids.tolist()
-    assert in_database.servers.tolist() == in_memory.servers.tolist()
-    assert in_database.lexical == pytest.approx(in_memory.lexical, abs=1e-5)
-    assert in_database.ceilings == pytest.approx(in_memory.ceilings)
-    assert (in_database.cosines is None) == (in_memory.cosines is None)
-    if in_memory.cosines is not None and in_database.cosines is not None:
-        assert in_database.cosines == pytest.approx(in_memory.cosines, abs=1e-5, nan_ok=True)
+    in_other = _sorted_by_id(await other.signals(scope, catalogue.space, forms))
+    assert in_other.notice == ""
+    assert in_other.tool_ids.tolist() == in_memory.tool_ids.tolist()
+    assert in_other.servers.tolist() == in_memory.servers.tolist()
+    assert in_other.lexical == pytest.approx(in_memory.lexical, abs=1e-5, rel=precision)
+    assert in_other.max_lexical == pytest.approx(in_memory.max_lexical)
+    assert (in_other.cosines is None) == (in_memory.cosines is None)
+    if in_memory.cosines is not None and in_other.cosines is not None:
+        assert in_other.cosines == pytest.approx(in_memory.cosines, abs=1e-5, nan_ok=True)
 
     visible = {
         catalogue.ids[tool.exposed_name]
@@ -134,42 +148,67 @@ async def _assert_same(
     }
     assert set(in_memory.tool_ids.tolist()) == visible
 
-    backgrounds = [await index.background(TENANT, catalogue.space) for index in (memory, database)]
-    assert backgrounds[0].mean == pytest.approx(backgrounds[1].mean, abs=1e-5)
-    assert backgrounds[0].deviation == pytest.approx(backgrounds[1].deviation, abs=1e-5)
+    baselines = [await index.baseline(TENANT, catalogue.space) for index in (memory, other)]
+    assert baselines[0].mean == pytest.approx(baselines[1].mean, abs=1e-5)
+    assert baselines[0].deviation == pytest.approx(baselines[1].deviation, abs=1e-5)
     ranked = []
-    for signals in (in_memory, in_database):
-        ranking = rank(signals, backgrounds[0])
-        scores = scores_of(signals, ranking, backgrounds[0])
+    for signals in (in_memory, in_other):
+        ranking = rank(signals, baselines[0])
+        scores = scores_of(signals, ranking, baselines[0])
         ranked.append((scores, scores[ranking.order]))
-    assert ranked[0][0] == pytest.approx(ranked[1][0], abs=1e-3)
+    # Scores grow with words at a few times their rate.
+    assert ranked[0][0] == pytest.approx(ranked[1][0], abs=max(1e-3, 5 * precision))
     # The same order up to equal scores.
-    assert ranked[0][1] == pytest.approx(ranked[1][1], abs=1e-3)
+    assert ranked[0][1] == pytest.approx(ranked[1][1], abs=max(1e-3, 5 * precision))
 
-    named = [await index.named(scope, catalogue.space, case.query.strip()) for index in (memory, database)]
+    named = [await index.named(scope, catalogue.space, case.query.strip()) for index in (memory, other)]
     assert set(named[0]) == set(named[1])
     assert set(named[0]) <= visible
-    cards = [await index.cards(scope, catalogue.space, sorted(visible)) for index in (memory, database)]
+    cards = [await index.cards(scope, catalogue.space, sorted(visible)) for index in (memory, other)]
     assert cards[0] == cards[1]
     assert set(cards[0]) == visible
 
 
-async def test_both_indexes_measure_rank_score_name_and_show_the_same(catalogue: IndexedCatalogue) -> None:
-    notices = Notices(catalogue.database)
-    # The one in memory follows from case to case, as servers, tools and roles come and go.
-    memory, database = catalogue.memory(notices), catalogue.pgvector(notices)
+async def _scope(catalogue: IndexedCatalogue, case: Case) -> SearchScope:
+    """The catalogue is what the case says from here on, and this what is searched of it."""
+    await catalogue.clear()
+    await catalogue.upsert(*case.tools)
+    role_id = await catalogue.add_role("some", *case.visible)
+    server_id = None if case.server is None else catalogue.servers[case.server]
+    return SearchScope(TENANT, (role_id,), case.category, server_id)
 
-    async def check(case: Case) -> None:
-        await catalogue.clear()
-        await catalogue.put(*case.tools)
-        role_id = await catalogue.add_role("some", *case.visible)
-        server_id = None if case.server is None else catalogue.servers[case.server]
-        scope = SearchScope(TENANT, (role_id,), case.category, server_id)
-        await _assert_same(memory, database, scope, catalogue, case)
 
-    @hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+async def _check_cases(check: Callable[[Case], Coroutine[Any, Any, None]], count: int) -> None:
+    @hypothesis_settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(_cases())
     def same(case: Case) -> None:
         anyio.from_thread.run(check, case)
 
     await anyio.to_thread.run_sync(same)
+
+
+async def test_memory_and_postgresql_measure_rank_score_name_and_show_the_same(catalogue: IndexedCatalogue) -> None:
+    notices = Notices(catalogue.database)
+    # The one in memory follows from case to case, as servers, tools and roles come and go.
+    memory, database = catalogue.memory(notices), catalogue.pgvector(notices)
+
+    async def check(case: Case) -> None:
+        await _assert_same(memory, database, await _scope(catalogue, case), catalogue, case)
+
+    await _check_cases(check, cases(30, 100))
+
+
+async def test_memory_and_opensearch_measure_rank_score_name_and_show_the_same(
+    catalogue: IndexedCatalogue, opensearch: OpenSearchSettings
+) -> None:
+    notices = Notices(catalogue.database)
+    memory = catalogue.memory(notices)
+    async with catalogue.opensearch(notices, opensearch) as (index, feed):
+
+        async def check(case: Case) -> None:
+            scope = await _scope(catalogue, case)
+            await feed.catch_up()
+            await _assert_same(memory, index, scope, catalogue, case, precision=2e-3)
+
+        await _check_cases(check, 25)
+        assert index.asked["opensearch"] > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -15,22 +15,22 @@ import pytest
 from gateway.access.tenants import create_tenant
 from gateway.database.notices import Notices
 from gateway.database.pool import open_database
-from gateway.embedding.space_store import StoredSpace
+from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.errors import IndexTooLargeError
 from gateway.search.index.memory_index import MemoryIndex
 from gateway.search.index.tool_index import SearchScope
-from gateway.search.query_form import QueryForm
+from gateway.search.query.parsed_query import ParsedQuery
 from gateway.settings import Settings
 from tests.support.catalogue import direct_connection
 from tests.support.database_proxy import DatabaseProxy
-from tests.support.indexed_catalogue import MIB, TENANT, CataloguedTool, IndexedCatalogue
+from tests.support.indexed_catalogue import MIB, TENANT, CataloguedTool, FixedSpaces, IndexedCatalogue
 from tests.support.rows import value
 from tests.support.waiting import until
 
 FEED = CataloguedTool("farm", "feed_cat", "Feed the cat")
 COUNT = CataloguedTool("farm", "count_cows", "Count the cows", vector=(0.0, 1.0, 0.0, 0.0))
 SAIL = CataloguedTool("sea", "sail", "Sail a boat", vector=(0.0, 0.0, 1.0, 0.0))
-CAT = QueryForm(("cat",), np.array([1, 0, 0, 0], np.float32))
+CAT = ParsedQuery(("cat",), np.array([1, 0, 0, 0], np.float32))
 SPEED_TRIES = 9
 
 
@@ -66,19 +66,19 @@ async def test_a_tool_that_changes_goes_or_comes_back_is_found_as_it_is(
     catalogue: IndexedCatalogue, notices: Notices
 ) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(FEED, COUNT)
+    await catalogue.upsert(FEED, COUNT)
     scope = await _role(catalogue)
     found = await _found(index, scope, catalogue)
     assert found["farm__feed_cat"] > 0 == found["farm__count_cows"]
 
-    await catalogue.put(replace(COUNT, description="Count the cats"), replace(FEED, name="feed_cat", description=""))
+    await catalogue.upsert(replace(COUNT, description="Count the cats"), replace(FEED, name="feed_cat", description=""))
     assert (await _found(index, scope, catalogue))["farm__count_cows"] > 0
     feed = catalogue.ids["farm__feed_cat"]
     assert (await index.cards(scope, catalogue.space, [feed]))[feed].description == ""
 
     await catalogue.hide("farm__feed_cat")
     assert set(await _found(index, scope, catalogue)) == {"farm__count_cows"}
-    await catalogue.put(FEED)
+    await catalogue.upsert(FEED)
     assert set(await _found(index, scope, catalogue)) == {"farm__count_cows", "farm__feed_cat"}
     assert await index.named(scope, catalogue.space, "feed_cat") == [feed]
 
@@ -87,11 +87,11 @@ async def test_a_server_that_goes_takes_its_tools_along_and_leaves_their_places_
     catalogue: IndexedCatalogue, notices: Notices
 ) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(FEED, SAIL)
+    await catalogue.upsert(FEED, SAIL)
     scope = await _role(catalogue)
     before = await _found(index, scope, catalogue)
     await catalogue.remove_server("sea")
-    await catalogue.put(COUNT)
+    await catalogue.upsert(COUNT)
     assert set(before) == {"farm__feed_cat", "sea__sail"}
     assert set(await _found(index, scope, catalogue)) == {"farm__feed_cat", "farm__count_cows"}
     positions = "SELECT array_agg(position ORDER BY position) FROM tools"
@@ -101,11 +101,11 @@ async def test_a_server_that_goes_takes_its_tools_along_and_leaves_their_places_
 async def test_tools_that_went_leave_no_memory_behind(catalogue: IndexedCatalogue, notices: Notices) -> None:
     index = catalogue.memory(notices)
     scope = await _role(catalogue)
-    await catalogue.put(FEED)
+    await catalogue.upsert(FEED)
     await _found(index, scope, catalogue)
     before = index.size_bytes
     many = [CataloguedTool("sea", f"sail_{number}", f"word{number}") for number in range(150)]
-    await catalogue.put(*many)
+    await catalogue.upsert(*many)
     assert len(await _found(index, scope, catalogue)) == 151
     await catalogue.remove_server("sea")
     assert set(await _found(index, scope, catalogue)) == {"farm__feed_cat"}
@@ -116,7 +116,7 @@ async def test_a_server_that_is_renamed_is_shown_and_named_by_its_new_name(
     catalogue: IndexedCatalogue, notices: Notices
 ) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(FEED, SAIL)
+    await catalogue.upsert(FEED, SAIL)
     scope = await _role(catalogue)
     await _found(index, scope, catalogue)
     async with direct_connection(catalogue.database) as connection:
@@ -131,7 +131,7 @@ async def test_a_server_that_is_renamed_is_shown_and_named_by_its_new_name(
 
 async def test_a_change_of_a_role_holds_for_the_next_search(catalogue: IndexedCatalogue, notices: Notices) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(FEED, COUNT, SAIL)
+    await catalogue.upsert(FEED, COUNT, SAIL)
     role_id = await catalogue.add_role("some", "farm__feed_cat")
     scope = SearchScope(TENANT, (role_id,))
     for visible in (("farm__feed_cat",), ("sea__sail", "farm__count_cows"), (), ("farm__feed_cat", "sea__sail")):
@@ -143,7 +143,7 @@ async def test_another_process_is_followed_within_200_milliseconds(
     catalogue: IndexedCatalogue, notices: Notices, settings: Settings
 ) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(FEED)
+    await catalogue.upsert(FEED)
     role_id = await catalogue.add_role("some", "farm__feed_cat")
     scope = SearchScope(TENANT, (role_id,))
     await _found(index, scope, catalogue)
@@ -152,7 +152,7 @@ async def test_another_process_is_followed_within_200_milliseconds(
         other = replace(catalogue, database=database)
         for number in range(SPEED_TRIES):
             name = f"farm__feed_dog_{number}"
-            await other.put(CataloguedTool("farm", f"feed_dog_{number}"))
+            await other.upsert(CataloguedTool("farm", f"feed_dog_{number}"))
             await other.set_visible(role_id, name)
             begun = time.monotonic()
             await until(partial(_finds_only, name, index, scope, catalogue))
@@ -168,7 +168,7 @@ async def test_without_the_listening_connection_each_search_asks_what_is_new(
         notices = Notices(proxy.database)
         async with notices.listening():
             index = catalogue.memory(notices)
-            await catalogue.put(FEED)
+            await catalogue.upsert(FEED)
             role_id = await catalogue.add_role("some", "farm__feed_cat")
             scope = SearchScope(TENANT, (role_id,))
             assert set(await _found(index, scope, catalogue)) == {"farm__feed_cat"}
@@ -176,7 +176,7 @@ async def test_without_the_listening_connection_each_search_asks_what_is_new(
             await until(lambda: not notices.connected)
             # Nothing tells this process of what another one does.
             other = replace(catalogue, database=database)
-            await other.put(COUNT)
+            await other.upsert(COUNT)
             for visible in (("farm__count_cows",), ("farm__count_cows", "farm__feed_cat"), ()):
                 await other.set_visible(role_id, *visible)
                 assert set(await _found(index, scope, catalogue)) == set(visible)
@@ -186,7 +186,7 @@ async def test_what_changes_while_an_update_is_read_is_not_lost(
     catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(FEED)
+    await catalogue.upsert(FEED)
     scope = await _role(catalogue)
     read = MemoryIndex._read_tools
     reading, changed = asyncio.Event(), asyncio.Event()
@@ -201,7 +201,7 @@ async def test_what_changes_while_an_update_is_read_is_not_lost(
     await reading.wait()
     # Another search waits for the index to be whole, instead of reading what is there.
     second = asyncio.create_task(_found(index, scope, catalogue))
-    await catalogue.put(COUNT)
+    await catalogue.upsert(COUNT)
     assert not second.done()
     changed.set()
     await asyncio.gather(first, second)
@@ -212,7 +212,7 @@ async def test_a_search_that_is_given_up_does_not_stop_the_index_from_being_read
     catalogue: IndexedCatalogue, notices: Notices
 ) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(FEED)
+    await catalogue.upsert(FEED)
     scope = await _role(catalogue)
     given_up = asyncio.create_task(_found(index, scope, catalogue))
     other = asyncio.create_task(_found(index, scope, catalogue))
@@ -223,22 +223,22 @@ async def test_a_search_that_is_given_up_does_not_stop_the_index_from_being_read
 
 async def test_a_vector_that_comes_later_counts_from_then_on(catalogue: IndexedCatalogue, notices: Notices) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(replace(FEED, vector=None), replace(COUNT, vector=None))
+    await catalogue.upsert(replace(FEED, vector=None), replace(COUNT, vector=None))
     scope = await _role(catalogue)
     assert (await index.signals(scope, catalogue.space, [CAT])).cosines is None
-    assumed = await index.background(TENANT, catalogue.space)
-    await catalogue.put(FEED)
+    assumed = await index.baseline(TENANT, catalogue.space)
+    await catalogue.upsert(FEED)
     cosines = (await index.signals(scope, catalogue.space, [CAT])).cosines
     assert cosines is not None
     assert np.nanmax(cosines[0]) == pytest.approx(1)
     assert np.isnan(cosines[0]).sum() == 1
-    assert await index.background(TENANT, catalogue.space) != assumed
+    assert await index.baseline(TENANT, catalogue.space) != assumed
 
 
 async def test_without_a_space_words_alone_are_measured(catalogue: IndexedCatalogue, notices: Notices) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(FEED, SAIL)
-    signals = await index.signals(await _role(catalogue), None, [QueryForm(("cat",), None)])
+    await catalogue.upsert(FEED, SAIL)
+    signals = await index.signals(await _role(catalogue), None, [ParsedQuery(("cat",), None)])
     assert signals.cosines is None
     assert sorted(signals.lexical[0].tolist())[1] > 0
 
@@ -247,9 +247,9 @@ async def test_the_tenant_that_was_searched_longest_ago_goes_first(
     catalogue: IndexedCatalogue, notices: Notices
 ) -> None:
     others = [(await create_tenant(catalogue.database, slug)).id for slug in ("two", "three")]
-    await catalogue.put(FEED)
+    await catalogue.upsert(FEED)
     for tenant_id in others:
-        await catalogue.put(CataloguedTool(f"farm{tenant_id}", "feed_cat", "Feed the cat"), tenant_id=tenant_id)
+        await catalogue.upsert(CataloguedTool(f"farm{tenant_id}", "feed_cat", "Feed the cat"), tenant_id=tenant_id)
     one_alone = catalogue.memory(notices)
     await one_alone.signals(await _role(catalogue), catalogue.space, [CAT])
     index = catalogue.memory(notices, int(one_alone.size_bytes * 2.5))
@@ -264,8 +264,8 @@ async def test_a_tenant_stays_in_memory_while_it_is_searched(
     catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = (await create_tenant(catalogue.database, "two")).id
-    await catalogue.put(FEED)
-    await catalogue.put(CataloguedTool("farm2", "feed_cat", "Feed the cat"), tenant_id=other)
+    await catalogue.upsert(FEED)
+    await catalogue.upsert(CataloguedTool("farm2", "feed_cat", "Feed the cat"), tenant_id=other)
     one_alone = catalogue.memory(notices)
     await one_alone.signals(await _role(catalogue), catalogue.space, [CAT])
     index = catalogue.memory(notices, int(one_alone.size_bytes * 1.5))
@@ -293,8 +293,8 @@ async def test_an_index_that_is_being_read_is_not_dropped_and_ends_with_all_else
     catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = (await create_tenant(catalogue.database, "two")).id
-    await catalogue.put(FEED)
-    await catalogue.put(CataloguedTool("farm2", "feed_cat", "Feed the cat"), tenant_id=other)
+    await catalogue.upsert(FEED)
+    await catalogue.upsert(CataloguedTool("farm2", "feed_cat", "Feed the cat"), tenant_id=other)
     index = catalogue.memory(notices, 40_000)
     read_tools = MemoryIndex._read_tools
     reading = asyncio.Event()
@@ -312,7 +312,7 @@ async def test_an_index_that_is_being_read_is_not_dropped_and_ends_with_all_else
     await index.signals(SearchScope(other, ()), catalogue.space, [CAT])
     assert TENANT in index.tenant_ids
     # Nor is one forgotten that a space which took over has dropped.
-    await catalogue.database.execute("notify_space", catalogue.space.id + 1)
+    await catalogue.database.execute("notify_serving_space", catalogue.space.id + 1)
     await until(lambda: not index.tenant_ids)
     await index.aclose()
     with pytest.raises(asyncio.CancelledError):
@@ -325,11 +325,11 @@ async def test_a_tenant_that_did_not_fit_comes_back_when_it_does(
     index = catalogue.memory(notices, 120 * 1024)
     scope = await _role(catalogue)
     large = [CataloguedTool("farm", f"feed_{n}", "cat " * 5_000) for n in range(10)]
-    await catalogue.put(*large)
+    await catalogue.upsert(*large)
     with pytest.raises(IndexTooLargeError):
         await index.signals(scope, catalogue.space, [CAT])
     assert set(index.tenants_in_database) == {TENANT}
-    await catalogue.put(*(replace(tool, description="cat") for tool in large))
+    await catalogue.upsert(*(replace(tool, description="cat") for tool in large))
     # Whether it fits now is not read anew for each change.
     with pytest.raises(IndexTooLargeError):
         await index.signals(scope, catalogue.space, [CAT])
@@ -341,7 +341,7 @@ async def test_a_tenant_that_did_not_fit_comes_back_when_it_does(
 
 async def test_vectors_are_counted_once_in_what_a_tool_took(catalogue: IndexedCatalogue, notices: Notices) -> None:
     index = catalogue.memory(notices, 120 * 1024)
-    await catalogue.put(*(CataloguedTool("farm", f"feed_{n}", "cat " * 5_000) for n in range(10)))
+    await catalogue.upsert(*(CataloguedTool("farm", f"feed_{n}", "cat " * 5_000) for n in range(10)))
     scope = await _role(catalogue)
     with pytest.raises(IndexTooLargeError):
         await index.signals(scope, catalogue.space, [CAT])
@@ -353,15 +353,55 @@ async def test_a_space_that_took_over_leaves_no_index_of_the_former_one(
     catalogue: IndexedCatalogue, notices: Notices
 ) -> None:
     index = catalogue.memory(notices)
-    await catalogue.put(FEED)
+    await catalogue.upsert(FEED)
     scope = await _role(catalogue)
     await index.signals(scope, catalogue.space, [CAT])
     before = index.size_bytes
     later = StoredSpace(catalogue.space.id + 1, catalogue.space.space)
-    await catalogue.database.execute("notify_space", later.id)
+    await catalogue.database.execute("notify_serving_space", later.id)
     await until(lambda: index.size_bytes == 0)
     assert (await index.signals(scope, later, [CAT])).cosines is None
     assert 0 < index.size_bytes <= before
+
+
+@pytest.mark.parametrize("mebibytes", [64, 0])
+async def test_a_space_that_takes_over_is_read_before_anybody_searches_in_it(
+    catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch, mebibytes: int
+) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.upsert(FEED)
+    scope = await _role(catalogue)
+    await index.signals(scope, catalogue.space, [CAT])
+    # Without room for both, the former one makes room.
+    monkeypatch.setattr(index, "_max_bytes", mebibytes * MIB or index.size_bytes)
+    later = StoredSpace(catalogue.space.id + 1, catalogue.space.space)
+    monkeypatch.setattr(FixedSpaces, "known_active_space", _answering(later))
+    monkeypatch.setattr(FixedSpaces, "upcoming_space", _answering(later))
+    before = list(index._loaded)
+    await index.prepare(later)
+    both = [*before, (TENANT, later.id)] if mebibytes else before
+    assert list(index._loaded) == both
+    await catalogue.database.execute("notify_serving_space", later.id)
+    await until(lambda: list(index._loaded) == [(TENANT, later.id)] and index.tools == 1)
+
+
+async def test_a_space_that_another_process_is_to_switch_to_is_read_beside_the_one_that_serves(
+    catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = catalogue.memory(notices)
+    await catalogue.upsert(FEED)
+    await index.signals(await _role(catalogue), catalogue.space, [CAT])
+    later = StoredSpace(catalogue.space.id + 1, catalogue.space.space)
+    monkeypatch.setattr(FixedSpaces, "upcoming_space", _answering(later))
+    await catalogue.database.execute("notify_space", later.id)
+    await until(lambda: index.tools == 2)
+
+
+def _answering(space: StoredSpace) -> Callable[[FixedSpaces], Awaitable[StoredSpace]]:
+    async def answer(_: FixedSpaces) -> StoredSpace:
+        return space
+
+    return answer
 
 
 @pytest.mark.parametrize("kilobytes", [8, 120])
@@ -370,7 +410,7 @@ async def test_a_tenant_that_does_not_fit_says_so_until_it_does(
 ) -> None:
     # The smaller bound is exceeded by what is expected, the larger one by what the texts turn out to take.
     index = catalogue.memory(notices, kilobytes * 1024)
-    await catalogue.put(*(CataloguedTool("farm", f"feed_{n}", "cat " * 5_000) for n in range(10)))
+    await catalogue.upsert(*(CataloguedTool("farm", f"feed_{n}", "cat " * 5_000) for n in range(10)))
     scope = await _role(catalogue)
     for _ in range(2):
         with pytest.raises(IndexTooLargeError, match=r"10 tools of tenant 1 .* search\.index_mib"):

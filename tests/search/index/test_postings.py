@@ -23,15 +23,15 @@ def _match(postings: Postings, terms: str, mask: list[bool], lengths: np.ndarray
     visible = np.array(mask)
     corpus = Corpus(int(visible.sum()), float(lengths[visible].mean()) if visible.any() else 0.0)
     found = postings.match(terms, visible, lengths, corpus)
-    return found.scores.tolist(), found.ceiling
+    return found.scores.tolist(), found.maximum
 
 
 @given(_catalogues, _masks, st.text("abcdx", max_size=5))
 def test_scores_are_those_of_the_formula(catalogue: dict[int, dict[str, int]], mask: list[bool], terms: str) -> None:
     postings = Postings()
-    postings.put(catalogue)
+    postings.upsert(catalogue)
     lengths = _lengths(catalogue)
-    scores, ceiling = _match(postings, terms, mask, lengths)
+    scores, maximum = _match(postings, terms, mask, lengths)
     seen = [row for row in range(ROWS) if mask[row]]
     mean = sum(lengths[row] for row in seen) / len(seen) if seen else 1
     expected = [0.0] * ROWS
@@ -44,7 +44,7 @@ def test_scores_are_those_of_the_formula(catalogue: dict[int, dict[str, int]], m
             count = catalogue[row][term]
             expected[row] += rarity * count * (K1 + 1) / (count + K1 * (1 - B + B * lengths[row] / mean))
     assert scores == pytest.approx(expected, rel=1e-4)
-    assert ceiling == pytest.approx(best)
+    assert maximum == pytest.approx(best)
 
 
 @given(_catalogues, _catalogues, _masks, st.text("abcd", max_size=4))
@@ -53,9 +53,9 @@ def test_words_of_rows_that_are_not_visible_shift_no_score(
 ) -> None:
     lengths = _lengths(catalogue)
     alone, together = Postings(), Postings()
-    alone.put({row: counts for row, counts in catalogue.items() if mask[row]})
-    together.put(catalogue)
-    together.put({row: counts for row, counts in others.items() if not mask[row]})
+    alone.upsert({row: counts for row, counts in catalogue.items() if mask[row]})
+    together.upsert(catalogue)
+    together.upsert({row: counts for row, counts in others.items() if not mask[row]})
     assert _match(alone, terms, mask, lengths) == _match(together, terms, mask, lengths)
 
 
@@ -64,13 +64,13 @@ def test_rows_that_come_and_go_leave_what_is_there(steps: list[tuple[bool, dict[
     followed, catalogue = Postings(), dict[int, dict[str, int]]()
     for comes, rows in steps:
         if comes:
-            followed.put(rows)
+            followed.upsert(rows)
             catalogue |= rows
         else:
             followed.remove(rows)
             catalogue = {row: counts for row, counts in catalogue.items() if row not in rows}
     anew = Postings()
-    anew.put(catalogue)
+    anew.upsert(catalogue)
     everything = [True] * ROWS
     lengths = _lengths(catalogue)
     for term in "abcd":
@@ -82,7 +82,7 @@ def test_rows_that_come_and_go_leave_what_is_there(steps: list[tuple[bool, dict[
 
 def test_a_term_is_counted_in_the_rows_that_are_visible() -> None:
     postings = Postings()
-    postings.put({0: {"cat": 1}, 1: {"cat": 2, "dog": 1}, 2: {}})
+    postings.upsert({0: {"cat": 1}, 1: {"cat": 2, "dog": 1}, 2: {}})
     assert postings.found_in("cat") == 2
     assert postings.found_in("cat", np.array([False, True, True])) == 1
     assert postings.found_in("cow", np.array([True, True, True])) == 0

@@ -14,8 +14,8 @@ import pytest
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.components import open_components
 from gateway.errors import RerankError
+from gateway.search.rerank.reranker_factory import open_reranking
 from gateway.search.rerank.reranking import Reranking
-from gateway.search.rerank.selection import open_reranking
 from gateway.settings import RerankSettings, Settings
 from tests.doubles.ranking_server import Fault, RankingServer
 from tests.search.rerank.conftest import CARDS, Serve, card

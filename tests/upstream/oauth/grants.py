@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from gateway.upstream.oauth_grant import OAuthGrant
+from gateway.upstream.credentials.oauth_grant import OAuthGrant
 
 
 @dataclass(eq=False)

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.errors import InvalidInputError, UpstreamError, UpstreamUnavailableError
-from gateway.upstream.credential import AuthorizationCode, ClientCredentials, check_credential
+from gateway.upstream.credentials.credential import AuthorizationCode, ClientCredentials, check_credential
 from gateway.upstream.oauth.login import begin_login, finish_login
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest

@@ -10,9 +10,9 @@ import httpx2
 import pytest
 
 from gateway.errors import InvalidInputError, UpstreamError, UpstreamUnavailableError
-from gateway.upstream.credential import AuthorizationCode, ClientCredentials, Credential
+from gateway.upstream.credentials.credential import AuthorizationCode, ClientCredentials, Credential
+from gateway.upstream.credentials.oauth_grant import OAuthClient, OAuthGrant
 from gateway.upstream.oauth.login import begin_login, finish_login
-from gateway.upstream.oauth_grant import OAuthClient, OAuthGrant
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
@@ -39,7 +39,8 @@ def machine(oauth: OAuthServer) -> ClientCredentials:
 
 async def signed_in(oauth: OAuthServer, credential: AuthorizationCode, known: OAuthGrant | None = None) -> OAuthGrant:
     """Go the way of a person with a browser."""
-    login = await begin_login("Web Server", f"{oauth.url}/mcp", credential, REDIRECT, known)
+    registered = None if known is None else known.client
+    login = await begin_login("Web Server", f"{oauth.url}/mcp", credential, REDIRECT, registered)
     async with httpx2.AsyncClient() as browser:
         back = (await browser.get(login.url)).next_request
     assert back is not None

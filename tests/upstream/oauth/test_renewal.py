@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import UpstreamError, UpstreamUnavailableError
-from gateway.upstream.credential import ClientCredentials
+from gateway.upstream.credentials.credential import ClientCredentials
+from gateway.upstream.credentials.oauth_grant import OAuthGrant
 from gateway.upstream.oauth.token_auth import OAuthTokenAuth
-from gateway.upstream.oauth_grant import OAuthGrant
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest
 from tests.doubles.oauth_server import OAuthServer

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gateway.upstream.credential import Basic, Bearer
+from gateway.upstream.credentials.credential import Basic, Bearer
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 from tests.doubles.http_api import DOCUMENT, HttpApi

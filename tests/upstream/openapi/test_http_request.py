@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 import pytest
 
 from gateway.errors import InvalidInputError
-from gateway.upstream.credential import Bearer
+from gateway.upstream.credentials.credential import Bearer
 from gateway.upstream.openapi.document import parse_document
 from gateway.upstream.openapi.http_request import OpenApiRequest, build_request
 from gateway.upstream.openapi.operation import OpenApiOperation
@@ -97,6 +97,34 @@ def test_a_body_that_is_a_file_is_taken_in_base64(media_type: str, schema: dict[
 def test_a_text_body_is_sent_as_text() -> None:
     request = asked(body("text/plain", {"type": "string"}), body="grüße")
     assert (request.body, request.headers["content-type"]) == ("grüße".encode(), "text/plain")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "schema", "sent"),
+    [
+        ("*/*", {"properties": {"a": {"type": "string"}}}, "application/json"),
+        ("application/*+json", {"type": "object", "properties": {"a": {"type": "string"}}}, "application/json"),
+        ("*/*", {}, "application/octet-stream"),
+        ("image/*", {}, "application/octet-stream"),
+        ("text/*", {"type": "string"}, "text/plain"),
+    ],
+)
+def test_a_range_of_media_types_is_sent_as_one_of_them(media_type: str, schema: dict[str, Any], sent: str) -> None:
+    arguments = {"a": "x"} if "properties" in schema else {"body": BINARY}
+    request = asked(body(media_type, schema), **arguments)
+    assert request.headers["content-type"] == sent
+    if arguments == {"a": "x"}:
+        assert request.body == b'{"a": "x"}'
+
+
+def test_a_body_in_xml_is_written_by_the_model() -> None:
+    tool = body("application/xml", {"type": "object", "description": "A pet.", "properties": {"a": {"type": "string"}}})
+    assert tool.definition["inputSchema"]["properties"]["body"] == {
+        "type": "string",
+        "description": "A pet. As application/xml.",
+    }
+    request = asked(tool, body="<pet/>")
+    assert (request.body, request.headers["content-type"]) == (b"<pet/>", "application/xml")
 
 
 def test_a_list_is_a_json_body_as_a_whole() -> None:

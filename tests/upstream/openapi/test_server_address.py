@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import UpstreamUnavailableError
-from gateway.upstream.credential import Bearer
+from gateway.upstream.credentials.credential import Bearer
 from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.unusable_tool import UNUSABLE_META_KEY

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.errors import InvalidInputError, UpstreamProtocolError, UpstreamUnavailableError
 from gateway.settings import UpstreamSettings
-from gateway.upstream.credential import Bearer
+from gateway.upstream.credentials.credential import Bearer
 from gateway.upstream.openapi.document import parse_document
 from gateway.upstream.openapi.operation_reader import build_operations
 from gateway.upstream.pool import UpstreamPool
@@ -92,7 +92,7 @@ paths:
         ("{", "neither JSON nor YAML"),
         ("a: &a [1]\nb: *a\n", "without aliases"),
         ("[1, 2]", "not an OpenAPI document"),
-        ('{"swagger": "2.0"}', "not an OpenAPI document"),
+        ('{"swagger": "2.0"}', "is Swagger 2.0.*convert it"),
         ('{"openapi": "4.0.0"}', "of version 4.0.0"),
         ('{"openapi": "3.0.0", "paths": [1]}', "paths that are not an object"),
     ],

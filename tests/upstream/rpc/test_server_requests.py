@@ -13,7 +13,7 @@ import pytest
 from gateway.errors import UpstreamTimeoutError
 from gateway.json_codec import Message
 from gateway.upstream.request import CallHooks, UpstreamRequest
-from gateway.upstream.session import UpstreamSession
+from gateway.upstream.sessions.session import UpstreamSession
 from tests.upstream.conftest import Connect, raw
 
 METHOD = "elicitation/create"

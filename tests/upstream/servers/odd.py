@@ -67,6 +67,16 @@ class Odd:
             return StreamingResponse(self.never(), media_type="text/event-stream")
         if behaviour == "other":
             return self.reply({"id": 4711}, {})
+        if behaviour == "marked":
+            answer = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": {"marked": True}})
+            return Response(f"\ufeffdata: {answer}\r\r", media_type="text/event-stream")
+        if behaviour == "returns":
+            answer = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": {"returns": True}})
+            pieces = ("event: message\r", f"\ndata: {answer}\r", "\r")
+            return StreamingResponse(self.never(*pieces), media_type="text/event-stream")
+        if behaviour in ("says", "says_more") and message["method"] == "tools/call":
+            error: Any = "the disk is full" if behaviour == "says" else {"message": "the disk is full", "code": "E5"}
+            return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "error": error})
         if behaviour == "garbage":
             return Response(b"{not json", media_type="application/json")
         if behaviour == "big":
@@ -101,9 +111,11 @@ class Odd:
         self.seen.append(("DELETE", dict(request.headers), {}))
         return Response(status_code=200)
 
-    async def never(self) -> AsyncIterator[bytes]:
+    async def never(self, *pieces: str) -> AsyncIterator[bytes]:
+        """A stream that does not end, of `pieces` one by one."""
         try:
-            yield b": nothing yet\n\n"
+            for piece in pieces or (": nothing yet\n\n",):
+                yield piece.encode()
             await anyio.sleep_forever()
         finally:
             self.closed_streams.set()

@@ -221,7 +221,12 @@ def main() -> None:
         if message.get("method") == "notifications/cancelled":
             cancelled.append(message["params"]["requestId"])
         elif "id" in message and "method" in message:
+            if "names-no-request" in sys.argv[2:] and message["method"] == "tools/call":
+                send({"id": None, "error": {"code": -32603, "message": "no memory"}})
+                continue
             answer(message)
+        elif "refuses-notifications" in sys.argv[2:]:
+            send({"id": None, "error": {"code": -32601, "message": "Method not found"}})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from gateway.errors import UpstreamReplyError, UpstreamTimeoutError
 from gateway.json_codec import Message
 from gateway.upstream.request import CallHooks, UpstreamRequest
-from gateway.upstream.session import CLIENT_CAPABILITIES, UpstreamSession
+from gateway.upstream.sessions.session import CLIENT_CAPABILITIES, UpstreamSession
 from tests.upstream.conftest import Connect, raw, sdk
 
 
@@ -151,6 +152,15 @@ async def test_an_error_reply_keeps_code_message_and_data(connect: Connect) -> N
             await session.request(UpstreamRequest("tools/call", {"name": "refuse"}))
     assert (caught.value.code, caught.value.message, caught.value.data) == (-32050, "not today", {"retry": 7})
     assert caught.value.server == "Raw Server"
+
+
+async def test_an_error_that_names_no_request_is_that_of_the_only_one_unless_its_reply_comes(connect: Connect) -> None:
+    spec = raw()
+    async with connect(replace(spec, args=(*spec.args, "refuses-notifications"))) as session:
+        assert len(await session.list_all("tools/list", "tools")) == 2
+    async with connect(replace(spec, args=(*spec.args, "names-no-request"))) as session:
+        with pytest.raises(UpstreamReplyError, match="no memory"):
+            await session.request(UpstreamRequest("tools/call", {"name": "echo"}))
 
 
 async def test_input_required_is_returned_raw(connect: Connect) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.errors import RequestNotSentError, UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
 from gateway.upstream.request import UpstreamRequest
-from gateway.upstream.session import UpstreamSession
+from gateway.upstream.sessions.session import UpstreamSession
 from tests.upstream.conftest import Connect, raw
 from tests.upstream.processes import gone, memory, until
 

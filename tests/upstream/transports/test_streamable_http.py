@@ -9,11 +9,12 @@ from typing import Any
 import anyio
 import pytest
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway.errors import UpstreamProtocolError, UpstreamTimeoutError, UpstreamUnavailableError
+from gateway.errors import UpstreamProtocolError, UpstreamReplyError, UpstreamTimeoutError, UpstreamUnavailableError
 from gateway.json_codec import Message
 from gateway.upstream.request import CallHooks, UpstreamRequest
 from tests.upstream.conftest import Connect, serving, web
@@ -151,6 +152,63 @@ async def test_arguments_are_repeated_in_headers_where_the_schema_wants_it(
         "tools/list",
         "tools/call",
     ]
+
+
+async def test_a_stream_may_begin_with_a_byte_order_mark(connect: Connect, odd_url: str) -> None:
+    async with connect(web(f"{odd_url}/marked")) as session:
+        assert await session.request(UpstreamRequest("tools/call", {"name": "x"})) == {"marked": True}
+
+
+async def test_a_server_over_sse_may_answer_where_it_is_asked(connect: Connect, odd: Odd) -> None:
+    async def stream(_: Request) -> Response:
+        return StreamingResponse(odd.never("event: endpoint\ndata: /handshake\n\n"), media_type="text/event-stream")
+
+    routes = [Route("/sse", stream), Route("/{behaviour}", odd.post, methods=["POST"])]
+    async with serving(Starlette(routes=routes)) as root, connect(web(f"{root}/sse", transport="sse")) as session:
+        assert (await session.request(UpstreamRequest("tools/call", {"name": "x"})))["content"] == []
+
+
+async def test_what_a_server_over_sse_says_where_it_is_asked_is_an_answer_to_nothing_else(
+    connect: Connect, odd: Odd
+) -> None:
+    send, answers = anyio.create_memory_object_stream[str](10)
+
+    async def stream(_: Request) -> Response:
+        async def pieces() -> AsyncIterator[str]:
+            yield "event: endpoint\ndata: /handshake\n\n"
+            async for answer in answers:
+                yield f"data: {answer}\n\n"
+
+        return StreamingResponse(pieces(), media_type="text/event-stream")
+
+    async def take(request: Request) -> Response:
+        answer = bytes((await odd.post(request)).body).decode()
+        # As an answer to a notification would be.
+        taken: dict[str, Any] = {"jsonrpc": "2.0", "id": None, "result": {}}
+        return JSONResponse(taken, background=BackgroundTask(send.send, answer) if answer else None)
+
+    routes = [Route("/sse", stream), Route("/{behaviour}", take, methods=["POST"])]
+    async with (
+        send,
+        answers,
+        serving(Starlette(routes=routes)) as root,
+        connect(web(f"{root}/sse", transport="sse")) as session,
+    ):
+        assert "headers" in await session.request(UpstreamRequest("tools/call", {"name": "x"}))
+
+
+async def test_lines_that_end_in_a_carriage_return_have_ended(connect: Connect, odd: Odd, odd_url: str) -> None:
+    async with connect(web(f"{odd_url}/returns")) as session:
+        assert await session.request(UpstreamRequest("tools/call", {"name": "x"})) == {"returns": True}
+    with anyio.fail_after(5):
+        await odd.closed_streams.wait()
+
+
+@pytest.mark.parametrize("path", ["says", "says_more"])
+async def test_an_error_without_a_code_is_told_in_its_words(connect: Connect, odd_url: str, path: str) -> None:
+    async with connect(web(f"{odd_url}/{path}")) as session:
+        with pytest.raises(UpstreamReplyError, match="the disk is full"):
+            await session.request(UpstreamRequest("tools/call", {"name": "x"}))
 
 
 async def test_a_stream_that_breaks_off_is_resumed(connect: Connect, odd_url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Annotated
@@ -13,6 +14,12 @@ from gateway.access.keys import ApiKeys, KeyRecord, NewKey
 from gateway.admin.request_input import FORBID_EXTRA
 from gateway.errors import InvalidInputError
 
+_SOON = timedelta(days=14)
+_ANY_QUERY = "what can be done here"
+_QUERY_WORDS = 10
+# It stands between quotation marks of a shell.
+_NO_LETTERS = re.compile(r"[^A-Za-z0-9]+")
+
 _Limit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Roles = Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(min_length=1, max_length=100)]
@@ -23,7 +30,9 @@ _Note = Annotated[str, Field(max_length=2_000)]
 class KeyCard:
     """A key as a list shows it. `state`: in force, expired or revoked; `hint` is the key's first characters.
 
-    `replaces` is the number of the key that it took over from; `calls_today` counts where there is a budget of calls.
+    `expires_soon`: within two weeks. `replaces` is the number of the key that it took over from; `calls_today` counts
+    where there is a budget of calls. `owner` is the account that it acts for since `accepted_at`, None where it acts
+    for itself.
     """
 
     id: int
@@ -34,6 +43,7 @@ class KeyCard:
     note: str
     created_at: datetime
     expires_at: datetime | None
+    expires_soon: bool
     revoked_at: datetime | None
     last_used_at: datetime | None
     replaces: int | None
@@ -42,13 +52,16 @@ class KeyCard:
     calls_per_day: int | None
     rights: tuple[Right, ...]
     calls_today: int
+    owner: str | None
+    accepted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyInput:
     """A key as it is to be, with at least one role by name; without `expires_at` it never ends, null is no limit.
 
-    The right `embed` lets it have texts embedded at /v1/embeddings.
+    The right `embed` lets it have texts embedded at /v1/embeddings, `approve` decide about calls of others at
+    /v1/approvals. It acts for the account called `owner` once they have accepted it.
     """
 
     name: _Name
@@ -59,8 +72,32 @@ class KeyInput:
     concurrent_calls: _Limit | None = None
     calls_per_day: _Limit | None = None
     rights: Annotated[tuple[Right, ...], Field(max_length=10)] = ()
+    owner: _Name | None = None
 
     __pydantic_config__ = FORBID_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """Which keys: with `text` in name, first characters or a role's name.
+
+    `before` is the `next` of the page before.
+    """
+
+    text: Annotated[str, Field(max_length=200)] | None = None
+    before: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+    __pydantic_config__ = FORBID_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """A page of keys. `total` counts all that fit; `next` is for `before` of the next page, None on the last."""
+
+    items: tuple[KeyCard, ...]
+    total: int
+    next: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +128,23 @@ class KeyService:
         """Every key, newest first."""
         return [_card(record) for record in await self._keys.list(tenant_id)]
 
+    async def page(self, tenant_id: int, query: KeyFilter) -> KeyPage:
+        """A page of the keys that fit, newest first."""
+        records, total = await self._keys.page(tenant_id, query.text, query.before, query.limit + 1)
+        cards = tuple(_card(record) for record in records[: query.limit])
+        return KeyPage(cards, total, cards[-1].id if len(records) > query.limit else None)
+
     async def get(self, tenant_id: int, key_id: int) -> KeyCard:
         """One key. Raises NotFoundError."""
         return _card(await self._keys.by_id(tenant_id, key_id))
+
+    async def example_query(self, tenant_id: int, key_id: int) -> str:
+        """What a client with this key can search for and find something, in plain letters."""
+        found = await self._keys.findable_tool(tenant_id, key_id)
+        if found is None:
+            return _ANY_QUERY
+        words = _NO_LETTERS.sub(" ", re.split(r"[.\n(:;]", found.description)[0] or found.name).split()
+        return " ".join(words[:_QUERY_WORDS]).lower() or _ANY_QUERY
 
     async def create(self, tenant_id: int, new: KeyInput) -> MadeKey:
         """Make a key. Raises InvalidInputError, and NotFoundError for a role that is not there."""
@@ -107,6 +158,7 @@ class KeyService:
                 note=new.note,
                 limits=_limits(new),
                 rights=new.rights,
+                owner=new.owner,
             )
         )
 
@@ -122,6 +174,7 @@ class KeyService:
             note=change.note,
             limits=_limits(change),
             rights=change.rights,
+            owner=change.owner,
         )
         return await self.get(tenant_id, key_id)
 
@@ -148,6 +201,11 @@ def _made_key(new: NewKey) -> MadeKey:
     return MadeKey(new.id, new.name, new.key)
 
 
+def _expires_soon(record: KeyRecord) -> bool:
+    ends = record.expires_at
+    return record.state == "in force" and ends is not None and ends - datetime.now(timezone.utc) < _SOON
+
+
 def _card(record: KeyRecord) -> KeyCard:
     return KeyCard(
         id=record.id,
@@ -158,6 +216,7 @@ def _card(record: KeyRecord) -> KeyCard:
         note=record.note,
         created_at=record.created_at,
         expires_at=record.expires_at,
+        expires_soon=_expires_soon(record),
         revoked_at=record.revoked_at,
         last_used_at=record.last_used_at,
         replaces=record.replaces,
@@ -166,4 +225,6 @@ def _card(record: KeyRecord) -> KeyCard:
         calls_per_day=record.limits.calls_per_day,
         rights=record.rights,
         calls_today=record.calls_today,
+        owner=record.owner,
+        accepted_at=record.accepted_at,
     )

@@ -10,6 +10,7 @@ from pydantic import Field
 from gateway.access.explanation import explain
 from gateway.access.roles import (
     Role,
+    RoleApproval,
     RoleRecord,
     Visibility,
     create_role,
@@ -42,7 +43,7 @@ _Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 class RoleCard:
     """A role as a list shows it; `version` counts changes of the role itself and is sent back with the next.
 
-    `rules` counts its rules, `keys` the keys in force that carry it.
+    `rules` counts its rules, `keys` the keys in force that carry it. `approve`: calls of which tools wait for a person.
     """
 
     id: int
@@ -52,15 +53,19 @@ class RoleCard:
     version: int
     rules: int
     keys: int
+    approve: RoleApproval
 
 
 @dataclass(frozen=True, slots=True)
 class RoleInput:
-    """A role to be made; `default_visibility` is for what no rule names."""
+    """A role to be made; `default_visibility` is for what no rule names, and so is `approve`, which says of which tools
+    calls wait for a person: none, those that may destroy something, those that may change something, all.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     description: Annotated[str, Field(max_length=2_000)] = ""
     default_visibility: Visibility = "DENY"
+    approve: RoleApproval = "none"
 
     __pydantic_config__ = FORBID_EXTRA
 
@@ -73,6 +78,7 @@ class RoleChange:
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     description: Annotated[str, Field(max_length=2_000)] | None = None
     default_visibility: Visibility | None = None
+    approve: RoleApproval | None = None
 
     __pydantic_config__ = FORBID_EXTRA
 
@@ -123,7 +129,9 @@ class RoleService:
 
     async def create(self, tenant_id: int, new: RoleInput) -> RoleCard:
         """Make a role without rules. Raises InvalidInputError, and ConflictError where the name is taken."""
-        role = await create_role(self._database, tenant_id, new.name, new.default_visibility, new.description)
+        role = await create_role(
+            self._database, tenant_id, new.name, new.default_visibility, new.description, new.approve
+        )
         return await self.get(tenant_id, role.id)
 
     async def change(self, tenant_id: int, role_id: int, change: RoleChange) -> RoleCard:
@@ -137,6 +145,7 @@ class RoleService:
             name=change.name,
             default=change.default_visibility,
             description=change.description,
+            approve=change.approve,
         )
         return await self.get(tenant_id, role_id)
 
@@ -173,7 +182,7 @@ class RoleService:
     async def explain(self, tenant_id: int, role_id: int, tool_id: int) -> Decision:
         """Which rule of a role decided about a tool, and why. Raises NotFoundError."""
         card = await self.get(tenant_id, role_id)
-        role = Role(card.id, card.name, card.description, card.default_visibility, card.version)
+        role = Role(card.id, card.name, card.description, card.default_visibility, card.version, card.approve)
         decision = await explain(self._database, tenant_id, role, tool_id)
         return Decision(
             decision.tool, decision.visibility, decision.rule_id, decision.denied_explicitly, decision.reason
@@ -189,4 +198,5 @@ def _card(role: RoleRecord) -> RoleCard:
         role.version,
         role.rule_count,
         role.key_count,
+        role.approve,
     )

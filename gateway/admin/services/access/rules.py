@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.access.roles import Visibility, refresh_visibility
-from gateway.access.rules import Rule, RuleTarget, delete_rule, list_rules, update_rule
+from gateway.access.rules import Rule, RuleApproval, RuleTarget, delete_rule, list_rules, update_rule
 from gateway.admin.request_input import FORBID_EXTRA
-from gateway.admin.services.tools import Category
+from gateway.admin.services.tools.tools import Category
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -22,7 +22,8 @@ _Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 class RuleCard:
     """A rule; exactly one of `tool_id`, `pattern`, `server_id` and `category` says what it is about, `about` in words.
 
-    `tool_removed`: the tool is not listed by its server just now, and the rule waits for its return.
+    `tool_removed`: the tool is not listed by its server just now, and the rule waits for its return. `approve`: whether
+    calls of its tools wait for a person.
     """
 
     id: int
@@ -37,13 +38,15 @@ class RuleCard:
     server_id: int | None
     server_name: str | None
     category: str | None
+    approve: RuleApproval
 
 
 @dataclass(frozen=True, slots=True)
 class RuleInput:
     """What a role sees of exactly one target; with null for `visibility` the rule about it is taken away.
 
-    In `pattern`, which is compared with exposed names, `*` stands for any characters and case does not count.
+    In `pattern`, which is compared with exposed names, `*` stands for any characters and case does not count. `approve`
+    says whether calls wait for a person; null: as it was, and for a new rule as the role says.
     """
 
     visibility: Visibility | None
@@ -51,6 +54,7 @@ class RuleInput:
     pattern: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     server_id: _Id | None = None
     category: Category | None = None
+    approve: RuleApproval | None = None
 
     __pydantic_config__ = FORBID_EXTRA
 
@@ -66,10 +70,11 @@ class RulesInput:
 
 @dataclass(frozen=True, slots=True)
 class RuleChange:
-    """What a rule says from now on; `version` is that of the rule when it was looked at."""
+    """What a rule says from now on; `version` is that of the rule when it was looked at. `approve` null: as it was."""
 
     version: _Version
     visibility: Visibility
+    approve: RuleApproval | None = None
 
     __pydantic_config__ = FORBID_EXTRA
 
@@ -90,15 +95,17 @@ class RuleService:
         A rule about the same target is replaced. Raises NotFoundError for a tool or server that is not there, and
         InvalidInputError.
         """
-        targets = [(_target(rule, position), rule.visibility) for position, rule in enumerate(rules.rules)]
+        targets = [(_target(rule, position), rule) for position, rule in enumerate(rules.rules)]
         try:
             async with self._database.transaction() as transaction:
-                for target, visibility in targets:
+                for target, rule in targets:
                     about = (target.tool_id, target.pattern, target.server_id, target.category)
-                    if visibility is None:
+                    if rule.visibility is None:
                         await transaction.execute("delete_rule_by_target", tenant_id, role_id, *about)
-                    else:
-                        await transaction.fetchval("upsert_rule", tenant_id, role_id, *about, visibility)
+                        continue
+                    rule_id = await transaction.fetchval("upsert_rule", tenant_id, role_id, *about, rule.visibility)
+                    if rule.approve is not None:
+                        await transaction.execute("set_rule_approve", tenant_id, rule_id, rule.approve)
                 await refresh_visibility(transaction, tenant_id, role_id=role_id)
         except ConflictError:
             raise NotFoundError("One of the rules is about a tool or server that this tenant does not have.") from None
@@ -107,7 +114,7 @@ class RuleService:
     async def change(self, tenant_id: int, role_id: int, rule_id: int, change: RuleChange) -> RuleCard:
         """Change what a rule says. Raises NotFoundError, and ConflictError where another has changed it."""
         await self._get(tenant_id, role_id, rule_id)
-        await update_rule(self._database, tenant_id, rule_id, change.version, change.visibility)
+        await update_rule(self._database, tenant_id, rule_id, change.version, change.visibility, change.approve)
         return await self._get(tenant_id, role_id, rule_id)
 
     async def remove(self, tenant_id: int, role_id: int, rule_id: int) -> None:
@@ -143,4 +150,5 @@ def _card(rule: Rule) -> RuleCard:
         server_id=rule.target.server_id,
         server_name=rule.server_name,
         category=rule.target.category,
+        approve=rule.approve,
     )

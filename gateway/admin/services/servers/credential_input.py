@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from gateway.admin.request_input import FORBID_EXTRA
-from gateway.upstream.credential import (
+from gateway.upstream.credentials.credential import (
     AuthorizationCode,
     Basic,
     Bearer,
@@ -94,6 +95,21 @@ class CredentialsInput:
 
     credential: CredentialInput | None
     certificate: CertificateInput | None = None
+
+    __pydantic_config__ = FORBID_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalInput:
+    """How each person is let in from now on; null: all share the server's own credential.
+
+    `personal` is as in the document of `modelgate export`: the `kind` and what goes with it, such as
+    `{"kind": "secret", "place": "header", "name": "X-Api-Key", "form": "{secret}"}`. `list_as` is the number of the
+    person by whose connection the server is listed, once they agree.
+    """
+
+    personal: Annotated[Mapping[str, JsonValue], Field(max_length=50)] | None
+    list_as: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
 
     __pydantic_config__ = FORBID_EXTRA
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.review import FieldView, FlagView, StandingFilter, build_field_view
@@ -16,7 +16,10 @@ from gateway.errors import InvalidInputError
 
 @dataclass(frozen=True, slots=True)
 class OfferingView:
-    """How a prompt, a template or what a server says of itself stands, as `StandingView` says it of a tool."""
+    """How a prompt, a template or what a server says of itself stands, as `StandingView` says it of a tool.
+
+    `definition` is as the server has it, `waiting` whether it is for an admin to look at.
+    """
 
     server_id: int
     server: str
@@ -28,6 +31,8 @@ class OfferingView:
     quarantine: str | None
     approved_at: datetime | None
     flags: tuple[FlagView, ...]
+    definition: JsonValue
+    waiting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +96,6 @@ def _view(review: OfferingReview) -> OfferingView:
         quarantine=review.quarantine,
         approved_at=review.approved_at,
         flags=tuple(FlagView(**asdict(flag)) for flag in review.flags),
+        definition=dict(review.definition),
+        waiting=review.needs_review,
     )

@@ -13,7 +13,7 @@ from gateway.catalog.review.approval import Approvals, ToolReview
 from gateway.catalog.review.definition_diff import FieldChange, FieldChangeKind
 from gateway.catalog.review.review_state import OnChange
 from gateway.catalog.scan.finding import Severity
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.database.pool import Database
 from gateway.errors import NotFoundError
 

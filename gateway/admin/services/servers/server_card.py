@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.catalog.review.review_state import OnChange
-from gateway.catalog.server_definition import TransportKind
-from gateway.catalog.server_record import ServerRecord
+from gateway.catalog.servers.server_definition import TransportKind
+from gateway.catalog.servers.server_record import ServerRecord
 from gateway.masking import MASK, url_without_secrets
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerState, ServerStatus
@@ -38,17 +39,29 @@ class SkippedToolView:
 
 @dataclass(frozen=True, slots=True)
 class ReviewSummary:
-    """What happens to tools of a server that change, and how many of them are in quarantine."""
+    """What happens to tools of a server that change, and how many of them are in quarantine, or flagged."""
 
     on_change: OnChange
     quarantined: int
+    flagged: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerName:
+    """What a server is called."""
+
+    id: int
+    name: str
+    slug: str
 
 
 @dataclass(frozen=True, slots=True)
 class ServerCard:
     """A server as a list shows it. `state`: disabled, failing, synced or "never synced"; `version` counts changes.
 
-    `quarantined` of its `tools` are hidden until they are approved; `on_change` says what happens to those that change.
+    `quarantined` of its `tools` are hidden until they are approved, `flagged` are not but wait for a look; `on_change`
+    says what happens to those that change. `personal` is the kind of personal credentials, None where all share
+    `credential`.
     """
 
     id: int
@@ -60,6 +73,7 @@ class ServerCard:
     enabled: bool
     tools: int
     quarantined: int
+    flagged: int
     on_change: OnChange
     version: int | None
     synced_at: datetime | None
@@ -68,6 +82,7 @@ class ServerCard:
     skipped: tuple[SkippedToolView, ...]
     protocol_version: str | None
     credential: str
+    personal: str | None
     connection: ConnectionView
 
 
@@ -103,6 +118,16 @@ class ServerDetail:
     tuning: TuningView
 
 
+@dataclass(frozen=True, slots=True)
+class PersonalDetail:
+    """How each person is let in at a server, as a document has it, `${NAME}` in place of its secrets; None where all
+    share the server's own credential. `list_as` is the number of the person by whose connection it is listed.
+    """
+
+    entry: Mapping[str, Any] | None
+    list_as: int | None
+
+
 def build_server_card(record: ServerRecord, status: ServerStatus, review: ReviewSummary) -> ServerCard:
     """A server and how it does."""
     return ServerCard(
@@ -115,6 +140,7 @@ def build_server_card(record: ServerRecord, status: ServerStatus, review: Review
         enabled=record.enabled,
         tools=record.tool_count,
         quarantined=review.quarantined,
+        flagged=review.flagged,
         on_change=review.on_change,
         version=record.version,
         synced_at=record.synced_at,
@@ -123,6 +149,7 @@ def build_server_card(record: ServerRecord, status: ServerStatus, review: Review
         skipped=tuple(SkippedToolView(each["name"], each["reason"]) for each in record.skipped_tools),
         protocol_version=record.protocol_version,
         credential=record.credential,
+        personal=record.personal,
         connection=build_connection_view(status),
     )
 
@@ -154,16 +181,7 @@ def build_server_detail(record: ServerRecord, spec: ServerSpec, card: ServerCard
         document_url=_masked_url(spec.document_url) if masked else spec.document_url,
         has_document=spec.document is not None,
         has_certificate=spec.certificate is not None,
-        tuning=TuningView(
-            tuning.connect_timeout_seconds,
-            tuning.start_timeout_seconds,
-            tuning.list_timeout_seconds,
-            tuning.call_timeout_seconds,
-            tuning.max_calls_in_flight,
-            tuning.session,
-            tuning.idle_stop_seconds,
-            tuning.sync_every_seconds,
-        ),
+        tuning=TuningView(**asdict(tuning)),
     )
 
 

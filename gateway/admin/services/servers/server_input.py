@@ -16,7 +16,7 @@ from gateway.admin.services.servers.credential_input import (
     to_certificate,
     to_credential,
 )
-from gateway.catalog.server_definition import ServerDefinition, TransportKind
+from gateway.catalog.servers.server_definition import ServerDefinition, TransportKind
 from gateway.errors import ForbiddenError, InvalidInputError
 from gateway.settings import AdminSettings
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gateway.access.persons import Persons
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.request_input import FORBID_EXTRA
-from gateway.admin.services.servers.credential_input import CredentialsInput, to_certificate, to_credential
+from gateway.admin.services.servers.credential_input import (
+    CredentialsInput,
+    PersonalInput,
+    to_certificate,
+    to_credential,
+)
 from gateway.admin.services.servers.server_card import (
     ConnectionView,
+    PersonalDetail,
     ReviewSummary,
     ServerCard,
     ServerDetail,
+    ServerName,
     SkippedToolView,
     build_connection_view,
     build_server_card,
@@ -29,15 +37,17 @@ from gateway.admin.services.servers.server_input import (
     authorize_stdio,
     to_server_definition,
 )
-from gateway.catalog.client_config.client_config import parse_client_config
+from gateway.catalog.client_config.client_config import MissingValue, parse_client_config
+from gateway.catalog.configuration.personal_entry import export_personal, resolve_personal
+from gateway.catalog.configuration.placeholders import PlaceholderNames
 from gateway.catalog.oauth_logins import OAuthLogins
-from gateway.catalog.server import Servers
-from gateway.catalog.server_definition import ServerDefinition
-from gateway.catalog.server_record import ServerRecord
-from gateway.catalog.tuning import Tuning
+from gateway.catalog.servers.server import Servers
+from gateway.catalog.servers.server_definition import ServerDefinition
+from gateway.catalog.servers.server_record import ServerRecord
+from gateway.catalog.servers.tuning import Tuning
 from gateway.database.pool import Database
 from gateway.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
-from gateway.settings import AdminSettings
+from gateway.settings import AdminSettings, UpstreamSettings
 from gateway.upstream.pool import UpstreamPool
 
 __all__ = [
@@ -94,22 +104,39 @@ class ServerService:
     """Servers of a tenant."""
 
     def __init__(
-        self, database: Database, servers: Servers, pool: UpstreamPool, logins: OAuthLogins, settings: AdminSettings
+        self,
+        database: Database,
+        servers: Servers,
+        pool: UpstreamPool,
+        logins: OAuthLogins,
+        settings: AdminSettings,
+        limits: UpstreamSettings,
     ) -> None:
         self._database = database
         self._servers = servers
         self._pool = pool
         self._logins = logins
         self._settings = settings
+        self._limits = limits
+
+    @property
+    def default_limits(self) -> UpstreamSettings:
+        """What holds for a server that has no limits of its own."""
+        return self._limits
 
     async def list(self, tenant_id: int, principal: Principal) -> list[ServerCard]:
         """Every server, by name."""
         cards = await self._build_cards(tenant_id, await self._servers.list(tenant_id))
         return list(cards) if principal.may_write else [without_startup_line(card) for card in cards]
 
+    async def names(self, tenant_id: int) -> tuple[ServerName, ...]:
+        """What every server is called, by name: for choices, of which there may be hundreds."""
+        rows = await self._database.fetch("index_servers", tenant_id)
+        return tuple(sorted((ServerName(**row) for row in rows), key=lambda server: server.name.lower()))
+
     async def get(self, tenant_id: int, server_id: int, principal: Principal) -> ServerDetail:
         """One server. Raises NotFoundError."""
-        record = await self._record(tenant_id, server_id)
+        record = await self._servers.get(tenant_id, server_id)
         spec = await self._servers.spec(tenant_id, server_id)
         return build_server_detail(record, spec, await self._card(tenant_id, record), masked=not principal.may_write)
 
@@ -118,8 +145,22 @@ class ServerService:
 
         Raises InvalidInputError, ConflictError where the name is taken, ForbiddenError for a command that may not be.
         """
-        server_id = await self._add(tenant_id, to_server_definition(new), principal)
+        server_id = await self.add_definition(tenant_id, to_server_definition(new), principal)
         return await self.get(tenant_id, server_id, principal)
+
+    async def add_definition(
+        self, tenant_id: int, server: ServerDefinition, principal: Principal, *, enabled: bool = True
+    ) -> int:
+        """Add a server; its number. Raises as `add`."""
+        authorize_stdio(server, principal, self._settings)
+        return await self._servers.add(tenant_id, server, enabled=enabled)
+
+    def missing_values(self, text: str, values: Mapping[str, str]) -> tuple[MissingValue, ...]:
+        """What an `mcpServers` document leaves open beyond `values`. Raises InvalidInputError where it is none."""
+        try:
+            return parse_client_config(text, values).missing
+        except InvalidInputError as error:
+            raise InvalidInputError(error.message, "document") from None
 
     async def import_json(
         self,
@@ -143,7 +184,7 @@ class ServerService:
         for server in config.servers:
             name = server.definition.name
             try:
-                server_id = await self._add(tenant_id, server.definition, principal, enabled=server.enabled)
+                server_id = await self.add_definition(tenant_id, server.definition, principal, enabled=server.enabled)
                 if server.tuning != Tuning():
                     await self._servers.set_tuning(tenant_id, server_id, server.tuning)
                 outcomes.append(Imported(name, server_id, None, server.note))
@@ -176,22 +217,30 @@ class ServerService:
         await self._pool.close_server(server_id)
         return await self.get(tenant_id, server_id, principal)
 
+    async def personal(self, tenant_id: int, server_id: int) -> PersonalDetail:
+        """How each person is let in. Raises NotFoundError."""
+        spec = await self._servers.spec(tenant_id, server_id)
+        return PersonalDetail(export_personal(PlaceholderNames(spec.name), spec.personal), spec.list_as)
+
+    async def set_personal(
+        self, tenant_id: int, server_id: int, given: PersonalInput, principal: Principal
+    ) -> ServerDetail:
+        """How each person is let in from now on; what was connected of another kind ends.
+
+        Raises NotFoundError, InvalidInputError.
+        """
+        spec = await self._servers.spec(tenant_id, server_id)
+        if given.list_as is not None:
+            await Persons(self._database).get(tenant_id, given.list_as)
+        entry = {"kind": "none"} if given.personal is None else given.personal
+        personal = resolve_personal(spec.name, entry, spec.personal, {})
+        await self._servers.set_personal(tenant_id, server_id, personal, given.list_as)
+        await self._pool.close_server(server_id)
+        return await self.get(tenant_id, server_id, principal)
+
     async def tune(self, tenant_id: int, server_id: int, tuning: TuningInput, principal: Principal) -> ServerDetail:
         """How a server is used from now on. Raises NotFoundError, InvalidInputError."""
-        await self._servers.set_tuning(
-            tenant_id,
-            server_id,
-            Tuning(
-                tuning.connect_timeout_seconds,
-                tuning.start_timeout_seconds,
-                tuning.list_timeout_seconds,
-                tuning.call_timeout_seconds,
-                tuning.max_calls_in_flight,
-                tuning.session,
-                tuning.idle_stop_seconds,
-                tuning.sync_every_seconds,
-            ),
-        )
+        await self._servers.set_tuning(tenant_id, server_id, Tuning(**asdict(tuning)))
         return await self.get(tenant_id, server_id, principal)
 
     async def set_enabled(self, tenant_id: int, server_id: int, enabled: bool) -> ServerCard:
@@ -199,7 +248,7 @@ class ServerService:
         await self._servers.set_enabled(tenant_id, server_id, enabled)
         if not enabled:
             await self._pool.close_server(server_id)
-        return await self._card(tenant_id, await self._record(tenant_id, server_id))
+        return await self._card(tenant_id, await self._servers.get(tenant_id, server_id))
 
     async def remove(self, tenant_id: int, server_id: int) -> None:
         """Remove a server with its tools, vectors and rules. Raises NotFoundError."""
@@ -208,7 +257,7 @@ class ServerService:
 
     async def check(self, tenant_id: int, server_id: int) -> ConnectionView:
         """Ping a server, connecting it where it is not. Raises NotFoundError, ConflictError for one switched off."""
-        record = await self._record(tenant_id, server_id)
+        record = await self._servers.get(tenant_id, server_id)
         if not record.enabled:
             raise ConflictError(f"{record.name} is switched off; switch it on to check it.")
         await self._pool.check(await self._servers.spec(tenant_id, server_id))
@@ -216,8 +265,8 @@ class ServerService:
 
     async def log(self, tenant_id: int, server_id: int) -> str:
         """The last 64 KiB that a stdio server wrote to its standard error output. Raises NotFoundError."""
-        await self._record(tenant_id, server_id)
-        return self._pool.status(server_id).stderr
+        await self._servers.get(tenant_id, server_id)
+        return (await self._pool.fetch_status(await self._servers.spec(tenant_id, server_id))).stderr
 
     async def begin_login(
         self, tenant_id: int, server_id: int, redirect_uri: str, browser: str, metadata_url: str
@@ -228,15 +277,9 @@ class ServerService:
         """
         return await self._logins.begin(tenant_id, server_id, redirect_uri, browser, metadata_url)
 
-    async def _add(
-        self, tenant_id: int, server: ServerDefinition, principal: Principal, *, enabled: bool = True
-    ) -> int:
-        authorize_stdio(server, principal, self._settings)
-        return await self._servers.add(tenant_id, server, enabled=enabled)
-
     async def _build_cards(self, tenant_id: int, records: Sequence[ServerRecord]) -> tuple[ServerCard, ...]:
         rows = await self._database.fetch("server_review_counts", tenant_id)
-        reviews = {row["id"]: ReviewSummary(row["on_change"], row["quarantined"]) for row in rows}
+        reviews = {row["id"]: ReviewSummary(row["on_change"], row["quarantined"], row["flagged"]) for row in rows}
         # A server that was removed between the two queries is left out.
         return tuple(
             build_server_card(record, self._pool.status(record.id), reviews[record.id])
@@ -247,14 +290,4 @@ class ServerService:
     async def _card(self, tenant_id: int, record: ServerRecord) -> ServerCard:
         for card in await self._build_cards(tenant_id, [record]):
             return card
-        raise _no_such_server(record.id)
-
-    async def _record(self, tenant_id: int, server_id: int) -> ServerRecord:
-        for record in await self._servers.list(tenant_id):
-            if record.id == server_id:
-                return record
-        raise _no_such_server(server_id)
-
-
-def _no_such_server(server_id: int) -> NotFoundError:
-    return NotFoundError(f"There is no server {server_id} in this tenant.")
+        raise NotFoundError(f"There is no server {record.id} in this tenant.")

@@ -10,7 +10,7 @@ from typing import Literal
 
 from gateway.admin.accounts.principal import Principal
 from gateway.admin.services.servers.server_card import SkippedToolView
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync, SyncProgress
 from gateway.catalog.sync.sync_result import SyncResult
 from gateway.errors import ModelGateError, NotFoundError

@@ -14,7 +14,7 @@ from gateway.admin.services.servers.server_card import SkippedToolView
 from gateway.admin.services.servers.server_input import ServerChange, ServerInput, authorize_stdio, to_server_definition
 from gateway.admin.services.servers.servers import ServerService
 from gateway.catalog.naming import slugify
-from gateway.catalog.server_definition import ServerDefinition, check_server_definition
+from gateway.catalog.servers.server_definition import ServerDefinition, check_server_definition
 from gateway.catalog.tool import parse_listing
 from gateway.errors import InvalidInputError, UpstreamError
 from gateway.settings import Settings

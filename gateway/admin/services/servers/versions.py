@@ -12,7 +12,7 @@ from gateway.admin.request_input import FORBID_EXTRA
 from gateway.admin.services.servers.review import FieldView, build_field_view
 from gateway.admin.services.servers.syncs import SyncOutcome, build_sync_outcome
 from gateway.catalog.review.versions import VersionRecord, Versions
-from gateway.catalog.server import Servers
+from gateway.catalog.servers.server import Servers
 from gateway.catalog.sync.server_sync import ServerSync
 from gateway.database.pool import Database
 from gateway.errors import NotFoundError

@@ -6,9 +6,9 @@ from starlette.responses import Response
 
 from gateway.admin.request_input import parse_form
 from gateway.admin.services.usage import Usage, UsageFilter
-from gateway.admin.web.chart import Column, bar_chart
 from gateway.admin.web.page import get
 from gateway.admin.web.page_context import PageContext
+from gateway.admin.web.presentation.chart import Column, bar_chart
 
 _WINDOWS = {"1h": "1 hour", "24h": "24 hours", "30d": "30 days"}
 
@@ -18,17 +18,19 @@ async def show_overview(context: PageContext) -> Response:
     window = context.query("window") if context.query("window") in _WINDOWS else "24h"
     counts = await context.services.overview.get(context.tenant.id)
     usage = await context.services.usage.get(context.tenant.id, parse_form(UsageFilter, {"span": window}))
-    keys = await context.services.keys.list(context.tenant.id)
+    asked = [query.query for query in usage.missed] if context.principal.may_write else []
+    nearest = await context.services.nearest_tools.of(context.tenant.id, asked)
     steps = {
         "server": counts.servers > 0,
         "tools": counts.tools > 0,
         "key": counts.keys > 0,
-        "client": any(key.last_used_at is not None for key in keys),
+        "client": counts.has_client,
     }
     return context.render(
         "overview.html",
         counts=counts,
         usage=usage,
+        nearest=nearest,
         window=window,
         windows=_WINDOWS,
         steps=steps,
@@ -50,7 +52,7 @@ def _charts(usage: Usage) -> list[tuple[str, object]]:
         counts.append(Column(step.starts, parts, label))
         slow = step.p95_ms or 0.0
         times.append(Column(step.starts, (("search", slow),), f"{when}: 95% within {slow:.3g} ms"))
-    return [("Searches, calls and errors", bar_chart(counts)), ("95% answered within", bar_chart(times, " ms"))]
+    return [("Searches, calls and errors", bar_chart(counts)), ("Latency, 95th percentile", bar_chart(times, " ms"))]
 
 
 PAGES = (get("/overview", show_overview),)

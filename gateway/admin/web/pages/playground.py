@@ -38,8 +38,10 @@ async def search_tools(context: PageContext) -> Response:
         "search.html",
         status,
         roles=await context.services.roles.list(context.tenant.id),
-        servers=await context.services.servers.list(context.tenant.id, context.principal),
+        servers=await context.services.servers.names(context.tenant.id),
         categories=CATEGORIES,
+        # It takes as long as some hundred searches, and is no part of an answer.
+        report=await context.services.learning.report(context.tenant.id) if not filters["q"] else None,
         **values,
     )
 

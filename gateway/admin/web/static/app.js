@@ -18,7 +18,7 @@ document.querySelector("nav [aria-current=page]")?.scrollIntoView({ block: "near
 
 // --- keys
 
-const sections = { o: "overview", s: "servers", t: "tools", f: "search", m: "map", r: "roles", k: "keys", e: "embedding", a: "audit" };
+const sections = { o: "overview", s: "servers", t: "tools", f: "search", m: "map", c: "calls", r: "roles", k: "keys", p: "approvals", e: "embedding", a: "audit" };
 let prefixPressedAt = 0;
 
 function isTyping(target) {
@@ -44,11 +44,106 @@ document.addEventListener("keydown", (event) => {
     document.getElementById("keys")?.showModal();
   } else if (event.key === "g") {
     prefixPressedAt = Date.now();
+  } else if (event.key === "j" || event.key === "k") {
+    const rows = [...document.querySelectorAll("[data-row]")];
+    const place = rows.indexOf(document.activeElement);
+    const next = place < 0 ? rows[0] : rows[place + (event.key === "j" ? 1 : -1)];
+    next?.focus();
   } else if (Date.now() - prefixPressedAt < 1500) {
     prefixPressedAt = 0;
     const link = document.querySelector(`nav a[data-section="${sections[event.key] ?? ""}"]`);
     if (link) link.click();
+  } else {
+    // It leads to the button; pressing it is another key, so that nothing is done by mistake.
+    document.querySelector(`button[data-key="${CSS.escape(event.key)}"]`)?.focus();
   }
+});
+
+// --- the palette: pages by their names here, everything else by asking the gateway
+
+const palette = document.getElementById("palette");
+const paletteQuery = document.getElementById("palette-query");
+const paletteList = document.getElementById("palette-list");
+let paletteAsked = 0;
+let paletteTimer = 0;
+
+function paletteItem(href, label, kind) {
+  const item = document.createElement("li");
+  item.setAttribute("role", "option");
+  const link = document.createElement("a");
+  link.href = href;
+  link.tabIndex = -1;
+  link.textContent = label;
+  const note = document.createElement("span");
+  note.className = "muted small";
+  note.textContent = kind;
+  link.append(note);
+  item.append(link);
+  return item;
+}
+
+function choosePaletteItem(position) {
+  const items = [...paletteList.children];
+  items.forEach((item, place) => {
+    item.id = `palette-${place}`;
+    item.setAttribute("aria-selected", String(place === position));
+  });
+  if (items[position]) {
+    paletteQuery.setAttribute("aria-activedescendant", items[position].id);
+    items[position].scrollIntoView({ block: "nearest" });
+  }
+}
+
+function chosenPaletteItem() {
+  return [...paletteList.children].findIndex((item) => item.getAttribute("aria-selected") === "true");
+}
+
+function showPalettePages() {
+  const text = paletteQuery.value.trim().toLowerCase();
+  const pages = [...document.querySelectorAll("nav a[href], .account a[href]")];
+  const fitting = pages.filter((link) => link.textContent.toLowerCase().includes(text));
+  paletteList.replaceChildren(...fitting.map((link) => paletteItem(link.href, link.textContent.trim(), "page")));
+  choosePaletteItem(0);
+}
+
+async function askPalette() {
+  const asked = (paletteAsked += 1);
+  const query = paletteQuery.value.trim();
+  if (!query) return;
+  const answer = await fetch(`${palette.dataset.paletteUrl}?q=${encodeURIComponent(query)}`).catch(() => null);
+  if (!answer?.ok || asked !== paletteAsked) return;
+  const found = await answer.json();
+  paletteList.append(...found.map((each) => paletteItem(each.url, each.label, each.kind)));
+  if (chosenPaletteItem() < 0) choosePaletteItem(0);
+}
+
+function openPalette() {
+  if (!palette || palette.open || document.querySelector("dialog[open]")) return;
+  paletteQuery.value = "";
+  showPalettePages();
+  palette.showModal();
+}
+
+paletteQuery?.addEventListener("input", () => {
+  showPalettePages();
+  clearTimeout(paletteTimer);
+  paletteTimer = setTimeout(askPalette, 150);
+});
+paletteQuery?.addEventListener("keydown", (event) => {
+  const count = paletteList.children.length;
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step && count) {
+    event.preventDefault();
+    choosePaletteItem((chosenPaletteItem() + step + count) % count);
+  } else if (event.key === "Enter") {
+    event.preventDefault();
+    paletteList.children[chosenPaletteItem()]?.querySelector("a")?.click();
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+  event.preventDefault();
+  openPalette();
 });
 
 // --- clicks
@@ -60,10 +155,12 @@ function setTheme(theme) {
 }
 
 document.addEventListener("click", async (event) => {
-  const target = event.target instanceof Element ? event.target.closest("[data-open],[data-theme-toggle],[data-copy]") : null;
+  const target = event.target instanceof Element ? event.target.closest("[data-open],[data-palette],[data-theme-toggle],[data-copy]") : null;
   if (!target) return;
   if (target.dataset.open) {
     document.getElementById(target.dataset.open)?.showModal();
+  } else if ("palette" in target.dataset) {
+    openPalette();
   } else if ("themeToggle" in target.dataset) {
     const dark = page.dataset.theme
       ? page.dataset.theme === "dark"
@@ -161,5 +258,59 @@ function followProgress() {
 document.addEventListener("htmx:afterSettle", followProgress);
 addEventListener("pagehide", () => stream?.close());
 followProgress();
+
+// --- rows that come in: those of a stream go before those that are there
+
+const MAX_ROWS = 200;
+let rowStream = null;
+let rowSource = "";
+let heldRows = null;
+
+function showLive(word, kind = "") {
+  const live = document.getElementById("live");
+  if (!live) return;
+  live.textContent = word;
+  live.className = `tag state ${kind}`;
+}
+
+function addRows(html) {
+  const body = document.querySelector("[data-rows]");
+  if (!body) return;
+  body.querySelector("[data-empty]")?.remove();
+  body.insertAdjacentHTML("afterbegin", html);
+  while (body.children.length > MAX_ROWS) body.lastElementChild.remove();
+}
+
+function followRows() {
+  const source = document.querySelector("[data-rows]")?.dataset.rows ?? "";
+  if (source === rowSource) return;
+  rowStream?.close();
+  rowSource = source;
+  if (!source) {
+    showLive("not live: older calls");
+    return;
+  }
+  rowStream = new EventSource(source);
+  rowStream.addEventListener("open", () => showLive(heldRows ? "paused" : "live", heldRows ? "warn" : "good"));
+  rowStream.addEventListener("rows", (event) => (heldRows ? heldRows.push(event.data) : addRows(event.data)));
+  rowStream.addEventListener("error", () => {
+    showLive("connection lost, trying again", "bad");
+    if (rowStream.readyState !== EventSource.CLOSED) return;
+    rowSource = "";
+    setTimeout(followRows, 3000);
+  });
+}
+document.addEventListener("click", (event) => {
+  const button = event.target instanceof Element ? event.target.closest("[data-pause]") : null;
+  if (!button) return;
+  if (heldRows) for (const html of heldRows) addRows(html);
+  heldRows = heldRows ? null : [];
+  button.textContent = heldRows ? "Go on" : "Pause";
+  button.setAttribute("aria-pressed", String(Boolean(heldRows)));
+  showLive(heldRows ? "paused" : "live", heldRows ? "warn" : "good");
+});
+document.addEventListener("htmx:afterSettle", followRows);
+addEventListener("pagehide", () => rowStream?.close());
+followRows();
 
 if (document.querySelector("canvas[data-map]")) import(document.querySelector("canvas[data-map]").dataset.script);

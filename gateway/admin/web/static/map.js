@@ -4,7 +4,7 @@ const canvas = document.querySelector("canvas[data-map]");
 const output = document.getElementById("pointed");
 const form = document.getElementById("map-form");
 const context = canvas.getContext("2d");
-const { points, servers } = await (await fetch(canvas.dataset.map)).json();
+const { points, servers, clusters } = await (await fetch(canvas.dataset.map)).json();
 const nearest = new Set();
 let query = null;
 let view = { x: 0, y: 0, zoom: 1 };
@@ -74,6 +74,7 @@ function draw() {
   context.lineWidth = 1.2;
   context.strokeStyle = style.color;
   context.stroke(rings);
+  drawClusterNames(style);
   if (query && "x" in query) {
     const [x, y] = toCanvas(query.x, query.y);
     context.strokeStyle = style.color;
@@ -96,6 +97,29 @@ function draw() {
     context.stroke();
   }
   canvas.dataset.drawn = String(points.length);
+}
+
+// Names that would lie over one that is drawn already, of a larger cluster, wait until the map is nearer.
+function drawClusterNames(style) {
+  context.font = `600 12px ${style.fontFamily}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineJoin = "round";
+  context.lineWidth = 4;
+  context.strokeStyle = getComputedStyle(canvas.parentElement).backgroundColor;
+  context.fillStyle = style.color;
+  const drawn = [];
+  for (const [cx, cy, name] of clusters) {
+    const [x, y] = toCanvas(cx, cy);
+    const half = context.measureText(name).width / 2 + 4;
+    const box = [x - half, y - 9, x + half, y + 9];
+    if (box[0] < 0 || box[1] < 0 || box[2] > canvas.clientWidth || box[3] > canvas.clientHeight) continue;
+    if (drawn.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) continue;
+    drawn.push(box);
+    context.strokeText(name, x, y);
+    context.fillText(name, x, y);
+  }
+  canvas.dataset.named = String(drawn.length);
 }
 
 function requestDraw() {

@@ -8,8 +8,6 @@ from typing import Any
 from mcp.shared.exceptions import MCPError
 from mcp_types import MISSING_REQUIRED_CLIENT_CAPABILITY
 
-from gateway.downstream.client_request import ClientRequest
-
 TASKS_EXTENSION = "io.modelcontextprotocol/tasks"
 
 _REQUIRED: dict[str, Any] = {"requiredCapabilities": {"extensions": {TASKS_EXTENSION: {}}}}
@@ -28,11 +26,11 @@ def with_tasks(capabilities: Mapping[str, Any]) -> dict[str, Any]:
     return {**capabilities, "extensions": {**declared, TASKS_EXTENSION: {}}}
 
 
-def require_tasks(request: ClientRequest) -> None:
-    """Raise MCPError where the client has not said with its request that it knows tasks."""
-    if not knows_tasks(request.capabilities):
+def require_tasks(capabilities: Mapping[str, Any], asked: str) -> None:
+    """Raise MCPError where the client has not said with its request, for what it `asked`, that it knows tasks."""
+    if not knows_tasks(capabilities):
         raise MCPError(
             code=MISSING_REQUIRED_CLIENT_CAPABILITY,
-            message=f"{request.method} takes a client that declares the extension {TASKS_EXTENSION}.",
+            message=f"{asked} takes a client that declares the extension {TASKS_EXTENSION}.",
             data=_REQUIRED,
         )

@@ -18,11 +18,14 @@ _MAX_CHARACTERS = 4_096
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTask:
-    """A task of a server, by the server's own id, and the tool that was called."""
+    """A task of a server, by the server's own id, and the tool that was called. `named` is the person behind the caller
+    whose task it is, as `named_person` has it.
+    """
 
     server_id: int
     tool_id: int
     id: str
+    named: str = ""
 
 
 class TaskIds:
@@ -33,11 +36,12 @@ class TaskIds:
 
     def issue(self, caller: Caller, task: UpstreamTask) -> str:
         """The id under which `caller` knows a task."""
-        sealed = self._vault.seal({"s": task.server_id, "t": task.tool_id, "i": task.id}, _owner(caller))
+        values = {"s": task.server_id, "t": task.tool_id, "i": task.id, **({"p": task.named} if task.named else {})}
+        sealed = self._vault.seal(values, _owner(caller))
         return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def resolve(self, caller: Caller, task_id: object) -> UpstreamTask | None:
-        """The task that `caller` knows by this id; None where there is none."""
+        """The task that `caller`, or a person behind it, knows by this id; None where there is none."""
         if not isinstance(task_id, str) or len(task_id) > _MAX_CHARACTERS:
             return None
         try:
@@ -45,7 +49,7 @@ class TaskIds:
             values = self._vault.open(sealed, _owner(caller))
         except (binascii.Error, ValueError, SettingsError):
             return None
-        return UpstreamTask(values["s"], values["t"], values["i"])
+        return UpstreamTask(values["s"], values["t"], values["i"], values.get("p", ""))
 
 
 def _owner(caller: Caller) -> str:

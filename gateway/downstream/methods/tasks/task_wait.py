@@ -12,13 +12,13 @@ import anyio
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR
 
+from gateway.access.connections.caller_requests import CallerRequests
 from gateway.downstream.client_request import ClientRequest
 from gateway.downstream.methods.client_requests import ClientRequests, question_error
 from gateway.downstream.methods.tasks.task_capability import with_tasks
 from gateway.downstream.result_limit import bounded_error
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamReplyError, UpstreamTimeoutError
 from gateway.json_codec import Message
-from gateway.upstream.pool import UpstreamPool
 from gateway.upstream.request import UpstreamRequest
 from gateway.upstream.spec import ServerSpec
 
@@ -33,9 +33,9 @@ _CANCEL_SECONDS = 5.0
 class TaskWait:
     """Asks a server for its tasks until they have ended."""
 
-    def __init__(self, pool: UpstreamPool, client_requests: ClientRequests, max_seconds: float) -> None:
+    def __init__(self, requests: CallerRequests, client_requests: ClientRequests, max_seconds: float) -> None:
         """A task may take `max_seconds`, as any call may with progress."""
-        self._pool = pool
+        self._requests = requests
         self._client_requests = client_requests
         self._max_seconds = max_seconds
 
@@ -84,7 +84,7 @@ class TaskWait:
                     f"Server {spec.name} did not end a task within {self._max_seconds:.3g} s, which is as long as any "
                     "call may take; ask it for less at once, or raise upstream.max_call_seconds.",
                 )
-            await asyncio.sleep(_poll_seconds(task))
+            await asyncio.sleep(poll_seconds(task))
             task = await self._ask(request, spec, "tasks/get", {"taskId": task_id})
 
     async def _answer(
@@ -114,13 +114,14 @@ class TaskWait:
             capabilities=with_tasks(request.capabilities),
         )
         try:
-            return await self._pool.request(spec, upstream)
+            return await self._requests.request(request.caller, spec, upstream)
         except UpstreamReplyError as error:
             # It is about the task, and says nothing of the arguments of the call.
             raise question_error(code=INTERNAL_ERROR, message=f"The task was lost: {error.message}") from None
 
 
-def _poll_seconds(task: Mapping[str, Any]) -> float:
+def poll_seconds(task: Mapping[str, Any]) -> float:
+    """How long to wait before a server is asked for a task again, within bounds."""
     said = task.get("pollIntervalMs")
     milliseconds = said if isinstance(said, (int, float)) and not isinstance(said, bool) else _DEFAULT_POLL_MS
     return min(max(milliseconds / 1_000, _SHORTEST_SECONDS), _LONGEST_SECONDS)

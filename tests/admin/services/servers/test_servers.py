@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.admin.conftest import Person
+from gateway.access.persons import Identity
+from gateway.catalog.servers.server_definition import ServerDefinition
+from tests.admin.conftest import Person, SignInAs
 from tests.support.gateway import LOCAL_MCP, RunningGateway, add_local_mcp
 
 
@@ -149,3 +151,31 @@ async def test_credentials_and_tuning_are_set_and_only_their_kind_is_shown(admin
     tuned = await admin.put(f"/servers/{server_id}/tuning", {"call_timeout_seconds": 5, "session": "per_client"})
     assert tuned.json()["tuning"]["call_timeout_seconds"] == 5
     assert (await admin.put(f"/servers/{server_id}/tuning", {"call_timeout_seconds": -1})).status_code == 422
+
+
+async def test_a_server_lets_each_person_in_as_rest_says_and_who_is_connected_is_listed_and_withdrawn(
+    gateway: RunningGateway, sign_in_as: SignInAs
+) -> None:
+    ada = await sign_in_as("ada")
+    parts = gateway.parts
+    server_id = await parts.servers.add(1, ServerDefinition("Tracker", "http", url="https://tracker.example/mcp"))
+    kind = {"kind": "secret", "place": "header", "name": "X-Api-Key", "form": "{secret}"}
+    assert (await ada.put(f"/servers/{server_id}/personal", {"personal": kind})).json()["card"]["personal"] == "secret"
+    assert (await ada.put(f"/servers/{server_id}/personal", {"personal": {"kind": "magic"}})).status_code == 422
+    assert (await ada.put(f"/servers/{server_id}/personal", {"personal": kind, "list_as": 7})).status_code == 404
+    person = await parts.persons.ensure(1, Identity("https://issuer.example", "1"), "ann")
+    await parts.connections.connect(person, server_id, "secret", {"secret": "s3cret-of-ann"})
+    page = await ada.get("/connections")
+    assert [(each["person_name"], each["server_name"]) for each in page.json()["items"]] == [("ann", "Tracker")]
+    assert "s3cret-of-ann" not in page.text
+    vera = await sign_in_as("vera", "viewer")
+    assert (await vera.delete(f"/connections/{person.id}/{server_id}")).status_code == 403
+    assert (await ada.delete(f"/connections/{person.id}/{server_id}")).status_code == 204
+    assert (await ada.get("/connections")).json()["items"] == []
+    trail = (await ada.get("/audit")).text
+    assert [each in trail for each in ("connection.added", "connection.removed", "s3cret-of-ann")] == [
+        True,
+        True,
+        False,
+    ]
+    assert (await ada.put(f"/servers/{server_id}/personal", {"personal": None})).json()["card"]["personal"] is None

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp_types import ElicitRequestParams, ElicitResult
 
-from gateway.catalog.server_definition import ServerDefinition
+from gateway.audit.call_log import CallLog
+from gateway.catalog.servers.server_definition import ServerDefinition
+from gateway.downstream.methods.tasks.approval_tasks import ApprovalTasks
+from gateway.downstream.methods.tasks.caller_tasks import CallerTasks
+from gateway.downstream.methods.tasks.task_ids import TaskIds
+from gateway.downstream.methods.tasks.task_watch import TaskWatch
+from gateway.downstream.methods.use_guards import UseGuards
+from gateway.downstream.result_limit import ResultLimit
+from gateway.guards.rule import GuardRule
 from tests.downstream.conftest import HANDSHAKE, Connect, text_of
 from tests.support.gateway import RunningGateway
 from tests.support.waiting import until
@@ -19,6 +31,13 @@ from tests.support.waiting import until
 TASK_SERVER = Path(__file__).parents[3] / "doubles" / "task_server.py"
 EXTENSION = "io.modelcontextprotocol/tasks"
 VERSION = "2026-07-28"
+
+
+class _NoCalls:
+    """Makes no call that was let through: there is none."""
+
+    async def call_approved(self, *_: Any) -> Any:
+        raise AssertionError("nothing was approved")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +60,10 @@ async def server(gateway: RunningGateway, tmp_path: Path) -> TaskServer:
     return TaskServer(server_id, log)
 
 
-async def modern(
-    gateway: RunningGateway, method: str, *, tasks: bool = True, key: str | None = None, **params: Any
-) -> dict[str, Any]:
-    """The whole answer to a request of the modern era, of a client that knows tasks, or does not."""
+def modern_request(
+    method: str, *, tasks: bool = True, key: str, **params: Any
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Body and headers of a request of the modern era."""
     capabilities: dict[str, Any] = {"extensions": {EXTENSION: {}}} if tasks else {}
     meta = {
         "io.modelcontextprotocol/protocolVersion": VERSION,
@@ -54,12 +73,34 @@ async def modern(
         "MCP-Protocol-Version": VERSION,
         "Mcp-Method": method,
         "Accept": "application/json, text/event-stream",
-        "X-API-Key": key or gateway.key,
+        "X-API-Key": key,
     }
     named = params.get("name") or params.get("taskId")
     if named is not None:
         headers["Mcp-Name"] = named
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+    return body, headers
+
+
+@contextlib.asynccontextmanager
+async def listening_to(gateway: RunningGateway, *task_ids: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """What is sent on a stream about these tasks."""
+    body, headers = modern_request("subscriptions/listen", key=gateway.key, notifications={"taskIds": task_ids})
+    async with gateway.http.stream("POST", "/mcp", json=body, headers=headers) as response:
+
+        async def messages() -> AsyncIterator[dict[str, Any]]:
+            async for line in response.aiter_lines():
+                if line.startswith("data:") and line != "data:":
+                    yield json.loads(line.removeprefix("data:"))
+
+        yield messages()
+
+
+async def modern(
+    gateway: RunningGateway, method: str, *, tasks: bool = True, key: str | None = None, **params: Any
+) -> dict[str, Any]:
+    """The whole answer to a request of the modern era, of a client that knows tasks, or does not."""
+    body, headers = modern_request(method, tasks=tasks, key=key or gateway.key, **params)
     answer: dict[str, Any] = (await gateway.post(body, **headers)).json()
     return answer
 
@@ -133,6 +174,36 @@ async def test_a_client_that_knows_tasks_has_one_under_an_id_of_its_own(
     assert state["result"]["content"] == [{"type": "text", "text": "worked"}]
 
 
+async def test_what_a_task_comes_to_goes_through_the_guards_however_the_client_hears_of_it(
+    gateway: RunningGateway, server: TaskServer
+) -> None:
+    for action in ("deny", "observe"):
+        rule = GuardRule("small", "size", action, stages=("result",), options={"max_bytes": 10})
+        await gateway.parts.guards.rules.set(1, rule)
+        task_id = (await start(gateway, "work"))["taskId"]
+        heard: list[Any] = []
+        async with listening_to(gateway, task_id) as messages:
+            async for message in messages:
+                heard.append(message["params"].get("result"))
+                if heard[-1] is not None:
+                    break
+        state = (await modern(gateway, "tasks/get", taskId=task_id))["result"]
+        for result in (heard[-1], state["result"]):
+            assert result.get("isError", False) is (action == "deny")
+            assert ("worked" in str(result)) is (action == "observe")
+
+
+async def test_the_error_of_a_task_goes_through_the_guards(gateway: RunningGateway, server: TaskServer) -> None:
+    for action in ("observe", "deny"):
+        rule = GuardRule("small", "size", action, stages=("result",), options={"max_bytes": 10})
+        await gateway.parts.guards.rules.set(1, rule)
+        task_id = (await start(gateway, "fail"))["taskId"]
+        state = (await modern(gateway, "tasks/get", taskId=task_id))["result"]
+        assert state["status"] == "failed"
+        assert ("out of paper" in json.dumps(state)) is (action == "observe")
+        assert state["error"]["code"] == (-31998 if action == "observe" else -31422)
+
+
 async def test_a_task_is_answered_and_cancelled(gateway: RunningGateway, server: TaskServer) -> None:
     task = await start(gateway, "ask")
     state = (await modern(gateway, "tasks/get", taskId=task["taskId"]))["result"]
@@ -145,6 +216,63 @@ async def test_a_task_is_answered_and_cancelled(gateway: RunningGateway, server:
     other = await start(gateway, "never")
     await modern(gateway, "tasks/cancel", taskId=other["taskId"])
     assert (await modern(gateway, "tasks/get", taskId=other["taskId"]))["result"]["status"] == "cancelled"
+
+
+async def test_a_client_that_listens_hears_how_its_tasks_go_on(gateway: RunningGateway, server: TaskServer) -> None:
+    works, fails = await start(gateway, "work"), await start(gateway, "fail")
+    heard: dict[str, list[dict[str, Any]]] = {works["taskId"]: [], fails["taskId"]: []}
+    async with listening_to(gateway, *heard, "task-1") as messages:
+        acknowledged = await anext(messages)
+        assert acknowledged["method"] == "notifications/subscriptions/acknowledged"
+        assert acknowledged["params"]["notifications"] == {"taskIds": list(heard)}
+        while not all(states and states[-1]["status"] in ("completed", "failed") for states in heard.values()):
+            message = await anext(messages)
+            assert message["method"] == "notifications/tasks"
+            assert message["params"].pop("_meta") == acknowledged["params"]["_meta"]
+            heard[message["params"]["taskId"]].append(message["params"])
+    assert [state.get("statusMessage") for state in heard[works["taskId"]]] == ["step 1", "step 2", None]
+    assert heard[works["taskId"]][-1]["result"]["content"] == [{"type": "text", "text": "worked"}]
+    assert [state["error"]["message"] for state in heard[fails["taskId"]]] == ["out of paper"]
+
+
+async def test_a_task_is_watched_no_longer_than_its_tool_may_be_called(
+    gateway: RunningGateway, server: TaskServer
+) -> None:
+    task_id = (await start(gateway, "never"))["taskId"]
+    parts = gateway.parts
+    tasks = CallerTasks(
+        parts.database, parts.servers, TaskIds(parts.vault), ResultLimit(1_000), UseGuards(parts.guards)
+    )
+    approvals = ApprovalTasks(parts.approvals, parts.servers, parts.approval_watch, _NoCalls())
+    watch = TaskWatch(tasks, approvals, parts.caller_requests, CallLog(parts.recorder, parts.metrics))
+    caller = await parts.caller_authenticator.authenticate(gateway.key)
+    heard: list[str] = []
+
+    async def on_task(state: dict[str, Any]) -> None:
+        heard.append(state["status"])
+        await parts.servers.set_enabled(1, server.id, False)
+
+    assert await watch.find(caller, [task_id, "none"]) == (task_id,)
+    with anyio.fail_after(10):
+        await watch.watch(lambda: caller, "key", [task_id], on_task)
+    assert heard == ["working"]
+    assert await watch.find(caller, [task_id]) == ()
+
+
+@pytest.mark.parametrize(
+    ("task_ids", "tasks", "code"),
+    [
+        ("no list", True, -32602),
+        ([5], True, -32602),
+        ([str(number) for number in range(101)], True, -32602),
+        ([], False, -32021),
+    ],
+)
+async def test_a_subscription_to_tasks_that_cannot_be_is_refused(
+    gateway: RunningGateway, task_ids: Any, tasks: bool, code: int
+) -> None:
+    answer = await modern(gateway, "subscriptions/listen", tasks=tasks, notifications={"taskIds": task_ids})
+    assert answer["error"]["code"] == code
 
 
 async def test_nobody_else_has_the_task(gateway: RunningGateway, server: TaskServer) -> None:

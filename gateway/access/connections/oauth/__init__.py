@@ -1,0 +1,1 @@
+"""OAuth tokens of persons: signed in for, exchanged, or vouched for by the company's provider."""

@@ -1,0 +1,1 @@
+"""Who may do what: sessions of people, roles, keys, profiles and tenants."""

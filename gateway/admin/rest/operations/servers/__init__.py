@@ -1,0 +1,1 @@
+"""Upstream servers, their versions and syncs."""

@@ -1,0 +1,1 @@
+"""Embedding spaces, the models behind them, and how two compare."""

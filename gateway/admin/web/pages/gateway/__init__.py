@@ -1,0 +1,1 @@
+"""Pages about the gateway itself: its settings, and the documents that come with it."""

@@ -1,0 +1,1 @@
+"""What people and agents say when they mean a tool."""

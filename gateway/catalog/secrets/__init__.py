@@ -1,0 +1,1 @@
+"""What servers are reached with, sealed: grants, texts, and a new key for all of them."""

@@ -1,0 +1,1 @@
+"""The upstream servers of a tenant: defined, tuned, kept and listed."""

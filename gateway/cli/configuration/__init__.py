@@ -1,0 +1,1 @@
+"""`modelgate export` and `modelgate apply`: a tenant's configuration as one document."""

@@ -1,0 +1,1 @@
+"""Commands about the embedder, its models and its spaces."""

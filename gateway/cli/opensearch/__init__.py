@@ -1,0 +1,1 @@
+"""Commands about models for the users of an OpenSearch cluster."""

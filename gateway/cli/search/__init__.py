@@ -1,0 +1,1 @@
+"""Commands about searches: run, where they run, and what they have learnt."""

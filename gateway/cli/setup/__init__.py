@@ -1,0 +1,1 @@
+"""`modelgate setup`: MCP clients that are to use this gateway."""

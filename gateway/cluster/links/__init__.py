@@ -1,0 +1,1 @@
+"""Connections between processes: signed frames, and many requests over each."""

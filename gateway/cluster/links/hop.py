@@ -1,0 +1,139 @@
+"""The links of this process with the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from gateway.cluster.links.channel import Channel, Connect
+from gateway.cluster.links.link import Link, OnEvent, Service
+from gateway.cluster.links.signed_channel import ReadKeys, admit, greet
+from gateway.cluster.member import Member
+from gateway.errors import LinkLostError, LinkRefusedError
+from gateway.json_codec import Message
+from gateway.task_set import TaskSet
+
+logger = logging.getLogger(__name__)
+
+
+class Hop:
+    """Reaches other members, and lets them reach what `services` offer here.
+
+    A link carries requests one way, from who opened it, and events the other way.
+    """
+
+    def __init__(self, keys: ReadKeys, own_id: Callable[[], str], connect: Connect) -> None:
+        self.services: dict[str, Service] = {}
+        self._keys = keys
+        self._own_id = own_id
+        self._connect = connect
+        self._links: dict[str, Link] = {}
+        self._incoming: set[Link] = set()
+        self._dialing: dict[str, asyncio.Lock] = {}
+        self._tasks = TaskSet()
+        self._event_subscribers: list[OnEvent] = []
+        self._lost_subscribers: list[Callable[[str], None]] = []
+        self._left_subscribers: list[Callable[[str], None]] = []
+
+    def subscribe_events(self, callback: OnEvent) -> None:
+        """Call `callback(member id, event)` for what others tell, while there is a link to them."""
+        self._event_subscribers.append(callback)
+
+    def subscribe_lost(self, callback: Callable[[str], None]) -> None:
+        """Call `callback(member id)` when the link to a member has ended: events may be missed from then on."""
+        self._lost_subscribers.append(callback)
+
+    def subscribe_left(self, callback: Callable[[str], None]) -> None:
+        """Call `callback(member id)` when a member has no link to this one any more: nothing here is for it."""
+        self._left_subscribers.append(callback)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Links last until the block ends."""
+        try:
+            yield
+        finally:
+            await self._tasks.aclose()
+
+    async def link(self, member: Member) -> Link:
+        """The link to `member`. Raises LinkLostError where it cannot be reached."""
+        link = self._links.get(member.id)
+        if link is not None and not link.is_lost:
+            return link
+        async with self._dialing.setdefault(member.id, asyncio.Lock()):
+            link = self._links.get(member.id)
+            if link is None or link.is_lost:
+                link = await self._dial(member)
+            return link
+
+    async def is_reachable(self, member: Member) -> bool:
+        """Whether there is a link to `member`, or can be."""
+        try:
+            await self.link(member)
+        except LinkLostError:
+            return False
+        return True
+
+    def broadcast(self, event: Message) -> None:
+        """Tell all who have a link to this member of an event."""
+        for link in self._incoming:
+            self._tasks.spawn(_tell(link, event))
+
+    def send_event(self, member_id: str, event: Message) -> None:
+        """Tell one member of an event, where it has a link to this one."""
+        for link in self._incoming:
+            if link.peer == member_id:
+                self._tasks.spawn(_tell(link, event))
+
+    async def accept(self, channel: Channel) -> None:
+        """Serve a member that has opened a channel, until it is gone."""
+        try:
+            peer, signed = await admit(channel, self._keys, self._own_id())
+        except LinkRefusedError as error:
+            logger.warning("A process that wanted to reach this one was refused: %s.", error.reason)
+            return
+        except LinkLostError:
+            return
+        link = Link(signed, peer, self.services)
+        self._incoming.add(link)
+        try:
+            await link.run()
+        finally:
+            self._incoming.discard(link)
+            if not any(other.peer == peer for other in self._incoming):
+                for callback in self._left_subscribers:
+                    callback(peer)
+
+    async def _dial(self, member: Member) -> Link:
+        channel = await self._connect(member.address)
+        try:
+            signed = await greet(channel, self._keys, self._own_id(), member.id)
+        except BaseException as error:
+            channel.close()
+            if isinstance(error, LinkRefusedError):
+                logger.info("Member %s at %s was not reached: %s.", member.id, member.address, error.reason)
+            raise
+        link = self._links[member.id] = Link(signed, member.id, {}, self._hear)
+        self._tasks.spawn(self._run(link))
+        return link
+
+    async def _run(self, link: Link) -> None:
+        try:
+            await link.run()
+        finally:
+            if self._links.get(link.peer) is link:
+                del self._links[link.peer]
+                self._dialing.pop(link.peer, None)
+            for callback in self._lost_subscribers:
+                callback(link.peer)
+
+    async def _hear(self, peer: str, event: Message) -> None:
+        for callback in self._event_subscribers:
+            await callback(peer, event)
+
+
+async def _tell(link: Link, event: Message) -> None:
+    with contextlib.suppress(LinkLostError):
+        await link.send_event(event)

@@ -1,0 +1,157 @@
+"""What the database knows of the cluster: who is there, who does what is done once, who owns which server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import asyncpg
+
+from gateway.cluster.member import Member
+from gateway.database.connection import DatabaseConnection
+from gateway.database.pool import Database
+from gateway.errors import ClusterKeyError
+
+_CHANNEL = "modelgate_cluster"
+SILENT_SECONDS = 10.0
+"""A member that cannot be reached is taken for dead when it has told the database nothing for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """A member as the database knows it: whether its connection stands, how long it has said nothing, and whether it
+    leads.
+    """
+
+    member: Member
+    is_connected: bool
+    silent_seconds: float
+    leads: bool = False
+
+    @property
+    def may_be_dead(self) -> bool:
+        return not self.is_connected or self.silent_seconds > SILENT_SECONDS
+
+
+class ClusterSession(Protocol):
+    """The connection of one member. Every method raises DatabaseError when it is lost."""
+
+    async def join(self, member: Member, key_ids: Sequence[str]) -> None:
+        """Become a member. Raises ClusterKeyError where one that is there has none of these keys."""
+        ...
+
+    async def resume(self, member_id: str) -> None:
+        """Hold the lock of a member that has been here before on another connection, where it still is one."""
+        ...
+
+    async def beat(self, member_id: str) -> Sequence[MemberState] | None:
+        """Say that the member is there; returns who is. None where others have taken it for dead."""
+        ...
+
+    async def try_lead(self) -> bool:
+        """Become the one who does what is done once, where nobody is. Not to be asked again by who is."""
+        ...
+
+    async def stop_leading(self) -> None:
+        """Let another one be that."""
+        ...
+
+    async def reap(self, member_id: str) -> bool:
+        """Take a member for dead, where it `may_be_dead`; returns whether it was."""
+        ...
+
+    async def leave(self, member_id: str) -> None:
+        """Take over nothing new, and let others have the servers of the member."""
+        ...
+
+    async def remove(self, member_id: str) -> None:
+        """The member has stopped."""
+        ...
+
+
+class ClusterStore(Protocol):
+    """Where all members meet."""
+
+    def session(self, on_change: Callable[[], None]) -> AbstractAsyncContextManager[ClusterSession]:
+        """A connection; `on_change` is called when somebody came or went, or it is lost. Raises DatabaseError."""
+        ...
+
+    async def claim_server(self, tenant_id: int, server_id: int, member_id: str) -> str | None:
+        """Who owns a server, from now on if nobody did; `member_id` asks. None where there is no such server, or
+        nobody who could own it. Raises DatabaseError.
+        """
+        ...
+
+
+class PostgresClusterStore:
+    """The store in PostgreSQL: rows say what is, and locks of connections who lives."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextlib.asynccontextmanager
+    async def session(self, on_change: Callable[[], None]) -> AsyncIterator[ClusterSession]:
+        async with self._database.dedicated_connection() as connection:
+            await connection.listen(_CHANNEL, on_change)
+            yield _PostgresSession(connection)
+
+    async def claim_server(self, tenant_id: int, server_id: int, member_id: str) -> str | None:
+        owner: str | None = await self._database.fetchval("claim_server", tenant_id, server_id, member_id)
+        if owner is None:
+            # Another one may have claimed it in the same moment, which the statement could not see.
+            owner = await self._database.fetchval("claim_server", tenant_id, server_id, member_id)
+        return owner
+
+
+class _PostgresSession:
+    def __init__(self, connection: DatabaseConnection) -> None:
+        self._connection = connection
+
+    async def join(self, member: Member, key_ids: Sequence[str]) -> None:
+        async with self._connection.transaction():
+            await self._connection.execute("lock_joining")
+            other = await self._connection.fetchval("member_with_other_key", list(key_ids))
+            if other is not None:
+                raise ClusterKeyError(other)
+            number = await self._connection.fetchval("join_cluster", member.id, member.address, list(key_ids))
+            await self._connection.execute("lock_member", number)
+            await self._connection.execute("notify_cluster")
+
+    async def resume(self, member_id: str) -> None:
+        number = await self._connection.fetchval("member_number", member_id)
+        if number is not None:
+            await self._connection.execute("lock_member", number)
+
+    async def beat(self, member_id: str) -> Sequence[MemberState] | None:
+        states = [_state(row) for row in await self._connection.fetch("beat", member_id)]
+        return states if any(state.member.id == member_id for state in states) else None
+
+    async def try_lead(self) -> bool:
+        return bool(await self._connection.fetchval("try_lead"))
+
+    async def stop_leading(self) -> None:
+        await self._connection.execute("stop_leading")
+
+    async def reap(self, member_id: str) -> bool:
+        if not await self._connection.fetchval("reap_member", member_id, SILENT_SECONDS):
+            return False
+        await self._connection.execute("notify_cluster")
+        return True
+
+    async def leave(self, member_id: str) -> None:
+        async with self._connection.transaction():
+            await self._connection.execute("leave_cluster", member_id)
+            await self._connection.execute("release_servers", member_id)
+            await self._connection.execute("notify_cluster")
+
+    async def remove(self, member_id: str) -> None:
+        await self._connection.execute("remove_member", member_id)
+        await self._connection.execute("notify_cluster")
+
+
+def _state(row: asyncpg.Record) -> MemberState:
+    member = Member(row["id"], row["address"], row["leaving"])
+    return MemberState(member, row["is_locked"], row["silent_seconds"], row["leads"])

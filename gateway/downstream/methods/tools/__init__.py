@@ -1,0 +1,1 @@
+"""`tools/call` and `tool_search`: arguments checked, calls relayed, answers written."""

@@ -1,0 +1,1 @@
+"""How answers go out: their media type, as events, and in parts."""

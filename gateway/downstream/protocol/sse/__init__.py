@@ -1,0 +1,1 @@
+"""What is sent as a stream of events: HTTP+SSE, and messages that nobody asked for."""

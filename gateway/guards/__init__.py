@@ -1,0 +1,3 @@
+"""Guards around what goes to servers and comes from them: rules, the built-in guards, webhooks and plugins; and calls
+that wait for a person.
+"""

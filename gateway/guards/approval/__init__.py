@@ -1,0 +1,1 @@
+"""Calls that wait until a person has allowed them, each for exactly what was asked."""

@@ -1,0 +1,1 @@
+"""The guards that the gateway brings along."""

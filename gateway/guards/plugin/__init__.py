@@ -1,0 +1,1 @@
+"""Guards of others, run in processes of their own."""

@@ -1,0 +1,1 @@
+"""What writes the catalogue's changes to the cluster."""

@@ -1,0 +1,73 @@
+"""How far an index follows each tenant's catalogue; it stands in the index itself, and is gone with it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gateway.search.index.opensearch.client import OpenSearchClient, url_path
+from gateway.search.index.opensearch.documents import tenant_key
+from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation
+
+_FROM_THE_START = "0"
+_NEVER_READ = -1
+_PAGE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """All that was visible at the catalogue's `version` is written, and what changed later is found from the
+    transaction `horizon` on.
+
+    Where what changed since is being written, it will be at `next_version`, and the tools up to `after` are done.
+    """
+
+    version: int = _NEVER_READ
+    horizon: str = _FROM_THE_START
+    after: int = 0
+    next_version: int = _NEVER_READ
+    next_horizon: str = _FROM_THE_START
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether changes were being written when it was kept."""
+        return self.next_version != _NEVER_READ
+
+    def begin(self, version: int, horizon: str) -> FeedState:
+        """It, with what was visible at this moment to be written next; what is under way goes on as it was begun."""
+        if self.is_under_way:
+            return self
+        return FeedState(self.version, self.horizon, 0, version, horizon)
+
+    def done(self) -> FeedState:
+        """It, once all of that is written."""
+        return FeedState(self.next_version, self.next_horizon)
+
+    def operation(self, installation: str, tenant_id: int, version: int) -> BulkOperation:
+        """What keeps it; `version` is the catalogue's at this moment."""
+        body = {"feed_tenant": tenant_key(installation, tenant_id), "feed": {"tenant": tenant_id, **asdict(self)}}
+        return BulkOperation(f"feed-{tenant_id}", str(tenant_id), version, body)
+
+
+async def read_states(client: OpenSearchClient, index: str) -> dict[int, FeedState]:
+    """The states that an index holds, by tenant."""
+    await client.request("POST", url_path(index, "_refresh"))
+    states: dict[int, FeedState] = {}
+    after: list[Any] | None = None
+    while True:
+        body: dict[str, Any] = {
+            "size": _PAGE,
+            "query": {"exists": {"field": "feed_tenant"}},
+            "sort": [{"feed_tenant": "asc"}],
+        }
+        if after is not None:
+            body["search_after"] = after
+        (answer,) = await client.search_each(index, [body])
+        hits = answer["hits"]["hits"]
+        for hit in hits:
+            kept = dict(hit["_source"]["feed"])
+            tenant_id = kept.pop("tenant")
+            states[tenant_id] = FeedState(**kept)
+        if len(hits) < _PAGE:
+            return states
+        after = hits[-1]["sort"]

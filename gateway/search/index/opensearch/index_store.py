@@ -1,0 +1,160 @@
+"""The gateway's indexes in the cluster: which are there, which serve, and how one takes another's place."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.database.pool import Database
+from gateway.embedding.spaces.space_store import StoredSpace
+from gateway.errors import OpenSearchAliasError, OpenSearchIndexMissingError, OpenSearchMappingError
+from gateway.search.index.opensearch.client import OpenSearchClient, url_path
+from gateway.search.index.opensearch.mapping import (
+    MAPPING_VERSION,
+    MAX_DIMENSIONS,
+    REFRESH_INTERVAL,
+    IndexOwner,
+    index_body,
+    index_name,
+    index_pattern,
+    serving_alias,
+    space_alias,
+)
+from gateway.settings import OpenSearchSettings
+
+# Whoever is at it is done by then, or has given up waiting for the cluster.
+_BEGIN_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterIndex:
+    """An index of this gateway's. It serves when it is behind the alias of its space; before, it is being filled."""
+
+    name: str
+    owner: IndexOwner
+    aliases: frozenset[str]
+    is_serving: bool
+
+
+class IndexStore:
+    """Every method raises OpenSearchError; OpenSearchAliasError where a name that it needs is somebody else's."""
+
+    def __init__(self, database: Database, client: OpenSearchClient, installation: str) -> None:
+        """`installation` is the id of the database whose catalogue the indexes hold."""
+        self._database = database
+        self._client = client
+        self._installation = installation
+
+    @property
+    def _settings(self) -> OpenSearchSettings:
+        return self._client.settings
+
+    async def indexes(self) -> Sequence[ClusterIndex]:
+        """All of this gateway's."""
+        found = await self._client.request("GET", url_path(index_pattern(self._settings)))
+        own = []
+        for name, described in found.items():
+            owner = IndexOwner.of(described["mappings"].get("_meta", {}))
+            if owner is None or owner.installation != self._installation:
+                continue
+            aliases = frozenset(described["aliases"])
+            alias = space_alias(self._settings, owner.space_id)
+            own.append(ClusterIndex(name, owner, aliases, alias in aliases))
+        return own
+
+    async def begin(self, space: StoredSpace, *, beside_serving: bool = False) -> ClusterIndex:
+        """The index to fill for a space: the one of this version that was begun, else, unless it is to be built
+        `beside_serving`, the one that serves by now, else a new one. Of several processes that begin at once one does.
+
+        Raises DatabaseError, too.
+        """
+        async with self._database.dedicated_connection(_BEGIN_SECONDS) as connection:
+            await connection.execute("lock_index_build", space.id)
+            indexes = await self.indexes()
+            begun = begun_index(indexes, space.id)
+            if begun is None and not beside_serving:
+                begun = serving_index(indexes, space.id)
+            return begun or await self._create(space)
+
+    async def _create(self, space: StoredSpace) -> ClusterIndex:
+        if space.space.dimensions > MAX_DIMENSIONS:
+            raise OpenSearchMappingError(
+                f"The vectors of space {space.id} have {space.space.dimensions} numbers, and OpenSearch takes "
+                f"{MAX_DIMENSIONS}",
+                "have them cut with embedder.dimensions",
+            )
+        # Before it is filled for a name that it cannot have.
+        await self._check_alias(space_alias(self._settings, space.id), space.id)
+        owner = IndexOwner(self._installation, space.id)
+        name = index_name(self._settings, space.id, uuid.uuid4().hex[:12])
+        await self._client.request("PUT", url_path(name), index_body(self._settings, owner, space, name))
+        return ClusterIndex(name, owner, frozenset(), is_serving=False)
+
+    async def publish(self, index: ClusterIndex) -> None:
+        """Let an index answer the searches in its space from now on, and drop those that did so before."""
+        alias = space_alias(self._settings, index.owner.space_id)
+        await self._check_alias(alias, index.owner.space_id)
+        of_space = [each for each in await self.indexes() if each.owner.space_id == index.owner.space_id]
+        serving = [each for each in of_space if each.is_serving and each.name != index.name]
+        refreshed = {"index": {"refresh_interval": REFRESH_INTERVAL}}
+        await self._client.request("PUT", url_path(index.name, "_settings"), refreshed)
+        actions = [{"add": {"index": index.name, "alias": alias}}]
+        actions += [{"remove": {"index": each.name, "alias": alias}} for each in serving]
+        await self._client.request("POST", "/_aliases", {"actions": actions})
+        # Those that an older version made as well: what is left of that one asks PostgreSQL meanwhile.
+        older = [each for each in of_space if each.owner.mapping_version < MAPPING_VERSION]
+        former = [*serving, *older]
+        for each in former:
+            await self.drop(each.name)
+
+    async def serve(self, space_id: int) -> None:
+        """Let the alias for others lead to the index of the space that serves; nothing happens before it is there."""
+        alias = serving_alias(self._settings)
+        index = serving_index(await self.indexes(), space_id)
+        if index is None or alias in index.aliases:
+            return
+        await self._check_alias(alias, None)
+        actions = [{"add": {"index": index.name, "alias": alias}}]
+        actions += [
+            {"remove": {"index": each.name, "alias": alias}} for each in await self.indexes() if alias in each.aliases
+        ]
+        await self._client.request("POST", "/_aliases", {"actions": actions})
+
+    async def drop(self, name: str) -> None:
+        """Delete an index; nothing happens where it is gone."""
+        try:
+            await self._client.request("DELETE", url_path(name))
+        except OpenSearchIndexMissingError:
+            return
+
+    async def _check_alias(self, alias: str, space_id: int | None) -> None:
+        """Raises OpenSearchAliasError where an index that is not this gateway's goes by a name that it needs."""
+        try:
+            found: Mapping[str, Any] = await self._client.request("GET", url_path(alias))
+        except OpenSearchIndexMissingError:
+            return
+        for name, described in found.items():
+            owner = IndexOwner.of(described["mappings"].get("_meta", {}))
+            is_own = owner is not None and owner.installation == self._installation
+            if name == alias or not is_own or (owner is not None and space_id not in (None, owner.space_id)):
+                raise OpenSearchAliasError(
+                    f"The name {alias} belongs to index {name}, which is not this gateway's",
+                    "choose another opensearch.index_prefix, or remove that alias",
+                )
+
+
+def serving_index(indexes: Sequence[ClusterIndex], space_id: int) -> ClusterIndex | None:
+    """The one of them that answers searches in a space, None where there is none."""
+    return next((each for each in indexes if each.is_serving and each.owner.space_id == space_id), None)
+
+
+def begun_index(indexes: Sequence[ClusterIndex], space_id: int) -> ClusterIndex | None:
+    """The one of this version that is being filled for a space, None where there is none."""
+    begun = [
+        each
+        for each in indexes
+        if not each.is_serving and each.owner.space_id == space_id and each.owner.mapping_version == MAPPING_VERSION
+    ]
+    return max(begun, key=lambda each: each.name, default=None)

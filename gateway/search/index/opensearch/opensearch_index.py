@@ -1,0 +1,270 @@
+"""The index in an OpenSearch cluster; what it cannot answer, the one in PostgreSQL does, and it is said.
+
+The cluster is asked which tools fit a query best. Whose names and texts are shown, and that they may be, is read from
+the catalogue: a document that is behind shows no tool that is gone or denied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import anyio
+from cachetools import TTLCache
+
+from gateway.embedding.spaces.space_store import StoredSpace
+from gateway.errors import OpenSearchError, OpenSearchIndexMissingError
+from gateway.search.index.opensearch.client import OpenSearchClient, url_path
+from gateway.search.index.opensearch.fault_watch import FaultWatch
+from gateway.search.index.opensearch.mapping import space_alias
+from gateway.search.index.opensearch.scope_filter import ScopeFilter, ScopeFilters
+from gateway.search.index.opensearch.scope_measurement import FIRST_DEPTH, Scope, ScopeMeasurement
+from gateway.search.index.opensearch.search_bodies import (
+    candidates_body,
+    corpus_body,
+    frequencies_body,
+    read_candidates,
+    read_corpus,
+    read_frequencies,
+)
+from gateway.search.index.opensearch.stale_documents import StaleDocuments
+from gateway.search.index.tool_card import ToolCard
+from gateway.search.index.tool_index import SearchScope, ToolIndex
+from gateway.search.query.parsed_query import (
+    CountedTerms,
+    ParsedQuery,
+    Vocabulary,
+    query_terms,
+    spelling_candidates,
+    unknown_words,
+)
+from gateway.search.ranking import CosineBaseline, Signals
+
+ResultT = TypeVar("ResultT")
+
+# A space is not kept from serving for longer: until the cluster holds it, PostgreSQL answers.
+_PREPARE_SECONDS = 30.0
+_LOOK_SECONDS = 0.5
+_MAX_SCOPES = 1_000
+# A query has so many clauses in the cluster at most, and a term takes eight of them.
+_MAX_TERMS = 120
+# While fewer of a caller's tools are there, the index is not taken for theirs.
+_LEAST_SHARE = 0.5
+
+
+class _AskDatabaseError(Exception):
+    """The cluster cannot be asked this; PostgreSQL can, and nothing is wrong."""
+
+
+class OpenSearchIndex:
+    """Asks the cluster, and `database` where that fails or is not meant for it."""
+
+    def __init__(
+        self,
+        client: OpenSearchClient,
+        filters: ScopeFilters,
+        stale: StaleDocuments,
+        database: ToolIndex,
+        exact_tools: int,
+        *,
+        depth: int = FIRST_DEPTH,
+        statistics_seconds: float = 1.0,
+    ) -> None:
+        """How many tools there are, and how rare terms are, is believed for `statistics_seconds`."""
+        self._client = client
+        self._filters = filters
+        self._stale = stale
+        self._database = database
+        self._exact_tools = exact_tools
+        self._depth = depth
+        self._faults = FaultWatch()
+        self.asked: Counter[str] = Counter({"opensearch": 0, "postgresql": 0})
+        """How often each of the two was asked what the cluster is meant for."""
+        self._scopes: TTLCache[Hashable, list[Scope]] = TTLCache(_MAX_SCOPES, statistics_seconds)
+
+    @property
+    def failure(self) -> str:
+        """Why nobody asks the cluster just now, empty where it is asked."""
+        return self._faults.failure
+
+    @property
+    def failures(self) -> list[str]:
+        """That, and why single tenants or spaces are not searched there."""
+        return self._faults.failures
+
+    @property
+    def tenants_in_database(self) -> Collection[int]:
+        """See `ToolIndex`: none is meant to be in memory."""
+        return ()
+
+    @property
+    def size_bytes(self) -> int:
+        """See `ToolIndex`."""
+        return self._database.size_bytes
+
+    @property
+    def tools(self) -> int:
+        """See `ToolIndex`."""
+        return self._database.tools
+
+    @property
+    def age_seconds(self) -> float:
+        """See `ToolIndex`."""
+        return self._database.age_seconds
+
+    def pinned(self, tenant_id: int) -> AbstractContextManager[None]:
+        """See `ToolIndex`: it holds nothing."""
+        return self._database.pinned(tenant_id)
+
+    async def revision(self, scope: SearchScope, space: StoredSpace) -> Hashable | None:
+        """See `ToolIndex`: it is not known, for the cluster follows the catalogue by itself."""
+        return None
+
+    async def vocabulary(
+        self, scope: SearchScope, space: StoredSpace | None, texts: Sequence[str], most_corrected: int
+    ) -> Vocabulary:
+        """See `ToolIndex`."""
+
+        async def ask(stored: StoredSpace, narrowed: ScopeFilter) -> Vocabulary:
+            asked = {term for text in texts for term in query_terms(text)}
+            counted = await self._count(scope, stored, narrowed, asked)
+            known = CountedTerms({term: counted.frequencies[term] for term in asked if counted.frequencies.get(term)})
+            words = unknown_words(texts, known, most_corrected)
+            guesses = sorted({guess for word in words for guess in spelling_candidates(word)})
+            if not guesses:
+                return known
+            (answer,) = await self._client.search_each(
+                counted.index, [candidates_body(counted.clauses, guesses)], routing=counted.routing
+            )
+            return CountedTerms({**read_candidates(answer), **known.counts})
+
+        found, _ = await self._ask(
+            scope, space, ask, lambda: self._database.vocabulary(scope, space, texts, most_corrected)
+        )
+        return found
+
+    async def baseline(self, tenant_id: int, space: StoredSpace | None) -> CosineBaseline:
+        """See `ToolIndex`: the vectors are PostgreSQL's."""
+        return await self._database.baseline(tenant_id, space)
+
+    async def signals(self, scope: SearchScope, space: StoredSpace | None, queries: Sequence[ParsedQuery]) -> Signals:
+        """See `ToolIndex`."""
+
+        async def ask(stored: StoredSpace, narrowed: ScopeFilter) -> Signals:
+            terms = {term for query in queries for term in query.terms}
+            if max(len(query.terms) for query in queries) > _MAX_TERMS:
+                raise _AskDatabaseError
+            counted = await self._count(scope, stored, narrowed, terms)
+            if not counted.tools:
+                raise _AskDatabaseError
+            baseline = await self._database.baseline(scope.tenant_id, stored)
+            measuring = ScopeMeasurement(self._client, counted, queries, baseline, self._exact_tools, self._depth)
+            measured = await measuring.signals()
+            return await self._stale.measured_anew(
+                scope.tenant_id, stored, queries, measured, measuring.checksums, baseline
+            )
+
+        signals, notice = await self._ask(scope, space, ask, lambda: self._database.signals(scope, space, queries))
+        return replace(signals, notice=notice) if notice else signals
+
+    async def named(self, scope: SearchScope, space: StoredSpace | None, name: str) -> list[int]:
+        """See `ToolIndex`."""
+        return await self._database.named(scope, space, name)
+
+    async def cards(
+        self, scope: SearchScope, space: StoredSpace | None, tool_ids: Collection[int]
+    ) -> Mapping[int, ToolCard]:
+        """See `ToolIndex`."""
+        return await self._database.cards(scope, space, tool_ids)
+
+    async def prepare(self, space: StoredSpace) -> None:
+        """See `ToolIndex`: until the cluster holds the space, for as long as that may take."""
+        await self._database.prepare(space)
+        with contextlib.suppress(OpenSearchError), anyio.move_on_after(_PREPARE_SECONDS):
+            while True:
+                with contextlib.suppress(OpenSearchIndexMissingError):
+                    await self._client.request("GET", url_path(space_alias(self._client.settings, space.id)))
+                    return
+                await anyio.sleep(_LOOK_SECONDS)
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        await self._database.aclose()
+        await self._client.aclose()
+
+    async def _count(
+        self, scope: SearchScope, space: StoredSpace, narrowed: ScopeFilter, terms: Collection[str]
+    ) -> Scope:
+        """The scope with the frequencies of these terms, among others; from what was counted a moment ago where that
+        is enough."""
+        index = space_alias(self._client.settings, space.id)
+        key = (index, narrowed.key)
+        routing = str(scope.tenant_id)
+        counted_before = self._scopes.get(key)
+        known = None if counted_before is None else counted_before[0]
+        missing = sorted(set(terms) - (known.frequencies.keys() if known is not None else set()))
+        bodies: list[Mapping[str, Any]] = [corpus_body(narrowed.clauses)] if known is None else []
+        bodies += [frequencies_body(narrowed.clauses, missing)] if missing else []
+        if not bodies:
+            assert known is not None
+            return known
+        answers = list(await self._client.search_each(index, bodies, routing=routing))
+        if known is None:
+            tools, mean_length = read_corpus(answers.pop(0))
+            if scope.category is None and tools < _LEAST_SHARE * narrowed.documents:
+                raise OpenSearchIndexMissingError(
+                    f"Of {narrowed.documents} tools {tools} are in the search cluster yet",
+                    "the others are written in the background; see modelgate index status",
+                )
+            known = Scope(index, routing, narrowed.clauses, tools, mean_length, {})
+        found = read_frequencies(answers.pop(), missing) if missing else {}
+        counted = replace(known, frequencies={**known.frequencies, **{term: found.get(term, 0) for term in missing}})
+        if counted_before is None:
+            self._scopes[key] = [counted]
+        else:
+            # What is put in anew is believed for as long again, and so would be the number of tools.
+            counted_before[0] = counted
+        return counted
+
+    async def _ask(
+        self,
+        scope: SearchScope,
+        space: StoredSpace | None,
+        ask: Callable[[StoredSpace, ScopeFilter], Awaitable[ResultT]],
+        database: Callable[[], Awaitable[ResultT]],
+    ) -> tuple[ResultT, str]:
+        """The answer of the cluster, or that of PostgreSQL with what is to be said of it."""
+
+        async def ask_database() -> ResultT:
+            self.asked["postgresql"] += 1
+            return await database()
+
+        narrowed = None if space is None else await self._filters.filter_of(scope)
+        if space is None or narrowed is None or not narrowed.documents:
+            return await ask_database(), ""
+        attempt = self._faults.begin(space.id, scope.tenant_id)
+        if attempt.refusal:
+            return await ask_database(), _notice(attempt.refusal)
+        try:
+            answer = await ask(space, narrowed)
+        except _AskDatabaseError:
+            return await ask_database(), ""
+        except OpenSearchIndexMissingError as error:
+            # It costs next to nothing to find out.
+            return await ask_database(), _notice(error.message)
+        except OpenSearchError as error:
+            attempt.failed(error)
+            return await ask_database(), _notice(error.message)
+        finally:
+            attempt.end()
+        attempt.answered()
+        self.asked["opensearch"] += 1
+        return answer, ""
+
+
+def _notice(failure: str) -> str:
+    return f"The search cluster does not answer, PostgreSQL does: {failure}"

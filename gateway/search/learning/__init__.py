@@ -1,0 +1,1 @@
+"""What examples make of the vectors that tools are ranked by."""

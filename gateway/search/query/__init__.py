@@ -1,0 +1,1 @@
+"""A query, read: its clauses, words, language and vectors."""

@@ -1,0 +1,1 @@
+"""Secrets and personal data in texts: where they stand, and the texts without them."""

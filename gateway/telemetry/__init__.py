@@ -1,0 +1,1 @@
+"""What the process says of its own work: log, metrics and traces."""

@@ -1,0 +1,327 @@
+"""How the cluster follows the catalogue, whoever writes to it and whatever comes between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from gateway.access.roles import create_role
+from gateway.access.tenants import create_tenant
+from gateway.database.notices import Notices
+from gateway.embedding.embedder import EmbeddingSpace
+from gateway.embedding.spaces.space_store import SpaceStore
+from gateway.errors import OpenSearchUnavailableError
+from gateway.search.index.opensearch import index_store, mapping
+from gateway.search.index.opensearch.client import OpenSearchClient, url_path
+from gateway.search.index.opensearch.documents import document_id, tenant_key
+from gateway.search.index.opensearch.feed import tenant_feed
+from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation, BulkWriter
+from gateway.search.index.opensearch.feed.index_feed import IndexFeed
+from gateway.search.index.opensearch.feed.reconciler import Reconciler
+from gateway.search.index.opensearch.feed.tenant_feed import TenantFeed
+from gateway.search.index.opensearch.index_store import begun_index, serving_index
+from gateway.search.index.opensearch.mapping import IndexOwner, serving_alias
+from gateway.search.index.opensearch.opensearch_index import OpenSearchIndex
+from gateway.search.index.tool_index import SearchScope
+from gateway.search.query.parsed_query import ParsedQuery
+from gateway.settings import OpenSearchSettings
+from tests.support.catalogue import direct_connection
+from tests.support.indexed_catalogue import TENANT, CataloguedTool, IndexedCatalogue
+from tests.support.waiting import until
+
+FEED = CataloguedTool("farm", "feed_cat", "Feed the cat")
+COUNT = CataloguedTool("farm", "count_cows", "Count the cows", vector=(0.0, 1.0, 0.0, 0.0))
+SAIL = CataloguedTool("sea", "sail", "Sail a boat", vector=None)
+MANY = [CataloguedTool("farm", f"milk_{number}") for number in range(20)]
+
+
+@dataclass
+class Followed:
+    """A catalogue, and what two processes would have of it: an index and two feeds."""
+
+    catalogue: IndexedCatalogue
+    notices: Notices
+    client: OpenSearchClient
+    index: OpenSearchIndex
+    feed: IndexFeed
+    other: IndexFeed
+    scope: SearchScope
+
+    async def found(self, word: str = "cat") -> dict[str, float]:
+        """The names of all tools in scope as the cluster has them, with their BM25 for a word."""
+        query = ParsedQuery((word,), np.array([1, 0, 0, 0], np.float32))
+        signals = await self.index.signals(self.scope, self.catalogue.space, [query])
+        assert signals.notice == ""
+        cards = await self.index.cards(self.scope, self.catalogue.space, signals.tool_ids.tolist())
+        return {
+            cards[tool_id].exposed_name: score
+            for tool_id, score in zip(signals.tool_ids.tolist(), signals.lexical[0].tolist(), strict=True)
+            if tool_id in cards
+        }
+
+    async def name(self) -> str:
+        """Of the index that serves."""
+        index = serving_index(await self.feed.store.indexes(), self.catalogue.space.id)
+        assert index is not None
+        return index.name
+
+    async def documents(self) -> int:
+        """How many the index has."""
+        name = await self.name()
+        await self.client.request("POST", url_path(name, "_refresh"))
+        answer = await self.client.request("GET", url_path(name, "_count"), {"query": {"exists": {"field": "tool"}}})
+        return int(answer["count"])
+
+
+@pytest.fixture
+async def followed(
+    catalogue: IndexedCatalogue, opensearch: OpenSearchSettings, client: OpenSearchClient
+) -> AsyncIterator[Followed]:
+    notices = Notices(catalogue.database)
+    async with (
+        notices.listening(),
+        catalogue.opensearch(notices, opensearch) as (index, feed),
+        catalogue.opensearch(notices, opensearch) as (_, other),
+    ):
+        async with direct_connection(catalogue.database) as connection:
+            role_id = await connection.fetchval("SELECT id FROM roles WHERE tenant_id = 1 AND name = 'all'")
+        scope = SearchScope(TENANT, (role_id,))
+        yield Followed(catalogue, notices, client, index, feed, other, scope)
+
+
+async def test_a_tool_that_comes_changes_goes_or_comes_back_is_found_as_it_is(followed: Followed) -> None:
+    catalogue, feed = followed.catalogue, followed.feed
+    await catalogue.upsert(FEED, COUNT, SAIL)
+    await feed.catch_up()
+    found = await followed.found()
+    assert set(found) == {"farm__feed_cat", "farm__count_cows", "sea__sail"}
+    assert found["farm__feed_cat"] > 0 == found["farm__count_cows"]
+    await catalogue.upsert(replace(COUNT, description="Count the cats"))
+    await catalogue.hide("farm__feed_cat")
+    await feed.catch_up()
+    assert set(found := await followed.found()) == {"farm__count_cows", "sea__sail"}
+    assert found["farm__count_cows"] > 0
+    await catalogue.upsert(FEED)
+    # A row that is gone without a trace is found by the number of those that are left.
+    await catalogue.remove_server("sea")
+    await feed.catch_up()
+    assert set(await followed.found()) == {"farm__count_cows", "farm__feed_cat"}
+    assert await followed.documents() == 2
+
+
+async def test_what_was_interrupted_goes_on_where_it_was_with_another_process(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant_feed, "BATCH_SIZE", 5)
+    await followed.catalogue.upsert(*MANY)
+    write, batches = BulkWriter.write, 0
+
+    async def fail_after_two(writer: BulkWriter, operations: list[BulkOperation]) -> int:
+        nonlocal batches
+        batches += 1
+        if batches > 2:
+            raise OpenSearchUnavailableError("The node was stopped", "start it")
+        return await write(writer, operations)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(BulkWriter, "write", fail_after_two)
+        with pytest.raises(OpenSearchUnavailableError):
+            await followed.feed.catch_up()
+    changed = replace(MANY[0], description="Give the milk to the cat")
+    await followed.catalogue.upsert(changed)
+    written: list[str] = []
+
+    async def note(writer: BulkWriter, operations: list[BulkOperation]) -> int:
+        written.extend(operation.id for operation in operations)
+        return await write(writer, operations)
+
+    monkeypatch.setattr(BulkWriter, "write", note)
+    await followed.other.catch_up()
+    await followed.other.catch_up()
+    found = await followed.found()
+    assert len(found) == len(MANY)
+    assert found[changed.exposed_name] > 0
+    ids = [document_id(TENANT, tool_id) for tool_id in followed.catalogue.ids.values()]
+    # Ten were written by the first; of those only what changed since was written again.
+    assert sorted(id_ for id_ in set(written) if id_ in ids) == sorted([ids[0], *ids[10:]])
+
+
+async def test_two_processes_that_write_at_once_leave_what_is_there(followed: Followed) -> None:
+    await followed.catalogue.upsert(*MANY)
+    await followed.feed.catch_up()
+    for round_ in range(3):
+        await followed.catalogue.upsert(*(replace(tool, description=f"cat {round_}") for tool in MANY[round_::3]))
+        await asyncio.gather(followed.feed.catch_up(), followed.other.catch_up())
+    await followed.feed.catch_up()
+    assert len(await followed.found()) == len(MANY)
+    assert all(score > 0 for score in (await followed.found()).values())
+
+
+async def test_whoever_takes_over_follows_within_moments(followed: Followed) -> None:
+    await followed.catalogue.upsert(FEED)
+    first = asyncio.create_task(followed.feed.run())
+    await until(lambda: _finds(followed, {"farm__feed_cat"}))
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await followed.catalogue.upsert(COUNT)
+    second = asyncio.create_task(followed.other.run())
+    try:
+        await until(lambda: _finds(followed, {"farm__feed_cat", "farm__count_cows"}))
+        progress = followed.other.progress
+        assert (progress.tenants, progress.failure) == (0, "")
+        assert progress.written > 0
+    finally:
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+
+
+async def _finds(followed: Followed, names: set[str]) -> bool:
+    try:
+        return set(await followed.found()) == names
+    except AssertionError:
+        return False
+
+
+async def test_documents_that_somebody_changed_added_or_deleted_are_mended(followed: Followed) -> None:
+    await followed.catalogue.upsert(*MANY)
+    await followed.feed.catch_up()
+    name, database = await followed.name(), followed.catalogue.database
+    deleted, changed, *_ = followed.catalogue.ids.values()
+    installation = await database.fetchval("installation_id")
+    alien = {"tenant": tenant_key(installation, TENANT), "tool": 10**9, "server": 1, "bucket": 3, "checksum": 7}
+    await BulkWriter(followed.client, name).write([BulkOperation(document_id(TENANT, 10**9), str(TENANT), 1, alien)])
+    routing = {"routing": str(TENANT)}
+    await followed.client.request("DELETE", url_path(name, "_doc", document_id(TENANT, deleted)), params=routing)
+    await followed.client.request("POST", url_path(name, "_refresh"))
+    script = {"query": {"term": {"tool": changed}}, "script": {"source": "ctx._source.checksum = 1"}}
+    await followed.client.request("POST", url_path(name, "_update_by_query"), script, params={"refresh": "true"})
+    # Their number is what it was, and the vector of the one that was written anew is gone.
+    assert await followed.documents() == len(MANY)
+    feed = TenantFeed(database, followed.client, installation, followed.catalogue.space, name)
+    reconciler = Reconciler(database, followed.client, installation, followed.catalogue.space, name, feed)
+    assert await reconciler.mend(TENANT) == 3
+    assert await followed.documents() == len(MANY)
+    assert await reconciler.mend(TENANT) == 0
+    assert len(await followed.found()) == len(MANY)
+
+
+async def test_an_index_that_is_built_anew_takes_the_place_of_the_one_that_answered_meanwhile(
+    followed: Followed,
+) -> None:
+    await followed.catalogue.upsert(FEED, COUNT)
+    await followed.feed.catch_up()
+    former = await followed.name()
+    await followed.feed.rebuild(followed.catalogue.space)
+    begun = begun_index(await followed.feed.store.indexes(), followed.catalogue.space.id)
+    assert begun is not None
+    assert await followed.name() == former
+    assert len(await followed.found()) == 2
+    await followed.other.catch_up()
+    assert await followed.name() == begun.name
+    assert [index.name for index in await followed.feed.store.indexes()] == [begun.name]
+    assert len(await followed.found()) == 2
+
+
+async def test_of_processes_that_begin_an_index_at_once_one_does(followed: Followed) -> None:
+    catalogue, space = followed.catalogue, followed.catalogue.space
+    await catalogue.upsert(FEED)
+    stores = [followed.feed.store, followed.other.store, followed.other.store]
+    first, *others = [index.name for index in await asyncio.gather(*(store.begin(space) for store in stores))]
+    assert others == [first, first]
+    await asyncio.gather(followed.feed.catch_up(), followed.other.catch_up())
+    assert [index.name for index in await followed.feed.store.indexes()] == [first]
+    # Whoever has seen that none serves, and comes when one does, builds no other one.
+    assert (await followed.other.store.begin(space)).name == first
+    await asyncio.gather(followed.feed.rebuild(space), followed.other.rebuild(space), followed.other.rebuild(space))
+    assert len(await followed.feed.store.indexes()) == 2
+    await followed.feed.catch_up()
+    (index,) = await followed.feed.store.indexes()
+    assert index.is_serving
+    assert index.name != first
+    assert set(await followed.found()) == {"farm__feed_cat"}
+
+
+async def test_a_change_of_model_fills_an_index_beside_the_serving_one_and_moves_the_alias(
+    followed: Followed, opensearch: OpenSearchSettings
+) -> None:
+    catalogue, store = followed.catalogue, SpaceStore(followed.catalogue.database)
+    await catalogue.upsert(FEED, COUNT)
+    await followed.feed.catch_up()
+    old = await followed.name()
+    space = await store.register(EmbeddingSpace("test", "three numbers", 3, "", ""))
+    ready = asyncio.create_task(followed.index.prepare(space))
+    await followed.feed.catch_up()
+    await ready
+    indexes = await followed.feed.store.indexes()
+    new = serving_index(indexes, space.id)
+    assert new is not None
+    assert {index.name: serving_alias(opensearch) in index.aliases for index in indexes} == {old: True, new.name: False}
+    await store.activate(space.id)
+    await followed.feed.catch_up()
+    (index,) = await followed.feed.store.indexes()
+    assert index.name == new.name
+    assert serving_alias(opensearch) in index.aliases
+
+
+async def test_an_index_that_an_older_version_laid_out_gives_way(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await followed.catalogue.upsert(FEED)
+    await followed.feed.catch_up()
+    old = await followed.name()
+    newer = mapping.MAPPING_VERSION + 1
+    for module in (mapping, index_store):
+        monkeypatch.setattr(module, "MAPPING_VERSION", newer)
+    monkeypatch.setattr(IndexOwner.__init__, "__defaults__", (newer,))
+    await followed.other.catch_up()
+    (index,) = await followed.feed.store.indexes()
+    assert index.name != old
+    assert set(await followed.found()) == {"farm__feed_cat"}
+
+
+async def test_a_tenant_that_is_gone_leaves_nothing_and_others_are_not_touched(followed: Followed) -> None:
+    database = followed.catalogue.database
+    tenant = await create_tenant(database, "other", "Other")
+    await followed.catalogue.upsert(FEED)
+    others = replace(SAIL, server="lake")
+    await followed.catalogue.upsert(others, tenant_id=tenant.id)
+    await followed.feed.catch_up()
+    assert await followed.documents() == 2
+    assert set(await followed.found()) == {"farm__feed_cat"}
+    async with direct_connection(database) as connection:
+        await connection.execute("DELETE FROM tenants WHERE id = $1", tenant.id)
+    await followed.feed.catch_up()
+    assert await followed.documents() == 1
+
+
+async def test_a_database_from_a_backup_has_the_index_built_anew(followed: Followed) -> None:
+    await followed.catalogue.upsert(FEED, COUNT)
+    await followed.feed.catch_up()
+    former = await followed.name()
+    async with direct_connection(followed.catalogue.database) as connection:
+        await connection.execute("UPDATE tenants SET catalogue_version = catalogue_version - 1")
+    await followed.feed.catch_up()
+    assert await followed.name() != former
+    assert len(await followed.found()) == 2
+
+
+async def test_a_tenant_that_is_not_written_yet_keeps_no_other_from_the_cluster(followed: Followed) -> None:
+    database = followed.catalogue.database
+    await followed.catalogue.upsert(FEED)
+    await followed.feed.catch_up()
+    tenant = await create_tenant(database, "other", "Other")
+    await followed.catalogue.upsert(replace(SAIL, server="lake"), tenant_id=tenant.id)
+    role_id = (await create_role(database, tenant.id, "every", "SEARCH")).id
+    theirs = SearchScope(tenant.id, (role_id,))
+    query = ParsedQuery(("boat",), None)
+    early = await followed.index.signals(theirs, followed.catalogue.space, [query])
+    assert "Of 1 tools 0 are in the search cluster yet" in early.notice
+    assert early.tool_ids.tolist() == [followed.catalogue.ids["lake__sail"]]
+    assert set(await followed.found()) == {"farm__feed_cat"}
+    await followed.feed.catch_up()
+    signals = await followed.index.signals(theirs, followed.catalogue.space, [query])
+    assert (signals.notice, signals.tool_ids.tolist()) == ("", [followed.catalogue.ids["lake__sail"]])

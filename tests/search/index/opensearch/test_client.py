@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gateway.errors import OpenSearchUnavailableError, SettingsError
+from gateway.search.index.opensearch.client import OpenSearchClient
+from gateway.settings import OpenSearchSettings
+
+
+async def test_the_cluster_is_one_that_can_be_used(client: OpenSearchClient) -> None:
+    assert not client.is_verified
+    assert (await client.verify()).startswith(("2.", "3."))
+    assert client.is_verified
+
+
+async def test_a_node_that_is_not_there_is_left_out_while_another_one_answers(opensearch: OpenSearchSettings) -> None:
+    client = OpenSearchClient(OpenSearchSettings(urls=("http://127.0.0.1:9", *opensearch.urls)))
+    for _ in range(4):
+        assert await client.verify()
+    await client.aclose()
+
+
+async def test_that_nobody_answers_is_said_with_the_addresses() -> None:
+    client = OpenSearchClient(OpenSearchSettings(urls=("http://127.0.0.1:9",)))
+    with pytest.raises(OpenSearchUnavailableError, match=r"None of http://127\.0\.0\.1:9 answers"):
+        await client.verify()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("answer", [{}, [], None, {"responses": []}, {"responses": [{}]}, {"responses": [None]}])
+async def test_what_answers_a_search_and_is_no_opensearch_is_named(answer: object) -> None:
+    async def reply(request: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", reply)
+    async with TestServer(application) as server:
+        client = OpenSearchClient(OpenSearchSettings(urls=(str(server.make_url("")),)))
+        with pytest.raises(OpenSearchUnavailableError, match="no answer of OpenSearch's"):
+            await client.search_each("modelgate-space-1-v1", [{"size": 0}])
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (OpenSearchSettings(urls=("localhost:9200",)), "opensearch.urls has 'localhost:9200'"),
+        (OpenSearchSettings(urls=("http://a:b@localhost",)), "holds a password"),
+        (OpenSearchSettings(urls=("me:hush@localhost:9200",)), r"opensearch.urls has \*+; each"),
+        (OpenSearchSettings(username="a", api_key="b"), "two ways to sign in"),
+        (OpenSearchSettings(urls=("https://localhost",), ca_file="/no/such"), "there is no such file"),
+        (OpenSearchSettings(urls=("https://localhost",), ca_file=__file__), "no file of certificates"),
+    ],
+)
+def test_what_cannot_be_used_is_said_at_once(settings: OpenSearchSettings, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        OpenSearchClient(settings)
+
+
+def test_without_its_client_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opensearchpy", None)
+    with pytest.raises(SettingsError, match=r"modelgate-mcp\[opensearch\]"):
+        OpenSearchClient(OpenSearchSettings())

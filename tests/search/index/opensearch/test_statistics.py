@@ -1,0 +1,65 @@
+"""For how long the index believes what it has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+
+from gateway.embedding.embedder import EmbeddingSpace
+from gateway.embedding.spaces.space_store import StoredSpace
+from gateway.search.index.opensearch.opensearch_index import OpenSearchIndex
+from gateway.search.index.opensearch.scope_filter import ScopeFilter
+from gateway.search.index.opensearch.stale_documents import StaleDocuments
+from gateway.search.index.tool_index import SearchScope
+from gateway.settings import OpenSearchSettings
+
+SPACE = StoredSpace(1, EmbeddingSpace("test", "four numbers", 4, "", ""))
+SCOPE = SearchScope(1, (1,))
+FILTER = ScopeFilter(({"term": {"tenant": "x/1"}},), 10, ("x/1",))
+
+
+class CountingCluster:
+    """Ten tools, of which those words stand in one that are in `words`."""
+
+    settings = OpenSearchSettings()
+
+    def __init__(self) -> None:
+        self.words: set[str] = set()
+
+    async def search_each(
+        self, index: str, bodies: Sequence[Mapping[str, Any]], *, routing: str
+    ) -> list[Mapping[str, Any]]:
+        return [{"aggregations": {"lengths": {"count": 10, "avg": 3.0}, **self._terms(body)}} for body in bodies]
+
+    def _terms(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked = body["aggs"].get("terms")
+        if asked is None:
+            return {}
+        words = [each["term"]["terms"] for each in asked["filters"]["filters"]]
+        return {"terms": {"buckets": [{"doc_count": int(word in self.words)} for word in words]}}
+
+
+async def test_what_was_counted_is_counted_anew_also_while_others_search_without_a_pause() -> None:
+    cluster = CountingCluster()
+
+    async def filter_of(scope: SearchScope) -> ScopeFilter:
+        return FILTER
+
+    filters: Any = SimpleNamespace(filter_of=filter_of)
+    client: Any = cluster
+    database: Any = None
+    index = OpenSearchIndex(client, filters, StaleDocuments(database), database, 50_000, statistics_seconds=0.2)
+
+    async def knows(*words: str) -> bool:
+        return "tiger" in (await index.vocabulary(SCOPE, SPACE, [" ".join(words)], 0)).known({"tiger"})
+
+    assert not await knows("tiger")
+    cluster.words.add("tiger")
+    with anyio.fail_after(5):
+        number = 0
+        while not await knows("tiger", "w" + "abcdefghij"[number % 10] * (1 + number // 10)):
+            number += 1
+            await anyio.sleep(0.02)

@@ -55,7 +55,7 @@ async def listening(gateway: RunningGateway, headers: dict[str, str]) -> AsyncIt
             async for line in response.aiter_lines():
                 if line.startswith("data: {"):
                     message = json.loads(line.removeprefix("data: "))
-                    heard.append({key: message[key] for key in ("method", "params")})
+                    heard.append({key: message[key] for key in ("method", "params") if key in message})
 
     open_ = anyio.Event()
     async with anyio.create_task_group() as tasks:

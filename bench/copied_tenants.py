@@ -29,9 +29,9 @@ _COPY = (
     """,
     """
     INSERT INTO tools (tenant_id, server_id, name, exposed_name, category, definition, content_hash, approved_hash,
-                       term_count)
+                       term_count, terms_version)
     SELECT made.id, own.id, t.name, t.exposed_name, t.category, t.definition, t.content_hash, t.approved_hash,
-           t.term_count
+           t.term_count, t.terms_version
     FROM made, tools t JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
     JOIN servers own ON own.slug = s.slug WHERE t.tenant_id = 1 AND own.tenant_id = made.id
     """,

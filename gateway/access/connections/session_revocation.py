@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 _EVERY_SECONDS = 30.0
 """How often all are looked at, for a notice that did not come in."""
 
+_GATHER_SECONDS = 0.05
+"""What is said in one go is looked at once."""
+
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -36,6 +39,7 @@ class SessionRevocation:
         while True:
             with anyio.move_on_after(_EVERY_SECONDS):
                 await self._changed.wait()
+                await asyncio.sleep(_GATHER_SECONDS)
             self._changed.clear()
             try:
                 await self.end_sessions()

@@ -27,6 +27,8 @@ from gateway.upstream.status import ServerStatus
 logger = logging.getLogger(__name__)
 
 _CHECKS_AT_ONCE = 8
+# Of thousands of servers, many of them down, checks would else take all that the process has.
+_CHECKS_PER_SECOND = 50
 _SYNCS_AT_ONCE = 2
 _POLL_SECONDS = 5.0
 _MIN_SLEEP_SECONDS = 0.05
@@ -59,7 +61,8 @@ class HealthChecks:
     soon as a check finds it healthy after a sync that has failed.
 
     A server that answers slowly, or not at all, holds up no other. One that another process has added is checked at
-    once: from then on there is a session in which it can say that its tools have changed.
+    once: from then on there is a session in which it can say that its tools have changed. At most fifty checks begin in
+    a second, so that a round of very many takes longer than the interval.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class HealthChecks:
         self._settings = settings
         self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._syncs = asyncio.Semaphore(_SYNCS_AT_ONCE)
+        self._next_check_at = -math.inf
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._retries: dict[int, _Retries] = {}
         self._catalogue_changed = asyncio.Event()
@@ -187,7 +191,14 @@ class HealthChecks:
             except Exception:
                 logger.exception("Looking after server %s broke down", server_id)
 
+    async def _wait_for_turn(self) -> None:
+        """Return when the next check may begin."""
+        begin_at = max(self._next_check_at, time.monotonic())
+        self._next_check_at = begin_at + 1 / _CHECKS_PER_SECOND
+        await asyncio.sleep(begin_at - time.monotonic())
+
     async def _check(self, tenant_id: int, server_id: int, sync_failed: bool) -> None:
+        await self._wait_for_turn()
         spec = await self._servers.spec(tenant_id, server_id)
         status = await self._pool.fetch_status(spec)
         # What is stopped while nobody uses it is not started to see whether it would start.

@@ -55,6 +55,9 @@ class MemoryIndex:
         self._spaces = spaces
         self._baselines = CosineBaselines(spaces)
         self._loaded: OrderedDict[tuple[int, int], LoadedTenant] = OrderedDict()
+        # Of each as it was last read: thousands are too many to measure at each search.
+        self._bytes: dict[tuple[int, int], int] = {}
+        self._total_bytes = 0
         self._pins: Counter[int] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         notices.subscribe(self._on_notice)
@@ -155,7 +158,7 @@ class MemoryIndex:
     @property
     def size_bytes(self) -> int:
         """See `ToolIndex`."""
-        return sum(loaded.index.size_bytes for loaded in self._loaded.values())
+        return self._total_bytes
 
     @property
     def tools(self) -> int:
@@ -207,9 +210,12 @@ class MemoryIndex:
         announced = loaded.announced
         tenant_id, space_id = key
         if await self._database.fetchval("catalogue_version", tenant_id) != loaded.version:
-            if not await self._read_from_replica(tenant_id, space_id, loaded):
-                async with self._database.snapshot() as snapshot:
-                    await self._read_from(snapshot, tenant_id, space_id, loaded)
+            try:
+                if not await self._read_from_replica(tenant_id, space_id, loaded):
+                    async with self._database.snapshot() as snapshot:
+                        await self._read_from(snapshot, tenant_id, space_id, loaded)
+            finally:
+                self._measure(key, loaded)
             self._evict(loaded)
         loaded.read = announced
 
@@ -300,7 +306,17 @@ class MemoryIndex:
             if self.size_bytes <= self._max_bytes:
                 return
             if loaded is not current and loaded.index.tools and not loaded.is_updating and not self._pins[key[0]]:
-                del self._loaded[key]
+                self._drop(key)
+
+    def _measure(self, key: tuple[int, int], loaded: LoadedTenant) -> None:
+        # It may have been dropped while it was read.
+        if self._loaded.get(key) is loaded:
+            self._total_bytes += loaded.index.size_bytes - self._bytes.get(key, 0)
+            self._bytes[key] = loaded.index.size_bytes
+
+    def _drop(self, key: tuple[int, int]) -> None:
+        if self._loaded.pop(key, None) is not None:
+            self._total_bytes -= self._bytes.pop(key, 0)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -323,10 +339,10 @@ class MemoryIndex:
             space = await self._spaces.known_active_space()
         for key, loaded in self._held_elsewhere(space_id):
             if self.size_bytes + loaded.index.size_bytes > self._max_bytes:
-                self._loaded.pop(key, None)
+                self._drop(key)
             if space is not None and space.id == space_id:
                 await self._read_beside(key[0], space)
-            self._loaded.pop(key, None)
+            self._drop(key)
 
     def _held_elsewhere(self, space_id: int) -> list[tuple[tuple[int, int], LoadedTenant]]:
         """What is held in other spaces."""

@@ -103,7 +103,7 @@ class SessionPool:
     @property
     def persons(self) -> set[str]:
         """The persons who have sessions of their own, as their credentials name these."""
-        return {slot.person for slot in self if slot.person is not None}
+        return {person for slot in self._slots.values() if (person := slot.person) is not None}
 
     def _make_room(self) -> None:
         of_clients = [(key, slot) for key, slot in self._slots.items() if key is not None]

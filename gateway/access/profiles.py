@@ -54,7 +54,7 @@ class Profiles:
         """A new profile that selects nothing yet. Raises InvalidInputError, ConflictError when the name is taken."""
         _validate(name, list_mode, description)
         try:
-            async with self._database.transaction() as transaction:
+            async with self._database.tenant_transaction(tenant_id) as transaction:
                 profile_id = await transaction.fetchval("insert_role", tenant_id, name, description, "DENY", list_mode)
                 await refresh_visibility(transaction, tenant_id, role_id=profile_id)
         except ConflictError:
@@ -76,7 +76,7 @@ class Profiles:
         Raises InvalidInputError, NotFoundError, and ConflictError when someone else changed it meanwhile.
         """
         _validate(name or "profile", list_mode or "search", description or "")
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             new: int | None = await transaction.fetchval(
                 "update_role", tenant_id, profile_id, version, name, description, None, list_mode
             )
@@ -87,7 +87,7 @@ class Profiles:
 
     async def delete(self, tenant_id: int, profile_id: int, version: int | None = None) -> None:
         """Delete a profile; its endpoint is gone at once. Raises NotFoundError and ConflictError as `update`."""
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             if not await transaction.execute("delete_role", tenant_id, profile_id, version):
                 raise await version_conflict(transaction, "role", tenant_id, profile_id, version)
             await refresh_visibility(transaction, tenant_id, role_id=profile_id)

@@ -71,7 +71,7 @@ async def create_role(
     validate_visibility(default)
     validate_role_approval(approve)
     try:
-        async with database.transaction() as transaction:
+        async with database.tenant_transaction(tenant_id) as transaction:
             role_id = await transaction.fetchval("insert_role", tenant_id, name, description, default, None)
             await transaction.execute("set_role_approve", tenant_id, role_id, approve)
             await refresh_visibility(transaction, tenant_id, role_id=role_id)
@@ -101,7 +101,7 @@ async def update_role(
         validate_visibility(default)
     if approve is not None:
         validate_role_approval(approve)
-    async with database.transaction() as transaction:
+    async with database.tenant_transaction(tenant_id) as transaction:
         new: int | None = await transaction.fetchval(
             "update_role", tenant_id, role_id, version, name, description, default, None
         )
@@ -118,7 +118,7 @@ async def delete_role(database: Database, tenant_id: int, role_id: int, version:
 
     Raises NotFoundError and ConflictError as `update_role`.
     """
-    async with database.transaction() as transaction:
+    async with database.tenant_transaction(tenant_id) as transaction:
         if not await transaction.execute("delete_role", tenant_id, role_id, version):
             raise await version_conflict(transaction, "role", tenant_id, role_id, version)
         await refresh_visibility(transaction, tenant_id, role_id=role_id)

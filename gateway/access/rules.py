@@ -78,7 +78,7 @@ async def set_rule(
         validate_rule_approval(approve)
     target = RuleTarget(tool_id, pattern, server_id, category)
     try:
-        async with database.transaction() as transaction:
+        async with database.tenant_transaction(tenant_id) as transaction:
             rule_id: int = await transaction.fetchval(
                 "upsert_rule",
                 tenant_id,
@@ -112,7 +112,7 @@ async def update_rule(
     validate_visibility(visibility)
     if approve is not None:
         validate_rule_approval(approve)
-    async with database.transaction() as transaction:
+    async with database.tenant_transaction(tenant_id) as transaction:
         row = await transaction.fetchrow("update_rule", tenant_id, rule_id, version, visibility)
         if row is None:
             raise await version_conflict(transaction, "rule", tenant_id, rule_id, version)
@@ -125,7 +125,7 @@ async def update_rule(
 
 async def delete_rule(database: Database, tenant_id: int, rule_id: int, version: int | None = None) -> None:
     """Delete a rule; with a `version`, only if it is still at that. Raises as `change_rule`."""
-    async with database.transaction() as transaction:
+    async with database.tenant_transaction(tenant_id) as transaction:
         role_id: int | None = await transaction.fetchval("delete_rule", tenant_id, rule_id, version)
         if role_id is None:
             raise await version_conflict(transaction, "rule", tenant_id, rule_id, version)

@@ -156,6 +156,15 @@ class Database:
             yield connection
 
     @contextlib.asynccontextmanager
+    async def tenant_transaction(self, tenant_id: int) -> AsyncIterator[DatabaseConnection]:
+        """One transaction, beside which no other of its kind changes the tenant: whatever changes its catalogue, or who
+        sees what of it, is one, so that none of them waits for what another holds that waits for it.
+        """
+        async with self.transaction() as transaction:
+            await transaction.execute("lock_tenant", tenant_id)
+            yield transaction
+
+    @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[DatabaseConnection]:
         """Several statements that read the database as it was at the first of them."""
         async with self.connection() as connection, connection.snapshot():

@@ -59,8 +59,7 @@ class GuardRules:
         check_rule(rule, secret)
         made: str | None = None
         try:
-            async with self._database.transaction() as transaction:
-                await transaction.execute("lock_tenant", tenant_id)
+            async with self._database.tenant_transaction(tenant_id) as transaction:
                 row = await transaction.fetchrow("guard_rule_versions", tenant_id, rule.name)
                 assert row is not None
                 if version is not None and row["version"] not in (None, version):

@@ -131,7 +131,7 @@ class RoleUpdate:
             return
         to_delete = [await self._target(current[about]) for about in removed]
         try:
-            async with self._database.transaction() as transaction:
+            async with self._database.tenant_transaction(self._tenant_id) as transaction:
                 for target in to_delete:
                     await transaction.execute("delete_rule_by_target", self._tenant_id, owner_id, *_columns(target))
                 for target, rule in to_set:

@@ -57,8 +57,7 @@ class ToolExamples:
         NotFoundError where there is no such tool.
         """
         cleaned = check_text(text)
-        async with self._database.transaction() as transaction:
-            await transaction.execute("lock_tenant", tenant_id)
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             if not await transaction.execute("touch_learning", tenant_id, [tool_id]):
                 raise NotFoundError(f"There is no tool {tool_id} in this tenant.")
             example_id: int = await transaction.fetchval(
@@ -71,16 +70,14 @@ class ToolExamples:
         """An example has no effect from the next search on; one that no admin gave is not learnt again, either. Raises
         NotFoundError.
         """
-        async with self._database.transaction() as transaction:
-            await transaction.execute("lock_tenant", tenant_id)
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             if await transaction.fetchval("remove_example", tenant_id, tool_id, example_id) is None:
                 raise NotFoundError(f"There is no example {example_id} of this tool.")
             await self.clear_effect(transaction, tenant_id, [tool_id])
 
     async def approve(self, tenant_id: int, tool_id: int, example_id: int) -> None:
         """An example has effect as if an admin had given it. Raises NotFoundError."""
-        async with self._database.transaction() as transaction:
-            await transaction.execute("lock_tenant", tenant_id)
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             if not await transaction.execute("approve_example", tenant_id, tool_id, example_id):
                 raise NotFoundError(f"No example {example_id} of this tool waits for approval.")
             await transaction.execute("touch_learning", tenant_id, [tool_id])

@@ -35,9 +35,8 @@ class ToolOverrides:
             raise NotFoundError(f"There is no profile {profile_id} in this tenant.")
         texts = build_tool_texts(row["server_name"], override.apply(basis.tool))
         space_id, vectors = (None, TextVectors()) if profile_id is not None else await self._embed(texts)
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             await transaction.fetchrow("lock_server", tenant_id, row["server_id"])
-            await transaction.execute("lock_tenant", tenant_id)
             current = await transaction.fetchrow("overridable_tool", tenant_id, tool_id)
             if current is None or current["content_hash"] != row["content_hash"]:
                 raise ConflictError("The server says something else of this tool since you looked at it; look again.")

@@ -11,7 +11,7 @@ from gateway.errors import NotFoundError
 async def set_tool_enabled(database: Database, tenant_id: int, tool_id: int, *, enabled: bool) -> None:
     """Switch a tool on, or off: then nobody finds or calls it. Raises NotFoundError."""
     row = await overridable_tool(database, tenant_id, tool_id)
-    async with database.transaction() as transaction:
+    async with database.tenant_transaction(tenant_id) as transaction:
         await transaction.fetchrow("lock_server", tenant_id, row["server_id"])
         name = "enable_tool" if enabled else "disable_tool"
         if not await transaction.execute(name, tenant_id, tool_id):

@@ -73,7 +73,7 @@ class Approvals:
         From then on it is offered again, and its flags are known. Raises NotFoundError, and ConflictError where the
         tool is no longer the one with `content_hash`.
         """
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             rows = await self._lock_tools(transaction, tenant_id, server_id, tool)
             if content_hash is not None and any(row["content_hash"].hex() != content_hash for row in rows):
                 raise ConflictError(f"{tool} has changed since you looked at it; look at it again.")
@@ -86,7 +86,7 @@ class Approvals:
 
     async def quarantine(self, tenant_id: int, server_id: int, tool: str) -> None:
         """Hide a tool from every client until it is approved. Raises NotFoundError."""
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             for row in await self._lock_tools(transaction, tenant_id, server_id, tool):
                 await transaction.execute("quarantine_tool", tenant_id, row["id"], HIDDEN_BY_ADMIN)
             await refresh_visibility(transaction, tenant_id, server_id=server_id)

@@ -88,7 +88,7 @@ class Offerings:
         if not new and not gone and await self._database.fetchval("has_baseline", spec.tenant_id, spec.id, kind):
             return False
         found = await asyncio.to_thread(_scan, new) if self._scans else [()] * len(new)
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(spec.tenant_id) as transaction:
             server = await transaction.fetchrow("lock_server", spec.tenant_id, spec.id)
             if server is None:
                 return False
@@ -118,7 +118,7 @@ class Offerings:
 
         Raises NotFoundError, and ConflictError where it is no longer the one with `content_hash`.
         """
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             if await transaction.fetchrow("lock_server", tenant_id, server_id) is None:
                 raise NotFoundError(f"There is no server {server_id} in this tenant.")
             wanted = None if content_hash is None else bytes.fromhex(content_hash)

@@ -94,7 +94,7 @@ class ScanRenewal:
             others = await asyncio.to_thread(OtherTools, await load_tenant_tools(self._database, tenant_id))
             for server in of_tenant:
                 scan = await self._scan(server, others)
-                async with self._database.transaction() as transaction:
+                async with self._database.tenant_transaction(tenant_id) as transaction:
                     locked = await transaction.fetchrow("lock_server", tenant_id, server["id"])
                     if locked is not None:
                         # What another server does hides no tool of this one.

@@ -71,7 +71,7 @@ class Servers:
         slug = await self._free_slug(tenant_id, server.name)
         server_id: int = await self._database.fetchval("next_server_id")
         try:
-            async with self._database.transaction() as transaction:
+            async with self._database.tenant_transaction(tenant_id) as transaction:
                 await transaction.execute(
                     "insert_server",
                     tenant_id,
@@ -162,7 +162,7 @@ class Servers:
             if reason is not None:
                 raise InvalidInputError(f"Persons may not set this variable of {row['name']}: {reason}.", "name")
         values = personal_to_dict(personal)
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             await transaction.execute(
                 "set_server_personal",
                 tenant_id,
@@ -176,7 +176,7 @@ class Servers:
     async def set_tuning(self, tenant_id: int, server_id: int, tuning: Tuning) -> None:
         """How a server is used from now on. Raises NotFoundError and InvalidInputError."""
         tuning.validate()
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             if not await transaction.execute(
                 "set_server_tuning",
                 tenant_id,
@@ -196,7 +196,7 @@ class Servers:
             getattr(server, name) == getattr(before, name) for name in ("url", "document_url", "credential")
         )
         try:
-            async with self._database.transaction() as transaction:
+            async with self._database.tenant_transaction(row["tenant_id"]) as transaction:
                 await transaction.execute(
                     "update_server",
                     row["tenant_id"],
@@ -221,14 +221,14 @@ class Servers:
 
     async def set_enabled(self, tenant_id: int, server_id: int, enabled: bool) -> None:
         """Switch a server on, or off with all its tools. Raises NotFoundError."""
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             if not await transaction.execute("set_server_enabled", tenant_id, server_id, enabled):
                 raise NotFoundError(f"There is no server {server_id} in this tenant.")
             await refresh_visibility(transaction, tenant_id, server_id=server_id)
 
     async def remove(self, tenant_id: int, server_id: int) -> None:
         """Remove a server with its tools, vectors and rules. Raises NotFoundError."""
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             if not await transaction.execute("delete_server", tenant_id, server_id):
                 raise NotFoundError(f"There is no server {server_id} in this tenant.")
             await refresh_visibility(transaction, tenant_id, server_id=server_id)

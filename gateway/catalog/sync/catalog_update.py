@@ -74,7 +74,7 @@ class CatalogUpdate:
         self, spec: ServerSpec, plan: UpdatePlan, report: ServerReport | None, restores: int | None
     ) -> SyncResult | None:
         """Write what is planned; None where an admin has overridden something meanwhile: other texts are right then."""
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(spec.tenant_id) as transaction:
             server = await _lock_server(transaction, spec)
             if await load_overrides(transaction, spec) != plan.overrides:
                 return None
@@ -93,7 +93,7 @@ class CatalogUpdate:
         before = await load_version_tools(self._database, spec.tenant_id, spec.id, server["newest"])
         diff = diff_tool_lists(before, tools)
         version = None
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(spec.tenant_id) as transaction:
             if diff:
                 version = await write_version(transaction, spec.tenant_id, spec.id, tools, diff, applied=False)
             if report is not None and await CatalogWriter(transaction, spec, self._categories).write_report(report):

@@ -131,7 +131,6 @@ class CatalogWriter:
         if not tools:
             return {}
         transaction, spec = self._transaction, self._spec
-        await transaction.execute("lock_tenant", spec.tenant_id)
         taken = {row["exposed_name"] for row in await transaction.fetch("exposed_names", spec.tenant_id)}
         taken.update(GATEWAY_TOOLS)
         ids = {}

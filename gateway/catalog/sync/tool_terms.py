@@ -67,7 +67,7 @@ class TermRenewal:
     async def _renew(self, tenant_id: int, rows: list[Row]) -> None:
         # Texts may be long, and searches go on meanwhile.
         texts = await asyncio.to_thread(_build_texts, rows)
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             # A sync may have changed a tool meanwhile, and has then written its terms itself.
             unchanged = await transaction.fetch(
                 "lock_unchanged_tools",

@@ -168,9 +168,8 @@ class VectorFiller:
         embedded: TextVectors,
     ) -> int:
         space_id = target.stored.id
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             # Spaces are filled beside each other: each would wait for rows that the other holds.
-            await transaction.execute("lock_tenant", tenant_id)
             # A sync may have changed a tool while its former texts were embedded.
             unchanged = await transaction.fetch(
                 "lock_unchanged_tools",

@@ -15,7 +15,7 @@ UNION
 SELECT name FROM tool_overrides WHERE tenant_id = $1 AND name IS NOT NULL
 
 -- name: lock_tenant
--- Serialises writers that give out exposed names.
+-- Serialises those that change a tenant: nothing else of it is locked before.
 SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE
 
 -- name: insert_tool

@@ -117,8 +117,7 @@ class Expansion:
 
     async def _store(self, row: Row, requests: Sequence[str]) -> None:
         tenant_id, tool_id = row["tenant_id"], row["id"]
-        async with self._database.transaction() as transaction:
-            await transaction.execute("lock_tenant", tenant_id)
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             await transaction.execute("note_expansion", tenant_id, tool_id, row["content_hash"])
             await transaction.execute("drop_model_examples", tenant_id, tool_id)
             for text in requests:

@@ -40,8 +40,7 @@ class Forgetting:
         """Returns how many texts are forgotten. They have no effect from the next search on, in any process; what
         others have said as well stays, as far as they have said it and in their words.
         """
-        async with self._database.transaction() as transaction:
-            await transaction.execute("lock_tenant", tenant_id)
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             given = (tenant_id, scope.tool_id, scope.account, scope.before)
             await transaction.execute("set_learning_cutoff", *given)
             rows = await transaction.fetch("forget_callers", *given)

@@ -154,8 +154,7 @@ class Learner:
         learnt: LearntVector | None,
         examples: int,
     ) -> None:
-        async with self._database.transaction() as transaction:
-            await transaction.execute("lock_tenant", tenant_id)
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             # What was forgotten meanwhile must not come back.
             if await transaction.fetchval("lock_learning", tenant_id, tool_id) != row["version"]:
                 return

@@ -97,7 +97,7 @@ class RuleService:
         """
         targets = [(_target(rule, position), rule) for position, rule in enumerate(rules.rules)]
         try:
-            async with self._database.transaction() as transaction:
+            async with self._database.tenant_transaction(tenant_id) as transaction:
                 for target, rule in targets:
                     about = (target.tool_id, target.pattern, target.server_id, target.category)
                     if rule.visibility is None:

@@ -69,9 +69,8 @@ class PairStore:
         What an account says counts once a day for a tool, however often it says it. Nothing is counted of a tool that
         is gone, nor of what was searched for before it was to be forgotten.
         """
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             # What is to be forgotten at this moment is forgotten before or after it.
-            await transaction.execute("lock_tenant", tenant_id)
             counted = await self._countable(transaction, tenant_id, [each.pair for each in pairs])
             wanted = [pairs[place] for place in counted]
             if not wanted:

@@ -52,7 +52,7 @@ def benchmarks(small: bool) -> list[Benchmark]:
         ),
         Benchmark("bench.observability", ("--seconds", load), 90),
         Benchmark("bench.scale", ("tools", "--sizes", sizes, "--seconds", load), 420),
-        Benchmark("bench.workers", ("--requests", "1000"), 120),
+        Benchmark("bench.workers", ("--requests", "1500"), 120),
         Benchmark("bench.changes", ("--rounds", "3"), 60),
         Benchmark("bench.guards", ("--rounds", "5" if small else "20"), 60),
         Benchmark("bench.overload", ("--seconds", load), 90),

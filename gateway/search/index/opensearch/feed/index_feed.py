@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -174,8 +175,11 @@ class IndexFeed:
         followed = self._followed[building.name]
         await self._refresh(building)
         for tenant_id in followed.states:
-            # What is left of many comes with the next look, which nobody waits for before it serves.
-            while await followed.reconciler.mend(tenant_id) > MAX_MENDED:
+            # What is left of many comes with the next look, which nobody waits for before it serves; so does what stays
+            # different, however often it is written.
+            before = math.inf
+            while MAX_MENDED < (different := await followed.reconciler.mend(tenant_id)) < before:
+                before = different
                 await self._refresh(building)
         await self.store.publish(building)
         logger.info("Searches in space %d go to index %s.", space.id, building.name)

@@ -12,6 +12,8 @@ import pytest
 
 from gateway.admin.accounts.password import PasswordHasher
 from gateway.components import Components, open_components
+from gateway.downstream.protocol.sessions import session_requests
+from gateway.downstream.protocol.sessions.remote import remote_requests
 from gateway.embedding.local.builtin import BuiltinEmbedder
 from gateway.settings import OpenSearchSettings, Settings, load_settings
 from tests.opensearch.install import REQUIRED, NotInstalledError
@@ -55,6 +57,13 @@ def shared_model(monkeypatch: pytest.MonkeyPatch) -> None:
 def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are hashed with as little work as there can be: nobody guesses those of tests."""
     monkeypatch.setattr(PasswordHasher.__init__, "__defaults__", (1, 8))
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer in a session is plain JSON however long it takes: 100 ms may be over on a machine with much to do."""
+    for module in (session_requests, remote_requests):
+        monkeypatch.setattr(module, "STREAM_AFTER_SECONDS", 10.0)
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ async def opened_elsewhere(pair: Pair, forwarded: Forwarded) -> tuple[RunningGat
     return holder, other, headers
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_request_is_answered_where_it_lands_and_what_the_holder_has_to_see_goes_there(
     pair: Pair, forwarded: Forwarded
 ) -> None:
@@ -91,6 +92,7 @@ async def test_what_is_said_before_the_result_comes_on_a_stream_of_the_holder(pa
     assert "slow" in json.dumps(answer["result"])
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_log_level_holds_wherever_the_next_request_lands(pair: Pair, forwarded: Forwarded) -> None:
     await pair.add_talker()
     holder, other, headers = await opened_elsewhere(pair, forwarded)

@@ -111,6 +111,7 @@ async def test_a_modern_request_is_answered_in_what_it_takes(
     assert result_of(response, accept, JSON)["resultType"] == "complete"
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("accept", ACCEPTS)
 async def test_a_session_is_held_in_what_its_client_takes(gateway: RunningGateway, accept: str | None) -> None:
     opening = message(

@@ -58,6 +58,7 @@ async def test_where_a_stream_has_begun_it_is_cut_to_what_an_event_holds(
         await client.call_tool(f"{talker.slug}__echo", {})
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("progress", [False, True])
 async def test_an_answer_in_a_session_is_json_unless_its_stream_has_begun(
     gateway: RunningGateway, add_talker: AddTalker, progress: bool

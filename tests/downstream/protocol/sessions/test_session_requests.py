@@ -33,6 +33,8 @@ def events(response: httpx2.Response) -> list[Any]:
     return [json.loads(each) for each in data if each]
 
 
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("request_id", [7, "seven"])
 async def test_an_answer_that_comes_first_and_soon_is_plain_json(
     gateway: RunningGateway, add_talker: AddTalker, request_id: Any
@@ -117,6 +119,7 @@ async def test_a_call_that_is_cancelled_is_answered_so_and_its_server_hears_of_i
     assert await status(gateway, headers) == 200
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("wait_seconds", [0.0, 0.3])
 async def test_the_end_of_a_session_ends_its_calls(
     gateway: RunningGateway, add_talker: AddTalker, wait_seconds: float

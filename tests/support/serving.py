@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -20,6 +21,16 @@ def open_port() -> Iterator[tuple[socket.socket, str]]:
         listening.bind(("127.0.0.1", 0))
         listening.listen(256)
         yield listening, f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def spare_port() -> int:
+    """A port that nobody has: for what has to bind it by itself, perhaps again and again."""
+    # The system gives away none of these while it is free.
+    for port in random.sample(range(10_000, 32_000), 100):
+        with socket.socket() as trial, contextlib.suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 @contextlib.asynccontextmanager

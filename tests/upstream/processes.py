@@ -30,7 +30,7 @@ async def gone(*pids: int) -> None:
     await until(lambda: not any(alive(pid) for pid in pids))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
     """Wait for something that tells nobody when it happens."""
     with anyio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110

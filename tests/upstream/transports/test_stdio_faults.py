@@ -46,7 +46,7 @@ async def test_a_silent_server_times_out(connect: Connect) -> None:
 
 async def test_a_server_that_prints_something_else_is_quoted(connect: Connect) -> None:
     with pytest.raises(UpstreamProtocolError, match="'Server is up and running!'"):
-        async with connect(raw("noise", start_timeout=0.7)):
+        async with connect(raw("noise", start_timeout=3.0)):
             pass
 
 
@@ -70,7 +70,7 @@ async def test_a_server_killed_in_the_middle_of_a_call_is_reported_at_once(conne
             os.kill(pids[0], signal.SIGKILL)
 
         tasks.start_soon(kill)
-        with anyio.fail_after(2), pytest.raises(UpstreamUnavailableError, match="Raw Server was ended by signal 9"):
+        with anyio.fail_after(10), pytest.raises(UpstreamUnavailableError, match="Raw Server was ended by signal 9"):
             await session.request(UpstreamRequest("tools/call", {"name": "hang"}))
         with pytest.raises(RequestNotSentError):
             await session.request(UpstreamRequest("tools/call", {"name": "echo"}))

@@ -41,10 +41,13 @@ async def broken_call(gateway: RunningGateway, headers: dict[str, str], tool: st
     raise AssertionError("the stream had no event to go on from")
 
 
-async def resumed(gateway: RunningGateway, headers: dict[str, str], event_id: str) -> list[dict[str, str]]:
+async def resumed(
+    gateway: RunningGateway, headers: dict[str, str], event_id: str, seconds: float = 15.0
+) -> list[dict[str, str]]:
+    """What comes after an event until a result does, and at most for so long."""
     async with gateway.http.stream("GET", "/mcp", headers={**headers, "Last-Event-ID": event_id}) as response:
         assert response.status_code == 200
-        with anyio.move_on_after(2):
+        with anyio.move_on_after(seconds):
             return await events(response)
     return []
 
@@ -65,7 +68,7 @@ async def test_no_other_session_hears_the_rest(gateway: RunningGateway, add_talk
     await add_talker()
     mine, other = await opened(gateway) | VERSION, await opened(gateway) | VERSION
     event_id = await broken_call(gateway, mine, "talker__echo", {"text": "for me", "seconds": 0.5})
-    assert "for me" not in str(await resumed(gateway, other, event_id))
+    assert "for me" not in str(await resumed(gateway, other, event_id, seconds=2))
     assert "for me" in str(await resumed(gateway, mine, event_id))
 
 
@@ -84,4 +87,4 @@ class TestLittle:
         event_id = await broken_call(gateway, headers, "talker__echo", {"text": "gone", "seconds": 0.5})
         call = {"jsonrpc": "2.0", "id": 8, "method": "tools/call", "params": {"name": "talker__echo"}}
         assert "result" in (await gateway.post(call, **headers)).text
-        assert "gone" not in str(await resumed(gateway, headers, event_id))
+        assert "gone" not in str(await resumed(gateway, headers, event_id, seconds=2))

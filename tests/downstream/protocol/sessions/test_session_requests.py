@@ -17,6 +17,8 @@ from gateway.settings import Settings
 from tests.downstream.conftest import HANDSHAKE, AddTalker, Connect, text_of
 from tests.downstream.protocol.sessions.test_client_sessions import PING, opened, status
 from tests.support.gateway import RunningGateway
+from tests.support.metrics import metric
+from tests.support.waiting import until
 
 VERSION = {"Mcp-Protocol-Version": "2025-11-25"}
 
@@ -33,7 +35,6 @@ def events(response: httpx2.Response) -> list[Any]:
     return [json.loads(each) for each in data if each]
 
 
-@pytest.mark.usefixtures("unhurried")
 @pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("request_id", [7, "seven"])
 async def test_an_answer_that_comes_first_and_soon_is_plain_json(
@@ -71,6 +72,7 @@ async def test_what_is_said_before_the_result_comes_before_it(gateway: RunningGa
     assert [each.get("method", "answer") for each in said] == [*["notifications/message"] * 2, "answer"]
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_what_the_client_does_not_want_to_hear_begins_no_stream(
     gateway: RunningGateway, add_talker: AddTalker
 ) -> None:
@@ -119,7 +121,6 @@ async def test_a_call_that_is_cancelled_is_answered_so_and_its_server_hears_of_i
     assert await status(gateway, headers) == 200
 
 
-@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("wait_seconds", [0.0, 0.3])
 async def test_the_end_of_a_session_ends_its_calls(
     gateway: RunningGateway, add_talker: AddTalker, wait_seconds: float
@@ -135,6 +136,7 @@ async def test_the_end_of_a_session_ends_its_calls(
     await talker.wait_for_log("cancelled ")
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_key_that_gets_other_roles_has_them_in_the_next_request(
     gateway: RunningGateway, add_talker: AddTalker, tenant_id: int
 ) -> None:
@@ -150,16 +152,20 @@ async def test_a_key_that_gets_other_roles_has_them_in_the_next_request(
 
 
 class TestShort:
-    """With sessions that end after a second without requests."""
+    """With sessions that end after three seconds without requests."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        return replace(settings, server=replace(settings.server, session_idle_seconds=1.0))
+        return replace(settings, server=replace(settings.server, session_idle_seconds=3.0))
 
     async def test_requests_keep_a_session(self, gateway: RunningGateway) -> None:
         headers = await opened(gateway) | VERSION
         for _ in range(4):
-            await anyio.sleep(0.5)
+            await anyio.sleep(1.0)
             assert await status(gateway, headers) == 200
-        await anyio.sleep(1.5)
+
+        async def is_over() -> bool:
+            return await metric(gateway, "modelgate_sessions") == 0
+
+        await until(is_over)
         assert await status(gateway, headers) == 404

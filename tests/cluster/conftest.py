@@ -19,7 +19,7 @@ from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.cluster.cluster import Cluster
 from gateway.components import open_components
 from gateway.settings import Settings
-from tests.downstream.conftest import TALKER, Era, Talker
+from tests.downstream.conftest import TALKER, Era, OnResponse, Talker
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.waiting import until
 
@@ -68,11 +68,18 @@ class Pair:
         return self.second if gateway is self.first else self.first
 
     @contextlib.asynccontextmanager
-    async def client(self, *order: RunningGateway, **options: Any) -> AsyncIterator[Client]:
-        """A client of the SDK whose requests go to the gateways in turn."""
+    async def client(
+        self, *order: RunningGateway, on_response: OnResponse | None = None, **options: Any
+    ) -> AsyncIterator[Client]:
+        """A client of the SDK whose requests go to the gateways in turn; `on_response` is called with each response
+        whose head has come.
+        """
         urls = [each.url for each in order or self.both]
         headers = {"Authorization": f"Bearer {self.first.key}"}
-        async with httpx2.AsyncClient(transport=RoundRobin(urls), headers=headers, timeout=30) as http:
+        hooks = {"response": [on_response] if on_response is not None else []}
+        async with httpx2.AsyncClient(
+            transport=RoundRobin(urls), headers=headers, timeout=30, event_hooks=hooks
+        ) as http:
             transport = streamable_http_client(f"{urls[0]}/mcp", http_client=http)
             async with Client(transport, cache=None, **options) as client:
                 yield client

@@ -59,7 +59,7 @@ async def test_a_server_takes_as_many_calls_as_it_may_from_all_together(pair: Pa
     hanging = [asyncio.create_task(each.post(HANG)) for each in pair.both * 16]
     await until(lambda: talker.log.exists() and talker.log.read_text().count("hanging") == 32)
     busy = [asyncio.create_task(each.post(HANG)) for each in pair.both]
-    await asyncio.sleep(0.3)
+    await until(lambda: pair.owner_of(talker).parts.pool.calls()["waiting"] == 2)
     assert talker.log.read_text().count("hanging") == 32
     for task in [*hanging, *busy]:
         task.cancel()

@@ -59,6 +59,7 @@ def text_of(answer: Any) -> str:
 
 AddTalker = Callable[..., Awaitable[Talker]]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
+OnResponse = Callable[[httpx2.Response], Awaitable[None]]
 
 
 @pytest.fixture
@@ -91,12 +92,18 @@ async def listing_key(gateway: RunningGateway, tenant_id: int) -> str:
 
 @pytest.fixture
 def connect(gateway: RunningGateway) -> Connect:
-    """Connects an SDK client: `async with connect(MODERN, key=…, elicitation_callback=…) as client`."""
+    """Connects an SDK client: `async with connect(MODERN, key=…, elicitation_callback=…) as client`.
+
+    `on_response` is called with each response whose head has come.
+    """
 
     @contextlib.asynccontextmanager
-    async def connected(mode: str, key: str | None = None, **options: Any) -> AsyncIterator[Client]:
+    async def connected(
+        mode: str, key: str | None = None, on_response: OnResponse | None = None, **options: Any
+    ) -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {key or gateway.key}"}
-        async with httpx2.AsyncClient(headers=headers, timeout=30, verify=NO_AUTHORITIES) as http:
+        hooks = {"response": [on_response] if on_response is not None else []}
+        async with httpx2.AsyncClient(headers=headers, timeout=30, verify=NO_AUTHORITIES, event_hooks=hooks) as http:
             transport = streamable_http_client(gateway.mcp, http_client=http)
             async with Client(transport, mode=mode, cache=None, **options) as client:
                 yield client

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 from mcp import Client
 from mcp.shared.exceptions import MCPDeprecationWarning
 
@@ -127,6 +128,11 @@ class ListeningClient:
 async def listening(connect: Connect, mode: str, *uris: str, key: str | None = None) -> AsyncIterator[ListeningClient]:
     """A client that hears of changed lists, and of updates of `uris`."""
     received = ReceivedNotifications()
+    stream_opened = anyio.Event()
+
+    async def note_stream(response: httpx2.Response) -> None:
+        if response.request.method == "GET":
+            stream_opened.set()
 
     async def handle(message: Any) -> None:
         if mode != HANDSHAKE:
@@ -135,11 +141,12 @@ async def listening(connect: Connect, mode: str, *uris: str, key: str | None = N
         uri = getattr(getattr(message, "params", None), "uri", None)
         received.add(getattr(message, "method", ""), None if uri is None else str(uri))
 
-    async with connect(mode, key, message_handler=handle) as client:
+    async with connect(mode, key, on_response=note_stream, message_handler=handle) as client:
         if mode == HANDSHAKE:
             # The stream on which a session hears is opened beside the first requests.
             await client.list_tools()
-            await anyio.sleep(0.2)
+            with anyio.fail_after(15):
+                await stream_opened.wait()
             for uri in uris:
                 await subscribe(client, uri)
             yield ListeningClient(client, received)

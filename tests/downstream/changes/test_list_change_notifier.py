@@ -83,7 +83,7 @@ async def test_who_gains_or_loses_a_server_is_told_of_every_list_that_it_is_in_a
     async with listening(connect, mode, key=key) as mine, listening(connect, mode, key=aside) as theirs:
         # A server that has neither prompts nor resources changes neither list.
         await set_rule(gateway.parts.database, 1, role.id, "SEARCH", server_id=bare.id)
-        await until(lambda: len(bare.log_of("prompts/list")) == 1)
+        await until(lambda: len(bare.log_of("prompts/list")) >= 1)
         await anyio.sleep(A_WHILE)
         assert mine.received.count(PROMPTS) == mine.received.count(RESOURCES) == 0
         for times, visibility in enumerate(("SEARCH", "DENY", "ALLOW"), 1):

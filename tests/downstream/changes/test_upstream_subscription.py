@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any
 
 import mcp_types
@@ -21,6 +20,7 @@ from gateway.catalog.servers.server_definition import ServerDefinition
 from tests.downstream.conftest import HANDSHAKE, MODERN, Connect, Era
 from tests.downstream.listening import UPDATED, listening
 from tests.support.gateway import RunningGateway
+from tests.support.serving import spare_port
 from tests.support.waiting import until
 
 NOTE = "note://web/a"
@@ -33,8 +33,7 @@ class Web:
         self.era = era
         self.bus = InMemorySubscriptionBus()
         self.subscribed: list[ServerSession] = []
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port: int = free.getsockname()[1]
+        self._port = spare_port()
         self.url = f"http://127.0.0.1:{self._port}/mcp"
 
     async def start(self) -> None:

@@ -20,6 +20,8 @@ NEVER_READ = -1
 _FROM_THE_START = "0"
 # A tool's texts, terms and names, beside its vector; real tools take two thirds of it.
 _ASSUMED_BYTES_PER_TOOL = 4_000
+# What is there of a tenant without tools, too.
+_BYTES_OF_ITSELF = 3_000
 
 
 @dataclass(slots=True)
@@ -51,6 +53,11 @@ class LoadedTenant:
         if self.read == self.announced:
             self.behind_since = time.monotonic()
         self.announced += 1
+
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in memory, roughly."""
+        return _BYTES_OF_ITSELF + self.index.size_bytes
 
     @property
     def is_updating(self) -> bool:

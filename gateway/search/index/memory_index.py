@@ -144,7 +144,7 @@ class MemoryIndex:
         """See `ToolIndex`; as far as there is room beside what is in use, and for as long as that may take."""
         with anyio.move_on_after(_PREPARE_SECONDS):
             for key, loaded in self._held_elsewhere(space.id):
-                if self.size_bytes + loaded.index.size_bytes <= self._max_bytes:
+                if self.size_bytes + loaded.size_bytes <= self._max_bytes:
                     await self._read_beside(key[0], space)
 
     async def aclose(self) -> None:
@@ -189,6 +189,7 @@ class MemoryIndex:
         loaded = self._loaded.get(key)
         if loaded is None:
             loaded = self._loaded[key] = LoadedTenant(TenantIndex(space.space.dimensions if space is not None else 0))
+            self._measure(key, loaded)
         self._loaded.move_to_end(key)
         if not self._notices.connected:
             # Nobody says what changes: anything may have.
@@ -209,7 +210,13 @@ class MemoryIndex:
         # What is announced from here on may not be in what is read.
         announced = loaded.announced
         tenant_id, space_id = key
-        if await self._database.fetchval("catalogue_version", tenant_id) != loaded.version:
+        version = await self._database.fetchval("catalogue_version", tenant_id)
+        if version is None:
+            # The tenant is gone.
+            loaded.too_large = None
+            loaded.clear()
+            self._drop(key)
+        elif version != loaded.version:
             try:
                 if not await self._read_from_replica(tenant_id, space_id, loaded):
                     async with self._database.snapshot() as snapshot:
@@ -302,17 +309,20 @@ class MemoryIndex:
 
     def _evict(self, current: LoadedTenant | None = None) -> None:
         """Drop those that were searched longest ago, but never `current` and none in use, until all fit."""
-        for key, loaded in list(self._loaded.items()):
-            if self.size_bytes <= self._max_bytes:
-                return
-            if loaded is not current and loaded.index.tools and not loaded.is_updating and not self._pins[key[0]]:
+        if self.size_bytes <= self._max_bytes:
+            return
+        # That a tenant is too large takes little to know, and much to find out again.
+        for key, loaded in sorted(self._loaded.items(), key=lambda each: each[1].too_large is not None):
+            if loaded is not current and not loaded.is_updating and not self._pins[key[0]]:
                 self._drop(key)
+                if self.size_bytes <= self._max_bytes:
+                    return
 
     def _measure(self, key: tuple[int, int], loaded: LoadedTenant) -> None:
         # It may have been dropped while it was read.
         if self._loaded.get(key) is loaded:
-            self._total_bytes += loaded.index.size_bytes - self._bytes.get(key, 0)
-            self._bytes[key] = loaded.index.size_bytes
+            self._total_bytes += loaded.size_bytes - self._bytes.get(key, 0)
+            self._bytes[key] = loaded.size_bytes
 
     def _drop(self, key: tuple[int, int]) -> None:
         if self._loaded.pop(key, None) is not None:
@@ -338,7 +348,7 @@ class MemoryIndex:
         with contextlib.suppress(DatabaseError):
             space = await self._spaces.known_active_space()
         for key, loaded in self._held_elsewhere(space_id):
-            if self.size_bytes + loaded.index.size_bytes > self._max_bytes:
+            if self.size_bytes + loaded.size_bytes > self._max_bytes:
                 self._drop(key)
             if space is not None and space.id == space_id:
                 await self._read_beside(key[0], space)

@@ -82,15 +82,16 @@ class TenantIndex:
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
-        self._matrix = np.zeros((_MIN_ROWS, dimensions), np.float32)
-        self._with_vector = np.zeros(_MIN_ROWS, np.bool_)
-        self._corrections = np.zeros(_MIN_ROWS, np.float32)
-        self._ids = np.zeros(_MIN_ROWS, np.int64)
-        self._positions = np.zeros(_MIN_ROWS, np.int64)
-        self._servers = np.zeros(_MIN_ROWS, np.int64)
-        self._lengths = np.zeros(_MIN_ROWS, np.float32)
-        self._live = np.zeros(_MIN_ROWS, np.bool_)
-        self._categories = np.zeros(_MIN_ROWS, np.int16)
+        # Many tenants have no tools: they take no rows.
+        self._matrix = np.zeros((0, dimensions), np.float32)
+        self._with_vector = np.zeros(0, np.bool_)
+        self._corrections = np.zeros(0, np.float32)
+        self._ids = np.zeros(0, np.int64)
+        self._positions = np.zeros(0, np.int64)
+        self._servers = np.zeros(0, np.int64)
+        self._lengths = np.zeros(0, np.float32)
+        self._live = np.zeros(0, np.bool_)
+        self._categories = np.zeros(0, np.int16)
         self._category_codes: dict[str, int] = {}
         self._rows: dict[int, int] = {}
         self._used_rows = 0
@@ -296,7 +297,7 @@ class TenantIndex:
     def _grow(self, rows: int) -> None:
         if rows <= len(self._live):
             return
-        capacity = max(rows, int(len(self._live) * _GROWTH))
+        capacity = max(rows, _MIN_ROWS, int(len(self._live) * _GROWTH))
         matrix = np.zeros((capacity, self._dimensions), np.float32)
         matrix[: len(self._matrix)] = self._matrix
         self._matrix = matrix

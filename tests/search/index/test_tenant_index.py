@@ -82,6 +82,8 @@ def test_a_tool_is_replaced_wherever_it_stands() -> None:
 
 def test_what_is_removed_leaves_nothing_behind() -> None:
     index = TenantIndex(2)
+    index.upsert([_tool(7, 0)])
+    index.remove([7])
     empty = index.size_bytes
     index.upsert([_tool(7, 0, exposed_name="same", name="same"), _tool(9, 1)])
     index.remove([7, 9, 1_234])

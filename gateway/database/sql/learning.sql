@@ -116,9 +116,9 @@ WHERE x.tenant_id = $1 AND x.tool_id = ANY($2::bigint[]) AND v.example_id IS NUL
 ORDER BY x.id LIMIT $4
 
 -- name: store_example_embedding
--- The vector of example $2 in space $3, where the example is still there.
+-- The vector of example $2 in space $3, where the example is still there and still has text $5.
 INSERT INTO tool_example_embeddings (tenant_id, example_id, space_id, embedding)
-SELECT $1, x.id, $3, $4 FROM tool_examples x WHERE x.tenant_id = $1 AND x.id = $2
+SELECT $1, x.id, $3, $4 FROM tool_examples x WHERE x.tenant_id = $1 AND x.id = $2 AND x.text = $5
 ON CONFLICT (tenant_id, example_id, space_id) DO UPDATE SET embedding = excluded.embedding
 
 -- name: lock_learning
@@ -233,9 +233,10 @@ WHERE tenant_id = $1 AND lower(name) = lower($2) AND issuer <> 'key'
 
 -- name: set_learning_cutoff
 -- What was searched for up to $4, null: up to now, is not to be learnt any more: of tool $2, null: of any, said by account
--- $3, null: by anybody.
+-- $3, null: by anybody. $5 is now by the clock of who asks, which may be ahead.
 INSERT INTO learning_cutoffs AS c (tenant_id, tool_id, account, cutoff)
-VALUES ($1, coalesce($2::bigint, 0), coalesce($3::text, ''), coalesce($4::timestamptz, clock_timestamp()))
+VALUES ($1, coalesce($2::bigint, 0), coalesce($3::text, ''),
+        coalesce($4::timestamptz, greatest(clock_timestamp(), $5::timestamptz)))
 ON CONFLICT (tenant_id, tool_id, account) DO UPDATE SET cutoff = greatest(c.cutoff, excluded.cutoff)
 
 -- name: forget_callers

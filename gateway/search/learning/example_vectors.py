@@ -27,7 +27,7 @@ class ExampleVectors:
         self._database = database
         self._spaces = spaces
         # What the model refuses it will refuse again.
-        self._refused: LRUCache[tuple[int, int], TextRefusedError] = LRUCache(_MAX_REFUSED)
+        self._refused: LRUCache[tuple[int, int, int], TextRefusedError] = LRUCache(_MAX_REFUSED)
 
     async def fill(self, space: StoredSpace, tenant_id: int, tool_ids: Collection[int]) -> None:
         """Embed the examples of tools that have no vector in `space` yet, 5,000 at most. Raises EmbeddingError."""
@@ -45,23 +45,25 @@ class ExampleVectors:
         """
         vectors: dict[int, Floats] = {}
         refusals: dict[int, TextRefusedError] = {}
-        embedded: list[tuple[int, int, int, Floats]] = []
+        embedded: list[tuple[int, int, int, Floats, str]] = []
         for row in rows:
             example_id = row["id"]
             if row["embedding"] is not None:
                 vectors[example_id] = row["embedding"].to_numpy().astype(np.float32)
                 continue
-            refusal = self._refused.get((space.id, example_id))
+            # An example may get other words; those that it had are not kept here.
+            wording = (space.id, example_id, hash(row["text"]))
+            refusal = self._refused.get(wording)
             if refusal is None:
                 try:
                     (vectors[example_id],) = await self._spaces.embed_queries_in(space, [row["text"]])
                 except TextRefusedError as error:
-                    refusal = self._refused[space.id, example_id] = error
+                    refusal = self._refused[wording] = error
                 else:
-                    embedded.append((tenant_id, example_id, space.id, vectors[example_id]))
+                    embedded.append((tenant_id, example_id, space.id, vectors[example_id], row["text"]))
             if refusal is not None:
                 refusals[example_id] = refusal
         if embedded:
-            async with self._database.transaction() as transaction:
+            async with self._database.tenant_transaction(tenant_id) as transaction:
                 await transaction.executemany("store_example_embedding", embedded)
         return vectors, refusals

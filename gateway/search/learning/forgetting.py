@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 
 from gateway.catalog.examples.tool_examples import ToolExamples
 from gateway.database.pool import Database
@@ -42,7 +42,8 @@ class Forgetting:
         """
         async with self._database.tenant_transaction(tenant_id) as transaction:
             given = (tenant_id, scope.tool_id, scope.account, scope.before)
-            await transaction.execute("set_learning_cutoff", *given)
+            # Searches are noted by the clocks of gateways.
+            await transaction.execute("set_learning_cutoff", *given, datetime.now(timezone.utc))
             rows = await transaction.fetch("forget_callers", *given)
             touched = sorted({row["example_id"] for row in rows})
             gone = await transaction.fetch("forget_examples", tenant_id, scope.tool_id)

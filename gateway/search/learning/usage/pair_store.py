@@ -150,7 +150,8 @@ class PairStore:
         for text, _ in new:
             text.id = ids[text.tool_id, text.text_key]
         await transaction.executemany(
-            "store_example_embedding", [(tenant_id, text.id, space.id, said.vector) for text, said in new]
+            "store_example_embedding",
+            [(tenant_id, text.id, space.id, said.vector, said.pair.text) for text, said in new],
         )
 
     async def _count_accounts(self, transaction: DatabaseConnection, tenant_id: int, said: Sequence[_Said]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from gateway.database.connection import DatabaseConnection
 from gateway.embedding.embedder import Vectors
 from gateway.embedding.spaces.space_store import SpaceStore, StoredSpace
 from gateway.errors import TextRefusedError
+from gateway.search.learning import forgetting
 from gateway.search.learning.example_vectors import ExampleVectors
 from gateway.search.learning.example_weight import ExampleRules
 from gateway.search.learning.forgetting import ForgetScope, Forgetting, ForgottenTexts
@@ -387,6 +389,64 @@ async def test_of_who_is_forgotten_the_words_go_and_what_others_said_stays_in_th
     (example,) = await farm.list()
     assert (example.text, example.last_seen_at) == ("hand it to the tiger", farm.pair("", days=2).at)
     assert await farm.learn() == 0
+
+
+async def test_the_vector_of_words_that_are_forgotten_while_they_are_embedded_is_not_kept(farm: Farm) -> None:
+    class Slow(FixedSpaces):
+        """Whoever said it first is forgotten while it is embedded."""
+
+        async def embed_queries_in(self, stored: StoredSpace, texts: Sequence[str]) -> Vectors:
+            embedded.append(*texts)
+            await farm.forgetting().forget(TENANT, ForgetScope(account="key 1"))
+            return np.stack([NEAR])
+
+    embedded: list[str] = []
+    await farm.count(farm.pair("the tiger of Anna is hungry", "key 1", days=1))
+    await farm.count(farm.pair("hand it to the tiger", "key 2"))
+    url, tools = farm.catalogue.database.url, [farm.pair("").tool_id]
+    # As in a space that is new.
+    await rows(url, "DELETE FROM tool_example_embeddings")
+    vectors = ExampleVectors(farm.catalogue.database, Slow(farm.catalogue.space, farm.catalogue.spaces.store))
+    await vectors.fill(farm.catalogue.space, TENANT, tools)
+    assert [each.text for each in await farm.list()] == ["hand it to the tiger"]
+    assert await value(url, "SELECT count(*) FROM tool_example_embeddings") == 0
+    await vectors.fill(farm.catalogue.space, TENANT, tools)
+    assert embedded == ["the tiger of Anna is hungry", "hand it to the tiger"]
+    assert await value(url, "SELECT count(*) FROM tool_example_embeddings") == 1
+
+
+async def test_words_that_the_model_refuses_do_not_keep_those_that_come_in_their_place_from_being_embedded(
+    farm: Farm,
+) -> None:
+    class Particular(FixedSpaces):
+        """Refuses what is said of Anna."""
+
+        async def embed_queries_in(self, stored: StoredSpace, texts: Sequence[str]) -> Vectors:
+            if any("Anna" in text for text in texts):
+                raise TextRefusedError("The model refuses that", "say it in other words")
+            return np.stack([NEAR])
+
+    await farm.count(farm.pair("the tiger of Anna is hungry", "key 1", days=1))
+    await farm.count(farm.pair("hand it to the tiger", "key 2"))
+    url, tools = farm.catalogue.database.url, [farm.pair("").tool_id]
+    await rows(url, "DELETE FROM tool_example_embeddings")
+    vectors = ExampleVectors(farm.catalogue.database, Particular(farm.catalogue.space, farm.catalogue.spaces.store))
+    await vectors.fill(farm.catalogue.space, TENANT, tools)
+    await farm.forgetting().forget(TENANT, ForgetScope(account="key 1"))
+    await vectors.fill(farm.catalogue.space, TENANT, tools)
+    assert await value(url, "SELECT count(*) FROM tool_example_embeddings") == 1
+
+
+async def test_what_a_gateway_whose_clock_is_ahead_is_told_to_forget_is_not_learnt_later(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = datetime.now(timezone.utc) + timedelta(hours=1)
+    ahead = SimpleNamespace(now=lambda zone: datetime.now(zone) + timedelta(hours=1))
+    pair = replace(farm.pair("give it to the tiger"), at=searched)
+    monkeypatch.setattr(forgetting, "datetime", ahead)
+    await farm.forgetting().forget(TENANT, ForgetScope())
+    await farm.count(pair)
+    assert await farm.list() == ()
 
 
 async def test_words_that_another_example_has_already_are_not_taken_twice(farm: Farm) -> None:

@@ -5,6 +5,7 @@ background. They count half, and have effect until somebody takes them away or t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ _SCHEMA = {
 }
 _MAX_TOKENS = 160
 _DOCUMENT_BYTES = 6_000
+# Asked for only to see whether the model answers.
+_ANY_DOCUMENT = json.dumps("Files: read_file. Reads the content of a file.")
 _MAX_CHARACTERS = 120
 _BATCH = 10
 _EVERY_SECONDS = 30.0
@@ -86,22 +89,11 @@ class Expansion:
         """Ask for some tools that have not been asked for; returns for how many. Raises RerankError where the model
         does not answer, and DatabaseError.
 
-        A tool for which it fails, while it answers for the next one, goes without.
+        A tool for which it fails, while it answers for another one, goes without.
         """
         rows = await self._database.fetch("tools_to_expand", _BATCH)
-        failed: Row | None = None
         for row in rows:
-            try:
-                requests = await self._ask(row)
-            except RerankError:
-                if failed is not None or row is rows[-1]:
-                    raise
-                failed = row
-                continue
-            if failed is not None:
-                await self._store(failed, [])
-                failed = None
-            await self._store(row, requests)
+            await self._store(row, await self._requests_for(row))
             await self._learner.refresh(row["tenant_id"], row["id"])
         return len(rows)
 
@@ -109,9 +101,19 @@ class Expansion:
         """Close every connection."""
         await self._model.aclose()
 
-    async def _ask(self, row: Row) -> list[str]:
-        """What the model says, as it may be kept; nothing where it says nothing of use."""
+    async def _requests_for(self, row: Row) -> list[str]:
+        """What the model says, as it may be kept; nothing where it says nothing of use, or fails for this tool."""
         (document,) = quote_together([document_of(ToolCard.of(row, row["server_name"]))], _DOCUMENT_BYTES)
+        try:
+            return await self._ask(document)
+        except RerankError:
+            # Raises where it is not the tool.
+            await self._ask(_ANY_DOCUMENT)
+        with contextlib.suppress(RerankError):
+            return await self._ask(document)
+        return []
+
+    async def _ask(self, document: str) -> list[str]:
         question = Question(_SYSTEM, f"Tool: {document}", "requests", _SCHEMA, _MAX_TOKENS)
         return read_requests(await self._model.ask(question))
 

@@ -135,6 +135,30 @@ async def test_a_tool_for_which_the_model_fails_keeps_no_other_waiting(
     assert len(await texts(expanding)) == 3
 
 
+async def test_tools_that_the_model_refuses_one_after_another_keep_no_later_one_waiting(
+    expanding: Components, model: Model, tmp_path: Path
+) -> None:
+    refused = [tool(name, f"Creates a payment by {name}.") for name in ("card", "cash", "cheque")]
+    await add_listed(expanding, tmp_path, *refused, tool("refund", "Gives money back."), name="Shop")
+    model.refuses = "Creates a payment"
+    assert await expansion_of(expanding).expand() == 4
+    assert len(await texts(expanding)) == 3
+    # Nor are they asked for again and again.
+    asked = len(model.asked)
+    assert await expansion_of(expanding).expand() == 0
+    assert len(model.asked) == asked
+
+
+async def test_the_last_tool_that_the_model_refuses_is_not_asked_for_again(
+    expanding: Components, model: Model, tmp_path: Path
+) -> None:
+    await listed(expanding, tmp_path)
+    model.refuses = "Creates a payment"
+    assert await expansion_of(expanding).expand() == 1
+    assert await expansion_of(expanding).expand() == 0
+    assert await texts(expanding) == []
+
+
 @pytest.mark.parametrize(
     ("reply", "kept"),
     [

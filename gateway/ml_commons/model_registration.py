@@ -2,11 +2,13 @@
 
 A model of ML Commons is in a group, which may have several, and asks its server by a connector, which has the model's
 name here. What is there under that name already is used and brought up to date, where it was made here: its description
-says so. What somebody else has called so is neither used nor changed, and never deleted.
+says so. What somebody else has called so is neither used nor changed, and never deleted. A group is chosen by its own
+name, whoever made it: others' models may be in it, and it stays.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,7 @@ _API = "/_plugins/_ml"
 _TRIES = 120
 _PAUSE_SECONDS = 0.25
 _LISTED = 100
+_DEPLOYED = ("DEPLOYED", "PARTIALLY_DEPLOYED", "DEPLOYING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,8 @@ class ModelRegistration:
         group_id = await self._group(group)
         if connectors:
             connector_id = connectors[0]
-            for each in there:
-                # The cluster changes no connector of a model that is deployed.
-                await self._undeploy(each)
-            # Its credential cannot be read, so that it may be another one.
-            await self._client.request("PUT", f"{_API}/connectors/{quote(connector_id)}", model.connector())
+            using = [each for each in there if each.connector_id == connector_id]
+            await self._update_connector(connector_id, model, using)
             self._report(f"connector {connector_id} was there and is up to date")
         else:
             made = await self._client.request("POST", f"{_API}/connectors/_create", model.connector())
@@ -109,7 +109,7 @@ class ModelRegistration:
         else:
             model_id = found.id
             self._report(f"model {model_id} was there")
-        await self._client.request("POST", f"{_API}/models/{quote(model_id)}/_deploy")
+        await self._deploy(model_id)
         deployed = await self._wait_until_deployed(model_id)
         self._report(f"model {model_id} is deployed")
         return deployed
@@ -211,6 +211,25 @@ class ModelRegistration:
             for hit in (listed if isinstance(listed, list) else [])
             if isinstance(hit, dict) and "_id" in hit and isinstance(hit.get("_source"), dict)
         ]
+
+    async def _update_connector(self, id_: str, model: RemoteModel, using: Sequence[RegisteredModel]) -> None:
+        """Make a connector, with the models `using` it, what it is to be; where that fails they answer as before."""
+        deployed = [each for each in using if each.state in _DEPLOYED]
+        try:
+            for each in using:
+                # The cluster changes no connector of a model that is deployed.
+                await self._undeploy(each)
+            # Its credential cannot be read, so that it may be another one.
+            await self._client.request("PUT", f"{_API}/connectors/{quote(id_)}", model.connector())
+        except OpenSearchError:
+            for each in deployed:
+                with contextlib.suppress(OpenSearchError):
+                    await self._deploy(each.id)
+                    self._report(f"model {each.id} is deployed as it was")
+            raise
+
+    async def _deploy(self, model_id: str) -> None:
+        await self._client.request("POST", f"{_API}/models/{quote(model_id)}/_deploy")
 
     async def _undeploy(self, model: RegisteredModel) -> None:
         await self._client.request("POST", f"{_API}/models/{quote(model.id)}/_undeploy")

@@ -78,17 +78,14 @@ class MlCommonsCluster:
             case "POST", ["model_groups", "_register"]:
                 return self._keep("model_groups", body, "model_group_id", status="CREATED")
             case "POST", ["connectors", "_create"]:
-                url = body["actions"][0]["url"]
-                trusted = self.persistent.get("plugins.ml_commons.trusted_connector_endpoints_regex", _PATTERNS)
-                if not any(pattern.split("/.*")[0].lstrip("^").replace("\\", "") in url for pattern in trusted):
-                    reason = f"Connector URL is not matching the trusted connector endpoint regex, URL is: {url}"
-                    return _error(400, "illegal_argument_exception", reason)
-                return self._keep("connectors", body, "connector_id")
+                return self._untrusted(body) or self._keep("connectors", body, "connector_id")
             case "PUT", ["connectors", id_]:
                 using = [key for key, model in self._models_of(id_).items() if model["model_state"] == "DEPLOYED"]
                 if using:
                     reason = f"{len(using)} models are still using this connector, please undeploy the models first"
                     return _error(400, "status_exception", f"{reason}: [{', '.join(using)}]")
+                if (refusal := self._untrusted(body)) is not None:
+                    return refusal
                 self._remember_key(id_, body)
                 self.kept["connectors"][id_] |= body
                 return JSONResponse({"_id": id_, "result": "updated"})
@@ -111,6 +108,15 @@ class MlCommonsCluster:
             case "DELETE", [what, id_]:
                 return self._delete(what, id_)
         return _error(404, "status_exception", "Failed to find model")
+
+    def _untrusted(self, connector: Mapping[str, Any]) -> Response | None:
+        """The refusal of a connector to where the settings let none go."""
+        url = connector["actions"][0]["url"]
+        trusted = self.persistent.get("plugins.ml_commons.trusted_connector_endpoints_regex", _PATTERNS)
+        if any(pattern.split("/.*")[0].lstrip("^").replace("\\", "") in url for pattern in trusted):
+            return None
+        reason = f"Connector URL is not matching the trusted connector endpoint regex, URL is: {url}"
+        return _error(400, "illegal_argument_exception", reason)
 
     def _search(self, what: str, body: Mapping[str, Any]) -> Response:
         query = body["query"]

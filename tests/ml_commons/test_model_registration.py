@@ -130,6 +130,31 @@ async def test_what_somebody_else_has_called_so_is_neither_changed_nor_deleted(
     assert kept == before
 
 
+async def test_a_model_that_cannot_be_brought_up_to_date_answers_as_before(
+    client: ClusterClient, cluster_of_models: ServedCluster, ollama: OllamaServer
+) -> None:
+    model = OllamaEmbedding("mine", "embedding", "all-minilm", ollama.url)
+    await trust(client, model)
+    registered = await ModelRegistration(client).register(model, "group")
+    with pytest.raises(MlCommonsError, match="not matching the trusted connector endpoint regex"):
+        await ModelRegistration(client).register(replace(model, endpoint="http://elsewhere.example:11434"), "group")
+    assert cluster_of_models.double.kept["models"][registered.id]["model_state"] == "DEPLOYED"
+    assert (await PredictionClient(client).embed(registered.id, "a text")).dimensions == ollama.dimensions
+
+
+async def test_a_model_of_another_connector_goes_on_answering_while_one_is_brought_up_to_date(
+    client: ClusterClient, cluster_of_models: ServedCluster, ollama: OllamaServer
+) -> None:
+    model = OllamaEmbedding("mine", "embedding", "all-minilm", ollama.url)
+    await trust(client, model)
+    former = await ModelRegistration(client).register(model, "group")
+    await client.request("POST", "/_plugins/_ml/connectors/_create", model.connector())
+    later = await ModelRegistration(client).register(model, "group")
+    assert later.connector_id != former.connector_id
+    states = {id_: each["model_state"] for id_, each in cluster_of_models.double.kept["models"].items()}
+    assert states == {former.id: "DEPLOYED", later.id: "DEPLOYED"}
+
+
 async def test_a_model_that_does_not_answer_is_told_with_the_words_of_its_server(
     client: ClusterClient, ollama: OllamaServer
 ) -> None:

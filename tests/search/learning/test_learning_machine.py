@@ -48,10 +48,14 @@ RULES = ExampleRules("on")
 TOOLS = ("farm__feed", "sea__sail")
 ACCOUNTS = ("key 1", "key 2")
 BASE = np.array([1, 0, 0, 0], np.float32)
+ONE_WAY, ANOTHER_WAY = "feed it", "give it to it"
 TEXTS: dict[str, Floats] = {
-    "feed it": np.array([0.6, 0.8, 0, 0], np.float32),
+    ONE_WAY: np.array([0.6, 0.8, 0, 0], np.float32),
+    # Said so, it is the same.
+    ANOTHER_WAY: np.array([0.576, 0.768, 0, 0.28], np.float32),
     "sail it": np.array([0.6, 0, 0.8, 0], np.float32),
 }
+SAME = {ONE_WAY: ANOTHER_WAY, ANOTHER_WAY: ONE_WAY}
 
 
 class TextSpaces(FixedSpaces):
@@ -63,15 +67,28 @@ class TextSpaces(FixedSpaces):
 
 @dataclass
 class Said:
-    """What is known of a text of a tool: by whom it was said how often, on which day last; and whether by an admin."""
+    """What is known of an example: by whom it was said how often, on which day last, and in which words first; and
+    whether an admin gave it.
+    """
 
+    text: str
     calls: dict[str, int] = field(default_factory=dict)
     days: dict[str, int] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
     by_admin: bool = False
 
     @property
     def has_effect(self) -> bool:
         return self.by_admin or sum(self.calls.values()) >= 3 or len(self.calls) >= 2
+
+    def part(self, account: str) -> float:
+        """How much of it, where it was learnt from use, is of an account."""
+        is_learnt = self.has_effect and not self.by_admin
+        return self.calls.get(account, 0) / sum(self.calls.values()) if is_learnt else 0.0
+
+    def forget(self, account: str) -> None:
+        for each in (self.calls, self.days, self.words):
+            each.pop(account, None)
 
 
 @dataclass
@@ -122,7 +139,9 @@ def machine_of(world: World) -> type[RuleBasedStateMachine]:
     class Machine(RuleBasedStateMachine):
         def __init__(self) -> None:
             super().__init__()
-            self.said: dict[tuple[int, str, str], Said] = {}
+            self.said: dict[tuple[int, str], list[Said]] = {
+                (tenant, name): [] for tenant in world.tenants for name in TOOLS
+            }
             self.cutoffs: set[tuple[int, str | None, str | None]] = set()
             self.hidden: set[tuple[int, str]] = set()
             run(self._clear)
@@ -169,17 +188,31 @@ def machine_of(world: World) -> type[RuleBasedStateMachine]:
             forgotten = any((tenant, tool, by) in self.cutoffs for tool in (None, name) for by in (None, account))
             if day == 0 and forgotten:
                 return
-            said = self.said.setdefault((tenant, name, text), Said())
+            said = self._example(tenant, name, text) or self._example(tenant, name, SAME.get(text)) or Said(text)
+            if said not in self.said[tenant, name]:
+                self.said[tenant, name].append(said)
             today = (moment - datetime(2000, 1, 1, tzinfo=timezone.utc)).days
             if said.days.get(account, -1) < today:
                 said.days[account] = today
                 said.calls[account] = said.calls.get(account, 0) + 1
+                said.words.setdefault(account, text)
+
+        def _example(self, tenant: int, name: str, text: str | None) -> Said | None:
+            return next((said for said in self.said[tenant, name] if said.text == text), None)
+
+        @rule(at=_tenants, name=_names, texts=st.sampled_from([*SAME.items()]), day=st.integers(0, 2))
+        def say_the_same_in_other_words(self, at: int, name: str, texts: tuple[str, str], day: int) -> None:
+            for text, account in zip(texts, ACCOUNTS, strict=True):
+                self._search_and_call(world.tenants[at], name, text, account, day)
 
         @rule(at=_tenants, name=_names, text=_texts)
         def give_example(self, at: int, name: str, text: str) -> None:
             tenant = world.tenants[at]
             run(world.examples.add, tenant, world.tool(tenant, name), text)
-            self.said.setdefault((tenant, name, text), Said()).by_admin = True
+            given = self._example(tenant, name, text)
+            if given is None:
+                self.said[tenant, name].append(given := Said(text))
+            given.by_admin = True
 
         @rule(at=_tenants, name=st.none() | _names, account=st.none() | _accounts)
         def forget(self, at: int, name: str | None, account: str | None) -> None:
@@ -187,16 +220,24 @@ def machine_of(world: World) -> type[RuleBasedStateMachine]:
             tool = None if name is None else world.tool(tenant, name)
             run(Forgetting(database, world.examples).forget, tenant, ForgetScope(tool, account))
             self.cutoffs.add((tenant, name, account))
-            for place, said in list(self.said.items()):
-                if place[0] != tenant or name not in (None, place[1]):
-                    continue
-                for by in list(said.calls) if account is None else [account]:
-                    said.calls.pop(by, None)
-                    said.days.pop(by, None)
-                if not said.calls and not said.by_admin:
-                    del self.said[place]
+            for each in TOOLS if name is None else (name,):
+                self._forget(tenant, each, ACCOUNTS if account is None else (account,))
             # At once, before anybody has worked anything out.
             run(self._check, False)
+
+        def _forget(self, tenant: int, name: str, accounts: Sequence[str]) -> None:
+            before = self.said[tenant, name]
+            there = {said.text for said in before}
+            left = self.said[tenant, name] = []
+            for said in before:
+                for account in accounts:
+                    said.forget(account)
+                if not said.by_admin and said.text not in said.words.values():
+                    # Others said it in other words, which it has from now on, where they are not another example's.
+                    if not said.words or SAME[said.text] in there:
+                        continue
+                    said.text = SAME[said.text]
+                left.append(said)
 
         @rule(at=_tenants, hidden=st.sets(_names))
         def change_rights(self, at: int, hidden: set[str]) -> None:
@@ -224,9 +265,11 @@ def machine_of(world: World) -> type[RuleBasedStateMachine]:
                 "FROM tools t WHERE t.id = $1",
                 world.tool(tenant, name),
             )
-            here = {text: said for (of, tool, text), said in self.said.items() if (of, tool) == (tenant, name)}
-            assert found["texts"] == sorted(here)
-            having = [WeightedExample(TEXTS[text], 1.0) for text, said in here.items() if said.has_effect]
+            here = self.said[tenant, name]
+            assert found["texts"] == sorted(said.text for said in here)
+            having = [
+                WeightedExample(TEXTS[said.text], 1.0, self._share(said, here)) for said in here if said.has_effect
+            ]
             wanted = learn_vector(BASE, having, np.zeros((1, 4), np.float32)) if having else None
             if wanted is None:
                 assert found["vector"] is None
@@ -235,6 +278,14 @@ def machine_of(world: World) -> type[RuleBasedStateMachine]:
                 vector: Any = np.fromstring(found["vector"].strip("[]"), sep=",", dtype=np.float32)
                 # Later ones count a little more.
                 assert vector @ wanted.vector > 0.99
+
+        def _share(self, said: Said, here: Sequence[Said]) -> float:
+            """One account moves a tool no further than by one example."""
+            if said.by_admin:
+                return 1.0
+            return sum(
+                said.part(account) / max(sum(each.part(account) for each in here), 1.0) for account in said.calls
+            )
 
         async def _check_search(self, tenant: int) -> None:
             scope = SearchScope(tenant, (world.roles[tenant],))

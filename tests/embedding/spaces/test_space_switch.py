@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.catalog.category_proposal import CATEGORY_TEXTS
+from gateway.catalog.sync import vector_filler
 from gateway.catalog.sync.fill_rate import FillRate
 from gateway.catalog.sync.vector_filler import VectorFiller
 from gateway.components import Components, open_components
@@ -22,7 +24,7 @@ from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_server import EmbeddingServer
 from tests.support.audit import audit_rows
 from tests.support.listed import add_listed, tool
-from tests.support.rows import caller_with
+from tests.support.rows import caller_with, value
 
 TOOLS = [tool(f"tool_{number}", f"Does thing number {number}", it="what to do") for number in range(12)]
 
@@ -175,22 +177,45 @@ async def test_two_processes_that_begin_the_same_switch_embed_each_tool_once(
         ollama.clear()
         ollama.seconds_a_request = 0.05
         await asyncio.gather(fill(parts), fill(second))
-        documents = [text for text in ollama.texts if "thing number" in text and "Parameters" in text]
+        documents = whole_texts(ollama)
         assert len(documents) == len(set(documents)) == 12
 
 
 async def test_a_switch_that_was_cut_off_goes_on_where_it_was(
-    parts: Components, after: Settings, ollama: EmbeddingServer
+    parts: Components, after: Settings, ollama: EmbeddingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ollama.seconds_a_request = 0.2
-    filling = asyncio.create_task(fill(parts))
-    await asyncio.sleep(0.3)
-    filling.cancel()
-    await asyncio.gather(filling, return_exceptions=True)
-    await parts.spaces.store.release((await parts.spaces.configured_space()).id)
+    store, stored = VectorFiller._store, asyncio.Event()
+
+    async def store_and_stop(*arguments: Any) -> int:
+        await store(*arguments)
+        stored.set()
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr(vector_filler, "_BATCH_TOOLS", 5)
+    ollama.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorFiller, "_store", store_and_stop)
+        filling = asyncio.create_task(fill(parts))
+        await stored.wait()
+        filling.cancel()
+        await asyncio.gather(filling, return_exceptions=True)
+    space_id = (await parts.spaces.configured_space()).id
+    assert await value(parts.database.url, "SELECT count(*) FROM tool_embeddings WHERE space_id = $1", space_id) == 5
+    done = whole_texts(ollama)
+    assert len(done) == 5
+    await parts.spaces.store.release(space_id)
     async with open_components(after) as later:
         await fill(later)
         assert await serving(later) == "other-model"
+    # What was made before is not made again.
+    assert sorted(whole_texts(ollama)) == sorted(set(whole_texts(ollama)))
+    assert whole_texts(ollama)[:5] == done
+    assert len(whole_texts(ollama)) == 12
+
+
+def whole_texts(ollama: EmbeddingServer) -> list[str]:
+    """The texts that stand for a whole tool, of those that were asked for."""
+    return [text for text in ollama.texts if "thing number" in text and "Parameters" in text]
 
 
 async def test_a_model_that_costs_money_waits_for_a_yes_before_all_is_embedded_anew(

@@ -27,7 +27,9 @@ OLDEST_VERSION = (2, 17)
 """What is tested is 2.19; vectors of an index of Lucene's are read from disk as they are from this one on."""
 
 _CONNECTIONS_PER_NODE = 16
-_PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 30.0
+"""So long an answer may take that nobody waits for."""
+
 _SPARE_SECONDS = 0.5
 
 
@@ -54,7 +56,7 @@ class OpenSearchClient:
         body: Any = None,
         *,
         params: Mapping[str, Any] | None = None,
-        seconds: float = _PATIENCE_SECONDS,
+        seconds: float = PATIENCE_SECONDS,
         content_type: str = "application/json",
     ) -> Any:
         """The answer to one request, read; `body` as JSON, or as it is where it is bytes."""
@@ -79,15 +81,20 @@ class OpenSearchClient:
             ) from None
 
     async def search_each(
-        self, index: str, bodies: Sequence[Mapping[str, Any]], *, routing: str | None = None
+        self,
+        index: str,
+        bodies: Sequence[Mapping[str, Any]],
+        *,
+        routing: str | None = None,
+        seconds: float | None = None,
     ) -> list[Mapping[str, Any]]:
         """The answers to several searches of one index, in their order, each of them whole.
 
-        Raises OpenSearchIncompleteError where a shard failed or did not answer within `opensearch.timeout_ms`, which
-        is never shown as all there is.
+        Raises OpenSearchIncompleteError where a shard failed or did not answer within `seconds`, those of
+        `opensearch.timeout_ms` unless others are given, which is never shown as all there is.
         """
         header = {"index": index} if routing is None else {"index": index, "routing": routing}
-        milliseconds = self._settings.timeout_ms
+        milliseconds = self._settings.timeout_ms if seconds is None else round(seconds * 1_000)
         lines = [orjson.dumps(part) for body in bodies for part in (header, {**body, "timeout": f"{milliseconds}ms"})]
         answer = await self.request(
             "POST",
@@ -207,7 +214,8 @@ def _open_client(settings: OpenSearchSettings) -> AsyncOpenSearch:
         serializer=Serializer(),
         ssl_context=_tls(settings) if any(url.startswith("https:") for url in settings.urls) else None,
         max_retries=max(1, len(settings.urls) - 1),
-        retry_on_timeout=False,
+        # The client leaves alone what it retries, and no other: a node that hangs would be asked for ever.
+        retry_on_timeout=len(settings.urls) > 1,
         # A node that shuts down; what a red cluster answers, it answers anywhere.
         retry_on_status=(502, 504),
         pool_maxsize=_CONNECTIONS_PER_NODE,

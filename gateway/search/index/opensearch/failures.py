@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import (
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
 
 # Of what a cluster says in its own words.
 _LONGEST_REASON = 300
+
+
+@contextlib.contextmanager
+def reading_answers() -> Iterator[None]:
+    """Whoever reads answers inside is told of one that is none. Raises OpenSearchUnavailableError."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # What answers by now may be another server.
+        raise OpenSearchUnavailableError(
+            f"The search cluster answered with what is no answer of OpenSearch's ({type(error).__name__})",
+            "see whether opensearch.urls leads to it",
+        ) from error
 
 
 def failure_of(error: OpenSearchException, what: str, settings: OpenSearchSettings) -> OpenSearchError:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.errors import OpenSearchUnavailableError, SettingsError
 from gateway.search.index.opensearch.client import OpenSearchClient
+from gateway.search.index.opensearch.feed.feed_state import read_states
 from gateway.settings import OpenSearchSettings
 
 
@@ -22,6 +24,42 @@ async def test_a_node_that_is_not_there_is_left_out_while_another_one_answers(op
     for _ in range(4):
         assert await client.verify()
     await client.aclose()
+
+
+async def test_a_node_that_hangs_is_left_alone_while_another_one_answers(opensearch: OpenSearchSettings) -> None:
+    connections: list[asyncio.StreamWriter] = []
+    hanging = await asyncio.start_server(lambda _, writer: connections.append(writer), "127.0.0.1", 0)
+    port = hanging.sockets[0].getsockname()[1]
+    client = OpenSearchClient(OpenSearchSettings(urls=(f"http://127.0.0.1:{port}", *opensearch.urls)))
+    try:
+        # Each of the two has its turn, and whoever comes to the one that hangs is answered by the other.
+        for _ in range(4):
+            assert await client.verify()
+        assert len(connections) == 1
+    finally:
+        await client.aclose()
+        for connection in connections:
+            connection.close()
+        hanging.close()
+
+
+async def test_what_is_read_in_the_background_may_take_longer_than_a_search() -> None:
+    timeouts = []
+
+    async def reply(request: web.Request) -> web.Response:
+        if request.path == "/_msearch":
+            timeouts.append((await request.text()).count('"timeout":"30000ms"'))
+            await asyncio.sleep(1)
+        shards = {"total": 1, "successful": 1, "failed": 0}
+        return web.json_response({"responses": [{"_shards": shards, "timed_out": False, "hits": {"hits": []}}]})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", reply)
+    async with TestServer(application) as server:
+        client = OpenSearchClient(OpenSearchSettings(urls=(str(server.make_url("")),), timeout_ms=50))
+        assert await read_states(client, "modelgate-space-1-v1-1") == {}
+        await client.aclose()
+    assert timeouts == [1]
 
 
 async def test_that_nobody_answers_is_said_with_the_addresses() -> None:

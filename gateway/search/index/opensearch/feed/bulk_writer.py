@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from gateway.backoff import Backoff
-from gateway.errors import OpenSearchBusyError, OpenSearchError
+from gateway.errors import OpenSearchBusyError, OpenSearchError, OpenSearchMappingError
 from gateway.search.index.opensearch.client import LINES, OpenSearchClient, url_path
 from gateway.search.index.opensearch.failures import failure_of_item
 from gateway.search.index.opensearch.mapping import write_alias
@@ -23,6 +23,8 @@ _SECONDS = 60.0
 _TRIES = 6
 _BACKOFF = Backoff(0.2, 5.0)
 _BUSY = 429
+# Of what is wrong with one document, other documents are written all the same.
+_OF_A_DOCUMENT = (OpenSearchError, OpenSearchMappingError)
 # A vector's float32 is written with the digits that it has, not with those of the double that is next to it.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
@@ -55,6 +57,19 @@ class BulkOperation:
 
 
 @dataclass(frozen=True, slots=True)
+class BulkResult:
+    """How many operations were carried out; `refusal` is why the cluster takes one of the others never, None where it
+    takes all. What was left had been written by somebody since."""
+
+    written: int
+    refusal: OpenSearchError | None = None
+
+    def and_then(self, other: BulkResult) -> BulkResult:
+        """Both together."""
+        return BulkResult(self.written + other.written, self.refusal or other.refusal)
+
+
+@dataclass(frozen=True, slots=True)
 class _Encoded:
     """An operation, and its lines."""
 
@@ -70,26 +85,26 @@ class BulkWriter:
         # By an alias: else an index that was deleted came into being again, laid out as the cluster guesses.
         self._index = write_alias(index)
 
-    async def write(self, operations: Sequence[BulkOperation]) -> int:
-        """Write all of them, the last one after all others, and return how many were written; the others had been
-        written by somebody since.
+    async def write(self, operations: Sequence[BulkOperation]) -> BulkResult:
+        """Write all of them, the last one after all others.
 
-        Raises OpenSearchError where the cluster refuses one; the others may be written then, but for the last one.
+        Raises OpenSearchError where the cluster does not write, as it does while its disks are full; some may be
+        written then, but for the last one.
         """
         *requests, last = await asyncio.to_thread(self._requests, operations)
         turn = asyncio.Semaphore(_AT_ONCE)
 
-        async def send(request: Sequence[_Encoded]) -> int:
+        async def send(request: Sequence[_Encoded]) -> BulkResult:
             async with turn:
                 return await self._write(request)
 
         outcomes = await asyncio.gather(*(send(request) for request in requests), return_exceptions=True)
-        written = 0
+        result = BulkResult(0)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-            written += outcome
-        return written + await self._write(last)
+            result = result.and_then(outcome)
+        return result.and_then(await self._write(last))
 
     def _requests(self, operations: Sequence[BulkOperation]) -> list[list[_Encoded]]:
         """What is sent in any order, and the last operation, which is sent then."""
@@ -104,14 +119,14 @@ class BulkWriter:
             size += len(encoded.lines)
         return [*requests, [_Encoded(operation, operation.lines(self._index)) for operation in operations[-1:]]]
 
-    async def _write(self, operations: Sequence[_Encoded]) -> int:
+    async def _write(self, operations: Sequence[_Encoded]) -> BulkResult:
+        result = BulkResult(0)
         if not operations:
-            return 0
-        written = 0
+            return result
         for failures in range(1, _TRIES + 1):
             busy: list[_Encoded] = []
             try:
-                written += await self._try(operations, busy)
+                result = result.and_then(await self._try(operations, busy))
             except OpenSearchBusyError:
                 busy = list(operations)
                 if failures == _TRIES:
@@ -125,10 +140,10 @@ class BulkWriter:
                 )
             await asyncio.sleep(_BACKOFF.delay(failures))
             operations = busy
-        return written
+        return result
 
-    async def _try(self, operations: Sequence[_Encoded], busy: list[_Encoded]) -> int:
-        """How many were written; what the cluster was too busy for is put into `busy`."""
+    async def _try(self, operations: Sequence[_Encoded], busy: list[_Encoded]) -> BulkResult:
+        """What became of them; what the cluster was too busy for is put into `busy`."""
         answer = await self._client.request(
             "POST",
             url_path(self._index, "_bulk"),
@@ -138,6 +153,7 @@ class BulkWriter:
             content_type=LINES,
         )
         written = 0
+        failure: OpenSearchError | None = None
         refusal: OpenSearchError | None = None
         for encoded, item in zip(operations, answer["items"], strict=True):
             (result,) = item.values()
@@ -147,7 +163,11 @@ class BulkWriter:
             elif status == _BUSY and "block" not in result["error"]["type"]:
                 busy.append(encoded)
             elif result["error"]["type"] != "version_conflict_engine_exception":
-                refusal = failure_of_item(status, result["error"], f"to write into {self._index}")
-        if refusal is not None:
-            raise refusal
-        return written
+                error = failure_of_item(status, result["error"], f"to write into {self._index}")
+                if type(error) in _OF_A_DOCUMENT:
+                    refusal = error
+                else:
+                    failure = error
+        if failure is not None:
+            raise failure
+        return BulkResult(written, refusal)

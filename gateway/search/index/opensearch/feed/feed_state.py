@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gateway.search.index.opensearch.client import OpenSearchClient, url_path
+from gateway.search.index.opensearch.client import PATIENCE_SECONDS, OpenSearchClient, url_path
 from gateway.search.index.opensearch.documents import tenant_key
 from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation
 
@@ -49,6 +50,17 @@ class FeedState:
         return BulkOperation(f"feed-{tenant_id}", str(tenant_id), version, body)
 
 
+def version_body(tenant: str) -> Mapping[str, Any]:
+    """The search for how far the catalogue of the tenant with this `tenant_key` is followed."""
+    return {"size": 1, "track_total_hits": False, "query": {"term": {"feed_tenant": tenant}}, "_source": ["feed"]}
+
+
+def read_version(answer: Mapping[str, Any]) -> int:
+    """The version of the catalogue up to which all is written."""
+    hits = answer["hits"]["hits"]
+    return int(hits[0]["_source"]["feed"]["version"]) if hits else _NEVER_READ
+
+
 async def read_states(client: OpenSearchClient, index: str) -> dict[int, FeedState]:
     """The states that an index holds, by tenant."""
     await client.request("POST", url_path(index, "_refresh"))
@@ -62,7 +74,7 @@ async def read_states(client: OpenSearchClient, index: str) -> dict[int, FeedSta
         }
         if after is not None:
             body["search_after"] = after
-        (answer,) = await client.search_each(index, [body])
+        (answer,) = await client.search_each(index, [body], seconds=PATIENCE_SECONDS)
         hits = answer["hits"]["hits"]
         for hit in hits:
             kept = dict(hit["_source"]["feed"])

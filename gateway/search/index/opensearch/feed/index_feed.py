@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 import anyio
 
@@ -15,12 +15,10 @@ from gateway.backoff import Backoff
 from gateway.database.notices import Notice, Notices
 from gateway.database.pool import Database
 from gateway.embedding.spaces.space_store import SpaceRecord, SpaceStore, StoredSpace
-from gateway.errors import ModelGateError, OpenSearchError, OpenSearchMappingError, OpenSearchUnavailableError
-from gateway.search.index.opensearch.client import OpenSearchClient, url_path
-from gateway.search.index.opensearch.documents import tenant_key
-from gateway.search.index.opensearch.feed.feed_state import FeedState, read_states
-from gateway.search.index.opensearch.feed.reconciler import MAX_MENDED, Reconciler
-from gateway.search.index.opensearch.feed.tenant_feed import TenantFeed
+from gateway.errors import ModelGateError, OpenSearchError
+from gateway.search.index.opensearch.client import OpenSearchClient
+from gateway.search.index.opensearch.failures import reading_answers
+from gateway.search.index.opensearch.feed.followed_index import FollowedIndex
 from gateway.search.index.opensearch.index_store import ClusterIndex, IndexStore, begun_index, serving_index
 from gateway.search.index.opensearch.mapping import serving_alias
 
@@ -29,22 +27,19 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 # What changes without a pause is written together: each time the cluster makes searchable what was written.
 _PACE_SECONDS = 0.5
+# An index is at it for so long before another one has its turn.
+_TURN_SECONDS = 0.3
 _BACKOFF = Backoff(1.0, 5.0)
-_COMPARE_SECONDS = 60.0
-_COMPARE_ALL_SECONDS = 600.0
-_OF_A_DOCUMENT = (OpenSearchError, OpenSearchMappingError)
 
 
-@dataclass(slots=True)
-class _Followed:
-    """An index as this process knows it: how far it is for each tenant, and which of them are to be compared."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What came of one look at the catalogue: whether `more` is left to write, why an index was not followed, and why
+    one lacks a document that the cluster does not take."""
 
-    feed: TenantFeed
-    reconciler: Reconciler
-    states: dict[int, FeedState]
-    to_compare: set[int] = field(default_factory=set)
-    compared_at: float = field(default_factory=time.monotonic)
-    all_compared_at: float = field(default_factory=time.monotonic)
+    more: bool
+    failure: ModelGateError | None
+    refusal: OpenSearchError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +71,12 @@ class IndexFeed:
         self._client = client
         self._installation = installation
         self.store = IndexStore(database, client, installation)
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, FollowedIndex] = {}
         self._changed = asyncio.Event()
         self._behind_since: dict[tuple[str, int], float] = {}
         self._failure = ""
+        # By what is not followed any more.
+        self._written_before = 0
         if notices is not None:
             notices.subscribe(self._on_notice)
 
@@ -89,186 +86,195 @@ class IndexFeed:
         now = time.monotonic()
         tenants = {tenant_id for _, tenant_id in self._behind_since}
         seconds = max((now - since for since in self._behind_since.values()), default=0.0)
-        written = sum(followed.feed.written for followed in self._followed.values())
+        written = self._written_before + sum(followed.written for followed in self._followed.values())
         return FeedProgress(len(tenants), seconds, self._failure, written)
 
     async def run(self) -> None:
         """Until cancelled; a cluster or database that is down is tried again after a while."""
         failures = 0
-        while True:
-            self._changed.clear()
-            started = time.monotonic()
-            try:
-                await self._try_to_catch_up()
-                if self._failure:
-                    logger.info("The search cluster is followed again.")
-                failures, self._failure = 0, ""
-            except ModelGateError as error:
-                failures += 1
-                self.forget()
-                if error.message != self._failure:
-                    logger.warning("The search cluster does not follow the catalogue: %s", error.message)
-                self._failure = error.message
-                await asyncio.sleep(_BACKOFF.delay(failures))
-                continue
-            with anyio.move_on_after(_LOOK_SECONDS):
-                await self._changed.wait()
-            await asyncio.sleep(max(0.0, started + _PACE_SECONDS - time.monotonic()))
-
-    async def _try_to_catch_up(self) -> None:
         try:
-            await self.catch_up()
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            # What answers by now may be another server: that must not end what follows the catalogue.
-            raise OpenSearchUnavailableError(
-                f"The search cluster answered with what is no answer of OpenSearch's ({type(error).__name__})",
-                "see whether opensearch.urls leads to it",
-            ) from error
+            while True:
+                self._changed.clear()
+                started = time.monotonic()
+                try:
+                    look = await self._look()
+                except ModelGateError as error:
+                    look = _Look(more=False, failure=error, refusal=None)
+                self._tell(look.failure or look.refusal)
+                failures = failures + 1 if look.failure is not None else 0
+                if look.more:
+                    continue
+                if failures:
+                    await asyncio.sleep(_BACKOFF.delay(failures))
+                    continue
+                with anyio.move_on_after(_LOOK_SECONDS):
+                    await self._changed.wait()
+                await asyncio.sleep(max(0.0, started + _PACE_SECONDS - time.monotonic()))
+        finally:
+            # Another process leads, and of what that one does nothing is known here.
+            self._forget_all()
+            self._behind_since.clear()
+            self._failure = ""
 
     async def catch_up(self) -> None:
         """Bring every index up to the catalogue as it is now. Raises DatabaseError and OpenSearchError."""
-        if not self._client.is_verified:
-            await self._client.verify()
-        records = await self._spaces.records()
-        wanted = [record for record in records if _is_wanted(record)]
-        failure: OpenSearchError | None = None
-        indexes = await self.store.indexes()
-        there = {index.name for index in indexes}
-        self._followed = {name: followed for name, followed in self._followed.items() if name in there}
-        for record in wanted:
-            try:
-                await self._keep(record.stored, indexes)
-            except OpenSearchError as error:
-                # Another space may still be followed.
-                failure = failure or error
-        active = next((record.stored for record in records if record.active), None)
-        if active is not None:
-            serving = serving_index(indexes, active.id)
-            if serving is None or serving_alias(self._client.settings) not in serving.aliases:
-                await self.store.serve(active.id)
-        # Those of spaces that are not to have one any more.
-        for index in indexes:
-            if index.owner.space_id not in {record.stored.id for record in wanted}:
-                await self._forget(index.name)
-        if failure is not None:
-            raise failure
-
-    def forget(self) -> None:
-        """After a failure: what this process knows of an index may be about another one by now."""
-        self._followed.clear()
+        while True:
+            look = await self._look()
+            if look.more:
+                continue
+            error = look.failure or look.refusal
+            if error is not None:
+                raise error
+            return
 
     async def rebuild(self, space: StoredSpace) -> None:
         """Begin a new index beside the one that serves; it is filled, and takes that one's place, by whoever leads."""
         await self.store.begin(space, beside_serving=True)
         self._changed.set()
 
-    async def _keep(self, space: StoredSpace, indexes: Sequence[ClusterIndex]) -> None:
-        """Follow with the index that serves, and fill the one that is to, where there is one or none serves."""
-        serving, begun = serving_index(indexes, space.id), begun_index(indexes, space.id)
-        if serving is not None and not await self._follow(serving, space):
-            serving = None
-        if serving is not None and begun is None:
-            return
-        building = begun or await self.store.begin(space)
-        if not await self._follow(building, space):
-            return
-        followed = self._followed[building.name]
-        await self._refresh(building)
-        for tenant_id in followed.states:
-            # What is left of many comes with the next look, which nobody waits for before it serves; so does what stays
-            # different, however often it is written.
-            before = math.inf
-            while MAX_MENDED < (different := await followed.reconciler.mend(tenant_id)) < before:
-                before = different
-                await self._refresh(building)
-        await self.store.publish(building)
-        logger.info("Searches in space %d go to index %s.", space.id, building.name)
+    async def _look(self) -> _Look:
+        """Write what changed, some of it where it is much. Raises DatabaseError, and OpenSearchError where no index can
+        be looked at."""
+        records = await self._spaces.records()
+        indexes = await self._indexes()
+        wanted = [record.stored for record in records if _is_wanted(record)]
+        more = False
+        failure: OpenSearchError | None = None
+        for space in wanted:
+            try:
+                with reading_answers():
+                    is_left, failed = await self._keep(space, indexes)
+            except OpenSearchError as error:
+                # Another space may still be followed.
+                is_left, failed = False, error
+            more, failure = more or is_left, failure or failed
+        with reading_answers():
+            active = next((record.stored for record in records if record.active), None)
+            if active is not None:
+                serving = serving_index(indexes, active.id)
+                if serving is None or serving_alias(self._client.settings) not in serving.aliases:
+                    await self.store.serve(active.id)
+            # Those of spaces that are not to have one any more.
+            for index in indexes:
+                if index.owner.space_id not in {space.id for space in wanted}:
+                    await self._drop(index.name)
+        refusals = (followed.refusal for followed in self._followed.values())
+        return _Look(more, failure, next((refusal for refusal in refusals if refusal is not None), None))
 
-    async def _follow(self, index: ClusterIndex, space: StoredSpace) -> bool:
-        """Bring an index up to the catalogue; False where it was ahead of it, and is gone."""
+    async def _indexes(self) -> Sequence[ClusterIndex]:
+        """Those that are there; of others nothing is known any more."""
+        try:
+            with reading_answers():
+                if not self._client.is_verified:
+                    await self._client.verify()
+                indexes = await self.store.indexes()
+        except OpenSearchError:
+            # What this process knows of an index may be about another one by now.
+            self._forget_all()
+            raise
+        there = {index.name for index in indexes}
+        for name in self._followed.keys() - there:
+            self._forget(name)
+        self._behind_since = {place: since for place, since in self._behind_since.items() if place[0] in there}
+        return indexes
+
+    async def _keep(self, space: StoredSpace, indexes: Sequence[ClusterIndex]) -> tuple[bool, OpenSearchError | None]:
+        """Follow with the index that serves, and fill the one that is to, where there is one or none serves; whether
+        more is left to write, and why one of two was not followed."""
+        serving, begun = serving_index(indexes, space.id), begun_index(indexes, space.id)
+        more = False
+        failure: OpenSearchError | None = None
+        if serving is not None:
+            try:
+                with self._forgetting(serving.name):
+                    followed = await self._follow(serving, space)
+                    if followed is None:
+                        serving = None
+                    else:
+                        more = self._is_behind(serving.name)
+                        await followed.compare(time.monotonic() + _TURN_SECONDS)
+            except OpenSearchError as error:
+                # One that is beyond repair is replaced by the other.
+                failure = error
+        if begun is None and (serving is not None or failure is not None):
+            return more, failure
+        building = begun or await self.store.begin(space)
+        with self._forgetting(building.name):
+            return await self._fill(building, space) or more, failure
+
+    async def _fill(self, index: ClusterIndex, space: StoredSpace) -> bool:
+        """Write some of what is missing in an index that does not serve yet, and let it serve once nothing is; whether
+        more is left to do."""
+        followed = await self._follow(index, space)
+        if followed is None or self._is_behind(index.name):
+            return True
+        if not await followed.mend_all(time.monotonic() + _TURN_SECONDS):
+            return True
+        # An index without some documents is better than none, and one that takes hardly any is not.
+        if followed.refusal is None or await followed.has_most():
+            await self.store.publish(index)
+            logger.info("Searches in space %d go to index %s.", space.id, index.name)
+        return False
+
+    async def _follow(self, index: ClusterIndex, space: StoredSpace) -> FollowedIndex | None:
+        """Write some of what changed into an index; None where it was ahead of the catalogue, and is gone."""
         followed = self._followed.get(index.name)
         if followed is None:
-            feed = TenantFeed(self._database, self._client, self._installation, space, index.name)
-            reconciler = Reconciler(self._database, self._client, self._installation, space, index.name, feed)
-            states = await read_states(self._client, index.name)
-            followed = self._followed[index.name] = _Followed(feed, reconciler, states)
+            followed = FollowedIndex(self._database, self._client, self._installation, space, index.name)
+            await followed.load()
+            self._followed[index.name] = followed
         versions = {row["id"]: row["catalogue_version"] for row in await self._database.fetch("feed_tenants")}
-        if any(state.version > versions.get(tenant_id, state.version) for tenant_id, state in followed.states.items()):
+        if followed.is_ahead(versions):
             # The database was restored from a backup: what is newer here would never be written over.
             logger.warning("Index %s is ahead of the database, and is built anew.", index.name)
-            await self._forget(index.name)
-            return False
-        changed = [
-            tenant_id
-            for tenant_id, version in versions.items()
-            if followed.states.get(tenant_id, FeedState()).version != version
-        ]
-        for tenant_id in changed:
-            self._behind_since.setdefault((index.name, tenant_id), time.monotonic())
-        refusal: OpenSearchError | None = None
-        for tenant_id in changed:
-            try:
-                state = await followed.feed.follow(tenant_id, followed.states.get(tenant_id, FeedState()))
-            except OpenSearchError as error:
-                if type(error) not in _OF_A_DOCUMENT:
-                    raise
-                # Other tenants' are written all the same.
-                refusal = refusal or error
-                continue
-            if state is not None:
-                followed.states[tenant_id] = state
-                followed.to_compare.add(tenant_id)
-            self._behind_since.pop((index.name, tenant_id), None)
-        for tenant_id in followed.states.keys() - versions.keys():
-            await self._remove_tenant(index.name, tenant_id)
-            del followed.states[tenant_id]
-        if refusal is not None:
-            raise refusal
-        if index.is_serving:
-            await self._compare(index, followed, changed)
-        return True
+            await self._drop(index.name)
+            return None
+        self._note_behind(index.name, followed.behind(versions))
+        await followed.follow(versions, time.monotonic() + _TURN_SECONDS)
+        self._note_behind(index.name, followed.behind(versions))
+        return followed
 
-    async def _compare(self, index: ClusterIndex, followed: _Followed, changed: Sequence[int]) -> None:
-        """Mend what differs: at once where numbers do, as when a server went, and from time to time by checksums."""
+    def _note_behind(self, name: str, tenant_ids: Collection[int]) -> None:
+        """Of an index these tenants are behind, and no others."""
         now = time.monotonic()
-        is_time = now - followed.compared_at >= _COMPARE_SECONDS
-        if now - followed.all_compared_at >= _COMPARE_ALL_SECONDS:
-            followed.to_compare.update(followed.states)
-            followed.all_compared_at = now
-        tenant_ids = set(followed.to_compare) if is_time else set(changed)
-        if not tenant_ids:
-            return
-        await self._refresh(index)
-        for tenant_id in tenant_ids:
-            if not is_time:
-                there, wanted = await followed.reconciler.count(tenant_id)
-                if there == wanted:
-                    continue
-            mended = await followed.reconciler.mend(tenant_id)
-            if mended:
-                logger.info("Mended %d documents of tenant %d in %s.", mended, tenant_id, index.name)
-                await self._refresh(index)
-            followed.to_compare.discard(tenant_id)
-        if is_time:
-            followed.compared_at = now
+        others = {place: since for place, since in self._behind_since.items() if place[0] != name}
+        behind = {(name, tenant_id): self._behind_since.get((name, tenant_id), now) for tenant_id in tenant_ids}
+        self._behind_since = others | behind
 
-    async def _refresh(self, index: ClusterIndex) -> None:
-        await self._client.request("POST", url_path(index.name, "_refresh"))
+    def _is_behind(self, name: str) -> bool:
+        return any(index == name for index, _ in self._behind_since)
 
-    async def _remove_tenant(self, index: str, tenant_id: int) -> None:
-        """Nothing is left of a tenant that is gone."""
-        key = tenant_key(self._installation, tenant_id)
-        either = [{"term": {"tenant": key}}, {"term": {"feed_tenant": key}}]
-        await self._client.request(
-            "POST",
-            url_path(index, "_delete_by_query"),
-            {"query": {"bool": {"should": either}}},
-            params={"routing": str(tenant_id), "conflicts": "proceed", "refresh": "true"},
-        )
+    @contextlib.contextmanager
+    def _forgetting(self, name: str) -> Iterator[None]:
+        """After a failure inside, what this process knows of an index may be about another one by now."""
+        try:
+            with reading_answers():
+                yield
+        except OpenSearchError:
+            self._forget(name)
+            raise
 
-    async def _forget(self, name: str) -> None:
-        self._followed.pop(name, None)
+    def _forget(self, name: str) -> None:
+        followed = self._followed.pop(name, None)
+        if followed is not None:
+            self._written_before += followed.written
+
+    def _forget_all(self) -> None:
+        for name in tuple(self._followed):
+            self._forget(name)
+
+    async def _drop(self, name: str) -> None:
+        self._forget(name)
         await self.store.drop(name)
+
+    def _tell(self, error: ModelGateError | None) -> None:
+        """Say what keeps the cluster behind, once, and that nothing does any more."""
+        message = "" if error is None else error.message
+        if message and message != self._failure:
+            logger.warning("The search cluster does not follow the catalogue: %s", message)
+        elif self._failure and not message:
+            logger.info("The search cluster is followed again.")
+        self._failure = message
 
     def _on_notice(self, notice: Notice) -> None:
         if notice.concerns_catalogue or notice.space_id is not None:

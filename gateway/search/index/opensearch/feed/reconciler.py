@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.database.pool import Database
 from gateway.embedding.spaces.space_store import StoredSpace
-from gateway.search.index.opensearch.client import OpenSearchClient
+from gateway.search.index.opensearch.client import PATIENCE_SECONDS, OpenSearchClient
 from gateway.search.index.opensearch.documents import tenant_key
 from gateway.search.index.opensearch.feed.tenant_feed import TenantFeed
 from gateway.search.index.opensearch.mapping import BUCKETS
@@ -49,6 +49,7 @@ class Reconciler:
         """Write what is missing or another one, and take out what should not be there; returns how many those were."""
         differing = await self._differing_buckets(tenant_id)
         if not differing:
+            self._feed.refusals.pop(tenant_id, None)
             return 0
         rows = await self._database.fetch("feed_bucket_tools", tenant_id, BUCKETS, differing, space=self._space.id)
         wanted = {row["id"]: row["checksum"] for row in rows}
@@ -102,4 +103,5 @@ class Reconciler:
     async def _search(self, tenant_id: int, body: dict[str, Any], *more: dict[str, Any]) -> Any:
         clauses = [{"term": {"tenant": tenant_key(self._installation, tenant_id)}}, *more]
         body = {**body, "query": {"bool": {"filter": clauses}}}
-        return await self._client.search_each(self._index, [body], routing=str(tenant_id))
+        routing = str(tenant_id)
+        return await self._client.search_each(self._index, [body], routing=routing, seconds=PATIENCE_SECONDS)

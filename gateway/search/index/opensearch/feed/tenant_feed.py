@@ -9,12 +9,14 @@ from dataclasses import replace
 from gateway.database.connection import DatabaseConnection, Row
 from gateway.database.pool import Database
 from gateway.embedding.spaces.space_store import StoredSpace
+from gateway.errors import OpenSearchError
 from gateway.search.index.opensearch.client import OpenSearchClient
 from gateway.search.index.opensearch.documents import ToolDocument, document_id
 from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation, BulkWriter
 from gateway.search.index.opensearch.feed.feed_state import FeedState
 
-BATCH_SIZE = 1_000
+BATCH_SIZE = 500
+"""So many tools are written at once: what changed meanwhile waits for one batch, which is a part of a second."""
 
 # Between two versions of the catalogue there is room for what somebody else does to a document, and for mending that.
 _ROOM = 1_024
@@ -32,9 +34,12 @@ class TenantFeed:
         self._writer = BulkWriter(client, index)
         self.written = 0
         """How many documents were written or taken out."""
+        self.refusals: dict[int, OpenSearchError] = {}
+        """Why the cluster does not take a document of a tenant, until all of the tenant's are found to be there."""
 
     async def follow(self, tenant_id: int, state: FeedState) -> FeedState | None:
-        """Write what changed since `state`, and return what that is then; None where there is no such tenant.
+        """Write a batch of what changed since `state`, and return what that is then, under way where there is more;
+        None where there is no such tenant.
 
         With each batch it is kept how far that is, so that whoever takes over goes on there.
         """
@@ -42,21 +47,19 @@ class TenantFeed:
         if row is None:
             return None
         state = state.begin(row["catalogue_version"], row["horizon"])
-        while True:
-            async with self._database.snapshot() as snapshot:
-                version = await snapshot.fetchval("catalogue_version", tenant_id)
-                rows = await self._changed(snapshot, tenant_id, state)
-            if version is None:
-                return None
-            is_last = len(rows) < BATCH_SIZE
-            state = state.done() if is_last else replace(state, after=rows[-1]["id"])
-            version *= _ROOM
-            # A large catalogue is written between other work.
-            operations = await asyncio.to_thread(self._operations, tenant_id, version, rows)
-            operations.append(state.operation(self._installation, tenant_id, version))
-            self.written += await self._writer.write(operations)
-            if is_last:
-                return state
+        async with self._database.snapshot() as snapshot:
+            version = await snapshot.fetchval("catalogue_version", tenant_id)
+            rows = await self._changed(snapshot, tenant_id, state)
+        if version is None:
+            return None
+        is_last = len(rows) < BATCH_SIZE
+        state = state.done() if is_last else replace(state, after=rows[-1]["id"])
+        version *= _ROOM
+        # A large catalogue is written between other work.
+        operations = await asyncio.to_thread(self._operations, tenant_id, version, rows)
+        operations.append(state.operation(self._installation, tenant_id, version))
+        await self._write(tenant_id, operations)
+        return state
 
     async def write(self, tenant_id: int, tool_ids: Sequence[int], removed: Sequence[int]) -> None:
         """Mend: write these tools as they are, and take those that are `removed` out, unless they are there by now.
@@ -77,7 +80,13 @@ class TenantFeed:
             operations = await asyncio.to_thread(self._operations, tenant_id, version, rows)
             gone = set(batch) - {row["id"] for row in rows}
             operations += [_removal(tenant_id, tool_id, version) for tool_id in sorted(gone)]
-            self.written += await self._writer.write(operations)
+            await self._write(tenant_id, operations)
+
+    async def _write(self, tenant_id: int, operations: Sequence[BulkOperation]) -> None:
+        result = await self._writer.write(operations)
+        self.written += result.written
+        if result.refusal is not None:
+            self.refusals[tenant_id] = result.refusal
 
     async def _changed(self, snapshot: DatabaseConnection, tenant_id: int, state: FeedState) -> list[Row]:
         return await snapshot.fetch(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gateway.embedding.embedder import EmbeddingSpace
 from gateway.embedding.spaces.space_store import StoredSpace
-from gateway.errors import OpenSearchIndexMissingError, OpenSearchMappingError
+from gateway.errors import OpenSearchDiskFullError, OpenSearchIndexMissingError, OpenSearchMappingError
 from gateway.search.index.opensearch.client import OpenSearchClient, url_path
 from gateway.search.index.opensearch.documents import ToolDocument
 from gateway.search.index.opensearch.feed import bulk_writer
-from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation, BulkWriter
+from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation, BulkResult, BulkWriter
 from gateway.search.index.opensearch.mapping import IndexOwner, index_body, index_name
 
 SPACE = StoredSpace(7, EmbeddingSpace("test", "four numbers", 4, "", ""))
@@ -43,20 +45,20 @@ async def _name(client: OpenSearchClient, index: str) -> str | None:
 
 async def test_a_late_write_takes_no_newer_ones_place(client: OpenSearchClient, index: str) -> None:
     writer = BulkWriter(client, index)
-    assert await writer.write([_operation("second", 2)]) == 1
-    assert await writer.write([_operation("first", 1)]) == 0
+    assert await writer.write([_operation("second", 2)]) == BulkResult(1)
+    assert await writer.write([_operation("first", 1)]) == BulkResult(0)
     assert await _name(client, index) == "second"
-    assert await writer.write([_operation("again", 2), _operation("third", 3)]) == 2
+    assert await writer.write([_operation("again", 2), _operation("third", 3)]) == BulkResult(2)
     assert await _name(client, index) == "third"
 
 
 async def test_what_was_removed_does_not_come_back_by_a_late_write(client: OpenSearchClient, index: str) -> None:
     writer = BulkWriter(client, index)
     await writer.write([_operation("there", 2)])
-    assert await writer.write([_removal(1)]) == 0
+    assert await writer.write([_removal(1)]) == BulkResult(0)
     assert await _name(client, index) == "there"
-    assert await writer.write([_removal(3), _removal(4)]) == 2
-    assert await writer.write([_operation("late", 2)]) == 0
+    assert await writer.write([_removal(3), _removal(4)]) == BulkResult(2)
+    assert await writer.write([_operation("late", 2)]) == BulkResult(0)
     assert await _name(client, index) is None
 
 
@@ -77,22 +79,38 @@ async def test_the_last_of_many_is_written_after_all_others(
     writer = BulkWriter(client, index)
     others = [BulkOperation(f"1-{number}", "1", 1, {"tool": number}) for number in range(5)]
     last = BulkOperation("feed-1", "1", 1, {"feed_tenant": "here/1"})
-    odd = BulkOperation("1-9", "1", 1, {"tool": "not a number"})
 
     async def ids() -> list[str]:
         await client.request("POST", url_path(index, "_refresh"))
         (answer,) = await client.search_each(index, [{}], routing="1")
         return sorted(hit["_id"] for hit in answer["hits"]["hits"])
 
-    # That all is written is not said where one is not.
-    with pytest.raises(OpenSearchMappingError):
-        await writer.write([*others, odd, last])
-    assert await ids() == [each.id for each in others]
-    assert await writer.write([*others, last]) == 6
+    block = "index.blocks.read_only_allow_delete"
+    write, requests = OpenSearchClient.request, 0
+
+    async def request(client: OpenSearchClient, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
+        nonlocal requests
+        requests += path.endswith("/_bulk")
+        if requests == 4:
+            requests += 1
+            await write(client, "PUT", url_path(index, "_settings"), {block: True})
+        return await write(client, method, path, *args, **kwargs)
+
+    # That all is written is not said where the disks were full before it was.
+    with monkeypatch.context() as filling:
+        filling.setattr(OpenSearchClient, "request", request)
+        with pytest.raises(OpenSearchDiskFullError):
+            await writer.write([*others, last])
+    assert last.id not in await ids()
+    await client.request("PUT", url_path(index, "_settings"), {block: None})
+    assert await writer.write([*others, last]) == BulkResult(6)
     assert await ids() == [*(each.id for each in others), last.id]
 
 
-async def test_what_is_laid_out_otherwise_is_refused(client: OpenSearchClient, index: str) -> None:
-    other = BulkOperation("1-9", "1", 2, {"tool": "not a number"})
-    with pytest.raises(OpenSearchMappingError, match="not laid out as the gateway does it"):
-        await BulkWriter(client, index).write([other])
+async def test_what_is_laid_out_otherwise_is_refused_and_all_else_written(client: OpenSearchClient, index: str) -> None:
+    other = BulkOperation("1-8", "1", 2, {"tool": "not a number"})
+    result = await BulkWriter(client, index).write([other, _operation("there", 2)])
+    assert result.written == 1
+    assert isinstance(result.refusal, OpenSearchMappingError)
+    assert "not laid out as the gateway does it" in result.refusal.message
+    assert await _name(client, index) == "there"

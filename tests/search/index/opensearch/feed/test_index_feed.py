@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,17 +14,17 @@ from gateway.access.tenants import create_tenant
 from gateway.database.notices import Notices
 from gateway.embedding.embedder import EmbeddingSpace
 from gateway.embedding.spaces.space_store import SpaceStore
-from gateway.errors import OpenSearchUnavailableError
+from gateway.errors import OpenSearchMappingError, OpenSearchUnavailableError
 from gateway.search.index.opensearch import index_store, mapping
 from gateway.search.index.opensearch.client import OpenSearchClient, url_path
 from gateway.search.index.opensearch.documents import document_id, tenant_key
-from gateway.search.index.opensearch.feed import tenant_feed
-from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation, BulkWriter
-from gateway.search.index.opensearch.feed.index_feed import IndexFeed
+from gateway.search.index.opensearch.feed import followed_index, index_feed, tenant_feed
+from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation, BulkResult, BulkWriter
+from gateway.search.index.opensearch.feed.index_feed import FeedProgress, IndexFeed
 from gateway.search.index.opensearch.feed.reconciler import Reconciler
 from gateway.search.index.opensearch.feed.tenant_feed import TenantFeed
 from gateway.search.index.opensearch.index_store import begun_index, serving_index
-from gateway.search.index.opensearch.mapping import IndexOwner, serving_alias
+from gateway.search.index.opensearch.mapping import IndexOwner, serving_alias, write_alias
 from gateway.search.index.opensearch.opensearch_index import OpenSearchIndex
 from gateway.search.index.tool_index import SearchScope
 from gateway.search.query.parsed_query import ParsedQuery
@@ -120,7 +120,7 @@ async def test_what_was_interrupted_goes_on_where_it_was_with_another_process(
     await followed.catalogue.upsert(*MANY)
     write, batches = BulkWriter.write, 0
 
-    async def fail_after_two(writer: BulkWriter, operations: list[BulkOperation]) -> int:
+    async def fail_after_two(writer: BulkWriter, operations: list[BulkOperation]) -> BulkResult:
         nonlocal batches
         batches += 1
         if batches > 2:
@@ -135,7 +135,7 @@ async def test_what_was_interrupted_goes_on_where_it_was_with_another_process(
     await followed.catalogue.upsert(changed)
     written: list[str] = []
 
-    async def note(writer: BulkWriter, operations: list[BulkOperation]) -> int:
+    async def note(writer: BulkWriter, operations: list[BulkOperation]) -> BulkResult:
         written.extend(operation.id for operation in operations)
         return await write(writer, operations)
 
@@ -325,3 +325,187 @@ async def test_a_tenant_that_is_not_written_yet_keeps_no_other_from_the_cluster(
     await followed.feed.catch_up()
     signals = await followed.index.signals(theirs, followed.catalogue.space, [query])
     assert (signals.notice, signals.tool_ids.tolist()) == ("", [followed.catalogue.ids["lake__sail"]])
+
+
+async def _refuse(writer: BulkWriter, operations: Sequence[BulkOperation]) -> BulkResult:
+    raise OpenSearchUnavailableError("The node was stopped", "start it")
+
+
+async def test_nothing_stays_behind_that_is_gone(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue, feed = followed.catalogue, followed.feed
+    await catalogue.upsert(FEED)
+    await feed.catch_up()
+    written = feed.progress.written
+    await catalogue.upsert(COUNT)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(BulkWriter, "write", _refuse)
+        with pytest.raises(OpenSearchUnavailableError):
+            await feed.catch_up()
+    assert (feed.progress.tenants, feed.progress.written) == (1, written)
+    assert feed.progress.seconds > 0
+    await followed.client.request("DELETE", url_path(await followed.name()))
+    await feed.catch_up()
+    assert (feed.progress.tenants, feed.progress.seconds) == (0, 0)
+    assert feed.progress.written > written
+
+
+async def test_of_a_process_that_leads_no_more_nothing_is_behind(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await followed.catalogue.upsert(FEED)
+    monkeypatch.setattr(BulkWriter, "write", _refuse)
+    following = asyncio.create_task(followed.feed.run())
+    await until(lambda: bool(followed.feed.progress.failure))
+    assert followed.feed.progress.tenants == 1
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    assert followed.feed.progress == FeedProgress()
+
+
+async def test_a_tenant_that_goes_while_it_is_written_leaves_nothing(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant_feed, "BATCH_SIZE", 5)
+    database = followed.catalogue.database
+    await followed.catalogue.upsert(FEED)
+    tenant = await create_tenant(database, "other", "Other")
+    await followed.catalogue.upsert(*(replace(tool, server="lake") for tool in MANY), tenant_id=tenant.id)
+    write, batches = BulkWriter.write, 0
+
+    async def delete_after_two(writer: BulkWriter, operations: list[BulkOperation]) -> BulkResult:
+        nonlocal batches
+        result = await write(writer, operations)
+        batches += operations[0].routing == str(tenant.id)
+        if batches == 2:
+            async with direct_connection(database) as connection:
+                await connection.execute("DELETE FROM tenants WHERE id = $1", tenant.id)
+        return result
+
+    monkeypatch.setattr(BulkWriter, "write", delete_after_two)
+    await followed.feed.catch_up()
+    assert batches == 2
+    assert await followed.documents() == 1
+    assert followed.feed.progress.tenants == 0
+
+
+async def test_one_document_that_the_cluster_does_not_take_keeps_no_other_from_it(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue, feed = followed.catalogue, followed.feed
+    monkeypatch.setattr(tenant_feed, "BATCH_SIZE", 1)
+    await catalogue.upsert(FEED, COUNT)
+    write = BulkWriter.write
+
+    async def lay_out_otherwise(writer: BulkWriter, operations: list[BulkOperation]) -> BulkResult:
+        for operation in operations:
+            if operation.body is not None and operation.body.get("name") == FEED.exposed_name:
+                operation.body["tool"] = "not a number"
+        return await write(writer, operations)
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(BulkWriter, "write", lay_out_otherwise)
+        with pytest.raises(OpenSearchMappingError):
+            await feed.catch_up()
+        assert set(await followed.found()) == {"farm__count_cows"}
+        await catalogue.upsert(SAIL)
+        # It is said for as long as the document is missing.
+        for _ in range(2):
+            with pytest.raises(OpenSearchMappingError):
+                await feed.catch_up()
+        assert set(await followed.found()) == {"farm__count_cows", "sea__sail"}
+        former = await followed.name()
+        await feed.rebuild(catalogue.space)
+        with pytest.raises(OpenSearchMappingError):
+            await feed.catch_up()
+        assert await followed.name() != former
+    monkeypatch.setattr(followed_index, "_COMPARE_SECONDS", 0.0)
+    await catalogue.upsert(SAIL)
+
+    async def is_mended() -> bool:
+        await feed.catch_up()
+        return await followed.documents() == 3
+
+    await until(is_mended)
+    assert len(await followed.found()) == 3
+
+
+async def test_an_index_that_takes_no_document_replaces_none(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await followed.catalogue.upsert(FEED)
+    await followed.feed.catch_up()
+    former, write = await followed.name(), BulkWriter.write
+
+    async def lay_out_otherwise(writer: BulkWriter, operations: list[BulkOperation]) -> BulkResult:
+        for operation in operations:
+            if operation.body is not None and "tool" in operation.body:
+                operation.body["tool"] = "not a number"
+        return await write(writer, operations)
+
+    monkeypatch.setattr(BulkWriter, "write", lay_out_otherwise)
+    await followed.feed.rebuild(followed.catalogue.space)
+    for _ in range(2):
+        with pytest.raises(OpenSearchMappingError):
+            await followed.feed.catch_up()
+    assert await followed.name() == former
+    assert set(await followed.found()) == {"farm__feed_cat"}
+
+
+async def test_an_index_is_compared_while_another_one_cannot_be_made(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = followed.catalogue
+    for name in ("_COMPARE_SECONDS", "_COMPARE_ALL_SECONDS"):
+        monkeypatch.setattr(followed_index, name, 3.0)
+    following = asyncio.create_task(followed.feed.run())
+    try:
+        await catalogue.upsert(FEED, COUNT)
+        await until(lambda: _finds(followed, {"farm__feed_cat", "farm__count_cows"}))
+        monkeypatch.setattr(index_store, "MAX_DIMENSIONS", 2)
+        await SpaceStore(catalogue.database).register(EmbeddingSpace("test", "three numbers", 3, "", ""))
+        await until(lambda: "OpenSearch takes 2" in followed.feed.progress.failure)
+        lost = url_path(await followed.name(), "_doc", document_id(TENANT, catalogue.ids["farm__feed_cat"]))
+        await followed.client.request("DELETE", lost, params={"routing": str(TENANT), "refresh": "true"})
+
+        async def is_mended() -> bool:
+            return await followed.documents() == 2
+
+        assert not await is_mended()
+        await until(is_mended, 60)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+@pytest.mark.parametrize("is_built_anew", [False, True])
+async def test_what_changed_a_little_does_not_wait_for_what_changed_much(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch, is_built_anew: bool
+) -> None:
+    catalogue, feed = followed.catalogue, followed.feed
+    monkeypatch.setattr(tenant_feed, "BATCH_SIZE", 5)
+    monkeypatch.setattr(index_feed, "_TURN_SECONDS", 0.0)
+    await catalogue.upsert(FEED)
+    tenant = await create_tenant(catalogue.database, "other", "Other")
+    large = [replace(tool, server="lake") for tool in MANY]
+    if is_built_anew:
+        await catalogue.upsert(*large, tenant_id=tenant.id)
+    await feed.catch_up()
+    serving = await followed.name()
+    if is_built_anew:
+        await feed.rebuild(catalogue.space)
+    else:
+        await catalogue.upsert(*large, tenant_id=tenant.id)
+    write = BulkWriter.write
+    written: list[tuple[str, str]] = []
+
+    async def change_meanwhile(writer: BulkWriter, operations: list[BulkOperation]) -> BulkResult:
+        written.append((writer._index, operations[0].routing))
+        if len(written) == 2:
+            await catalogue.upsert(replace(FEED, description="Feed the dog"))
+        return await write(writer, operations)
+
+    monkeypatch.setattr(BulkWriter, "write", change_meanwhile)
+    await feed.catch_up()
+    changed = written.index((write_alias(serving), str(TENANT)), 2)
+    assert len(written) > changed + 2
+    assert (await followed.found("dog"))["farm__feed_cat"] > 0

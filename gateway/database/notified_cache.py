@@ -27,15 +27,19 @@ class NotifiedCache(Generic[K, V]):
         maximum: int = _MAXIMUM,
         *,
         key_of_person: Callable[[int, int | None], K | None] | None = None,
+        size_of: Callable[[V], int] | None = None,
     ) -> None:
-        """Of more than `maximum` values those that were used longest ago are dropped.
+        """Of more than `maximum` values those that were used longest ago are dropped; with `size_of` that is the most
+        that their sizes may come to, and a value that is larger by itself is not kept.
 
         Without `notices` nothing is ever kept. What a person connects at a server changes one value at most: that at
         the `key_of_person` and server, or any of the tenant where that is None.
         """
         self._notices = notices
         self._key_of_person = key_of_person
-        self._values: _TenantLRU[K, V] = _TenantLRU(maximum)
+        self._maximum = maximum
+        self._size_of = size_of
+        self._values: _TenantLRU[K, V] = _TenantLRU(maximum, size_of)
         self._generation = 0
         if notices is not None:
             notices.subscribe(self._on_notice)
@@ -60,7 +64,9 @@ class NotifiedCache(Generic[K, V]):
         generation = self._generation
         value = await read()
         # What changed while it was read may not be in it.
-        if value is not None and self.is_trusted and generation == self._generation:
+        if value is None or (self._size_of is not None and self._size_of(value) > self._maximum):
+            return value
+        if self.is_trusted and generation == self._generation:
             self._values[tenant_id, key] = value
         return value
 
@@ -92,8 +98,8 @@ class NotifiedCache(Generic[K, V]):
 class _TenantLRU(LRUCache[tuple["int | None", K], V]):
     """Knows the keys of each tenant, for a full cache is too long to go through at each notice."""
 
-    def __init__(self, maximum: int) -> None:
-        super().__init__(maximum)
+    def __init__(self, maximum: int, size_of: Callable[[V], int] | None) -> None:
+        super().__init__(maximum, size_of)
         self._keys: dict[int | None, set[K]] = {}
 
     def drop(self, tenant_id: int | None) -> None:

@@ -119,6 +119,16 @@ async def test_a_full_cache_drops_what_was_used_longest_ago(database: Database, 
     assert cache.peek(0, 2) == 1
 
 
+async def test_values_are_kept_by_their_size_where_that_is_told(notices: Notices) -> None:
+    async def read(size: int) -> str:
+        return "x" * size
+
+    cache: NotifiedCache[int, str] = NotifiedCache(notices, maximum=10, size_of=len)
+    for key, size in enumerate((4, 5, 11, 4)):
+        assert len(await cache.get(1, key, lambda size=size: read(size))) == size  # type: ignore[misc]
+    assert [cache.peek(1, key) is not None for key in range(4)] == [False, True, False, True]
+
+
 async def test_none_is_never_kept(notices: Notices) -> None:
     cache: NotifiedCache[str, int | None] = NotifiedCache(notices)
     reads = 0

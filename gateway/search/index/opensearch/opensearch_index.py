@@ -18,8 +18,11 @@ from cachetools import TTLCache
 
 from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.errors import OpenSearchError, OpenSearchIndexMissingError
+from gateway.search.index.opensearch.catalogue_lag import CatalogueLag
 from gateway.search.index.opensearch.client import OpenSearchClient, url_path
+from gateway.search.index.opensearch.failures import reading_answers
 from gateway.search.index.opensearch.fault_watch import FaultWatch
+from gateway.search.index.opensearch.feed.feed_state import read_version, version_body
 from gateway.search.index.opensearch.mapping import space_alias
 from gateway.search.index.opensearch.scope_filter import ScopeFilter, ScopeFilters
 from gateway.search.index.opensearch.scope_measurement import FIRST_DEPTH, Scope, ScopeMeasurement
@@ -54,6 +57,8 @@ _MAX_SCOPES = 1_000
 _MAX_TERMS = 120
 # While fewer of a caller's tools are there, the index is not taken for theirs.
 _LEAST_SHARE = 0.5
+# Whatever changed is in the cluster within a second or two; what is not for longer was kept from it.
+_LAG_SECONDS = 5.0
 
 
 class _AskDatabaseError(Exception):
@@ -84,6 +89,7 @@ class OpenSearchIndex:
         self._faults = FaultWatch()
         self.asked: Counter[str] = Counter({"opensearch": 0, "postgresql": 0})
         """How often each of the two was asked what the cluster is meant for."""
+        self._lag = CatalogueLag()
         self._scopes: TTLCache[Hashable, list[Scope]] = TTLCache(_MAX_SCOPES, statistics_seconds)
 
     @property
@@ -207,7 +213,10 @@ class OpenSearchIndex:
         counted_before = self._scopes.get(key)
         known = None if counted_before is None else counted_before[0]
         missing = sorted(set(terms) - (known.frequencies.keys() if known is not None else set()))
-        bodies: list[Mapping[str, Any]] = [corpus_body(narrowed.clauses)] if known is None else []
+        bodies: list[Mapping[str, Any]] = []
+        if known is None:
+            bodies += [corpus_body(narrowed.clauses), version_body(narrowed.tenant)]
+            bodies += [corpus_body(narrowed.of_any_category)] if scope.category is not None else []
         bodies += [frequencies_body(narrowed.clauses, missing)] if missing else []
         if not bodies:
             assert known is not None
@@ -215,11 +224,9 @@ class OpenSearchIndex:
         answers = list(await self._client.search_each(index, bodies, routing=routing))
         if known is None:
             tools, mean_length = read_corpus(answers.pop(0))
-            if scope.category is None and tools < _LEAST_SHARE * narrowed.documents:
-                raise OpenSearchIndexMissingError(
-                    f"Of {narrowed.documents} tools {tools} are in the search cluster yet",
-                    "the others are written in the background; see modelgate index status",
-                )
+            version = read_version(answers.pop(0))
+            there = tools if scope.category is None else read_corpus(answers.pop(0))[0]
+            self._check_lag(scope, index, narrowed, there, version)
             known = Scope(index, routing, narrowed.clauses, tools, mean_length, {})
         found = read_frequencies(answers.pop(), missing) if missing else {}
         counted = replace(known, frequencies={**known.frequencies, **{term: found.get(term, 0) for term in missing}})
@@ -229,6 +236,22 @@ class OpenSearchIndex:
             # What is put in anew is believed for as long again, and so would be the number of tools.
             counted_before[0] = counted
         return counted
+
+    def _check_lag(self, scope: SearchScope, index: str, narrowed: ScopeFilter, there: int, version: int) -> None:
+        """Raises OpenSearchIndexMissingError where the cluster lacks half of the tools in scope, or for a while any
+        that PostgreSQL has, or what changed in them; `there` are in the cluster, at this `version` of the catalogue."""
+        lacking = self._lag.seconds((index, hash(narrowed.key)), narrowed.documents, there)
+        behind = self._lag.seconds((index, scope.tenant_id), narrowed.version, version)
+        if there < _LEAST_SHARE * narrowed.documents or lacking > _LAG_SECONDS:
+            raise OpenSearchIndexMissingError(
+                f"Of {narrowed.documents} tools {there} are in the search cluster yet",
+                "the others are written in the background; see modelgate index status",
+            )
+        if behind > _LAG_SECONDS:
+            raise OpenSearchIndexMissingError(
+                f"What changed {behind:.0f} s ago is not in the search cluster yet",
+                "it is written in the background; see modelgate index status for what keeps it",
+            )
 
     async def _ask(
         self,
@@ -250,7 +273,8 @@ class OpenSearchIndex:
         if attempt.refusal:
             return await ask_database(), _notice(attempt.refusal)
         try:
-            answer = await ask(space, narrowed)
+            with reading_answers():
+                answer = await ask(space, narrowed)
         except _AskDatabaseError:
             return await ask_database(), ""
         except OpenSearchIndexMissingError as error:

@@ -16,19 +16,38 @@ from gateway.search.index.tool_index import SearchScope
 MAX_NAMED_TOOLS = 65_536
 """OpenSearch takes no more in one filter unless it is told to."""
 
-_MAX_ROLE_SETS = 1_000
+_MAX_KEPT_IDS = 1_000_000
+# A set of roles is kept as what it takes besides, were it to name none.
+_LEAST_IDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class ScopeFilter:
-    """The clauses that a document in scope fulfils, and how many documents PostgreSQL says that there are.
+    """The clauses that a document in scope fulfils.
 
-    `key` is equal for equal filters.
+    `of_any_category` has those without the one of its category: of such documents PostgreSQL says that there are
+    `documents`. `tenant` is the tenant's `tenant_key`, `version` that of its catalogue, or an earlier one. `key` is
+    equal for equal clauses.
     """
 
     clauses: tuple[Mapping[str, Any], ...]
+    of_any_category: tuple[Mapping[str, Any], ...]
     documents: int
+    tenant: str
+    version: int
     key: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Visible:
+    """The rows of `visible_scope`, and the catalogue's version before they were read."""
+
+    version: int
+    rows: list[Row]
+
+    @property
+    def size(self) -> int:
+        return max(_LEAST_IDS, sum(len(row["visible_ids"]) + len(row["hidden_ids"]) for row in self.rows))
 
 
 class ScopeFilters:
@@ -39,15 +58,20 @@ class ScopeFilters:
     def __init__(self, database: Database, notices: Notices | None, installation: str) -> None:
         self._database = database
         self._installation = installation
-        self._rows: NotifiedCache[tuple[int, ...], list[Row]] = NotifiedCache(notices, _MAX_ROLE_SETS)
+        self._visible: NotifiedCache[tuple[int, ...], _Visible] = NotifiedCache(
+            notices, _MAX_KEPT_IDS, size_of=lambda visible: visible.size
+        )
 
     async def filter_of(self, scope: SearchScope) -> ScopeFilter | None:
         """The filter; None where it would have to name more than `MAX_NAMED_TOOLS` tools. Raises DatabaseError."""
 
-        async def read() -> list[Row]:
-            return await self._database.fetch("visible_scope", scope.tenant_id, list(scope.role_ids))
+        async def read() -> _Visible:
+            version = await self._database.fetchval("catalogue_version", scope.tenant_id)
+            rows = await self._database.fetch("visible_scope", scope.tenant_id, list(scope.role_ids))
+            return _Visible(version or 0, rows)
 
-        rows = await self._rows.get(scope.tenant_id, scope.role_ids, read)
+        visible = await self._visible.get(scope.tenant_id, scope.role_ids, read)
+        rows = visible.rows
         if scope.server_id is not None:
             rows = [row for row in rows if row["server_id"] == scope.server_id]
         named = [tool_id for row in rows for tool_id in row["visible_ids"]]
@@ -57,17 +81,14 @@ class ScopeFilters:
         servers = [row["server_id"] for row in rows if not row["visible_ids"]]
         tenant = tenant_key(self._installation, scope.tenant_id)
         key = (tenant, scope.category, tuple(servers), tuple(named), tuple(hidden))
-        return ScopeFilter(
-            _clauses(tenant, scope.category, servers, named, hidden), sum(row["visible"] for row in rows), key
-        )
+        clauses = _clauses(tenant, servers, named, hidden)
+        of_category = () if scope.category is None else ({"term": {"category": scope.category}},)
+        documents = sum(row["visible"] for row in rows)
+        return ScopeFilter((*clauses, *of_category), clauses, documents, tenant, visible.version, key)
 
 
-def _clauses(
-    tenant: str, category: str | None, servers: list[int], named: list[int], hidden: list[int]
-) -> tuple[Mapping[str, Any], ...]:
+def _clauses(tenant: str, servers: list[int], named: list[int], hidden: list[int]) -> tuple[Mapping[str, Any], ...]:
     clauses: list[Mapping[str, Any]] = [{"term": {"tenant": tenant}}]
-    if category is not None:
-        clauses.append({"term": {"category": category}})
     either: list[Mapping[str, Any]] = [{"terms": {"server": servers}}] if servers else []
     if named:
         either.append({"terms": {"tool": named}})

@@ -156,7 +156,9 @@ class ScopeMeasurement:
         self._note(hits)
         values = [inner_product(score) for score in hits.scores] if is_cosine else hits.scores
         leg = _Leg(body, dict(zip(hits.tools, values, strict=True)), -math.inf if is_cosine else 0.0)
-        if len(hits.tools) == size and size < self._scope.tools:
+        # By the graph fewer may come than there are; that no tool has a vector is all that nothing says.
+        may_be_fewer = is_cosine and not self._is_exact and bool(values)
+        if size < self._scope.tools and (len(values) == size or may_be_fewer):
             leg.is_cut, leg.last = True, values[-1]
         if is_cosine:
             return leg, read_moments(answer) if "aggregations" in answer else Moments(0, 0.0, 0.0)
@@ -168,15 +170,15 @@ class ScopeMeasurement:
         for legs, is_cosine in ((cosines, True), (lexical, False)):
             for place, leg in enumerate(legs):
                 missing = [tool_id for tool_id in ids if tool_id not in leg.scores] if leg.is_cut else []
-                if not missing:
-                    continue
-                narrowed = among(self._scope.clauses, missing)
-                body = (
-                    cosine_body(narrowed, self._vectors[place], len(missing))
-                    if is_cosine
-                    else lexical_body(narrowed, self._weights[place], self._scope.mean_length, len(missing))
-                )
-                wanted.append((leg, is_cosine, without_moments(body)))
+                for start in range(0, len(missing), MAX_DEPTH):
+                    part = missing[start : start + MAX_DEPTH]
+                    narrowed = among(self._scope.clauses, part)
+                    body = (
+                        cosine_body(narrowed, self._vectors[place], len(part))
+                        if is_cosine
+                        else lexical_body(narrowed, self._weights[place], self._scope.mean_length, len(part))
+                    )
+                    wanted.append((leg, is_cosine, without_moments(body)))
         if not wanted:
             return
         for (leg, is_cosine, _), answer in zip(wanted, await self._ask([body for _, _, body in wanted]), strict=True):

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.access.roles import create_role
 from gateway.access.tenants import create_tenant
+from gateway.circuit_breaker import CircuitBreaker
 from gateway.database.notices import Notices
 from gateway.errors import (
     OpenSearchAliasError,
@@ -24,7 +25,9 @@ from gateway.errors import (
     OpenSearchMappingError,
     OpenSearchVersionError,
 )
+from gateway.search.index.opensearch import fault_watch, opensearch_index
 from gateway.search.index.opensearch.client import OpenSearchClient, url_path
+from gateway.search.index.opensearch.documents import document_id
 from gateway.search.index.opensearch.failures import failure_of_item
 from gateway.search.index.opensearch.feed import bulk_writer
 from gateway.search.index.opensearch.feed.index_feed import IndexFeed
@@ -64,6 +67,27 @@ class Indexed:
     async def is_mended(self) -> bool:
         """Whether the cluster answers."""
         return not await self.notice()
+
+
+class Pauses:
+    """Those that the cluster is left alone for: they last until they are ended here."""
+
+    def __init__(self) -> None:
+        self._ended = 0
+
+    def breaker(self, max_failures: int, pause_seconds: float) -> CircuitBreaker:
+        return CircuitBreaker(max_failures, 1, clock=lambda: self._ended)
+
+    def end(self) -> None:
+        self._ended += 1
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    """For what is made after it."""
+    pauses = Pauses()
+    monkeypatch.setattr(fault_watch, "CircuitBreaker", pauses.breaker)
+    return pauses
 
 
 @pytest.fixture
@@ -147,7 +171,7 @@ def _error(kind: str, reason: str) -> dict[str, Any]:
     ],
 )
 async def test_a_cluster_that_fails_is_named_and_asked_again_a_moment_later(
-    indexed: Indexed, alter: Any, said: str
+    pauses: Pauses, indexed: Indexed, alter: Any, said: str
 ) -> None:
     indexed.proxy.alter = alter
     assert said in await indexed.notice()
@@ -156,14 +180,29 @@ async def test_a_cluster_that_fails_is_named_and_asked_again_a_moment_later(
     assert said in await indexed.notice()
     assert len(indexed.proxy.requests) == asked
     indexed.proxy.alter = None
-    await until(indexed.is_mended)
+    pauses.end()
+    assert await indexed.notice() == ""
+
+
+def _lacking(method: str, path: str, answer: Answer) -> Answer:
+    for response in answer[1]["responses"] if path == "/_msearch" else ():
+        response.pop("aggregations", None)
+    return answer
+
+
+async def test_an_answer_without_its_parts_is_named(pauses: Pauses, indexed: Indexed) -> None:
+    indexed.proxy.alter = _lacking
+    assert "what is no answer of OpenSearch's (KeyError)" in await indexed.notice()
+    indexed.proxy.alter = None
+    pauses.end()
+    assert await indexed.notice() == ""
 
 
 @pytest.mark.parametrize(
     ("alter", "concerns_all"), [(_lost_shard, False), (_timed_out, False), (_odd, False), (_busy, True)]
 )
 async def test_what_concerns_one_tenant_leaves_the_searches_of_others_in_the_cluster(
-    indexed: Indexed, alter: Any, concerns_all: bool
+    pauses: Pauses, indexed: Indexed, alter: Any, concerns_all: bool
 ) -> None:
     catalogue = indexed.catalogue
     tenant = await create_tenant(catalogue.database, "other", "Other")
@@ -224,18 +263,44 @@ async def test_an_index_that_is_deleted_is_built_anew_while_postgresql_answers(i
     await until(indexed.is_mended)
 
 
-async def test_a_full_disk_lets_searches_go_on_and_what_changed_is_written_once_there_is_room(indexed: Indexed) -> None:
+async def test_with_a_full_disk_postgresql_answers_what_changed_until_it_is_written(
+    indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (index,) = await indexed.feed.store.indexes()
     block = "index.blocks.read_only_allow_delete"
     await indexed.client.request("PUT", url_path(index.name, "_settings"), {block: True})
     await indexed.catalogue.upsert(replace(FEED, description="Feed the dog"))
     with pytest.raises(OpenSearchDiskFullError, match="writes no more"):
         await indexed.feed.catch_up()
+    # It may be on its way.
     assert await indexed.notice() == ""
-    await indexed.client.request("PUT", url_path(index.name, "_settings"), {block: None})
-    await indexed.feed.catch_up()
+    monkeypatch.setattr(opensearch_index, "_LAG_SECONDS", 0.0)
+    assert "is not in the search cluster yet" in await indexed.notice()
     signals = await indexed.index.signals(indexed.scope, indexed.catalogue.space, [DOG])
     assert signals.lexical.max() > 0
+    await indexed.client.request("PUT", url_path(index.name, "_settings"), {block: None})
+    await indexed.feed.catch_up()
+    await until(indexed.is_mended)
+    signals = await indexed.index.signals(indexed.scope, indexed.catalogue.space, [DOG])
+    assert (signals.notice, signals.lexical.max() > 0) == ("", True)
+
+
+@pytest.mark.parametrize("category", [None, "other"])
+async def test_a_part_of_the_tools_is_not_shown_as_all_of_them_for_long(
+    indexed: Indexed, monkeypatch: pytest.MonkeyPatch, category: str | None
+) -> None:
+    name = (await indexed.feed.store.indexes())[0].name
+    lost = url_path(name, "_doc", document_id(TENANT, indexed.catalogue.ids[COUNT.exposed_name]))
+    await indexed.client.request("DELETE", lost, params={"routing": str(TENANT), "refresh": "true"})
+    scope = replace(indexed.scope, category=category)
+
+    async def found() -> tuple[int, bool]:
+        signals = await indexed.index.signals(scope, indexed.catalogue.space, [CAT])
+        return len(signals.tool_ids), "Of 2 tools 1 are in the search cluster yet" in signals.notice
+
+    assert await found() == (1, False)
+    monkeypatch.setattr(opensearch_index, "_LAG_SECONDS", 0.0)
+    assert await found() == (2, True)
 
 
 async def test_a_busy_cluster_is_written_to_later(indexed: Indexed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gateway.database.notices import Notices
+from gateway.search.index.opensearch import scope_measurement
+from gateway.search.index.opensearch.scope_measurement import Scope, ScopeMeasurement, _Leg
 from gateway.search.index.tool_index import SearchScope
 from gateway.search.query.parsed_query import ParsedQuery
 from gateway.search.ranking import ASSUMED_BASELINE, Signals, rank
@@ -74,3 +79,45 @@ def _assert_near(some: Signals, every: Signals) -> None:
     assert len(set(best) & set(some.tool_ids[rank(some, ASSUMED_BASELINE).order[:12]].tolist())) >= 9
     assert some.population.cosines[0].mean == pytest.approx(float(np.nanmean(every.cosines[0])), abs=0.05)
     assert some.population.lexical[0].mean == pytest.approx(float(every.lexical[0].mean()), rel=2e-3)
+
+
+class SparseGraph:
+    """A cluster of 3,000 tools whose graph finds one tool, and whose words another one."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def search_each(self, index: str, bodies: Sequence[Any], *, routing: str) -> list[Any]:
+        self.asked += bodies
+        return [self._answer(body) for body in bodies]
+
+    def _answer(self, body: Any) -> Any:
+        moments = {"count": 3, "avg": 0.1, "std_deviation": 0.2, "sum": 0.3, "sum_of_squares": 0.1}
+        tool, score = (1, 1.9) if "knn" in body["query"] else (2, 1.8)
+        fields = {"tool": [tool], "server": [1], "checksum": [tool]}
+        hits = [{"_score": score, "fields": fields}] if body["size"] else []
+        return {"hits": {"hits": hits}, "aggregations": {"moments": moments}}
+
+
+async def test_what_the_graph_did_not_find_is_measured_although_it_found_fewer_than_it_could() -> None:
+    cluster = SparseGraph()
+    client: Any = cluster
+    scope = Scope("index", "1", ({"term": {"tenant": "x/1"}},), 3_000, 3.0, {"feed": 1})
+    queries = [ParsedQuery(("feed",), np.array([1, 0, 0, 0], np.float32))]
+    measuring = ScopeMeasurement(client, scope, queries, ASSUMED_BASELINE, exact_tools=10)
+    signals = await measuring.signals()
+    assert signals.tool_ids.tolist() == [1, 2]
+    assert signals.cosines is not None
+    assert signals.cosines[0].tolist() == pytest.approx([0.9, 0.8])
+    assert {"terms": {"tool": [2]}} in cluster.asked[-1]["query"]["script_score"]["query"]["bool"]["filter"]
+
+
+async def test_more_tools_than_one_search_gives_are_measured_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = SparseGraph()
+    client: Any = cluster
+    monkeypatch.setattr(scope_measurement, "MAX_DEPTH", 100)
+    scope = Scope("index", "1", ({"term": {"tenant": "x/1"}},), 3_000, 3.0, {"feed": 1})
+    queries = [ParsedQuery(("feed",), np.array([1, 0, 0, 0], np.float32))]
+    measuring = ScopeMeasurement(client, scope, queries, ASSUMED_BASELINE, exact_tools=10)
+    await measuring._fill(range(250), [_Leg({}, is_cut=True)], [])
+    assert [body["size"] for body in cluster.asked] == [100, 100, 50]

@@ -18,7 +18,8 @@ from gateway.settings import OpenSearchSettings
 
 SPACE = StoredSpace(1, EmbeddingSpace("test", "four numbers", 4, "", ""))
 SCOPE = SearchScope(1, (1,))
-FILTER = ScopeFilter(({"term": {"tenant": "x/1"}},), 10, ("x/1",))
+CLAUSES = ({"term": {"tenant": "x/1"}},)
+FILTER = ScopeFilter(CLAUSES, CLAUSES, 10, "x/1", 1, ("x/1",))
 
 
 class CountingCluster:
@@ -32,10 +33,16 @@ class CountingCluster:
     async def search_each(
         self, index: str, bodies: Sequence[Mapping[str, Any]], *, routing: str
     ) -> list[Mapping[str, Any]]:
-        return [{"aggregations": {"lengths": {"count": 10, "avg": 3.0}, **self._terms(body)}} for body in bodies]
+        return [
+            {
+                "aggregations": {"lengths": {"count": 10, "avg": 3.0}, **self._terms(body)},
+                "hits": {"hits": [{"_source": {"feed": {"version": 1}}}]},
+            }
+            for body in bodies
+        ]
 
     def _terms(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        asked = body["aggs"].get("terms")
+        asked = body.get("aggs", {}).get("terms")
         if asked is None:
             return {}
         words = [each["term"]["terms"] for each in asked["filters"]["filters"]]

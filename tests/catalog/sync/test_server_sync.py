@@ -12,6 +12,8 @@ import pytest
 from gateway.access.tenants import tenant_by_slug
 from gateway.catalog.category_proposal import CATEGORY_TEXTS
 from gateway.catalog.servers.server_definition import ServerDefinition
+from gateway.catalog.servers.tuning import Tuning
+from gateway.catalog.sync.server_sync import SyncProgress
 from gateway.components import Components, open_components
 from gateway.errors import ConflictError, ModelGateError, UpstreamError, UpstreamReplyError
 from gateway.settings import Settings
@@ -196,7 +198,7 @@ async def test_a_listing_that_is_truly_empty_removes_the_tools(parts: Components
     ("mode", "said"),
     [
         ("exit", "exited with code 7"),
-        ("silent", "did not answer within 1 s"),
+        ("silent", "did not answer within 3 s"),
         ("noise", "does not speak MCP; it says 'Server is up and running!'"),
         ("missing", "there is no command '/no/such/command'"),
     ],
@@ -209,7 +211,7 @@ async def test_a_server_that_does_not_work_says_so_and_the_others_do(
     tenant = await tenant_by_slug(parts.database)
     command = "/no/such/command" if mode == "missing" else spec.command
     bad = await parts.servers.add(tenant.id, ServerDefinition("Bad", "stdio", command=command, args=spec.args))
-    await rows(parts.database.url, """UPDATE servers SET limits = '{"start_timeout_seconds": 1}'""")
+    await parts.servers.set_tuning(tenant.id, bad, Tuning(start_timeout_seconds=3.0))
     outcomes = await asyncio.gather(good.sync(), parts.sync.run(tenant.id, bad), return_exceptions=True)
     assert not isinstance(outcomes[0], BaseException)
     assert isinstance(outcomes[1], UpstreamError)
@@ -250,6 +252,16 @@ async def test_each_text_is_embedded_once_and_nothing_twice(
     assert len(embedder.embedded) == 3
 
 
+async def test_each_step_of_a_sync_is_told(served: Components, tmp_path: Path) -> None:
+    server = await add_listed(served, tmp_path, tool("a"))
+    server.lists(*(tool(f"tool_{number}", f"Does number {number}") for number in range(5)))
+    heard: list[SyncProgress] = []
+    await served.sync.run((await tenant_by_slug(served.database)).id, server.id, heard.append)
+    # A server that takes its time to start says so in between.
+    steps = [(progress.step, progress.done, progress.total) for progress in heard if progress.step != "start"]
+    assert steps == [("list", 0, 0), ("compare", 0, 0), ("embed", 0, 15), ("store", 15, 15), ("done", 0, 0)]
+
+
 async def test_another_process_that_syncs_what_has_not_changed_asks_the_embedder_nothing(
     served_settings: Settings, served: Components, embedder: EmbeddingServer, tmp_path: Path
 ) -> None:
@@ -266,13 +278,13 @@ async def test_a_server_is_synced_once_at_a_time(parts: Components, settings: Se
     server_id = await parts.servers.add(
         tenant.id, ServerDefinition("Silent", "stdio", command=spec.command, args=spec.args)
     )
-    await rows(parts.database.url, """UPDATE servers SET limits = '{"start_timeout_seconds": 1}'""")
     first = asyncio.create_task(parts.sync.run(tenant.id, server_id))
     await until(lambda: parts.pool.status(server_id).state == "starting")
     async with open_components(settings) as others:
         for each in (parts, others):
             with pytest.raises(ConflictError, match="Silent is being synced already; wait"):
                 await each.sync.run(tenant.id, server_id)
+    await parts.pool.close_server(server_id)
     with pytest.raises(UpstreamError):
         await first
 
@@ -283,13 +295,14 @@ async def test_more_syncs_than_connections_leave_some_for_requests(parts: Compon
     for number in range(6):
         new = ServerDefinition(f"Silent {number}", "stdio", command=spec.command, args=spec.args)
         await parts.servers.add(tenant.id, new)
-    await rows(parts.database.url, """UPDATE servers SET limits = '{"start_timeout_seconds": 1}'""")
     servers = await parts.servers.list(tenant.id)
     syncs = [asyncio.create_task(parts.sync.run(tenant.id, server.id)) for server in servers]
-    await until(lambda: all(parts.pool.status(server.id).state == "connecting" for server in servers))
+    await until(lambda: all(parts.pool.status(server.id).state == "starting" for server in servers))
     answers = await asyncio.gather(*(parts.database.fetch("applied_migrations") for _ in range(4)))
     assert all(answers)
     assert not any(sync.done() for sync in syncs)
+    for server in servers:
+        await parts.pool.close_server(server.id)
     outcomes = await asyncio.gather(*syncs, return_exceptions=True)
     assert all(isinstance(outcome, UpstreamError) for outcome in outcomes)
 

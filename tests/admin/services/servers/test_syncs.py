@@ -29,7 +29,9 @@ async def test_a_sync_runs_in_the_background_and_is_followed_to_its_outcome(
     assert (started.status_code, started.json()["state"]) == (202, "running")
     *told, end = await _events(admin, f"/servers/{server_id}/sync/events")
     assert end == {}
-    assert {job["state"] for job in told} == {"running", "done"}
+    # Whoever follows may miss states in between, never the last.
+    assert told[-1]["state"] == "done"
+    assert {job["state"] for job in told[:-1]} <= {"running"}
     # A server that takes its time to start says so in between.
     steps = [job["step"] for job in told if job["step"] != "start"]
     assert steps == sorted(steps, key=["waiting", "list", "compare", "embed", "store", "done"].index)

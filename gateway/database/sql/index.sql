@@ -55,6 +55,10 @@ FROM tool_terms WHERE tenant_id = $1 AND tool_id = ANY($2::bigint[]) GROUP BY to
 -- Those of the tools $5 that are in scope.
 SELECT t.id FROM tools t WHERE t.tenant_id = $1 AND t.id = ANY($5::bigint[]) AND {{in_scope}}
 
+-- name: sampled_in_scope
+-- The tools at the positions $5 that are in scope.
+SELECT t.id FROM tools t WHERE t.tenant_id = $1 AND t.position = ANY($5::integer[]) AND {{in_scope}}
+
 -- name: scope_corpus
 -- The tools in scope: how many, and their mean length in terms. A tool without a word is there all the same.
 SELECT count(*) AS tools, coalesce(avg(greatest(t.term_count, 1)), 0)::float8 AS mean_length

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,10 +35,12 @@ from gateway.search.query.parsed_query import (
     spelling_candidates,
     unknown_words,
 )
-from gateway.search.ranking import ASSUMED_BASELINE, CosineBaseline, Floats, Signals
+from gateway.search.ranking import ASSUMED_BASELINE, CosineBaseline, Floats, Moments, Population, Signals
 from gateway.search.visible_tools import VisibilityCache
 
 _CANDIDATES = 1_000
+# Enough to know how cosines lie to a fiftieth of their deviation.
+_SAMPLE = 2_000
 # A space of which nothing is asked, where the statement wants a number.
 _NO_SPACE = 0
 
@@ -61,6 +63,13 @@ class _WordMatches:
         places = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
         scores: Floats = np.where(self.ids[places] == ids, self.scores[:, places], np.float32(0))
         return scores
+
+    def moments(self, tools: int) -> tuple[Moments, ...]:
+        """Of the scores for each query over so many tools, of which those that are not here hold no term."""
+        means = self.scores.sum(axis=1, dtype=np.float64) / tools
+        squares = np.square(self.scores, dtype=np.float64).sum(axis=1) / tools
+        deviations = np.sqrt(np.maximum(squares - np.square(means), 0.0))
+        return tuple(Moments(tools, *each) for each in zip(means.tolist(), deviations.tolist(), strict=True))
 
     def best(self) -> set[int]:
         """The tools that are among the best thousand for any of the queries."""
@@ -149,21 +158,37 @@ class PgvectorIndex:
             assert counted is not None
             corpus = Corpus(counted["tools"], counted["mean_length"])
             words = await _match_words(snapshot, narrowed, queries, corpus)
-            chosen: list[int] | None = None
+            chosen, sample = None, None
             if corpus.tools > self._exact_tools:
-                chosen = sorted(words.best() | await _nearest(snapshot, narrowed, space_id, vectors))
+                chosen = words.best() | await _nearest(snapshot, narrowed, space_id, vectors)
+                sample = await self._sampled(snapshot, scope, narrowed, corpus.tools)
+            asked = None if chosen is None or sample is None else sorted(chosen | sample)
             measured = [
                 await snapshot.fetchrow(
-                    "scope_cosines", *narrowed, vector, chosen, space=space_id, dimensions=len(vector)
+                    "scope_cosines", *narrowed, vector, asked, space=space_id, dimensions=len(vector)
                 )
                 for vector in vectors
             ]
         rows = [row for row in measured if row is not None]
-        ids = np.array(rows[0]["ids"], np.int64)
+        ids, servers = np.array(rows[0]["ids"], np.int64), np.array(rows[0]["servers"], np.int64)
         cosines: Floats | None = np.array([row["cosines"] for row in rows], np.float32)
         if cosines is None or np.isnan(cosines).all():
             cosines = None
-        return Signals(ids, np.array(rows[0]["servers"], np.int64), cosines, words.of(ids), words.max_lexical)
+        signals = Signals(ids, servers, cosines, words.of(ids), words.max_lexical)
+        if chosen is None or sample is None:
+            return signals
+        of_sample = np.isin(ids, np.fromiter(sample, np.int64, len(sample)))
+        of_all = () if cosines is None else tuple(_moments(row[of_sample]) for row in cosines)
+        population = Population(corpus.tools, of_all, words.moments(corpus.tools))
+        return _among(replace(signals, population=population), chosen)
+
+    async def _sampled(
+        self, snapshot: DatabaseConnection, scope: SearchScope, narrowed: tuple[Any, ...], tools: int
+    ) -> set[int]:
+        """Some of so many tools in scope, spread over all."""
+        visible = await self._visibility.visible_tools(scope.tenant_id, scope.role_ids)
+        positions = np.flatnonzero(visible.mask)[:: max(1, tools // _SAMPLE)]
+        return {row["id"] for row in await snapshot.fetch("sampled_in_scope", *narrowed, positions.tolist())}
 
     async def named(self, scope: SearchScope, space: StoredSpace | None, name: str) -> list[int]:
         """See `ToolIndex`."""
@@ -224,6 +249,23 @@ async def _match_words(
     ]
     return _WordMatches(
         ids, np.stack([match.scores for match in matches]), np.array([match.maximum for match in matches])
+    )
+
+
+def _moments(cosines: Floats) -> Moments:
+    known = cosines[~np.isnan(cosines)]
+    return Moments.of(known) if len(known) else Moments(0, 0.0, 0.0)
+
+
+def _among(signals: Signals, chosen: Collection[int]) -> Signals:
+    """What is measured of these tools alone."""
+    kept = np.isin(signals.tool_ids, np.fromiter(chosen, np.int64, len(chosen)))
+    return replace(
+        signals,
+        tool_ids=signals.tool_ids[kept],
+        servers=signals.servers[kept],
+        cosines=None if signals.cosines is None else signals.cosines[:, kept],
+        lexical=signals.lexical[:, kept],
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -121,7 +121,11 @@ class VectorFiller:
             # Two processes would embed the same tools, each at its own price.
             if not await store.lease(space.id):
                 return filled
-            filled += await self._fill_some(target, rows)
+            begun, completed = await self._fill_some(target, rows)
+            filled += completed
+            if not begun and not completed:
+                # The next look is soon enough.
+                return filled
         if filled:
             await store.release(space.id)
         if await self._spaces.finish(target):
@@ -132,13 +136,16 @@ class VectorFiller:
         """As many of these tools as the rate has room for."""
         room = self._rate.available()
         # Of a tool that is begun two texts are left.
-        needed = accumulate(2 if row["is_begun"] else 1 for row in rows)
+        needed = accumulate(1 if row["text_hash"] is None else 2 for row in rows)
         return rows[: sum(texts <= room for texts in needed)]
 
-    async def _fill_some(self, target: FillTarget, rows: Sequence[Row]) -> int:
-        """Embed as many of these tools as take a few seconds; returns how many have all their vectors now."""
+    async def _fill_some(self, target: FillTarget, rows: Sequence[Row]) -> tuple[int, int]:
+        """Embed as many of these tools as take a few seconds; returns of how many tools the first vectors are written,
+        and of how many the last ones.
+        """
         texts = {row["id"]: build_tool_texts(row["server_name"], stored_definition(row)) for row in rows}
-        begun = {row["id"] for row in rows if row["is_begun"]}
+        # What was made of other texts, such as when the server had another name, is made anew.
+        begun = {row["id"] for row in rows if row["text_hash"] == texts[row["id"]].hash}
         wanted = [text.combined for tool_id, text in texts.items() if tool_id not in begun]
         wanted += [part for tool_id in begun for part in (texts[tool_id].name, texts[tool_id].description)]
         space_id = target.stored.id
@@ -152,21 +159,26 @@ class VectorFiller:
         by_tenant: dict[int, list[Row]] = {}
         for row in rows:
             by_tenant.setdefault(row["tenant_id"], []).append(row)
-        completed = 0
+        stored = completed = 0
         for tenant_id, of_tenant in by_tenant.items():
-            completed += await self._store(target, tenant_id, of_tenant, texts, embedded)
+            stored_of_tenant, completed_of_tenant = await self._store(
+                target, tenant_id, of_tenant, texts, begun, embedded
+            )
+            stored += stored_of_tenant
+            completed += completed_of_tenant
         if embedded.failure is not None:
             raise embedded.failure
-        return completed
+        return stored, completed
 
     async def _store(
         self,
         target: FillTarget,
         tenant_id: int,
         rows: Sequence[Row],
-        texts: dict[int, ToolTexts],
+        texts: Mapping[int, ToolTexts],
+        begun: Collection[int],
         embedded: TextVectors,
-    ) -> int:
+    ) -> tuple[int, int]:
         space_id = target.stored.id
         async with self._database.tenant_transaction(tenant_id) as transaction:
             # Spaces are filled beside each other: each would wait for rows that the other holds.
@@ -178,18 +190,18 @@ class VectorFiller:
                 [row["content_hash"] for row in rows],
                 [row["override_version"] for row in rows],
             )
-            kept = {row["id"] for row in unchanged}
-            new = {row["id"]: texts[row["id"]] for row in rows if row["id"] in kept and not row["is_begun"]}
-            begun = {row["id"]: texts[row["id"]] for row in rows if row["id"] in kept and row["is_begun"]}
+            kept = [row["id"] for row in unchanged]
+            new = {tool_id: texts[tool_id] for tool_id in kept if tool_id not in begun}
+            half_done = {tool_id: texts[tool_id] for tool_id in kept if tool_id in begun}
             stored = await store_vectors(transaction, tenant_id, space_id, new, embedded)
-            completed = await complete_vectors(transaction, tenant_id, space_id, begun, embedded)
+            completed = await complete_vectors(transaction, tenant_id, space_id, half_done, embedded)
             if stored or completed:
                 await transaction.execute("bump_catalogue_version", tenant_id)
             if stored and target.proposes_categories:
                 vectors = {tool_id: embedded.vectors.get(text.combined) for tool_id, text in new.items()}
                 with_vector = {tool_id: vector for tool_id, vector in vectors.items() if vector is not None}
                 await self._categories.write(transaction, tenant_id, space_id, with_vector)
-        return completed
+        return stored, completed
 
     def _tell(self, message: str) -> None:
         said, at = self._told

@@ -94,9 +94,10 @@ DELETE FROM tool_embeddings e USING unnest($2::bigint[], $3::bytea[]) AS current
 WHERE e.tenant_id = $1 AND e.tool_id = current.tool_id AND e.text_hash <> current.text_hash
 
 -- name: tools_without_vectors
--- Live tools that lack vectors in a space, of any tenant: first those that have none, then those that lack some.
+-- Live tools that lack vectors in a space, of any tenant: first those that have none, then those that lack some, with the
+-- hash of the texts that those were made of.
 SELECT t.tenant_id, t.id, {{name_in_texts}} AS name, t.definition, t.content_hash, t.override_version,
-       s.name AS server_name, e.tool_id IS NOT NULL AS is_begun
+       s.name AS server_name, e.text_hash
 FROM tools t
 JOIN servers s ON s.tenant_id = t.tenant_id AND s.id = t.server_id
 LEFT JOIN tool_embeddings e ON e.tenant_id = t.tenant_id AND e.tool_id = t.id AND e.space_id = $1

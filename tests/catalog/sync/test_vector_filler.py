@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from gateway.catalog.sync.vector_filler import VectorFiller
@@ -18,7 +19,7 @@ from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
 from tests.support.listed import add_listed, tool
-from tests.support.rows import caller_with, value
+from tests.support.rows import caller_with, rows, value
 from tests.support.waiting import until
 
 TOOLS = [
@@ -171,6 +172,22 @@ async def test_a_tool_that_changes_while_it_is_filled_does_not_get_its_former_ve
     await filling_once
     assert await vectors(served) == 2
     assert (await other.sync()).embedded == 0
+
+
+async def test_a_server_that_is_renamed_while_vectors_of_its_tools_are_missing_has_them_made_anew(
+    served: Components, tmp_path: Path
+) -> None:
+    server = await add_listed(served, tmp_path, *TOOLS)
+    await rows(
+        served.database.url,
+        "UPDATE tool_embeddings SET name_embedding = NULL, description_embedding = NULL, is_complete = false",
+    )
+    definition = await served.servers.load_definition(server.tenant_id, server.id)
+    await served.servers.update(server.tenant_id, server.id, replace(definition, name="Otherwise"))
+    with anyio.fail_after(30):
+        assert await VectorFiller(served.database, served.spaces, served.categories).fill() == 2
+    assert (await server.record()).tools_lacking_vectors == 0
+    assert (await server.sync()).embedded == 0
 
 
 async def test_another_model_takes_over_without_a_window_of_no_results(

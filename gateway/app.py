@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import anyio
@@ -46,6 +47,7 @@ from gateway.edge.trusted_proxies import TrustedProxies
 from gateway.embedding.model_pull import pull_missing_models
 from gateway.errors import DatabaseError
 from gateway.guards.approval.approval_maintenance import ApprovalMaintenance
+from gateway.lasting_task import keep_going
 from gateway.metrics_endpoint import METRICS_PATH, MetricsEndpoint
 from gateway.search.index.index_factory import SearchCluster
 from gateway.search.index.opensearch.feed.feed_report import FeedReports
@@ -218,20 +220,19 @@ class Gateway:
             self._front.running(),
             self._admin.running(),
         ):
-            pull = self._once(lambda: pull_missing_models(parts.settings.embedder))
             tasks = [
                 asyncio.create_task(_do_in_background(work))
                 for work in (
                     self._once(terms.run),
                     self._once(scans.run),
-                    filler.run(),
+                    filler.run,
                     self._once(parts.learner.run),
                     *([] if parts.expansion is None else [self._once(parts.expansion.run)]),
                     self._once(health.run),
                     self._once(approvals.run),
-                    self._write_usage(),
-                    session_revocation.run(),
-                    pull,
+                    self._write_usage,
+                    session_revocation.run,
+                    self._once(partial(pull_missing_models, parts.settings.embedder)),
                     *(self._feed_cluster(parts.search_cluster) if parts.search_cluster is not None else ()),
                 )
             ]
@@ -245,18 +246,15 @@ class Gateway:
                     await self._parts.caller_authenticator.write_usage()
                     await self._parts.connections.write_last_used()
 
-    def _feed_cluster(self, cluster: SearchCluster) -> Iterator[Awaitable[None]]:
+    def _feed_cluster(self, cluster: SearchCluster) -> Iterator[Callable[[], Awaitable[None]]]:
         """What one process does for the index in a cluster: it fills it, and says how far it is."""
         reports = FeedReports(self._parts.database)
         yield self._once(cluster.feed.run)
         yield self._once(lambda: reports.follow(lambda: cluster.feed.progress))
 
-    async def _once(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do what one process is enough for."""
-        if self._parts.cluster is None:
-            await work()
-        else:
-            await LeaderTask(self._parts.cluster.membership, work).run()
+    def _once(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """What one process is enough for, as this one is to do it."""
+        return work if self._parts.cluster is None else LeaderTask(self._parts.cluster.membership, work).run
 
     async def _health(self, _: Request) -> JSONResponse:
         return JSONResponse({"status": "alive"})
@@ -349,9 +347,9 @@ class _ForwardedRequests:
             await self._application.router({**scope, "app": self._application}, receive, send)
 
 
-async def _do_in_background(work: Awaitable[None]) -> None:
+async def _do_in_background(work: Callable[[], Awaitable[None]]) -> None:
     with in_background():
-        await work
+        await keep_going(work)
 
 
 class _PathDispatcher:

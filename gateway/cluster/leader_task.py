@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from gateway.cluster.membership import Membership
+from gateway.lasting_task import keep_going
 
 
 class LeaderTask:
-    """Runs its work for as long as this process is the leader, and from the beginning each time it becomes it."""
+    """Runs its work for as long as this process is the leader, and from the beginning each time it becomes it, and some
+    time after it has failed.
+    """
 
     def __init__(self, membership: Membership, work: Callable[[], Awaitable[None]]) -> None:
         self._membership = membership
@@ -24,7 +27,7 @@ class LeaderTask:
             while True:
                 self._changed.clear()
                 if self._membership.is_leader and working is None:
-                    working = asyncio.ensure_future(self._work())
+                    working = asyncio.create_task(keep_going(self._work))
                 elif not self._membership.is_leader and working is not None:
                     await _end(working)
                     working = None

@@ -181,6 +181,8 @@ def translated_errors() -> Iterator[None]:
         raise ConflictError(f"That refers to something that is not there ({error.constraint_name}).") from error
     except asyncpg.DataError as error:
         raise _value_error() from error
+    except (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError) as error:
+        raise DatabaseUnavailableError("The database gave way to another change; try again in a moment.") from error
     except asyncpg.InterfaceError as error:
         # A statement called in the wrong way is an error of this class too, and trying again would not mend it.
         if not any(word in str(error) for word in ("closed", "closing", "released")):

@@ -14,6 +14,7 @@ from mcp import Client
 from gateway.access.caller import Limits
 from gateway.admin.accounts.account import Accounts
 from gateway.admin.accounts.password import PasswordHasher
+from gateway.cluster.leader_task import LeaderTask
 from tests.cluster.conftest import Pair, cluster_of
 from tests.downstream.conftest import HANDSHAKE, MODERN
 from tests.downstream.listening import PROMPTS, UPDATED, add_notifying_server, listening, subscribe, unsubscribe
@@ -126,3 +127,19 @@ async def test_what_an_admin_has_begun_in_one_process_goes_on_in_every_other(pai
             job = await http.get(f"{other.url}/api/v1/servers/{talker.id}/sync")
             assert job.json()["server_id"] == talker.id
     assert sum(cluster_of(each).membership.is_leader for each in pair.both) == 1
+
+
+async def test_what_the_leader_does_begins_again_after_it_has_failed(pair: Pair) -> None:
+    (membership,) = [each for each in (cluster_of(each).membership for each in pair.both) if each.is_leader]
+    begun: list[int] = []
+
+    async def work() -> None:
+        begun.append(len(begun))
+        if len(begun) == 1:
+            raise KeyError("what nobody thought of")
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(LeaderTask(membership, work).run())
+    await until(lambda: begun == [0, 1])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

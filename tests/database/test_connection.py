@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from gateway.access.tenants import create_tenant
 from gateway.database.pool import Database, open_database
 from gateway.errors import ConflictError, DatabaseUnavailableError, InvalidInputError
 from gateway.settings import Settings
@@ -57,3 +60,19 @@ async def test_what_is_there_already_is_a_conflict(settings: Settings) -> None:
     async with open_database(settings) as database:
         with pytest.raises(ConflictError):
             await database.execute("record_migration", 1, "again", "x")
+
+
+async def test_one_of_two_that_wait_for_each_other_is_told_to_try_again(settings: Settings) -> None:
+    async with open_database(settings) as database:
+        tenants = [1, (await create_tenant(database, "other", "Other")).id]
+        holding = [asyncio.Event(), asyncio.Event()]
+
+        async def change(first: int) -> None:
+            async with database.transaction() as transaction:
+                await transaction.execute("lock_tenant", tenants[first])
+                holding[first].set()
+                await holding[1 - first].wait()
+                await transaction.execute("lock_tenant", tenants[1 - first])
+
+        ended = await asyncio.gather(change(0), change(1), return_exceptions=True)
+    assert [type(error) for error in ended if error is not None] == [DatabaseUnavailableError]

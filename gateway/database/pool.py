@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import asyncpg
 
@@ -72,6 +73,8 @@ class Database:
         self._restarted_at = 0.0
         self._progress_at = 0.0
         self._subscribers: list[OnChange] = []
+        # Each for as long as somebody holds it or waits for it.
+        self._tenant_locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self.url = url
 
     def subscribe(self, callback: OnChange) -> None:
@@ -160,7 +163,8 @@ class Database:
         """One transaction, beside which no other of its kind changes the tenant: whatever changes its catalogue, or who
         sees what of it, is one, so that none of them waits for what another holds that waits for it.
         """
-        async with self.transaction() as transaction:
+        # Those of this process wait here: each would else keep a connection from other tenants while it waits.
+        async with self._tenant_locks.setdefault(tenant_id, asyncio.Lock()), self.transaction() as transaction:
             await transaction.execute("lock_tenant", tenant_id)
             yield transaction
 

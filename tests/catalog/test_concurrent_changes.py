@@ -18,7 +18,9 @@ from gateway.catalog.sync.vector_filler import VectorFiller
 from gateway.catalog.tool_override import ToolOverride
 from gateway.components import Components
 from gateway.errors import ConflictError, NotFoundError
+from gateway.database.pool import open_database
 from tests.doubles.embedding_server import EmbeddingServer
+from gateway.settings import Settings
 from tests.support.listed import add_listed, tool
 from tests.support.rows import rows, value
 
@@ -138,3 +140,20 @@ def test_what_changes_a_catalogue_locks_the_tenant_before_all_else() -> None:
             if "transaction()" in opened and (said & CHANGES or "refresh_visibility" in calls):
                 wrong.append(f"{path.relative_to(GATEWAY)}:{node.lineno}")
     assert wrong == []
+async def test_changes_that_wait_for_another_of_their_tenant_keep_no_connection_from_others(
+    settings: Settings,
+) -> None:
+    async with open_database(settings, size=4) as database:
+        first, second = [row["id"] for row in await rows(database.url, _TWO_TENANTS)]
+
+        async def change() -> None:
+            async with database.tenant_transaction(first):
+                pass
+
+        async with database.tenant_transaction(first):
+            waiting = [asyncio.create_task(change()) for _ in range(10)]
+            await asyncio.sleep(0)
+            assert await database.fetchval("catalogue_version", second) is not None
+        await asyncio.gather(*waiting)
+
+

@@ -14,7 +14,7 @@ SELECT generated_name FROM tools WHERE tenant_id = $1 AND generated_name IS NOT 
 UNION
 SELECT name FROM tool_overrides WHERE tenant_id = $1 AND name IS NOT NULL
 
--- name: lock_tenant
+-- name: lock_tenant (bulk)
 -- Serialises those that change a tenant: nothing else of it is locked before.
 SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE
 

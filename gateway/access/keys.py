@@ -114,7 +114,7 @@ class ApiKeys:
         _validate(name, note, limits, rights, owner)
         role_ids = await self._role_ids(tenant_id, roles)
         key = _generate_key()
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             key_id = await transaction.fetchval(
                 "insert_key",
                 tenant_id,
@@ -188,7 +188,7 @@ class ApiKeys:
         """
         _validate(name, note, limits, rights, owner)
         role_ids = await self._role_ids(tenant_id, roles)
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             changed = await transaction.fetch(
                 "update_key", tenant_id, key_id, name, note, expires_at, *_columns(limits), sorted(set(rights)), owner
             )
@@ -223,7 +223,7 @@ class ApiKeys:
             raise InvalidInputError("The overlap has to be zero or more.", "overlap")
         now = datetime.now(timezone.utc)
         key = _generate_key()
-        async with self._database.transaction() as transaction:
+        async with self._database.tenant_transaction(tenant_id) as transaction:
             old = await transaction.fetchrow("key_to_rotate", tenant_id, key_id)
             if old is None:
                 raise _key_not_found(key_id)

@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from gateway.access.caller import Limits
 from gateway.access.roles import create_role, delete_role
 from gateway.access.rules import set_rule
 from gateway.catalog.overrides.tool_overrides import ToolOverrides
@@ -17,17 +18,24 @@ from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.catalog.sync.vector_filler import VectorFiller
 from gateway.catalog.tool_override import ToolOverride
 from gateway.components import Components
-from gateway.errors import ConflictError, NotFoundError
 from gateway.database.pool import open_database
-from tests.doubles.embedding_server import EmbeddingServer
+from gateway.errors import ConflictError, NotFoundError
 from gateway.settings import Settings
+from tests.doubles.embedding_server import EmbeddingServer
 from tests.support.listed import add_listed, tool
 from tests.support.rows import rows, value
 
 ROUNDS = 25
 GATEWAY = Path(__file__).parents[2] / "gateway"
 # What is told of the catalogue, and what locks a part of it.
-CHANGES = {"bump_catalogue_version", "lock_server", "lock_unchanged_tools", "touch_learning"}
+CHANGES = {
+    "bump_catalogue_version",
+    "delete_key_roles",
+    "insert_key_roles",
+    "lock_server",
+    "lock_unchanged_tools",
+    "touch_learning",
+}
 
 
 async def test_changes_at_the_same_moment_wait_for_each_other_and_never_in_a_circle(
@@ -70,6 +78,24 @@ async def test_changes_at_the_same_moment_wait_for_each_other_and_never_in_a_cir
         await set_rule(database, tenant_id, role.id, "SEARCH", server_id=draw.choice(servers).id)
         await delete_role(database, tenant_id, role.id)
 
+    async def key() -> None:
+        kept, passing = [await create_role(database, tenant_id, f"role{draw.random()}") for _ in range(2)]
+        made = await served.keys.create(tenant_id, "key", [kept.name, passing.name])
+
+        async def update() -> None:
+            await served.keys.update(
+                tenant_id,
+                made.id,
+                name="changed",
+                roles=[kept.name, passing.name],
+                expires_at=None,
+                note="",
+                limits=Limits(),
+            )
+
+        await asyncio.gather(update(), update(), delete_role(database, tenant_id, passing.id), return_exceptions=True)
+        await served.keys.rotate(tenant_id, made.id)
+
     async def server() -> None:
         added = await served.servers.add(
             tenant_id, ServerDefinition(f"Passing {draw.random()}", "http", url="http://127.0.0.1:9/mcp")
@@ -91,7 +117,9 @@ async def test_changes_at_the_same_moment_wait_for_each_other_and_never_in_a_cir
                 # Another change came first, and it is said so.
                 continue
 
-    await asyncio.gather(*map(go_on, (sync, sync, refill, refill, override, switch, approve, rule, server, example)))
+    await asyncio.gather(
+        *map(go_on, (sync, sync, refill, refill, override, switch, approve, rule, key, server, example))
+    )
     assert await _deadlocks(served) == before
 
 
@@ -120,6 +148,23 @@ async def test_a_second_change_of_a_tenant_waits_and_one_of_another_does_not(ser
     assert order == [second, first]
 
 
+async def test_changes_that_wait_for_another_of_their_tenant_keep_no_connection_from_others(
+    settings: Settings,
+) -> None:
+    async with open_database(settings, size=4) as database:
+        first, second = [row["id"] for row in await rows(database.url, _TWO_TENANTS)]
+
+        async def change() -> None:
+            async with database.tenant_transaction(first):
+                pass
+
+        async with database.tenant_transaction(first):
+            waiting = [asyncio.create_task(change()) for _ in range(10)]
+            await asyncio.sleep(0)
+            assert await database.fetchval("catalogue_version", second) is not None
+        await asyncio.gather(*waiting)
+
+
 _TWO_TENANTS = """
     WITH added AS (
         INSERT INTO tenants (slug, name) SELECT 'tenant-' || gen_random_uuid(), 'Tenant' FROM generate_series(1, 2)
@@ -140,20 +185,3 @@ def test_what_changes_a_catalogue_locks_the_tenant_before_all_else() -> None:
             if "transaction()" in opened and (said & CHANGES or "refresh_visibility" in calls):
                 wrong.append(f"{path.relative_to(GATEWAY)}:{node.lineno}")
     assert wrong == []
-async def test_changes_that_wait_for_another_of_their_tenant_keep_no_connection_from_others(
-    settings: Settings,
-) -> None:
-    async with open_database(settings, size=4) as database:
-        first, second = [row["id"] for row in await rows(database.url, _TWO_TENANTS)]
-
-        async def change() -> None:
-            async with database.tenant_transaction(first):
-                pass
-
-        async with database.tenant_transaction(first):
-            waiting = [asyncio.create_task(change()) for _ in range(10)]
-            await asyncio.sleep(0)
-            assert await database.fetchval("catalogue_version", second) is not None
-        await asyncio.gather(*waiting)
-
-

@@ -113,10 +113,14 @@ WITH unlocked AS (
 UPDATE servers SET sealed_grant = $3 WHERE tenant_id = $1 AND id = $2
 
 -- name: save_renewed_grant
--- Renewed OAuth tokens of a server, from whoever holds its lock.
-UPDATE servers SET sealed_grant = $3
-WHERE tenant_id = $1 AND id = $2
-  AND EXISTS (SELECT FROM grant_locks l WHERE l.tenant_id = $1 AND l.server_id = $2 AND l.holder = $4 FOR UPDATE)
+-- Renewed OAuth tokens of a server, from whoever holds its lock. As wherever else both are locked, the server goes first.
+WITH server AS MATERIALIZED (
+    SELECT id FROM servers WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
+), held AS MATERIALIZED (
+    SELECT l.server_id FROM server s JOIN grant_locks l ON l.tenant_id = $1 AND l.server_id = s.id AND l.holder = $4
+    FOR UPDATE OF l
+)
+UPDATE servers s SET sealed_grant = $3 FROM held h WHERE s.tenant_id = $1 AND s.id = h.server_id
 
 -- name: lock_grant
 -- At most one renewal of a server's tokens at a time, in whatever process, for so many seconds; nothing where somebody

@@ -17,6 +17,8 @@ from gateway.upstream.credentials.credential import AuthorizationCode, ClientCre
 from gateway.upstream.credentials.oauth_grant import GrantStore, OAuthClient, OAuthGrant
 from tests.doubles.oauth_server import OAuthServer
 from tests.support.gateway import RunningGateway
+from tests.support.rows import value
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -81,6 +83,24 @@ async def test_a_new_sign_in_and_a_new_address_go_before_a_renewal_under_way(par
         await parts.servers.update(tenant_id, server_id, moved)
         assert not await lock.save(grant("renewed"))
     assert await store.load() is None
+
+
+async def test_a_new_sign_in_and_a_renewal_that_is_saved_never_wait_for_each_other(parts: Components) -> None:
+    tenant_id, server_id, store = await stored(parts)
+
+    async def waits(count: int) -> bool:
+        return bool(await value(parts.database.url, _WAITING) == count)
+
+    async with store.lock() as lock, anyio.create_task_group() as tasks, parts.database.transaction() as sync:
+        await sync.fetchrow("lock_server", tenant_id, server_id)
+        tasks.start_soon(store.replace, grant("signed in"))
+        await until(lambda: waits(1))
+        tasks.start_soon(lock.save, grant("renewed"))
+        await until(lambda: waits(2))
+    assert await store.load() == grant("signed in")
+
+
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 async def test_a_server_that_was_removed_has_nothing_to_lock(parts: Components) -> None:

@@ -19,7 +19,7 @@ from gateway.database.connection import Row
 from gateway.database.pool import Database
 from gateway.embedding.spaces.fill_plan import FillTarget
 from gateway.embedding.spaces.spaces import Spaces
-from gateway.errors import EmbeddingError, ModelGateError
+from gateway.errors import DatabaseError, EmbeddingError, ModelGateError
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,10 @@ class VectorFiller:
 
         Raises EmbeddingError where an embedder fails, after those of the others are there; what it made is stored.
         """
-        await self._spaces.drop_expired()
+        try:
+            await self._spaces.drop_expired()
+        except DatabaseError as error:
+            logger.info("Spaces that serve no longer are dropped later: %s", error)
         plan = await self._spaces.fill_plan()
         # The standby answers for the others from the first minute on, and works while they wait for their servers.
         standby = [target for target in plan.targets if target.is_standby]

@@ -89,7 +89,7 @@ UPDATE roles SET name = coalesce($4, name), description = coalesce($5, descripti
 WHERE tenant_id = $1 AND id = $2 AND version = $3
 RETURNING version
 
--- name: delete_role
+-- name: delete_role (bulk)
 -- A role or profile with its rules, still at version $3 (null: whatever its version).
 DELETE FROM roles WHERE tenant_id = $1 AND id = $2 AND ($3::integer IS NULL OR version = $3)
 

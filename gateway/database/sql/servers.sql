@@ -183,7 +183,7 @@ WHERE tenant_id = $1 AND server_id = $2 AND until >= $3 ORDER BY since
 -- A server that is switched off is left alone, and so are its tools.
 UPDATE servers SET enabled = $3 WHERE tenant_id = $1 AND id = $2
 
--- name: delete_server
+-- name: delete_server (bulk)
 -- A server with its tools, vectors, versions and the rules about it.
 DELETE FROM servers WHERE tenant_id = $1 AND id = $2
 

@@ -104,11 +104,11 @@ SELECT p.id, (SELECT count(*) FROM tools t WHERE t.removed_at IS NULL) AS tools,
         WHERE e.space_id = p.id AND e.is_complete) AS embedded
 FROM embedding_spaces p
 
--- name: drop_space_index
+-- name: drop_space_index (bulk)
 -- The index of a space that is given up.
 DROP INDEX CONCURRENTLY IF EXISTS tool_embeddings_ranking_{space}
 
--- name: delete_space
+-- name: delete_space (bulk)
 -- A space with all its vectors.
 DELETE FROM embedding_spaces WHERE id = $1 AND NOT active
 

@@ -21,7 +21,7 @@ WITH changed AS (
 )
 SELECT pg_notify('modelgate', json_build_object('tenant', id)::text) FROM changed
 
--- name: delete_tenant
+-- name: delete_tenant (bulk)
 -- A tenant with everything that is its own.
 WITH deleted AS (
     DELETE FROM tenants WHERE id = $1 RETURNING id

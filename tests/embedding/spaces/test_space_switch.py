@@ -24,7 +24,7 @@ from gateway.settings import EmbedderSettings, Settings
 from tests.doubles.embedding_server import EmbeddingServer
 from tests.support.audit import audit_rows
 from tests.support.listed import add_listed, tool
-from tests.support.rows import caller_with, value
+from tests.support.rows import caller_with, rows, value
 
 TOOLS = [tool(f"tool_{number}", f"Does thing number {number}", it="what to do") for number in range(12)]
 
@@ -268,3 +268,28 @@ async def test_a_space_is_filled_at_the_rate_of_the_settings_and_takes_over_when
         await filler.fill()
     # Three texts a tool and what describes categories, five a second.
     assert looks == pytest.approx((12 * 3 + len(CATEGORY_TEXTS)) / 5, abs=2)
+
+
+async def test_a_space_that_cannot_be_dropped_keeps_none_from_being_filled(parts: Components) -> None:
+    for sql in _EXPIRED_SPACE_THAT_STAYS:
+        await rows(parts.database.url, sql)
+    assert await fill(parts) == 12
+    assert await serving(parts) == "other-model"
+    assert await value(parts.database.url, "SELECT count(*) FROM embedding_spaces WHERE key = 'expired'") == 1
+
+
+_EXPIRED_SPACE_THAT_STAYS = (
+    """
+    INSERT INTO embedding_spaces (key, provider, model, dimensions, document_prefix, query_prefix, retired_at)
+    SELECT 'expired', provider, 'expired', dimensions, document_prefix, query_prefix, now() - interval '1 year'
+    FROM embedding_spaces WHERE active
+    """,
+    """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'canceling statement' USING ERRCODE = 'query_canceled';
+    END
+    $$
+    """,
+    "CREATE TRIGGER refuse BEFORE DELETE ON embedding_spaces FOR EACH ROW EXECUTE FUNCTION refuse()",
+)

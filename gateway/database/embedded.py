@@ -26,17 +26,19 @@ logger = logging.getLogger(__name__)
 class EmbeddedServer:
     """A PostgreSQL whose files are below `data_dir`/postgresql. Its methods block; call them from a thread."""
 
-    def __init__(self, data_dir: Path, version: int | None = None) -> None:
-        """`version` is the major one that made the files, where it is not the one that the gateway runs on."""
-        self.folder = data_dir / "postgresql"
+    def __init__(self, data_dir: Path, version: int | None = None, name: str = "postgresql") -> None:
+        """`version` is the major one that made the files, where it is not the one that the gateway runs on, and `name`
+        that of their folder.
+        """
+        self.folder = data_dir / name
         self._version = version
         self._server: Any = None
 
     def start(self) -> str:
         """Start the server, or join the one that runs, and return its URL.
 
-        Raises DatabaseError when the directory cannot be written, the package is not installed, or PostgreSQL does
-        not start.
+        Raises DatabaseError when the directory cannot be written, the package is not installed, the files are of
+        another version or between two, or PostgreSQL does not start.
         """
         package = _package()
         _make_writable(self.folder.parent)
@@ -52,6 +54,21 @@ class EmbeddedServer:
         self._remove_dead_holders()
         return str(server.get_uri())
 
+    @property
+    def former_folder(self) -> Path:
+        """Where an upgrade leaves the files of the version before."""
+        return self.folder.with_name(f"{self.folder.name}.old")
+
+    @property
+    def upgraded_folder(self) -> Path:
+        """Where an upgrade makes the files of the version after, until they are all there."""
+        return self.folder.with_name(f"{self.folder.name}.new")
+
+    @property
+    def is_between_versions(self) -> bool:
+        """Whether an upgrade was cut off when all that was missing was to let the new files take their place."""
+        return not self.folder.exists() and self.former_folder.exists() and self.upgraded_folder.exists()
+
     def versions(self) -> tuple[int | None, int]:
         """The major version that made the files, None where there are none, and the one that the gateway runs on."""
         package = _package()
@@ -59,6 +76,10 @@ class EmbeddedServer:
 
     def _check_version(self) -> int:
         found, wanted = self.versions()
+        if self.is_between_versions:
+            raise DatabaseError(
+                f"An upgrade of {self.folder} was cut off before its end; run modelgate upgrade-postgresql once more."
+            )
         if found is not None and found != wanted:
             raise DatabaseError(
                 f"{self.folder} was made by PostgreSQL {found}, and PostgreSQL {wanted} is installed; stop all "

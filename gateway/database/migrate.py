@@ -59,6 +59,12 @@ class Migration:
         spec.loader.exec_module(module)
         await module.migrate(connection)
 
+    async def record(self, connection: asyncpg.Connection[Any]) -> None:
+        """Write that it is carried out, and whether the version before runs beside it, in the same transaction."""
+        await connection.execute(statement("record_migration"), self.number, self.name, self.checksum)
+        if not self.incompatible_because and await connection.fetchval(statement("records_compatibility")):
+            await connection.execute(statement("record_compatibility"), self.number)
+
 
 def migrations_folder() -> Path:
     """Where the migrations are: inside an installed package, beside it in a checkout."""
@@ -128,11 +134,7 @@ async def _apply_between_other_work(connection: asyncpg.Connection[Any], migrati
             async with connection.transaction():
                 await connection.execute(statement("limit_lock_wait"), _LOCK_TIMEOUT)
                 await migration.apply(connection)
-                await connection.execute(
-                    statement("record_migration"), migration.number, migration.name, migration.checksum
-                )
-                if not migration.incompatible_because and await connection.fetchval(statement("records_compatibility")):
-                    await connection.execute(statement("record_compatibility"), migration.number)
+                await migration.record(connection)
             return
         except asyncpg.LockNotAvailableError:
             if asyncio.get_running_loop().time() > deadline:

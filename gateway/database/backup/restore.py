@@ -124,7 +124,7 @@ async def _apply(connection: asyncpg.Connection[Any], migrations: Sequence[Migra
     for migration in migrations:
         await migration.apply(connection)
         await connection.execute(statement("close_cursors"))
-        await connection.execute(statement("record_migration"), migration.number, migration.name, migration.checksum)
+        await migration.record(connection)
 
 
 async def _load(connection: asyncpg.Connection[Any], reader: BackupReader) -> None:

@@ -15,42 +15,58 @@ from gateway.errors import DatabaseError
 async def upgrade_embedded(data_dir: Path) -> tuple[int, int]:
     """Write a backup with the version that made the files, and restore it with the one that the gateway runs on.
 
-    Returns both. What was there stays beside it, as `postgresql.old`. Raises DatabaseError where there is nothing to
-    upgrade or that fails; the files are then as before.
+    Returns both. What was there stays beside it, as `postgresql.old`. One that was cut off is begun anew, or brought to
+    its end. Raises DatabaseError where there is nothing to upgrade or that fails; the files are then as before.
     """
     present = EmbeddedServer(data_dir)
     found, wanted = await asyncio.to_thread(present.versions)
-    folder, former_folder = present.folder, present.folder.with_name(f"{present.folder.name}.old")
+    folder, former_folder = present.folder, present.former_folder
+    if present.is_between_versions:
+        found, _ = EmbeddedServer(data_dir, name=former_folder.name).versions()
+        assert found is not None
+        return _finish(present, found, wanted)
     if found is None or found == wanted:
         raise DatabaseError(f"There is nothing to upgrade; PostgreSQL {wanted} is what {folder} is made for.")
     if former_folder.exists():
         raise DatabaseError(f"{former_folder} is there from an upgrade before; move it away, then try again.")
-    file = data_dir / f"upgrade-from-{found}.backup"
+    upgraded = EmbeddedServer(data_dir, name=present.upgraded_folder.name)
+    _set_aside(upgraded.folder, folder)
+    file = _backup_file(data_dir, found)
     former = EmbeddedServer(data_dir, found)
     url = await asyncio.to_thread(former.start)
     try:
         await write_backup(url, file)
     finally:
         await asyncio.to_thread(former.stop)
-    folder.rename(former_folder)
     try:
         with BackupReader(file) as reader:
             try:
-                await restore_backup(await asyncio.to_thread(present.start), reader)
+                await restore_backup(await asyncio.to_thread(upgraded.start), reader)
             finally:
-                await asyncio.to_thread(present.stop)
+                await asyncio.to_thread(upgraded.stop)
     except BaseException:
-        if folder.exists():
-            folder.rename(_free_name(folder))
-        former_folder.rename(folder)
+        _set_aside(upgraded.folder, folder)
         raise
-    file.unlink()
+    folder.rename(former_folder)
+    return _finish(present, found, wanted)
+
+
+def _finish(present: EmbeddedServer, found: int, wanted: int) -> tuple[int, int]:
+    """Let what was made take the place of what is put aside."""
+    present.upgraded_folder.rename(present.folder)
+    _backup_file(present.folder.parent, found).unlink(missing_ok=True)
     return found, wanted
 
 
-def _free_name(folder: Path) -> Path:
-    """Where an upgrade that failed leaves what it has made, beside that of those before it."""
+def _backup_file(data_dir: Path, version: int) -> Path:
+    return data_dir / f"upgrade-from-{version}.backup"
+
+
+def _set_aside(made: Path, folder: Path) -> None:
+    """Keep what an upgrade has made that failed or was cut off, beside that of those before it."""
+    if not made.exists():
+        return
     failed, number = folder.with_name(f"{folder.name}.failed"), 2
     while failed.exists():
         failed, number = folder.with_name(f"{folder.name}.failed-{number}"), number + 1
-    return failed
+    made.rename(failed)

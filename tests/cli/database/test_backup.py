@@ -83,11 +83,23 @@ async def test_a_database_made_by_the_postgresql_before_is_told_of_and_upgraded(
     await rows(former.get_uri(), "DELETE FROM schema_migrations WHERE number = 9999")
     former.cleanup()
 
+    # As one leaves it that is killed while it restores.
+    upgraded_folder = folder.with_name("postgresql.new")
+    upgraded_folder.mkdir()
+    (upgraded_folder / "half-made").touch()
+    assert "modelgate upgrade-postgresql" in await embedded.fail("migrate")
     said = await embedded.succeed("upgrade-postgresql")
+    assert (failed.with_name("postgresql.failed-3") / "half-made").exists()
     assert "is upgraded from PostgreSQL 16 to 18" in said
     assert (former_folder / "PG_VERSION").read_text().strip() == "16"
     assert "up to date" in await embedded.succeed("migrate")
     assert "Web" in await embedded.succeed("servers", "list")
     assert list(folder.parent.glob("upgrade-from-*")) == []
+    # As one leaves it that is killed when all is restored.
+    folder.rename(upgraded_folder)
+    assert "run modelgate upgrade-postgresql once more" in await embedded.fail("servers", "list")
+    assert "is upgraded from PostgreSQL 16 to 18" in await embedded.succeed("upgrade-postgresql")
+    assert "Web" in await embedded.succeed("servers", "list")
+    assert not upgraded_folder.exists()
     assert "There is nothing to upgrade" in await embedded.fail("upgrade-postgresql")
     assert "of your own" in await modelgate.fail("upgrade-postgresql")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+import heapq
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 
 from gateway.errors import LimitError, OverloadedError
@@ -23,8 +24,8 @@ _TENANT_SHARE = 0.75
 
 @dataclass(slots=True, eq=False)
 class _TenantTurns:
+    id: int
     under_way: int = 0
-    begun_in_turn: int = 0
     last_asked: float = 0.0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
@@ -59,6 +60,12 @@ class AdmissionControl:
         self._max_of_tenant = max(1, int(max_requests * _TENANT_SHARE))
         self._under_way = 0
         self._tenants: dict[int, _TenantTurns] = {}
+        # Those that have asked of late, the last one last, and how many of these have how many under way.
+        self._active: OrderedDict[int, _TenantTurns] = OrderedDict()
+        self._levels: Counter[int] = Counter()
+        self._waiting: dict[int, _TenantTurns] = {}
+        # How many requests of each have begun since the last turn.
+        self._begun: Counter[int] = Counter()
         self._turn: asyncio.TimerHandle | None = None
         self._has_passed = False
         self.refused = 0
@@ -67,7 +74,7 @@ class AdmissionControl:
     @property
     def waiting(self) -> int:
         """How many requests wait for their turn."""
-        return sum(len(tenant.waiting) for tenant in self._tenants.values())
+        return sum(len(tenant.waiting) for tenant in self._waiting.values())
 
     @property
     def running(self) -> int:
@@ -79,26 +86,30 @@ class AdmissionControl:
 
         Raises OverloadedError where too many are under way, and LimitError where too many of the tenant's own are.
         """
-        tenant = self._tenants.get(tenant_id)
-        if tenant is None:
-            tenant = self._tenants[tenant_id] = _TenantTurns()
+        tenant = self._tenants.get(tenant_id) or _TenantTurns(tenant_id)
         self._check_room(tenant)
         loop = asyncio.get_running_loop()
-        tenant.last_asked = loop.time()
+        self._note_asked(tenant, loop.time())
         place = AdmittedRequest(self, tenant)
         self._count(tenant, 1)
-        if len(self._tenants) > 1 and (tenant.waiting or self._is_greedy(tenant, tenant.last_asked)):
+        if len(self._tenants) > 1 and (tenant.waiting or self._is_greedy(tenant)):
             try:
                 await self._wait(loop, tenant)
             except BaseException:
                 self._count(tenant, -1)
                 raise
-        tenant.begun_in_turn += 1
+        self._begun[tenant_id] += 1
         return place
 
     def _count(self, tenant: _TenantTurns, more: int) -> None:
+        if is_active := tenant.id in self._active:
+            self._leave_level(tenant)
         tenant.under_way += more
         self._under_way += more
+        if is_active:
+            self._levels[tenant.under_way] += 1
+        elif not tenant.under_way:
+            self._forget(tenant)
 
     def _check_room(self, tenant: _TenantTurns) -> None:
         if tenant.under_way >= self._max_of_tenant:
@@ -112,21 +123,44 @@ class AdmissionControl:
             self.refused += 1
             raise OverloadedError()
 
-    def _is_greedy(self, tenant: _TenantTurns, now: float) -> bool:
+    def _note_asked(self, tenant: _TenantTurns, now: float) -> None:
+        tenant.last_asked = now
+        self._tenants[tenant.id] = tenant
+        if tenant.id not in self._active:
+            self._active[tenant.id] = tenant
+            self._levels[tenant.under_way] += 1
+        self._active.move_to_end(tenant.id)
+        self._let_go(now)
+
+    def _let_go(self, now: float) -> None:
+        """Those that have not asked of late count no longer among the others."""
+        while self._active:
+            tenant = next(iter(self._active.values()))
+            if tenant.last_asked >= now - _ACTIVE_SECONDS:
+                return
+            del self._active[tenant.id]
+            self._leave_level(tenant)
+            if not tenant.under_way:
+                self._forget(tenant)
+
+    def _forget(self, tenant: _TenantTurns) -> None:
+        del self._tenants[tenant.id]
+        del self._begun[tenant.id]
+
+    def _leave_level(self, tenant: _TenantTurns) -> None:
+        self._levels[tenant.under_way] -= 1
+        if not self._levels[tenant.under_way]:
+            del self._levels[tenant.under_way]
+
+    def _is_greedy(self, tenant: _TenantTurns) -> bool:
         """Whether the tenant has far more under way than another that is there."""
-        for tenant_id, other in list(self._tenants.items()):
-            if other is tenant:
-                continue
-            if other.last_asked < now - _ACTIVE_SECONDS:
-                if not other.under_way:
-                    del self._tenants[tenant_id]
-            elif tenant.under_way > _FAIR_RATIO * max(1, other.under_way):
-                return True
-        return False
+        # The tenant has never far more than itself. Of different numbers there are few, however many tenants there are.
+        return tenant.under_way > _FAIR_RATIO * max(1, min(self._levels, default=tenant.under_way))
 
     async def _wait(self, loop: asyncio.AbstractEventLoop, tenant: _TenantTurns) -> None:
         turn = loop.create_future()
         tenant.waiting.append(turn)
+        self._waiting[tenant.id] = tenant
         if self._turn is None:
             self._schedule_turn(loop, _TURN_SECONDS)
         try:
@@ -135,6 +169,7 @@ class AdmissionControl:
             if turn.cancelled():
                 with contextlib.suppress(ValueError):
                     tenant.waiting.remove(turn)
+                self._note_waiting(tenant)
 
     def _schedule_turn(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._turn = loop.call_later(seconds, self._take_turn, loop, loop.time() + seconds)
@@ -147,18 +182,16 @@ class AdmissionControl:
         # The turn that is let pass gives the loop to the others; never two of them.
         is_due = late < _LATE_SECONDS or self._has_passed
         self._has_passed = not is_due
-        tenants = list(self._tenants.values())
-        begun = [tenant.begun_in_turn for tenant in tenants]
-        for place, tenant in enumerate(tenants):
-            tenant.begun_in_turn = 0
-            if not tenant.waiting:
-                continue
-            if not self._is_greedy(tenant, now):
+        begun, self._begun = self._begun, Counter()
+        most, second = heapq.nlargest(2, (*begun.values(), 0, 0))
+        self._let_go(now)
+        for tenant in list(self._waiting.values()):
+            if not self._is_greedy(tenant):
                 self._let_begin(tenant, len(tenant.waiting))
                 continue
-            others = max((each for at, each in enumerate(begun) if at != place), default=0)
-            self._let_begin(tenant, max(others - begun[place], int(is_due)))
-        if any(tenant.waiting for tenant in tenants):
+            own = begun[tenant.id]
+            self._let_begin(tenant, max((second if own == most else most) - own, int(is_due)))
+        if self._waiting:
             self._schedule_turn(loop, _TURN_SECONDS if is_due else late)
 
     def _let_begin(self, tenant: _TenantTurns, count: int) -> None:
@@ -167,3 +200,8 @@ class AdmissionControl:
             if not turn.done():
                 turn.set_result(None)
                 count -= 1
+        self._note_waiting(tenant)
+
+    def _note_waiting(self, tenant: _TenantTurns) -> None:
+        if not tenant.waiting:
+            self._waiting.pop(tenant.id, None)

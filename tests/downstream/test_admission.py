@@ -62,6 +62,18 @@ async def test_those_that_ask_for_as_much_as_each_other_begin_at_once() -> None:
     assert all(task.done() for task in tasks)
 
 
+async def test_of_many_tenants_one_that_has_far_more_under_way_waits_until_the_others_are_gone_for_a_while() -> None:
+    admission = AdmissionControl(10_000)
+    for tenant in range(2, 1002):
+        leave(await begin(admission, tenant, 1))
+    greedy = await begin(admission, GREEDY, 2_000)
+    assert sum(task.done() for task in greedy) == 2
+    with anyio.fail_after(30):
+        await asyncio.gather(*greedy)
+    leave(greedy)
+    assert (admission.running, admission.waiting, admission.refused) == (0, 0, 0)
+
+
 async def test_when_the_others_have_left_all_that_waits_begins() -> None:
     admission = AdmissionControl(1000)
     modest = await begin(admission, MODEST, 1)

@@ -16,18 +16,35 @@ SELECT id, name, slug FROM servers WHERE tenant_id = $1
 -- All tools of a tenant that are there.
 SELECT id FROM tools WHERE tenant_id = $1 AND removed_at IS NULL
 
+-- name: is_of_this_database
+-- Whether transaction $4 may be one of this database, and is not of the one that this was dumped from.
+$4::text::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
+
+-- name: changed_from
+-- The first transaction whose changes count where those from $4 on are asked for.
+CASE WHEN {{is_of_this_database}} THEN $4::text::xid8 ELSE '0' END
+
+-- name: changed_before
+-- The transaction from which on none counts: it is none of this database, and so no change since.
+CASE WHEN {{is_of_this_database}} AND $4::text <> '0' THEN pg_snapshot_xmax(pg_current_snapshot())
+     ELSE '18446744073709551615' END
+
 -- name: changed_tools
 -- The tools t after tool $2, $3 at most in order, that changed in transaction $4 or later, or whose vectors did, with these
 -- vectors e and what was learnt, l.
 FROM (
-    (SELECT id FROM tools WHERE tenant_id = $1 AND id > $2 AND changed_in >= $4::text::xid8 ORDER BY id LIMIT $3)
+    (SELECT id FROM tools
+     WHERE tenant_id = $1 AND id > $2 AND changed_in >= {{changed_from}} AND changed_in < {{changed_before}}
+     ORDER BY id LIMIT $3)
     UNION
     (SELECT tool_id FROM tool_embeddings
-     WHERE tenant_id = $1 AND space_id = {space} AND tool_id > $2 AND changed_in >= $4::text::xid8
+     WHERE tenant_id = $1 AND space_id = {space} AND tool_id > $2
+       AND changed_in >= {{changed_from}} AND changed_in < {{changed_before}}
      ORDER BY tool_id LIMIT $3)
     UNION
     (SELECT tool_id FROM learnt_embeddings
-     WHERE tenant_id = $1 AND space_id = {space} AND tool_id > $2 AND changed_in >= $4::text::xid8
+     WHERE tenant_id = $1 AND space_id = {space} AND tool_id > $2
+       AND changed_in >= {{changed_from}} AND changed_in < {{changed_before}}
      ORDER BY tool_id LIMIT $3)
     ORDER BY 1 LIMIT $3
 ) AS changed

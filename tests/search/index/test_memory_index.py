@@ -25,7 +25,7 @@ from gateway.search.query.parsed_query import ParsedQuery
 from gateway.settings import Settings
 from tests.support.catalogue import direct_connection
 from tests.support.database_proxy import DatabaseProxy
-from tests.support.indexed_catalogue import MIB, TENANT, CataloguedTool, FixedSpaces, IndexedCatalogue
+from tests.support.indexed_catalogue import DIMENSIONS, MIB, TENANT, CataloguedTool, FixedSpaces, IndexedCatalogue
 from tests.support.rows import value
 from tests.support.waiting import until
 
@@ -475,3 +475,25 @@ async def test_a_tenant_that_does_not_fit_says_so_until_it_does(
             await index.signals(scope, catalogue.space, [CAT])
     assert index.size_bytes < 8 * 1024
     assert index.size_bytes < MIB
+
+
+async def test_in_a_database_that_was_dumped_from_another_a_change_is_read_alone(catalogue: IndexedCatalogue) -> None:
+    await catalogue.upsert(*(CataloguedTool("one", f"tool_{number}") for number in range(3)))
+    async with direct_connection(catalogue.database) as connection, connection.transaction():
+        for table in ("tools", "tool_embeddings"):
+            # As many transactions as that other one had begun.
+            await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            await connection.execute(f"UPDATE {table} SET changed_in = '123456789012'")
+            await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+    async def changed_since(horizon: str) -> int:
+        space = {"space": catalogue.space.id, "dimensions": DIMENSIONS}
+        return len(await catalogue.database.fetch("index_tools", TENANT, 0, 100, horizon, **space))
+
+    state = await catalogue.database.fetchrow("index_state", TENANT)
+    assert state is not None
+    assert await changed_since(state["horizon"]) == 0
+    await catalogue.upsert(CataloguedTool("one", "tool_1", description="Otherwise"))
+    assert await changed_since(state["horizon"]) == 1
+    # Who has read nothing, or all of the other one, has all to read.
+    assert await changed_since("0") == await changed_since("123456789000") == 3

@@ -35,6 +35,7 @@ async def test_a_call_comes_in_is_looked_at_and_allowed_with_the_keyboard(person
     await expect(page.locator("pre")).to_contain_text('"expression": "6*7"')
     await expect(page.locator("main")).to_contain_text("Asked by")
     await expect(page.locator("main")).to_contain_text("What the tool says it does")
+    await page.wait_for_load_state("load")
     await page.keyboard.press("a")
     await expect(page.locator("button[data-key=a]")).to_be_focused()
     await page.keyboard.press("Enter")

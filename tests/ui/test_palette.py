@@ -18,6 +18,7 @@ async def test_the_palette_leads_to_pages_and_things(person: Person, tmp_path: P
     await expect(page.locator("#palette-list li[aria-selected=true]")).to_contain_text("listed__lookup")
     await page.keyboard.press("Enter")
     await expect(page.locator("h1")).to_have_text("listed__lookup")
+    await page.wait_for_load_state("load")
 
     await page.keyboard.press("Control+k")
     await page.keyboard.type("profi")
@@ -36,6 +37,7 @@ async def test_the_palette_leads_to_pages_and_things(person: Person, tmp_path: P
     answer = await person.gateway.http.post("/mcp/p/sales", json=ask, headers={"X-API-Key": person.gateway.key})
     assert "listed__lookup" in answer.text
 
+    await page.wait_for_load_state("load")
     await page.keyboard.press("Control+k")
     await page.keyboard.type("settings")
     await page.keyboard.press("Enter")

@@ -24,6 +24,7 @@ from gateway.upstream.credentials.credential import Bearer
 from tests.downstream.conftest import MODERN, AddTalker, Connect, text_of
 from tests.support.cluster import Cluster
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.waiting import until
 
 
 async def choose(context: Any, params: Any) -> mcp_types.ElicitResult:
@@ -83,7 +84,17 @@ class TestShortTimeout:
         async with connect(MODERN, limited_key, elicitation_callback=choose) as client:
             await ask(client)
             await talker.wait_for_log("cancelled ")
-            assert "Talker" in text_of(await client.session.call_tool("talker__echo", {}))
+
+            async def goes_through() -> bool:
+                try:
+                    return "Talker" in text_of(await client.session.call_tool("talker__echo", {}))
+                except MCPError as error:
+                    # The server may hear of it before the place is free.
+                    if "1 calls under way" not in error.error.message:
+                        raise
+                    return False
+
+            await until(goes_through)
 
 
 async def test_a_caller_has_half_of_a_servers_calls_pending_and_leaves_the_rest_to_others(

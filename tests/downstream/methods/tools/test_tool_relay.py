@@ -167,7 +167,9 @@ async def test_a_call_that_hangs_times_out_is_cancelled_and_holds_up_nobody(
     gateway: RunningGateway, add_talker: AddTalker, tenant_id: int
 ) -> None:
     talker = await add_talker()
-    await gateway.parts.servers.set_tuning(tenant_id, talker.id, Tuning(call_timeout_seconds=0.5))
+    await gateway.parts.servers.set_tuning(tenant_id, talker.id, Tuning(call_timeout_seconds=2.0))
+    # A changed server is started anew.
+    await gateway.parts.sync.run(tenant_id, talker.id)
     hanging = asyncio.ensure_future(gateway.call("talker__hang"))
     await talker.wait_for_log("hanging ")
     assert said(await gateway.call("talker__echo"))["label"] == "Talker"

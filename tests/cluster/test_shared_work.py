@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -15,6 +16,9 @@ from gateway.access.caller import Limits
 from gateway.admin.accounts.account import Accounts
 from gateway.admin.accounts.password import PasswordHasher
 from gateway.cluster.leader_task import LeaderTask
+from gateway.cluster.upstreams.remote_servers import RemoteServers
+from gateway.upstream.rpc.negotiation import SessionInfo
+from gateway.upstream.spec import ServerSpec
 from tests.cluster.conftest import Pair, cluster_of
 from tests.downstream.conftest import HANDSHAKE, MODERN
 from tests.downstream.listening import PROMPTS, UPDATED, add_notifying_server, listening, subscribe, unsubscribe
@@ -35,6 +39,36 @@ async def test_a_key_makes_as_many_requests_a_minute_as_it_may_wherever_it_makes
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
     statuses = [(await each.post(ping, **{"X-API-Key": key})).status_code for each in pair.both * 3]
     assert statuses == [200] * 4 + [429] * 2
+
+
+async def test_what_a_server_said_of_itself_is_known_wherever_its_record_changes(pair: Pair) -> None:
+    talker = await pair.add_talker()
+    asking = pair.other_than(pair.owner_of(talker))
+    spec = await asking.parts.servers.spec(1, talker.id)
+    # It has heard of the server as it was, or its client had left when the answer came.
+    for known_as in (replace(spec, name="As it was"), spec, replace(spec, name="As it was"), spec):
+        await asking.parts.pool.list_all(known_as, "tools/list", "tools")
+        info = asking.parts.pool.session_info(known_as)
+        assert info is not None
+        assert info.server_info["name"] == "talker"
+
+
+async def test_what_is_known_already_of_a_server_is_not_told_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    talker = await pair.add_talker()
+    asking = pair.other_than(pair.owner_of(talker))
+    spec = await asking.parts.servers.spec(1, talker.id)
+    told: list[SessionInfo | None] = []
+    set_info = RemoteServers.set_session_info
+
+    def noted(self: RemoteServers, about: ServerSpec, info: SessionInfo | None, *mark: Any) -> None:
+        told.append(info)
+        set_info(self, about, info, *mark)
+
+    monkeypatch.setattr(RemoteServers, "set_session_info", noted)
+    asking.parts.pool._remote.forget(talker.id)  # type: ignore[attr-defined]
+    for _ in range(3):
+        await asking.parts.pool.list_all(spec, "tools/list", "tools")
+    assert len(told) == 1
 
 
 async def test_calls_under_way_are_counted_together_and_until_they_end(pair: Pair) -> None:

@@ -104,7 +104,8 @@ class ServerSync:
                 # A listing may be large; reading it must not hold up the calls of others.
                 tools, skipped = await asyncio.to_thread(parse_listing, entries)
                 report = self._report(spec, skipped)
-                await self._offerings.record(spec, "instructions", _instructions(report))
+                if report.says_of_server:
+                    await self._offerings.record(spec, "instructions", _instructions(report))
                 result = await self._update(spec, tools, report, on_progress)
                 note = self._pool.listing_note(spec, "tools/list")
                 result = replace(result, notice=" ".join(part for part in (result.notice, note) if part))

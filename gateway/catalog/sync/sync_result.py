@@ -10,13 +10,20 @@ from gateway.catalog.tool import SkippedTool
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """What a server said of itself at a sync, and the tools it listed that cannot be used."""
+    """What a server said of itself at a sync, without `capabilities` where that is not known, and the tools it listed
+    that cannot be used.
+    """
 
     skipped: tuple[SkippedTool, ...] = ()
     instructions: str | None = None
     server_info: dict[str, Any] | None = None
     protocol_version: str | None = None
     capabilities: dict[str, Any] | None = None
+
+    @property
+    def says_of_server(self) -> bool:
+        """Whether it is known what the server said of itself."""
+        return self.capabilities is not None
 
 
 @dataclass(frozen=True, slots=True)

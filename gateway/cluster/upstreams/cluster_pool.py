@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
@@ -52,6 +53,7 @@ _SERVICE = "upstream"
 _CLOSE = "upstream-close"
 _SUBSCRIBE, _UNSUBSCRIBE = "resources/subscribe", "resources/unsubscribe"
 _CLOSE_SECONDS = 5.0
+_MARK_BYTES = 8
 
 
 class ClusterPool(UpstreamPool):
@@ -86,8 +88,8 @@ class ClusterPool(UpstreamPool):
         self._background = TaskSet()
         self._remote = RemoteServers()
         self._routing = OwnerRouting(cluster, on_owned=self._remote.forget)
-        # Which infos a member has been told.
-        self._told_infos: dict[tuple[str, int], SessionInfo | None] = {}
+        # By server what was told last, with the mark by which who asks says that it knows it.
+        self._told_infos: dict[int, tuple[SessionInfo, str]] = {}
         hop.services[_SERVICE] = self._serve
         hop.services[_CLOSE] = self._close
         hop.subscribe_left(self._on_member_left)
@@ -137,6 +139,7 @@ class ClusterPool(UpstreamPool):
 
     async def close_server(self, server_id: int) -> None:
         self._remote.forget(server_id)
+        self._told_infos.pop(server_id, None)
         await super().close_server(server_id)
         await self._close_everywhere({"close_server": server_id})
 
@@ -179,7 +182,7 @@ class ClusterPool(UpstreamPool):
         if request.credential is not None:
             # Under a name of its own: a member that does not know it must not make the request as somebody else.
             wire = {"personal": {**wire, "credential": self._credentials.seal(spec, request.credential)}}
-        stream = await link.open(_SERVICE, {"act": "request", "tenant": spec.tenant_id, "server": spec.id, **wire})
+        stream = await link.open(_SERVICE, {**self._about(spec), "act": "request", **wire})
         try:
             head = await receive_until_answered(stream, request.hooks)
         finally:
@@ -188,14 +191,17 @@ class ClusterPool(UpstreamPool):
         return result
 
     async def _ask_once(self, link: Link, spec: ServerSpec, head: Message) -> Message:
-        answer = await link.ask(_SERVICE, {"tenant": spec.tenant_id, "server": spec.id, **head})
+        answer = await link.ask(_SERVICE, {**self._about(spec), **head})
         return self._read_answer(spec, answer.head)
+
+    def _about(self, spec: ServerSpec) -> Message:
+        return {"tenant": spec.tenant_id, "server": spec.id, "knows": self._remote.info_mark(spec)}
 
     def _read_answer(self, spec: ServerSpec, head: Message) -> Message:
         if "refused" in head:
             raise NotOwnerError()
         if "info" in head:
-            self._remote.set_session_info(spec, info_from_wire(head["info"]))
+            self._remote.set_session_info(spec, info_from_wire(head["info"]), head.get("info_mark"))
         if "error" in head:
             raise error_from_wire(head["error"])
         return head
@@ -218,12 +224,21 @@ class ClusterPool(UpstreamPool):
             answer = await self._act(stream, spec, head)
         except (ModelGateError, MCPError) as error:
             answer = {"error": error_to_wire(error)}
-        info = UpstreamPool.session_info(self, spec)
-        told = (stream.peer, server_id)
-        if told not in self._told_infos or self._told_infos[told] is not info:
-            self._told_infos[told] = info
-            answer["info"] = info_to_wire(info)
+        info, mark = self._marked_info(spec)
+        # The version before does not say what it knows.
+        if "knows" not in head or head["knows"] != mark:
+            answer |= {"info": info_to_wire(info), "info_mark": mark}
         return LinkMessage(answer)
+
+    def _marked_info(self, spec: ServerSpec) -> tuple[SessionInfo | None, str | None]:
+        """What was negotiated with a server, and a mark that nothing else negotiated anywhere has; None for nothing."""
+        info = UpstreamPool.session_info(self, spec)
+        if info is None:
+            return None, None
+        told = self._told_infos.get(spec.id)
+        if told is None or told[0] is not info:
+            told = self._told_infos[spec.id] = (info, secrets.token_hex(_MARK_BYTES))
+        return told
 
     async def _act(self, stream: LinkStream, spec: ServerSpec, head: Message) -> Message:
         act = head["act"]
@@ -272,6 +287,7 @@ class ClusterPool(UpstreamPool):
         what = first.head
         if "close_server" in what:
             self._remote.forget(what["close_server"])
+            self._told_infos.pop(what["close_server"], None)
             await UpstreamPool.close_server(self, what["close_server"])
         else:
             await UpstreamPool.close_sessions(self, what["close_sessions"])
@@ -279,8 +295,6 @@ class ClusterPool(UpstreamPool):
 
     def _on_member_left(self, member_id: str) -> None:
         """Nothing that is here is for a member any more."""
-        for told in [told for told in self._told_infos if told[0] == member_id]:
-            del self._told_infos[told]
         for (tenant_id, server_id, key), uri in list(self._subscriptions.remove_member(member_id)):
             self._background.spawn(self._unsubscribe(tenant_id, server_id, key, uri))
 

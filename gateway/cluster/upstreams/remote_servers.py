@@ -11,21 +11,28 @@ class RemoteServers:
     """By server what was negotiated, its status, and what was said of its lists; None where nothing is known."""
 
     def __init__(self) -> None:
-        self._infos: dict[int, tuple[ServerSpec, SessionInfo]] = {}
+        self._infos: dict[int, tuple[ServerSpec, SessionInfo, str | None]] = {}
         self._statuses: dict[int, ServerStatus] = {}
         self._listing_notes: dict[tuple[int, str], str] = {}
 
     def session_info(self, spec: ServerSpec) -> SessionInfo | None:
         """What was negotiated with the server, as long as it is the one that `spec` says."""
-        known_spec, info = self._infos.get(spec.id, (None, None))
+        known_spec, info, _ = self._infos.get(spec.id, (None, None, None))
         return info if known_spec == spec else None
 
-    def set_session_info(self, spec: ServerSpec, info: SessionInfo | None) -> None:
-        """The owner says what it has negotiated, None that it is not known any more."""
+    def info_mark(self, spec: ServerSpec) -> str | None:
+        """By what the owner knows that what `session_info` gives is known here; None where that is nothing."""
+        known_spec, _, mark = self._infos.get(spec.id, (None, None, None))
+        return mark if known_spec == spec else None
+
+    def set_session_info(self, spec: ServerSpec, info: SessionInfo | None, mark: str | None) -> None:
+        """The owner says what it has negotiated, None that it is not known any more; `mark` goes with it, None from one
+        of the version before.
+        """
         if info is None:
             self._infos.pop(spec.id, None)
         else:
-            self._infos[spec.id] = (spec, info)
+            self._infos[spec.id] = (spec, info, mark)
 
     def status(self, server_id: int) -> ServerStatus | None:
         """How the server did when its owner was asked last."""

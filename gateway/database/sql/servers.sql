@@ -188,12 +188,16 @@ UPDATE servers SET enabled = $3 WHERE tenant_id = $1 AND id = $2
 DELETE FROM servers WHERE tenant_id = $1 AND id = $2
 
 -- name: record_sync
--- What the upstream said of itself at a sync that went well; true where what it can do is not what it was.
+-- What the upstream said of itself at a sync that went well; true where what it can do is not what it was. Without $7 it
+-- is not known what it said, and what it said before stays.
 WITH before AS (
     SELECT capabilities FROM servers WHERE tenant_id = $1 AND id = $2
 )
 UPDATE servers SET synced_at = now(), sync_error = NULL, sync_failed_at = NULL, skipped_tools = $3,
-       instructions = $4, server_info = $5, protocol_version = $6, capabilities = coalesce($7, '{}'::jsonb)
+       instructions = CASE WHEN $7::jsonb IS NULL THEN servers.instructions ELSE $4 END,
+       server_info = CASE WHEN $7::jsonb IS NULL THEN servers.server_info ELSE $5 END,
+       protocol_version = CASE WHEN $7::jsonb IS NULL THEN servers.protocol_version ELSE $6 END,
+       capabilities = coalesce($7, servers.capabilities)
 FROM before WHERE tenant_id = $1 AND id = $2
 RETURNING before.capabilities <> servers.capabilities
 

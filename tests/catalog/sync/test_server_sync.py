@@ -17,6 +17,7 @@ from gateway.catalog.sync.server_sync import SyncProgress
 from gateway.components import Components, open_components
 from gateway.errors import ConflictError, ModelGateError, UpstreamError, UpstreamReplyError
 from gateway.settings import Settings
+from gateway.upstream.pool import UpstreamPool
 from tests.doubles.embedding_server import EmbeddingServer
 from tests.support.listed import add_listed, tool
 from tests.support.rows import rows
@@ -48,6 +49,23 @@ async def test_tools_are_added_changed_removed_and_come_back(
     after = {row["name"]: row["id"] for row in await rows(database_url, "SELECT id, name FROM tools")}
     assert after["goes"] == before["goes"]
     assert (await exposed(database_url))["goes"] == names["goes"]
+
+
+async def test_a_sync_that_does_not_know_what_a_server_said_of_itself_leaves_what_it_said_before(
+    parts: Components, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant_id = (await tenant_by_slug(parts.database)).id
+    spec = raw("handshake")
+    new = ServerDefinition("Raw", "stdio", command=spec.command, args=spec.args)
+    server_id = await parts.servers.add(tenant_id, new)
+    said = "SELECT instructions, server_info, protocol_version, capabilities FROM servers"
+    offered = "SELECT kind, definition, listed FROM offerings"
+    await parts.sync.run(tenant_id, server_id)
+    before = [dict(row) for row in [*await rows(database_url, said), *await rows(database_url, offered)]]
+    assert "tools" in before[0]["capabilities"]
+    monkeypatch.setattr(UpstreamPool, "session_info", lambda *_: None)
+    await parts.sync.run(tenant_id, server_id)
+    assert [dict(row) for row in [*await rows(database_url, said), *await rows(database_url, offered)]] == before
 
 
 @pytest.mark.parametrize("era", ["handshake", "modern"])

@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from mcp_types import ElicitRequestParams, ElicitResult
 
 from gateway.access.caller import Caller
 from gateway.cluster.http_forwarder import HttpForwarder
+from gateway.cluster.links.channel import connect
+from gateway.cluster.links.hop import Hop
 from gateway.cluster.links.link import LinkMessage, LinkStream
+from gateway.cluster.membership import Membership
 from gateway.downstream.admission import AdmissionControl, AdmittedRequest
 from gateway.downstream.protocol.authentication import Authentication
-from gateway.downstream.protocol.sessions.remote.session_announcer import SESSIONS_SERVICE
+from gateway.downstream.protocol.sessions.remote.joined_request import JoinedRequests
+from gateway.downstream.protocol.sessions.remote.session_announcer import SESSIONS_SERVICE, SessionAnnouncer
+from gateway.downstream.protocol.sessions.running_request import RunningRequest
 from gateway.errors import OverloadedError
+from gateway.upstream.request import CallHooks
 from tests.cluster.conftest import Pair, cluster_of
+from tests.cluster.test_link import linked
 from tests.downstream.conftest import text_of
 from tests.downstream.protocol.sessions.test_client_sessions import PING, opened
 from tests.downstream.protocol.sessions.test_session_requests import VERSION, call, events
@@ -156,6 +163,44 @@ async def test_what_runs_already_is_answered_where_it_runs_if_the_holder_takes_n
     assert response.status_code == 200
     assert "slow" in response.text
     assert admitted == 2
+
+
+async def test_what_runs_already_is_answered_where_it_runs_if_its_session_has_just_ended(
+    pair: Pair, forwarded: Forwarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pair.add_talker()
+    holder, other, headers = await opened_elsewhere(pair, forwarded)
+    # What is told of its end is still on its way.
+    monkeypatch.setattr(SessionAnnouncer, "_announce", lambda *_: None)
+    assert (await holder.http.delete("/mcp", headers=headers)).status_code == 200
+    response = await other.post(call("echo", {"text": "slow", "seconds": 0.4}), **headers)
+    # With 404 its client would open another session, and send it again.
+    assert response.status_code == 200
+    assert "slow" in response.text
+    (how,) = forwarded.requests
+    assert how["running"] is not None
+
+
+async def test_a_request_whose_client_leaves_before_it_is_joined_is_still_joined() -> None:
+    hop = Hop(lambda: (), lambda: "here", connect)
+    joined = JoinedRequests(hop, Membership(cast(Any, None), [], "", hop.is_reachable))
+
+    async def answer() -> dict[str, Any]:
+        await running.context()
+        return {"said": "late"}
+
+    running: RunningRequest[CallHooks] = RunningRequest()
+    running.start(answer())
+    with joined.offering(running) as number:
+        pass
+    running.expect_to_be_joined()
+    async with linked(None, **hop.services) as (link, _):
+        assert (await link.ask("session-request", {"number": number})).head == {"result": {"said": "late"}}
+
+        async def is_withdrawn() -> bool:
+            return "error" in (await link.ask("session-request", {"number": number})).head
+
+        await until(is_withdrawn)
 
 
 async def test_a_member_that_the_holder_has_not_heard_of_yet_has_its_requests_joined(

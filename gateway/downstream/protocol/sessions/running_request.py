@@ -16,7 +16,8 @@ C = TypeVar("C")
 RUNNING = "running_request"
 """The key in a scope's state of a request that is under way already when the SDK is given it."""
 
-_TAKE_OVER_SECONDS = 1.0
+TAKE_OVER_SECONDS = 1.0
+"""So long a request goes on that the SDK is expected to take over."""
 
 
 class RunningRequest(Generic[C]):
@@ -85,7 +86,7 @@ class RunningRequest(Generic[C]):
     def expect_to_be_joined(self) -> None:
         """Cancel it where the SDK does not take it over in a second, as its session has ended."""
         if not self._context.done():
-            asyncio.get_running_loop().call_later(_TAKE_OVER_SECONDS, self._cancel_unless_joined)
+            asyncio.get_running_loop().call_later(TAKE_OVER_SECONDS, self._cancel_unless_joined)
 
     def cancel(self) -> None:
         """Have nothing come of it any more."""

@@ -19,7 +19,7 @@ from gateway.cluster.upstreams.upstream_wire import error_from_wire, error_to_wi
 from gateway.downstream.client_request import Result
 from gateway.downstream.protocol.sessions.client_sessions import LiveSession
 from gateway.downstream.protocol.sessions.handshake_request import GetContext, from_handshake
-from gateway.downstream.protocol.sessions.running_request import RunningRequest
+from gateway.downstream.protocol.sessions.running_request import TAKE_OVER_SECONDS, RunningRequest
 from gateway.downstream.serialized_result import SerializedResult
 from gateway.errors import LinkFailedError, LinkLostError, ModelGateError
 from gateway.upstream.request import CallHooks
@@ -39,13 +39,14 @@ class JoinedRequests:
 
     @contextmanager
     def offering(self, running: RunningRequest[CallHooks]) -> Iterator[int]:
-        """While another member may join a request, by the number that this gives."""
+        """While another member may join a request, by the number that this gives, and for a second after that."""
         number = next(self._numbers)
         self._running[number] = running
         try:
             yield number
         finally:
-            del self._running[number]
+            # Its client may have left before it was joined, and take up its stream again.
+            asyncio.get_running_loop().call_later(TAKE_OVER_SECONDS, self._running.pop, number)
 
     async def join(
         self, member_id: str, number: int, get_context: GetContext, caller: Caller, live: LiveSession | None

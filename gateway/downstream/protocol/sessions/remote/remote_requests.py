@@ -32,8 +32,8 @@ from gateway.upstream.request import CallHooks
 
 # Its client may have heard of a change from the holder, which this process does not know yet.
 _FROM_HOLDER = "/list"
-# With which too many requests are refused, and all while the holder has no database.
-_ASK_AGAIN = (429, 503)
+# With which requests are refused in a session that has just ended, too many, and all while the holder has no database.
+_ASK_AGAIN = (404, 429, 503)
 
 
 @dataclass(frozen=True, slots=True)

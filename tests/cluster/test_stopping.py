@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import anyio
+import pytest
 from mcp_types import ElicitRequestParams, ElicitResult
+from starlette.types import Message
 
+from gateway.cluster.member import Member, id_held_by, new_member_id
+from gateway.cluster.membership import Membership
 from gateway.components import open_components
 from gateway.downstream.protocol.mcp_endpoint import McpEndpoint
 from gateway.settings import Settings
@@ -72,6 +76,37 @@ async def test_what_another_process_holds_goes_to_that_one(pair: Pair, settings:
             assert "red" in text_of(await answer(other, asked))
             posted = await pair.first.http.post(address, json=INITIALIZE, headers={"X-API-Key": holder.key})
             assert posted.status_code == 202, posted.text
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_of_who_has_no_key_nothing_is_read_and_nobody_is_looked_for(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    endpoint = await stop(pair.first) if stops else endpoint_of(pair.first)
+    looked_for: list[str] = []
+    find = Membership.find
+
+    async def noted(self: Membership, member_id: str) -> Member | None:
+        looked_for.append(member_id)
+        return await find(self, member_id)
+
+    monkeypatch.setattr(Membership, "find", noted)
+    statuses: list[int] = []
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def receive() -> Message:
+        raise AssertionError("it was read from")
+
+    host = pair.first.url.removeprefix("http://").encode()
+    for held in (b"", id_held_by(new_member_id(), "session").encode()):
+        headers = [(b"host", host), (b"content-type", b"application/json"), (b"x-api-key", b"mg_" + 64 * b"0")]
+        headers += [(b"mcp-session-id", held)] if held else []
+        scope = {"type": "http", "method": "POST", "path": "/mcp", "scheme": "http", "headers": headers, "state": {}}
+        await endpoint(scope, receive, send)
+    assert (statuses, looked_for) == ([401, 401], [])
 
 
 async def test_a_stream_that_only_listens_goes_on_and_holds_up_no_stop(pair: Pair) -> None:

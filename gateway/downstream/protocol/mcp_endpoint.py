@@ -137,6 +137,10 @@ class McpEndpoint:
         origin = forwarded_from(scope)
         if scope["method"] == "DELETE" or (origin is not None and origin.running is not None):
             return receive
+        refused = await self._identify(headers, scope)
+        if isinstance(refused, Response):
+            await refused(scope, receive, send)
+            return None
         request_id: object = None
         state: str | None = None
         if scope["method"] == "POST":
@@ -199,7 +203,23 @@ class McpEndpoint:
         refused = stopping_response(request_id, "The gateway is stopping; ask again in a moment.")
         await refused(scope, receive, send)
 
+    async def _identify(self, headers: Headers, scope: Scope) -> Caller | Response:
+        """Who makes a request; its answer where nobody does who may. Until then nothing is read and nobody asked."""
+        refused = self._origin_guard.check(headers)
+        if refused is not None:
+            return refused
+        try:
+            return await self._authentication.authenticate(scope)
+        except (CredentialError, RoleMissingError, NotFoundError) as error:
+            return self._authentication.refuse(error, scope)
+        except (DatabaseUnavailableError, SignInUnavailableError) as error:
+            return unavailable_response(error)
+
     async def _serve(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = await self._identify(headers, scope)
+        if isinstance(caller, Response):
+            await caller(scope, receive, send)
+            return
         held_id = headers.get("mcp-session-id") or held_by_path(scope.get(_SSE_KEY, ""))
         remote: RemoteRequest | None = None
         session = self._find_remote(headers, scope)
@@ -211,22 +231,18 @@ class McpEndpoint:
             remote, receive = self._remote_requests.read(session, scope, body), replay_body(body, receive)
         if held_id is not None and remote is None and await self._forward(held_id, scope, receive, send):
             return
-        refused = self._origin_guard.check(headers)
         place: AbstractContextManager[None] = nullcontext()
-        if refused is None:
-            try:
-                caller = await self._authentication.authenticate(scope)
-                origin = forwarded_from(scope)
-                if origin is None or not origin.is_counted:
-                    await self._authentication.count_request(caller)
-                if _is_bounded(headers, scope):
-                    place = await self._admission.admit(caller.tenant_id)
-            except (CredentialError, RoleMissingError, LimitError, NotFoundError) as error:
-                refused = self._authentication.refuse(error, scope)
-            except (DatabaseUnavailableError, SignInUnavailableError, OverloadedError) as error:
-                refused = unavailable_response(error)
-        if refused is not None:
-            await refused(scope, receive, send)
+        try:
+            origin = forwarded_from(scope)
+            if origin is None or not origin.is_counted:
+                await self._authentication.count_request(caller)
+            if _is_bounded(headers, scope):
+                place = await self._admission.admit(caller.tenant_id)
+        except LimitError as error:
+            await self._authentication.refuse(error, scope)(scope, receive, send)
+            return
+        except OverloadedError as error:
+            await unavailable_response(error)(scope, receive, send)
             return
         with place:
             if remote is None:

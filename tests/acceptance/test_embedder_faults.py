@@ -30,7 +30,7 @@ def ollama() -> Iterator[EmbeddingServer]:
 @pytest.fixture
 async def gateway(settings: Settings, ollama: EmbeddingServer, tmp_path: Path) -> AsyncIterator[RunningGateway]:
     """A gateway with two tools, whose vectors are those of the server and of the standby."""
-    chosen = EmbedderSettings(type="ollama", base_url=ollama.url, timeout_seconds=2.0, query_budget_ms=400)
+    chosen = EmbedderSettings(type="ollama", base_url=ollama.url, timeout_seconds=2.0, query_budget_ms=5_000)
     async with open_components(replace(settings, embedder=chosen)) as parts, running_gateway(parts) as running:
         await add_listed(parts, tmp_path, tool("paint_wall", "Paint a wall in a colour."), tool("sweep", "Sweep."))
         await VectorFiller(parts.database, parts.spaces, parts.categories).fill()

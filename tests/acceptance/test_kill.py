@@ -22,6 +22,7 @@ from tests.doubles.embedding_faults import Fault
 from tests.doubles.embedding_server import EmbeddingServer
 from tests.support.listed import listed_command, tool
 from tests.support.rows import rows, value
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 TOOLS = 48
@@ -138,5 +139,12 @@ async def test_a_gateway_that_is_asked_to_stop_does_so_in_order(
     assert process.returncode == 0
     assert b"Traceback" not in err
     assert b"ERROR" not in err
-    left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    assert await value(database_url, left) == 0
+    left = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+
+    async def nobody_is_left() -> bool:
+        return bool(await value(database_url, left) == 0)
+
+    await until(nobody_is_left)

@@ -56,7 +56,9 @@ class RunningGateway:
 
     async def call(self, name: str, arguments: Any = None) -> Any:
         """The result of one tools/call."""
-        return (await self.request("tools/call", {"name": name, "arguments": arguments or {}}))["result"]
+        answer = await self.request("tools/call", {"name": name, "arguments": arguments or {}})
+        assert "result" in answer, answer
+        return answer["result"]
 
 
 @contextlib.asynccontextmanager
@@ -67,7 +69,7 @@ async def running_gateway(parts: Components, mcp_limits: McpLimits | None = None
     with open_port() as (listening, url):
         async with (
             serving_at(listening, Gateway(parts, mcp_limits).application(), shutdown_seconds=2),
-            httpx2.AsyncClient(base_url=url, timeout=30, verify=NO_AUTHORITIES) as http,
+            httpx2.AsyncClient(base_url=url, timeout=120, verify=NO_AUTHORITIES) as http,
         ):
             yield RunningGateway(url, parts, key, http)
 

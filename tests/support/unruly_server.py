@@ -89,6 +89,7 @@ def call(request_id: Any, name: str, arguments: Message) -> None:
             send({"id": one, "result": {"content": [{"type": "text", "text": text}]}})
         return
     if name == "queue":
+        note("queueing")
         with serving:
             time.sleep(arguments["seconds"])
     if name == "flood":

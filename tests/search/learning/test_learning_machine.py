@@ -200,10 +200,13 @@ def machine_of(world: World) -> type[RuleBasedStateMachine]:
         def _example(self, tenant: int, name: str, text: str | None) -> Said | None:
             return next((said for said in self.said[tenant, name] if said.text == text), None)
 
-        @rule(at=_tenants, name=_names, texts=st.sampled_from([*SAME.items()]), day=st.integers(0, 2))
-        def say_the_same_in_other_words(self, at: int, name: str, texts: tuple[str, str], day: int) -> None:
+        @rule(at=_tenants, name=_names, texts=st.sampled_from([*SAME.items()]), goes=st.booleans())
+        def say_the_same_in_other_words(self, at: int, name: str, texts: tuple[str, str], goes: bool) -> None:
+            """And who said it first may be forgotten."""
             for text, account in zip(texts, ACCOUNTS, strict=True):
-                self._search_and_call(world.tenants[at], name, text, account, day)
+                self._search_and_call(world.tenants[at], name, text, account, 1)
+            if goes:
+                self.forget(at=at, name=name, account=ACCOUNTS[0])
 
         @rule(at=_tenants, name=_names, text=_texts)
         def give_example(self, at: int, name: str, text: str) -> None:

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from tests.acceptance.test_rolling_restart import MODERN, MODERN_HEADERS, Replicas, replicas
-from tests.support.serving import open_port
+from tests.support.serving import spare_port
 from tests.support.waiting import until
 
 __all__ = ["replicas"]
@@ -24,11 +24,6 @@ NGINX = os.environ.get("TEST_NGINX") or shutil.which("nginx")
 CONFIG = Path(__file__).parents[2] / "deploy" / "compose" / "nginx.conf"
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-
-
-def _free_port() -> int:
-    with open_port() as (_, url):
-        return int(url.rpartition(":")[2])
 
 
 def deployed_config(folder: Path, port: int, gateways: list[int]) -> Path:
@@ -52,7 +47,7 @@ def deployed_config(folder: Path, port: int, gateways: list[int]) -> Path:
 @pytest.fixture
 async def behind(replicas: Replicas, tmp_path: Path) -> AsyncIterator[tuple[str, list[int]]]:
     """The URL of nginx, and the ports at which the gateways are."""
-    port, first, second = _free_port(), _free_port(), _free_port()
+    port, first, second = spare_port(), spare_port(), spare_port()
     file = deployed_config(tmp_path, port, [first, second])
     assert NGINX is not None
     process = await asyncio.create_subprocess_exec(NGINX, "-c", str(file), stderr=asyncio.subprocess.DEVNULL)

@@ -120,14 +120,14 @@ async def test_a_new_session_that_does_not_come_stops_neither_input_nor_end(serv
 
 
 async def test_a_new_session_that_does_not_come_is_an_error_in_time_for_all_that_wait(server: SessionServer) -> None:
-    async with serving(server.app()) as url, bridged(url, connect_timeout=0.5) as client:
+    async with serving(server.app()) as url, bridged(url, connect_timeout=2.0) as client:
         await client.start()
         server.forget()
         server.hangs = True
         begun = anyio.current_time()
         await client.send(*(request(number) for number in range(1, 6)))
         answers = [await client.next() for _ in range(5)]
-        assert anyio.current_time() - begun < 2
+        assert anyio.current_time() - begun < 8
         assert {answer["id"] for answer in answers} == {1, 2, 3, 4, 5}
         assert "opened no new session" in answers[0]["error"]["message"]
         server.hangs = False
@@ -243,7 +243,7 @@ async def test_a_forgotten_session_is_opened_anew_by_itself_with_what_the_client
 async def test_a_notification_that_the_gateway_never_takes_holds_up_what_comes_after_it_for_a_moment_only(
     server: SessionServer,
 ) -> None:
-    async with serving(server.app()) as url, bridged(url, connect_timeout=0.5) as client:
+    async with serving(server.app()) as url, bridged(url, connect_timeout=2.0) as client:
         await client.start()
         await client.send(request("before"))
         assert (await client.next())["id"] == "before"

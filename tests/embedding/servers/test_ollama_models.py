@@ -24,7 +24,7 @@ def server() -> Iterator[OllamaServer]:
 @pytest.fixture
 async def models(server: OllamaServer) -> AsyncIterator[OllamaModels]:
     quick = Backoff(first_seconds=0.001, longest_seconds=0.01)
-    async with OllamaModels(server.url, stall_seconds=0.3, backoff=quick) as models:
+    async with OllamaModels(server.url, stall_seconds=2.0, backoff=quick) as models:
         yield models
 
 

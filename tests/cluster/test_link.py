@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.cluster.links.channel import connect
 from gateway.cluster.links.link import Link, LinkMessage, LinkStream, Service
 from gateway.errors import LinkFailedError, LinkLostError
 from gateway.json_codec import Message
-from tests.cluster.test_signed_channel import ends
+from tests.cluster.test_signed_channel import End, ends
 
 
 @contextlib.asynccontextmanager
@@ -102,6 +104,34 @@ async def test_what_waits_ends_when_the_other_side_is_gone() -> None:
             await waiting
         with pytest.raises(LinkLostError):
             await link.open("echo", {})
+
+
+async def test_a_link_ends_whose_other_side_takes_nothing_however_much_is_to_be_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = Link(await connect(f"127.0.0.1:{listener.getsockname()[1]}"), "there", {})
+        running = asyncio.create_task(link.run())
+        asking = asyncio.create_task(link.ask("echo", {}, b" " * 64 * 2**20))
+        await asyncio.wait_for(running, 30)
+        with pytest.raises(LinkLostError):
+            await asking
+
+
+async def test_a_link_ends_over_which_events_do_not_get_out() -> None:
+    class Full(End):
+        async def send(self, frame: bytes) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    full = Full()
+    full.other = full
+    link = Link(full, "there", {})
+    running = asyncio.create_task(link.run())
+    waiting = [asyncio.create_task(link.send_event({})) for _ in range(10_001)]
+    await asyncio.wait_for(running, 30)
+    with pytest.raises(LinkLostError):
+        await waiting[-1]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_an_event_is_heard_before_the_answer_that_follows_it() -> None:

@@ -13,6 +13,7 @@ from gateway.errors import LinkLostError
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 _LENGTH_BYTES = 4
 _CONNECT_SECONDS = 2.0
+_FLUSH_SECONDS = 1.0
 
 
 class Channel(Protocol):
@@ -27,7 +28,7 @@ class Channel(Protocol):
         ...
 
     def close(self) -> None:
-        """End it, for both sides."""
+        """End it, for both sides; what was sent last has a second to get out."""
         ...
 
 
@@ -65,7 +66,10 @@ class StreamChannel:
             raise LinkLostError() from None
 
     def close(self) -> None:
-        self._writer.close()
+        if not self._writer.is_closing():
+            self._writer.close()
+            # Where the other side reads nothing, it would not end before TCP gives up.
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._writer.transport.abort)
 
 
 async def connect(address: str) -> Channel:
@@ -87,14 +91,15 @@ async def listening(listener: socket.socket, accept: Accept) -> AsyncIterator[No
         task = asyncio.current_task()
         assert task is not None
         serving.add(task)
+        channel = StreamChannel(reader, writer)
         try:
-            await accept(StreamChannel(reader, writer))
+            await accept(channel)
         except asyncio.CancelledError:
             # It is the end of this process's part; asyncio would report it as a failure.
             return
         finally:
             serving.discard(task)
-            writer.close()
+            channel.close()
 
     server = await asyncio.start_server(serve, sock=listener)
     try:

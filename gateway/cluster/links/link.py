@@ -24,7 +24,7 @@ _OPEN, _DATA, _END, _FAILED, _CANCEL, _CREDIT, _PING, _EVENT = range(8)
 _HEADER = struct.Struct("!BII")
 # So many messages of a stream may be on their way before the other side has taken one.
 _WINDOW = 64
-# Of more events that wait to be heard the link is given up: it is known then that some were missed.
+# Of more events that wait to be heard, or to be sent, the link is given up: it is known then that some were missed.
 _MAX_EVENTS = 10_000
 _PING_SECONDS = 1.0
 _SILENT_SECONDS = 3.0
@@ -131,6 +131,7 @@ class Link:
         self._tasks = TaskSet()
         self._on_event = on_event
         self._events: asyncio.Queue[Message] = asyncio.Queue()
+        self._unsent_events = 0
         self._last_number = 0
         self._heard_at = 0.0
 
@@ -157,7 +158,14 @@ class Link:
 
     async def send_event(self, event: Message) -> None:
         """Tell of an event. Raises LinkLostError."""
-        await self.send(_EVENT, 0, event)
+        if self._unsent_events == _MAX_EVENTS:
+            self._channel.close()
+            raise LinkLostError()
+        self._unsent_events += 1
+        try:
+            await self.send(_EVENT, 0, event)
+        finally:
+            self._unsent_events -= 1
 
     async def send(self, kind: int, number: int, head: Message, body: bytes = b"") -> None:
         """Send one frame. Raises LinkLostError."""

@@ -8,6 +8,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+import anyio
+
 from gateway.cluster.links.hop import Hop
 from gateway.cluster.links.link import LinkMessage, LinkStream
 from gateway.cluster.member import Member
@@ -19,6 +21,8 @@ from gateway.task_set import TaskSet
 _MINUTE = 60.0
 _SERVICE = "counts"
 _ALONE = ""
+# A member that counts takes a moment; one that has no answer by then stops nobody.
+_ASK_SECONDS = 0.5
 
 
 class KeyCounts:
@@ -192,17 +196,19 @@ class SharedKeyCounts:
         return membership.others.get(chosen)
 
     async def _ask(self, keeper: Member, head: Message) -> Message | None:
-        """What the member says that counts the key; None where it cannot be asked."""
+        """What the member says that counts the key; None where it cannot be asked, or has not answered in 0.5 s."""
         assert self._hop is not None
-        try:
+        with contextlib.suppress(LinkLostError, LinkFailedError), anyio.move_on_after(_ASK_SECONDS):
             link = await self._hop.link(keeper)
             return (await link.ask(_SERVICE, head)).head
-        except (LinkLostError, LinkFailedError):
-            return None
+        return None
 
     async def _tell_end(self, keeper: Member, key_id: int) -> None:
+        assert self._hop is not None
+        # It is told however long that takes: nothing else may say that the last call of this key has ended.
         with contextlib.suppress(LinkLostError, LinkFailedError):
-            await self._ask(keeper, {"act": "end", "key": key_id, "under_way": self._own.calls(key_id)})
+            link = await self._hop.link(keeper)
+            await link.ask(_SERVICE, {"act": "end", "key": key_id, "under_way": self._own.calls(key_id)})
 
     async def _serve(self, stream: LinkStream, first: LinkMessage) -> LinkMessage:
         """Count for another member; without a pause, so that what it says is counted in the order in which it did."""

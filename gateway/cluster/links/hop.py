@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from gateway.cluster.links.channel import Channel, Connect
 from gateway.cluster.links.link import Link, OnEvent, Service
@@ -16,6 +17,9 @@ from gateway.json_codec import Message
 from gateway.task_set import TaskSet
 
 logger = logging.getLogger(__name__)
+
+# Whoever asks for a link that could not be had just now is told so, without another try.
+_UNREACHED_SECONDS = 1.0
 
 
 class Hop:
@@ -31,7 +35,8 @@ class Hop:
         self._connect = connect
         self._links: dict[str, Link] = {}
         self._incoming: set[Link] = set()
-        self._dialing: dict[str, asyncio.Lock] = {}
+        # By id and address; one that has failed stays for a while.
+        self._dialing: dict[tuple[str, str], asyncio.Task[Link | None]] = {}
         self._tasks = TaskSet()
         self._event_subscribers: list[OnEvent] = []
         self._lost_subscribers: list[Callable[[str], None]] = []
@@ -55,18 +60,30 @@ class Hop:
         try:
             yield
         finally:
+            dialing = list(self._dialing.values())
+            for dial in dialing:
+                dial.cancel()
+            await asyncio.gather(*dialing, return_exceptions=True)
             await self._tasks.aclose()
 
     async def link(self, member: Member) -> Link:
-        """The link to `member`. Raises LinkLostError where it cannot be reached."""
+        """The link to `member`. Raises LinkLostError where it cannot be reached, or could not within the last second.
+
+        However many wait for it, they wait for one try.
+        """
         link = self._links.get(member.id)
         if link is not None and not link.is_lost:
             return link
-        async with self._dialing.setdefault(member.id, asyncio.Lock()):
-            link = self._links.get(member.id)
-            if link is None or link.is_lost:
-                link = await self._dial(member)
-            return link
+        to = (member.id, member.address)
+        dialing = self._dialing.get(to)
+        if dialing is None:
+            dialing = self._dialing[to] = asyncio.create_task(self._dial(member))
+            dialing.add_done_callback(partial(self._on_dialed, to))
+        await asyncio.wait((dialing,))
+        link = None if dialing.cancelled() else dialing.result()
+        if link is None:
+            raise LinkLostError()
+        return link
 
     async def is_reachable(self, member: Member) -> bool:
         """Whether there is a link to `member`, or can be."""
@@ -106,18 +123,31 @@ class Hop:
                 for callback in self._left_subscribers:
                     callback(peer)
 
-    async def _dial(self, member: Member) -> Link:
-        channel = await self._connect(member.address)
+    async def _dial(self, member: Member) -> Link | None:
+        """A new link to `member`; None where it cannot be reached."""
+        try:
+            channel = await self._connect(member.address)
+        except LinkLostError:
+            return None
         try:
             signed = await greet(channel, self._keys, self._own_id(), member.id)
-        except BaseException as error:
+        except LinkLostError as error:
             channel.close()
             if isinstance(error, LinkRefusedError):
                 logger.info("Member %s at %s was not reached: %s.", member.id, member.address, error.reason)
+            return None
+        except BaseException:
+            channel.close()
             raise
         link = self._links[member.id] = Link(signed, member.id, {}, self._hear)
         self._tasks.spawn(self._run(link))
         return link
+
+    def _on_dialed(self, to: tuple[str, str], dialing: asyncio.Task[Link | None]) -> None:
+        if not dialing.cancelled() and dialing.exception() is None and dialing.result() is None:
+            asyncio.get_running_loop().call_later(_UNREACHED_SECONDS, self._dialing.pop, to)
+        else:
+            del self._dialing[to]
 
     async def _run(self, link: Link) -> None:
         try:
@@ -125,7 +155,6 @@ class Hop:
         finally:
             if self._links.get(link.peer) is link:
                 del self._links[link.peer]
-                self._dialing.pop(link.peer, None)
             for callback in self._lost_subscribers:
                 callback(link.peer)
 

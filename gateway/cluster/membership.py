@@ -16,6 +16,8 @@ from gateway.errors import DatabaseError
 logger = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 1.0
+# However many look for members, the database is asked no more often.
+_MIN_BEAT_SECONDS = 0.2
 _RETRY_SECONDS = 0.5
 # Whoever cannot reach a member waits so long for it to be taken for dead, and then says that it cannot be reached.
 _CHECK_SECONDS = 3.0
@@ -45,6 +47,8 @@ class Membership:
         self.address = address
         self.is_leader = False
         self.is_leaving = False
+        self.is_rejoining = False
+        """Taken for dead, and not a member again yet: what it owned may be owned by others at any moment."""
         self.leader_id: str | None = None
         """Who does what is done once, as far as is known."""
         self._store = store
@@ -126,11 +130,10 @@ class Membership:
         while not self._left.is_set():
             try:
                 async with self._store.session(self._wake.set) as session:
-                    if is_member:
-                        await session.resume(self.id)
-                    else:
+                    if not is_member:
                         await session.join(Member(self.id, self.address), self._key_ids)
                         is_member = True
+                        self.is_rejoining = False
                     await self._beat(session)
                     if self._left.is_set():
                         await session.remove(self.id)
@@ -149,8 +152,10 @@ class Membership:
     async def _beat(self, session: ClusterSession) -> None:
         """Returns when this process has stopped, or was taken for dead."""
         has_left = False
+        loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
+            began_at = loop.time()
             states = await session.beat(self.id)
             if states is None:
                 return
@@ -167,6 +172,8 @@ class Membership:
                 return
             with anyio.move_on_after(_BEAT_SECONDS):
                 await self._wake.wait()
+            with anyio.move_on_after(began_at + _MIN_BEAT_SECONDS - loop.time()):
+                await self._left.wait()
 
     def _see(self, states: Sequence[MemberState]) -> None:
         self.leader_id = next((state.member.id for state in states if state.leads), None)
@@ -185,11 +192,15 @@ class Membership:
 
     async def _reap(self, session: ClusterSession, states: Sequence[MemberState]) -> None:
         suspects, self._suspects = self._suspects, set()
-        for state in states:
-            member = state.member
-            if member.id == self.id or not (state.may_be_dead or member.id in suspects):
-                continue
-            if not await self._is_reachable(member) and await session.reap(member.id):
+        doubtful = [
+            state.member
+            for state in states
+            if state.member.id != self.id and (state.may_be_dead or state.member.id in suspects)
+        ]
+        # At the same time: beats must not wait for one member after the other that does not answer.
+        reachable = await asyncio.gather(*(self._is_reachable(member) for member in doubtful))
+        for member, is_reachable in zip(doubtful, reachable, strict=True):
+            if not is_reachable and await session.reap(member.id):
                 logger.warning("Process %s at %s is gone; others take over what it owned.", member.id, member.address)
                 self._members = {each: other for each, other in self._members.items() if each != member.id}
                 self._tell()
@@ -197,6 +208,7 @@ class Membership:
     def _become_another(self) -> None:
         logger.warning("This process was taken for dead, and is now another member than %s.", self.id)
         self.id = new_member_id()
+        self.is_rejoining = True
         self._tell()
 
     def _set_leader(self, is_leader: bool) -> None:

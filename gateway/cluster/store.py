@@ -43,12 +43,10 @@ class ClusterSession(Protocol):
         """Become a member. Raises ClusterKeyError where one that is there has none of these keys."""
         ...
 
-    async def resume(self, member_id: str) -> None:
-        """Hold the lock of a member that has been here before on another connection, where it still is one."""
-        ...
-
     async def beat(self, member_id: str) -> Sequence[MemberState] | None:
-        """Say that the member is there; returns who is. None where others have taken it for dead."""
+        """Say that the member is there, and hold its lock as soon as no former connection of it does; returns who is
+        there. None where others have taken it for dead.
+        """
         ...
 
     async def try_lead(self) -> bool:
@@ -120,14 +118,14 @@ class _PostgresSession:
             await self._connection.execute("lock_member", number)
             await self._connection.execute("notify_cluster")
 
-    async def resume(self, member_id: str) -> None:
-        number = await self._connection.fetchval("member_number", member_id)
-        if number is not None:
-            await self._connection.execute("lock_member", number)
-
     async def beat(self, member_id: str) -> Sequence[MemberState] | None:
-        states = [_state(row) for row in await self._connection.fetch("beat", member_id)]
-        return states if any(state.member.id == member_id for state in states) else None
+        rows = await self._connection.fetch("beat", member_id)
+        own = next((row for row in rows if row["id"] == member_id), None)
+        if own is None:
+            return None
+        if not own["is_locked_here"]:
+            await self._connection.execute("lock_member", own["number"])
+        return [_state(row) for row in rows]
 
     async def try_lead(self) -> bool:
         return bool(await self._connection.fetchval("try_lead"))

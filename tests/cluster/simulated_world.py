@@ -143,18 +143,13 @@ class SimulatedSession:
         self._database.notify()
         await self.pause()
 
-    async def resume(self, member_id: str) -> None:
-        await self.pause()
-        if member_id in self._database.rows:
-            self._database.locks.setdefault(member_id, self)
-        await self.pause()
-
     async def beat(self, member_id: str) -> Sequence[MemberState] | None:
         await self.pause()
         database, now = self._database, asyncio.get_running_loop().time()
         if member_id not in database.rows:
             return None
         database.rows[member_id].seen_at = now
+        database.locks.setdefault(member_id, self)
         states = [
             MemberState(
                 row.member,

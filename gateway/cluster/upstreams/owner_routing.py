@@ -69,6 +69,9 @@ class OwnerRouting:
         except DatabaseError as error:
             # Even one that is alone must not begin what it may not be the owner of when the database is back.
             raise UpstreamUnavailableError(spec.name, error.message) from error
+        if owner is None and self._membership.is_rejoining:
+            # Without a member there is no owner, but this process is none either.
+            raise _unreachable(spec)
         if owner is None or owner == self._membership.id:
             return None
         # One that is not known yet has come just now; one that never was is gone, and claimed anew.

@@ -15,12 +15,8 @@ LIMIT 1
 -- A process is there, reached at $2.
 INSERT INTO cluster_members (id, address, key_ids) VALUES ($1, $2, $3) RETURNING number
 
--- name: member_number
--- The number of a member, by which its lock goes; none where it was taken for dead.
-SELECT number FROM cluster_members WHERE id = $1
-
 -- name: lock_member
--- That the process lives; the lock ends with the connection.
+-- That the process lives; the lock ends with the connection. A former one may have it still, and then it is asked again.
 SELECT pg_try_advisory_lock(1836016458, $1::int)
 
 -- name: try_lead
@@ -34,10 +30,13 @@ SELECT pg_advisory_unlock(1836016459)
 -- name: beat
 -- A member says that it is there, and sees who else is; without its own row it was taken for dead.
 WITH seen AS (UPDATE cluster_members SET seen_at = now() WHERE id = $1)
-SELECT m.id, m.address, m.leaving, extract(epoch FROM now() - m.seen_at)::float8 AS silent_seconds,
+SELECT m.id, m.number, m.address, m.leaving, extract(epoch FROM now() - m.seen_at)::float8 AS silent_seconds,
        EXISTS (SELECT FROM pg_locks l
                WHERE l.locktype = 'advisory' AND l.classid = 1836016458 AND l.objid = m.number::oid AND l.objsubid = 2
                      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS is_locked,
+       EXISTS (SELECT FROM pg_locks l
+               WHERE l.locktype = 'advisory' AND l.classid = 1836016458 AND l.objid = m.number::oid AND l.objsubid = 2
+                     AND l.pid = pg_backend_pid()) AS is_locked_here,
        EXISTS (SELECT FROM pg_locks l JOIN pg_locks leader USING (pid, database)
                WHERE l.locktype = 'advisory' AND l.classid = 1836016458 AND l.objid = m.number::oid AND l.objsubid = 2
                      AND leader.locktype = 'advisory' AND leader.classid = 0 AND leader.objid = 1836016459

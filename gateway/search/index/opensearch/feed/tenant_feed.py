@@ -15,8 +15,8 @@ from gateway.search.index.opensearch.documents import ToolDocument, document_id
 from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation, BulkWriter
 from gateway.search.index.opensearch.feed.feed_state import FeedState
 
-BATCH_SIZE = 500
-"""So many tools are written at once: what changed meanwhile waits for one batch, which is a part of a second."""
+BATCH_SIZE = 1_000
+"""So many tools are written at once: what changed meanwhile waits for one batch."""
 
 # Between two versions of the catalogue there is room for what somebody else does to a document, and for mending that.
 _ROOM = 1_024

@@ -232,6 +232,7 @@ async def test_where_nobody_knows_whose_call_asks_the_refusal_says_what_to_do(
             tasks.cancel_scope.cancel()
         # A client that closes while an answer comes in falls over it.
         await talker.wait_for_log("cancelled ")
+        await other.call_tool("my_talker__echo", {})
 
 
 async def test_what_a_server_asks_about_a_call_that_was_given_up_is_not_put_to_the_next_caller(

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import uvloop
 
 from bench.figures import Figure, record
+from bench.peers.raw_http import raw_http_server
 from bench.scale import Place, place
 from gateway.access.caller import Caller
 from gateway.access.connections.connections import connection_owner
@@ -46,31 +47,18 @@ _CALLS = 100
 _TARGET_MS = 0.1
 
 # Answers as an MCP server of 2026-07-28 does, at next to no cost of its own.
-SERVER = """
-import asyncio, json
+SERVER = raw_http_server("""
+import json
 RESULTS = {
     b"server/discover": {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}},
     b"tools/call": {"content": [{"type": "text", "text": "hello"}]},
 }
-async def serve(reader, writer):
-    try:
-        while True:
-            head = await reader.readuntil(b"\\r\\n\\r\\n")
-            body = await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\\r\\n")[0]))
-            method = next(name for name in RESULTS if b'"' + name + b'"' in body)
-            message = {"jsonrpc": "2.0", "id": json.loads(body)["id"]}
-            message["result"] = {"resultType": "complete", **RESULTS[method]}
-            body = json.dumps(message).encode()
-            head = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n"
-            writer.write(head % len(body) + body)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
+def answer(body):
+    method = next(name for name in RESULTS if b'"' + name + b'"' in body)
+    message = {"jsonrpc": "2.0", "id": json.loads(body)["id"]}
+    message["result"] = {"resultType": "complete", **RESULTS[method]}
+    return json.dumps(message).encode()
+""")
 
 
 @dataclass(frozen=True, slots=True)

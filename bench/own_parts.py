@@ -29,6 +29,7 @@ from mcp.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 
+from bench.peers.raw_http import raw_http_server
 from bench.proxy import LEAN, ROOT
 from gateway.access.caller import Caller
 from gateway.downstream.client_request import ClientRequest, MethodHandler
@@ -61,25 +62,12 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
 }
 
-# Answers every POST on a kept connection with the same JSON, at next to no cost of its own.
-ECHO_SERVER = """
-import asyncio, sys
+# Answers with the same JSON, whatever it is asked.
+ECHO_SERVER = raw_http_server("""
 BODY = b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"hello"}]}}'
-REPLY = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(BODY) + BODY
-async def serve(reader, writer):
-    try:
-        while True:
-            head = await reader.readuntil(b"\\r\\n\\r\\n")
-            await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\\r\\n")[0]))
-            writer.write(REPLY)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
+def answer(body):
+    return BODY
+""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,6 @@ class VectorFiller:
     ) -> tuple[int, int]:
         space_id = target.stored.id
         async with self._database.tenant_transaction(tenant_id) as transaction:
-            # Spaces are filled beside each other: each would wait for rows that the other holds.
             # A sync may have changed a tool while its former texts were embedded.
             unchanged = await transaction.fetch(
                 "lock_unchanged_tools",

@@ -185,7 +185,7 @@ class Link:
             while True:
                 frame = await self._channel.receive()
                 self._heard_at = asyncio.get_running_loop().time()
-                self._take(frame)
+                self._on_frame(frame)
         except LinkLostError:
             pass
         except (ValueError, KeyError, TypeError, struct.error):
@@ -203,7 +203,7 @@ class Link:
             await asyncio.gather(watching, hearing, *self._serving.values(), return_exceptions=True)
             await self._tasks.aclose()
 
-    def _take(self, frame: bytes) -> None:
+    def _on_frame(self, frame: bytes) -> None:
         kind, number, length = _HEADER.unpack_from(frame)
         text_end = _HEADER.size + length
         head = decode(frame[_HEADER.size : text_end])

@@ -89,7 +89,7 @@ async def _read_all(connection: asyncpg.Connection[Any], writer: BackupWriter, w
         places = [place for place, holds in enumerate(row["holds_bytes"]) if holds]
         sink = _Sink(writer.open_table(row["name"]), places, keys)
         copied = await connection.copy_from_table(
-            row["name"], columns=row["columns"], output=sink.take, format="text", timeout=None
+            row["name"], columns=row["columns"], output=sink.write, format="text", timeout=None
         )
         month = _MONTH.search(row["bounds"] or "")
         count = int(copied.rpartition(" ")[2])
@@ -109,7 +109,7 @@ class _Sink:
         self._keys = keys
         self._rest = b""
 
-    async def take(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes) -> None:
         self._table.write(chunk)
         if not self._places:
             return

@@ -48,7 +48,7 @@ class EmbeddedPair:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _CountedPair:
     """A pair and the example that it counts for."""
 
     pair: QueryToolPair
@@ -154,7 +154,9 @@ class PairStore:
             [(tenant_id, text.id, space.id, said.vector, said.pair.text) for text, said in new],
         )
 
-    async def _count_accounts(self, transaction: DatabaseConnection, tenant_id: int, said: Sequence[_Said]) -> None:
+    async def _count_accounts(
+        self, transaction: DatabaseConnection, tenant_id: int, said: Sequence[_CountedPair]
+    ) -> None:
         """What one says of an example on several days is several statements; the others of a day do not count."""
         rounds: list[dict[tuple[int, str], QueryToolPair]] = []
         days: dict[tuple[int, str], list[int]] = {}
@@ -190,7 +192,7 @@ class PairStore:
 
 def _examples_of(
     pairs: Sequence[EmbeddedPair], known: KnownTexts
-) -> tuple[list[_Said], list[tuple[KnownText, EmbeddedPair]]]:
+) -> tuple[list[_CountedPair], list[tuple[KnownText, EmbeddedPair]]]:
     """What each pair counts for, and those texts that nobody has said before, each with the first pair that says it."""
     said, new = [], []
     for each in pairs:
@@ -200,7 +202,7 @@ def _examples_of(
             text = KnownText(each.pair.tool_id, key, each.vector)
             known.add(text)
             new.append((text, each))
-        said.append(_Said(each.pair, text))
+        said.append(_CountedPair(each.pair, text))
     return said, new
 
 

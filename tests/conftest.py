@@ -12,6 +12,7 @@ import pytest
 
 from gateway.admin.accounts.password import PasswordHasher
 from gateway.components import Components, open_components
+from gateway.database import connection, pool
 from gateway.downstream.protocol.sessions import session_requests
 from gateway.downstream.protocol.sessions.remote import remote_requests
 from gateway.embedding.local.builtin import BuiltinEmbedder
@@ -57,6 +58,15 @@ def shared_model(monkeypatch: pytest.MonkeyPatch) -> None:
 def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are hashed with as little work as there can be: nobody guesses those of tests."""
     monkeypatch.setattr(PasswordHasher.__init__, "__defaults__", (1, 8))
+
+
+@pytest.fixture(autouse=True)
+def patient_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lookup has more than its second, which may be over on a machine with much to do. What is about a database that
+    does not answer overrides this.
+    """
+    monkeypatch.setattr(connection, "_STATEMENT_LIMITS", {**connection._STATEMENT_LIMITS, "lookup": {"timeout": 15.0}})
+    monkeypatch.setattr(pool, "LOOKUP_SECONDS", 15.0)
 
 
 @pytest.fixture

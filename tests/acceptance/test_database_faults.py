@@ -49,6 +49,11 @@ async def server(gateway: RunningGateway, tmp_path: Path) -> ListedServer:
     return await add_listed(gateway.parts, tmp_path, PAINT, SWEEP)
 
 
+@pytest.fixture(autouse=True)
+def patient_lookups() -> None:
+    """As long as the gateway gives them."""
+
+
 async def search(gateway: RunningGateway, query: str = "paint a wall") -> Any:
     """The body of the answer to a search."""
     params = {"name": "tool_search", "arguments": {"query": query}}

@@ -75,8 +75,7 @@ class WorkerSupervisor:
         """Pass the signal on; a second one ends workers at once, as it does by itself."""
         self._stopping.set()
         for process in self._processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
+            _terminate(process)
 
     async def _keep(self, index: int) -> None:
         failures = 0
@@ -112,7 +111,8 @@ class WorkerSupervisor:
             self._processes[index] = process
             noticing = asyncio.create_task(self._notice_ready(ours))
             if self._stopping.is_set():
-                self._stop()
+                # The others have been told: a second signal would cut off what they have under way.
+                _terminate(process)
             try:
                 return await process.wait()
             finally:
@@ -122,6 +122,11 @@ class WorkerSupervisor:
     async def _notice_ready(self, control: socket.socket) -> None:
         if await asyncio.get_running_loop().sock_recv(control, 1) == _READY:
             self._was_ready = True
+
+
+def _terminate(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
 
 
 class SupervisorLink:

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from gateway.cluster.hop_keys import HopKeys
 from gateway.cluster.http_forwarder import HttpForwarder
 from gateway.cluster.links.channel import connect, listening
 from gateway.cluster.links.hop import Hop
-from gateway.cluster.links.signed_channel import HopKey
 from gateway.cluster.membership import Membership
 from gateway.cluster.server_owners import ServerOwners
 from gateway.cluster.store import PostgresClusterStore
@@ -20,7 +20,6 @@ from gateway.errors import SettingsError
 from gateway.settings import ClusterSettings
 from gateway.vault import Vault
 
-_PURPOSE = b"modelgate hop between processes"
 _LOOPBACK = "127.0.0.1"
 _POSTGRES_PORT = 5432
 
@@ -46,17 +45,17 @@ class Cluster:
 
 
 def build_cluster(settings: ClusterSettings, database: Database, vault: Vault) -> Cluster:
-    """The parts, of which none runs yet. Raises SettingsError where the address cannot be listened on."""
+    """The parts, of which none runs yet. Raises SettingsError where the address cannot be listened on, or the keys
+    cannot be read.
+    """
 
-    def keys() -> list[HopKey]:
-        return [HopKey.of(secret) for secret in vault.derive(_PURPOSE)]
-
+    keys = HopKeys(vault)
     host = settings.host or address_towards(database.url)
     listener = _listen(host, settings.port)
     address = f"{settings.advertised_host or host}:{listener.getsockname()[1]}"
     store = PostgresClusterStore(database)
-    hop = Hop(keys, lambda: membership.id, connect)
-    membership = Membership(store, [key.id for key in keys()], address, hop.is_reachable)
+    hop = Hop(keys.read, lambda: membership.id, connect)
+    membership = Membership(store, keys.read_ids, address, hop.is_reachable)
     return Cluster(membership, hop, ServerOwners(membership, store), HttpForwarder(hop, membership), listener)
 
 

@@ -11,7 +11,7 @@ import anyio
 
 from gateway.cluster.member import Member, new_member_id
 from gateway.cluster.store import ClusterSession, ClusterStore, MemberState
-from gateway.errors import DatabaseError
+from gateway.errors import ClusterKeyError, DatabaseError
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Membership:
     def __init__(
         self,
         store: ClusterStore,
-        key_ids: Sequence[str],
+        read_key_ids: Callable[[], Sequence[str]],
         address: str,
         is_reachable: Callable[[Member], Awaitable[bool]],
     ) -> None:
@@ -52,7 +52,7 @@ class Membership:
         self.leader_id: str | None = None
         """Who does what is done once, as far as is known."""
         self._store = store
-        self._key_ids = key_ids
+        self._read_key_ids = read_key_ids
         self._is_reachable = is_reachable
         self._members: dict[str, Member] = {}
         self._suspects: set[str] = set()
@@ -126,13 +126,13 @@ class Membership:
         await cycle.wait()
 
     async def _stay(self) -> None:
-        is_member = False
+        is_member = is_refused = False
         while not self._left.is_set():
             try:
                 async with self._store.session(self._wake.set) as session:
                     if not is_member:
-                        await session.join(Member(self.id, self.address), self._key_ids)
-                        is_member = True
+                        await session.join(Member(self.id, self.address), self._read_key_ids())
+                        is_member, is_refused = True, False
                         self.is_rejoining = False
                     await self._beat(session)
                     if self._left.is_set():
@@ -140,6 +140,12 @@ class Membership:
                         return
                     is_member = False
                     self._become_another()
+            except ClusterKeyError as error:
+                if not self._has_joined.is_set():
+                    raise
+                # Whoever has the other key may end, or this process get the same.
+                logger.log(logging.INFO if is_refused else logging.WARNING, "This process is no member: %s", error)
+                is_refused = True
             except DatabaseError as error:
                 if not self._has_joined.is_set():
                     raise
@@ -156,7 +162,7 @@ class Membership:
         while True:
             self._wake.clear()
             began_at = loop.time()
-            states = await session.beat(self.id)
+            states = await session.beat(self.id, self._read_key_ids())
             if states is None:
                 return
             self._see(states)

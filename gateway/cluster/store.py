@@ -43,9 +43,9 @@ class ClusterSession(Protocol):
         """Become a member. Raises ClusterKeyError where one that is there has none of these keys."""
         ...
 
-    async def beat(self, member_id: str) -> Sequence[MemberState] | None:
-        """Say that the member is there, and hold its lock as soon as no former connection of it does; returns who is
-        there. None where others have taken it for dead.
+    async def beat(self, member_id: str, key_ids: Sequence[str]) -> Sequence[MemberState] | None:
+        """Say that the member is there and has these keys, and hold its lock as soon as no former connection of it
+        does; returns who is there. None where others have taken it for dead.
         """
         ...
 
@@ -118,8 +118,8 @@ class _PostgresSession:
             await self._connection.execute("lock_member", number)
             await self._connection.execute("notify_cluster")
 
-    async def beat(self, member_id: str) -> Sequence[MemberState] | None:
-        rows = await self._connection.fetch("beat", member_id)
+    async def beat(self, member_id: str, key_ids: Sequence[str]) -> Sequence[MemberState] | None:
+        rows = await self._connection.fetch("beat", member_id, list(key_ids))
         own = next((row for row in rows if row["id"] == member_id), None)
         if own is None:
             return None

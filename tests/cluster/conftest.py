@@ -90,13 +90,20 @@ def cluster_of(gateway: RunningGateway) -> Cluster:
     return gateway.parts.cluster
 
 
+@contextlib.asynccontextmanager
+async def joined_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
+    """A gateway that is a member of the cluster."""
+    async with (
+        open_components(settings, clustered=True) as parts,
+        running_gateway(parts) as gateway,
+        cluster_of(gateway).running(),
+    ):
+        yield gateway
+
+
 @pytest.fixture
 async def pair(settings: Settings, tmp_path: Path) -> AsyncIterator[Pair]:
     async with contextlib.AsyncExitStack() as stack:
-        gateways = []
-        for _ in range(2):
-            parts = await stack.enter_async_context(open_components(settings, clustered=True))
-            gateways.append(await stack.enter_async_context(running_gateway(parts)))
-            await stack.enter_async_context(cluster_of(gateways[-1]).running())
+        gateways = [await stack.enter_async_context(joined_gateway(settings)) for _ in range(2)]
         await until(lambda: all(cluster_of(each).membership.others for each in gateways))
         yield Pair(gateways[0], gateways[1], tmp_path)

@@ -129,7 +129,7 @@ class Node:
         hop = Hop(lambda: [KEY], lambda: self.membership.id, world.network.connector(self.host))
         self.host.accept = hop.accept
         store = SimulatedStore(world.database, self.host)
-        self.membership = Membership(store, [KEY.id], self.host.address, hop.is_reachable)
+        self.membership = Membership(store, lambda: [KEY.id], self.host.address, hop.is_reachable)
         forwarder = HttpForwarder(hop, self.membership)
         forwarder.serve_with(self._answer)
         owners = ServerOwners(self.membership, store)

@@ -143,12 +143,13 @@ class SimulatedSession:
         self._database.notify()
         await self.pause()
 
-    async def beat(self, member_id: str) -> Sequence[MemberState] | None:
+    async def beat(self, member_id: str, key_ids: Sequence[str]) -> Sequence[MemberState] | None:
         await self.pause()
         database, now = self._database, asyncio.get_running_loop().time()
         if member_id not in database.rows:
             return None
         database.rows[member_id].seen_at = now
+        database.rows[member_id].key_ids = tuple(key_ids)
         database.locks.setdefault(member_id, self)
         states = [
             MemberState(

@@ -30,7 +30,7 @@ async def never(_: Member) -> bool:
 
 @contextlib.asynccontextmanager
 async def member(store: SimulatedStore) -> AsyncIterator[Membership]:
-    membership = Membership(store, KEYS, "host:1", never)
+    membership = Membership(store, lambda: KEYS, "host:1", never)
     async with membership.running():
         yield membership
 
@@ -58,6 +58,24 @@ def test_who_looks_for_members_that_are_not_there_has_the_database_asked_a_few_t
         assert 10 <= len(beats) <= 60, len(beats)
 
     run_in_virtual_time(look())
+
+
+def test_who_was_taken_for_dead_comes_back_also_after_another_key_has_kept_it_out() -> None:
+    async def come_back() -> None:
+        database = SimulatedDatabase(random.Random(1))
+        store = SimulatedStore(database, host())
+        async with member(store) as membership:
+            former = membership.id
+            async with store.session(lambda: None) as other:
+                database.delete(former)
+                await other.join(Member(new_member_id(), "host:2"), ["another key"])
+                await asyncio.sleep(5)
+                assert membership.id not in database.rows
+            await asyncio.sleep(5)
+            assert not membership.is_rejoining
+            assert membership.id in database.rows
+
+    run_in_virtual_time(come_back())
 
 
 def test_members_that_do_not_answer_are_taken_for_dead_at_the_same_time() -> None:

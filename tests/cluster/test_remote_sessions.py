@@ -183,7 +183,7 @@ async def test_what_runs_already_is_answered_where_it_runs_if_its_session_has_ju
 
 async def test_a_request_whose_client_leaves_before_it_is_joined_is_still_joined() -> None:
     hop = Hop(lambda: (), lambda: "here", connect)
-    joined = JoinedRequests(hop, Membership(cast(Any, None), [], "", hop.is_reachable))
+    joined = JoinedRequests(hop, Membership(cast(Any, None), list, "", hop.is_reachable))
 
     async def answer() -> dict[str, Any]:
         await running.context()

@@ -20,7 +20,7 @@ async def store(settings: Settings) -> AsyncIterator[PostgresClusterStore]:
 
 
 async def beat(session: ClusterSession, member: Member) -> MemberState:
-    states = await session.beat(member.id)
+    states = await session.beat(member.id, ["key"])
     assert states is not None
     return next(state for state in states if state.member.id == member.id)
 
@@ -51,4 +51,4 @@ async def test_a_member_that_comes_again_before_its_former_connection_has_ended_
 
         await until(is_gone)
         # Who was taken for dead has no lock to hold.
-        assert await other.beat(member.id) is None
+        assert await other.beat(member.id, ["key"]) is None

@@ -28,8 +28,9 @@ SELECT pg_try_advisory_lock(1836016459)
 SELECT pg_advisory_unlock(1836016459)
 
 -- name: beat
--- A member says that it is there, and sees who else is; without its own row it was taken for dead.
-WITH seen AS (UPDATE cluster_members SET seen_at = now() WHERE id = $1)
+-- A member says that it is there and which keys it has, and sees who else is there; without its own row it was taken for
+-- dead.
+WITH seen AS (UPDATE cluster_members SET seen_at = now(), key_ids = $2 WHERE id = $1)
 SELECT m.id, m.number, m.address, m.leaving, extract(epoch FROM now() - m.seen_at)::float8 AS silent_seconds,
        EXISTS (SELECT FROM pg_locks l
                WHERE l.locktype = 'advisory' AND l.classid = 1836016458 AND l.objid = m.number::oid AND l.objsubid = 2

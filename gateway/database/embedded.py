@@ -103,6 +103,17 @@ class EmbeddedServer:
             self._server.cleanup()
             self._server = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether anybody has a server on these files up, or has left it without an end."""
+        return (self.folder / "postmaster.pid").exists()
+
+    def other_holders(self) -> list[int]:
+        """The processes that share the started server with this one."""
+        with self._server._lock:
+            holders = self._server.global_process_id_list.get_and_add(os.getpid())
+        return [pid for pid in holders if pid != os.getpid() and _is_alive(pid)]
+
     def _remove_dead_holders(self) -> None:
         # A killed process never takes itself off the list of holders, and would keep the server up for ever.
         holders = self._server.global_process_id_list

@@ -84,9 +84,14 @@ def _check_migrations(manifest: Manifest, migrations: Sequence[Migration]) -> No
             )
 
 
-async def _make_room(connection: asyncpg.Connection[Any], migrations: Sequence[Migration], replace: bool) -> None:
+async def refuse_while_in_use(connection: asyncpg.Connection[Any], act: str) -> None:
+    """Raise BackupError, which says after what one may `act`, where gateways or their commands use the database."""
     if await connection.fetchval(statement("other_gateway_connections")):
-        raise BackupError("A gateway uses this database; stop all of them, then restore.")
+        raise BackupError(f"A gateway uses this database; stop all of them, then {act}.")
+
+
+async def _make_room(connection: asyncpg.Connection[Any], migrations: Sequence[Migration], replace: bool) -> None:
+    await refuse_while_in_use(connection, "restore")
     ours = {name for migration in migrations for name in _MADE_BY_MIGRATIONS.findall(migration.text)}
     ours.add("schema_migrations")
     objects = await connection.fetch(statement("schema_objects"))

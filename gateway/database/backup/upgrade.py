@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import asyncpg
+
 from gateway.database.backup.archive import BackupReader
-from gateway.database.backup.backup import write_backup
-from gateway.database.backup.restore import restore_backup
+from gateway.database.backup.backup import APPLICATION_NAME, write_backup
+from gateway.database.backup.restore import refuse_while_in_use, restore_backup
+from gateway.database.connection import CONNECTION_ERRORS
 from gateway.database.embedded import EmbeddedServer
-from gateway.errors import DatabaseError
+from gateway.errors import BackupError, DatabaseError
+
+_CONNECT_SECONDS = 10.0
 
 
 async def upgrade_embedded(data_dir: Path) -> tuple[int, int]:
     """Write a backup with the version that made the files, and restore it with the one that the gateway runs on.
 
     Returns both. What was there stays beside it, as `postgresql.old`. One that was cut off is begun anew, or brought to
-    its end. Raises DatabaseError where there is nothing to upgrade or that fails; the files are then as before.
+    its end. Raises DatabaseError where there is nothing to upgrade, where anybody uses the files, or where it fails;
+    they are then as before.
     """
     present = EmbeddedServer(data_dir)
     found, wanted = await asyncio.to_thread(present.versions)
@@ -30,12 +36,15 @@ async def upgrade_embedded(data_dir: Path) -> tuple[int, int]:
     if former_folder.exists():
         raise DatabaseError(f"{former_folder} is there from an upgrade before; move it away, then try again.")
     upgraded = EmbeddedServer(data_dir, name=present.upgraded_folder.name)
-    _set_aside(upgraded.folder, folder)
     file = _backup_file(data_dir, found)
     former = EmbeddedServer(data_dir, found)
     url = await asyncio.to_thread(former.start)
     try:
+        await _refuse_while_in_use(former, url)
+        _set_aside(upgraded.folder, folder)
         await write_backup(url, file)
+        # What one has written that came meanwhile may not be in the backup.
+        await _refuse_while_in_use(former, url)
     finally:
         await asyncio.to_thread(former.stop)
     try:
@@ -44,11 +53,32 @@ async def upgrade_embedded(data_dir: Path) -> tuple[int, int]:
                 await restore_backup(await asyncio.to_thread(upgraded.start), reader)
             finally:
                 await asyncio.to_thread(upgraded.stop)
+        if former.is_running:
+            raise DatabaseError(f"PostgreSQL in {folder} was started meanwhile; stop all gateways, then upgrade.")
     except BaseException:
         _set_aside(upgraded.folder, folder)
         raise
     folder.rename(former_folder)
     return _finish(present, found, wanted)
+
+
+async def _refuse_while_in_use(former: EmbeddedServer, url: str) -> None:
+    """Raise BackupError where another process holds the started server, or a gateway is connected to it."""
+    if holders := await asyncio.to_thread(former.other_holders):
+        raise BackupError(
+            f"A gateway uses this database, or a command does (process {', '.join(map(str, holders))}); stop all of "
+            "them, then upgrade."
+        )
+    try:
+        connection = await asyncpg.connect(
+            url, timeout=_CONNECT_SECONDS, server_settings={"application_name": APPLICATION_NAME}
+        )
+    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+        raise BackupError(f"The database cannot be reached ({error or type(error).__name__}).") from None
+    try:
+        await refuse_while_in_use(connection, "upgrade")
+    finally:
+        await connection.close()
 
 
 def _finish(present: EmbeddedServer, found: int, wanted: int) -> tuple[int, int]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
+
+import asyncpg
 
 from tests.cli.process import CommandLine
 from tests.support.cluster import Cluster
@@ -103,3 +106,30 @@ async def test_a_database_made_by_the_postgresql_before_is_told_of_and_upgraded(
     assert not upgraded_folder.exists()
     assert "There is nothing to upgrade" in await embedded.fail("upgrade-postgresql")
     assert "of your own" in await modelgate.fail("upgrade-postgresql")
+
+
+async def test_while_a_gateway_uses_it_or_another_process_holds_it_nothing_is_upgraded(
+    modelgate: CommandLine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "postgresql"
+    folder.parent.mkdir()
+    embedded = replace(_with(modelgate, MODELGATE_DATABASE_URL=""), in_process=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        former = get_server(folder, postgres_version=16)
+    try:
+        refused = await embedded.fail("upgrade-postgresql")
+        assert f"A gateway uses this database, or a command does (process {os.getpid()}); stop all of them" in refused
+        # One that came over the address of it is on no list of holders.
+        former.global_process_id_list.get_and_remove(os.getpid())
+        connection = await asyncpg.connect(former.get_uri(), server_settings={"application_name": "modelgate"})
+        try:
+            refused = await embedded.fail("upgrade-postgresql")
+        finally:
+            connection.terminate()
+        assert "A gateway uses this database; stop all of them, then upgrade." in refused
+    finally:
+        former.global_process_id_list.get_and_add(os.getpid())
+        former.cleanup()
+    assert [each.name for each in folder.parent.iterdir()] == ["postgresql"]
+    assert (folder / "PG_VERSION").read_text().strip() == "16"

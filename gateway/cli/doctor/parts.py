@@ -10,7 +10,8 @@ from gateway.catalog.servers.server_record import ServerRecord
 from gateway.cli.doctor.check_result import CheckResult
 from gateway.database.pool import Database
 from gateway.database.requirements import location_of
-from gateway.embedding.embedder import Embedder
+from gateway.embedding.embedder import Embedder, EmbedderHealth
+from gateway.errors import EmbeddingError
 
 if TYPE_CHECKING:
     from gateway.search.index.opensearch.index_overview import ClusterView
@@ -26,8 +27,13 @@ async def check_database(database: Database, *, embedded: bool) -> CheckResult:
 
 
 async def check_embedder(embedder: Embedder) -> CheckResult:
-    """Whether the embedder answers."""
+    """Whether the embedder answers, and with vectors."""
     health = await embedder.check_health()
+    if health.ok:
+        try:
+            await embedder.space()
+        except EmbeddingError as error:
+            health = EmbedderHealth.from_error(error, health.model)
     if health.ok:
         return CheckResult("embedder", "ok", health.detail or f"{health.model} answers.")
     return CheckResult("embedder", "problem", health.detail, health.next_step, "embedder-unavailable")

@@ -15,10 +15,9 @@ from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
 from gateway.embedding.servers.openai_reply import read_vectors
 from gateway.embedding.servers.remote_embedder import RemoteEmbedder, RemoteOptions
 from gateway.embedding.servers.server_reply import ServerReply
-from gateway.errors import BadVectorError, EmbeddingError
+from gateway.errors import EmbeddingError
 
 OPENAI_HINT = "check that it runs and that embedder.base_url is right"
-_PROBE_TEXT = "Is the embedder well?"
 _DEFAULTS = RemoteOptions()
 _REFUSALS = (400, 413, 422)
 _WANTS_ONE_TEXT = re.compile(
@@ -66,9 +65,7 @@ class OpenAIEmbedder(RemoteEmbedder):
 
     async def _probe(self) -> str:
         # Not every compatible server lists its models, or accepts only those; one short text tells for certain.
-        [row] = await self._rows([_PROBE_TEXT], "check", None)
-        if isinstance(row, str):
-            raise BadVectorError(row, "update that server or the model, or choose another embedder.model")
+        await self._require_vector()
         return f"{self._client.label} answers with the model {self._model}."
 
     async def _ask(self, texts: Sequence[str], purpose: Purpose, timeout_seconds: float | None) -> ServerReply:

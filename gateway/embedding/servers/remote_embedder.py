@@ -24,9 +24,10 @@ from gateway.embedding.servers.document_queue import DocumentQueue
 from gateway.embedding.servers.http_client import EmbeddingHttpClient, Purpose
 from gateway.embedding.text_length import FittedText, estimate_tokens, fit_text
 from gateway.embedding.vector_check import check_vectors, normalize_vectors
-from gateway.errors import EmbedderFailedError, EmbeddingError, ModelChangedError
+from gateway.errors import BadVectorError, EmbedderFailedError, EmbeddingError, ModelChangedError, TextRefusedError
 
 _PROBE_TEXT = "How many dimensions has a vector of this model?"
+_HEALTH_TEXT = "Is the embedder well?"
 _ISOLATION_SECONDS = 5.0
 # What tokenizers add at both ends.
 _SPECIAL_TOKENS = 4
@@ -58,6 +59,8 @@ class RemoteEmbedder(ABC):
         self._input_format = options.input_format or input_format_for(model)
         self._wanted_dimensions = options.dimensions
         self._given_dimensions: int | None = None
+        # Whether what was asked for last gave no vector at all, though it was no text's fault.
+        self._gives_no_vectors = False
         self.max_tokens = self._input_format.max_tokens
         self.batcher = AdaptiveBatcher(options.batch_size, options.concurrency)
         self._bisector = BatchBisector(self._send, self.batcher)
@@ -146,6 +149,8 @@ class RemoteEmbedder(ABC):
         started = time.perf_counter()
         try:
             detail = await self._probe()
+            if self._gives_no_vectors:
+                await self._require_vector()
         except EmbeddingError as error:
             return EmbedderHealth.from_error(error, self._model)
         return EmbedderHealth(True, detail, self._model, (time.perf_counter() - started) * 1000)
@@ -164,6 +169,12 @@ class RemoteEmbedder(ABC):
     @abstractmethod
     async def _probe(self) -> str:
         """Asks the server once; a sentence that says that all is well. Raises EmbeddingError when it is not."""
+
+    async def _require_vector(self) -> None:
+        """Embeds a short text. Raises EmbeddingError where it gets no vector that can be used."""
+        [row] = await self._send([_HEALTH_TEXT], "check")
+        if isinstance(row, str):
+            raise BadVectorError(row, "update that server or the model, or choose another embedder.model")
 
     @property
     def _dimensions_to_ask_for(self) -> int:
@@ -191,8 +202,16 @@ class RemoteEmbedder(ABC):
         except EmbedderFailedError as error:
             if error.timed_out and purpose == "documents":
                 self.batcher.record_timeout()
+            # A server that is busy, or loads its model, gives vectors later.
+            self._gives_no_vectors = self._gives_no_vectors or not error.timed_out
+            raise
+        except (TextRefusedError, ModelChangedError):
+            raise
+        except EmbeddingError:
+            self._gives_no_vectors = True
             raise
         embedded = [text for text, row in zip(texts, rows, strict=True) if not isinstance(row, str)]
+        self._gives_no_vectors = not embedded
         log_embeddings(self.name, embedded, time.monotonic() - started, cache_hit=False)
         if purpose == "documents":
             self.batcher.record(len(texts), tokens, started, time.monotonic())

@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.doctor.machine import check_clock, check_data_folder, check_programs
-from gateway.settings import ServerSettings, Settings
+from gateway.cli.doctor.parts import check_embedder
+from gateway.embedding.embedder_factory import choose_embedder
+from gateway.settings import EmbedderSettings, ServerSettings, Settings
 from tests.cli.process import CommandLine
+from tests.doubles.embedding_faults import Fault
+from tests.doubles.embedding_server import EmbeddingServer
 from tests.support.gateway import LOCAL_MCP
 
 
@@ -47,6 +51,17 @@ async def test_a_database_that_does_not_answer_is_one_of_the_findings(modelgate:
     ended = await modelgate("doctor", "--json", MODELGATE_DATABASE_URL="postgresql://127.0.0.1:1/x")
     found = {each["part"]: each for each in json.loads(ended.out)}
     assert (ended.code, found["database"]["state"], found["database"]["code"]) == (1, "problem", "database")
+
+
+async def test_an_embedder_whose_vectors_cannot_be_used_is_told() -> None:
+    async with EmbeddingServer() as server:
+        server.fault = Fault.value("NaN")
+        embedder = await choose_embedder(EmbedderSettings(type="ollama", base_url=server.url))
+        found = await check_embedder(embedder)
+        await embedder.aclose()
+    assert (found.state, found.code) == ("problem", "embedder-unavailable")
+    assert "a vector with NaN or infinity in it" in found.detail
+    assert "choose another embedder.model" in found.next_step
 
 
 def test_a_data_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -143,6 +143,40 @@ async def test_a_server_that_is_well_says_so(ollama: OllamaEmbedder, server: Emb
     assert server.texts == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault.value("NaN"), "a vector with NaN or infinity in it"),
+        (Fault.zeros(), "a vector of zeros"),
+        (Fault.answering(500, '{"error":"json: unsupported value: NaN"}'), "json: unsupported value: NaN"),
+    ],
+)
+async def test_a_server_that_gives_no_vectors_is_not_well_until_it_does(
+    ollama: OllamaEmbedder, server: EmbeddingServer, fault: Fault, said: str
+) -> None:
+    server.fault = fault
+    with pytest.raises(EmbeddingError, match=said):
+        await ollama.embed_query("hello")
+    for _ in range(2):
+        health = await ollama.check_health()
+        assert not health.ok
+        assert said in health.detail
+        assert health.next_step
+    server.fault = None
+    # Also where nobody asks for a vector meanwhile.
+    assert (await ollama.check_health()).ok
+    asked = len(server.texts)
+    assert (await ollama.check_health()).ok
+    assert len(server.texts) == asked
+
+
+async def test_a_text_that_gets_no_vector_makes_no_server_ill(ollama: OllamaEmbedder, server: EmbeddingServer) -> None:
+    server.text_fault = lambda text: "nan" if text.endswith("BAD") else None
+    assert (await ollama.embed_each(["well", "this is BAD"])).refused
+    server.fault = Fault.value("NaN", times=1)
+    assert (await ollama.check_health()).ok
+
+
 async def test_a_server_that_is_down_is_told_and_found_again(make_client: MakeClient) -> None:
     async with EmbeddingServer() as server:
         embedder = OllamaEmbedder(make_client(server.url), MODEL)

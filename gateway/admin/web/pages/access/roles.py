@@ -56,7 +56,7 @@ async def set_rule(context: PageContext) -> Response:
     submitted = await context.form()
     role_id = context.path_id("role")
     try:
-        rule = parse_form(RuleInput, {"visibility": None, **_without_blanks(submitted)})
+        rule = parse_form(RuleInput, rule_values(submitted))
         await context.services.roles.set_rules(context.tenant.id, role_id, RulesInput((rule,)))
     except ModelGateError as error:
         if context.is_htmx:
@@ -129,6 +129,12 @@ async def _tool_values(context: PageContext, tool_id: int) -> dict[str, Any]:
         "visibility": next((view.visibility for view in tool.roles if view.role_id == role_id), "DENY"),
         "tool_rules": {rule.tool_id: rule.visibility for rule in rules if rule.tool_id is not None},
     }
+
+
+def rule_values(submitted: Mapping[str, str]) -> dict[str, str | None]:
+    """What a form says of a rule: an empty `visibility` takes it away, and one that is missing says nothing."""
+    chosen: dict[str, str | None] = {"visibility": None} if "visibility" in submitted else {}
+    return chosen | _without_blanks(submitted)
 
 
 def _without_blanks(submitted: Mapping[str, str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from gateway.admin.web.page_context import PageContext
 from gateway.admin.web.pages.servers.server_limits import describe_limits
 from gateway.admin.web.pages.servers.server_list import sync_jobs
 from gateway.admin.web.presentation.timeline import health_timeline
+from gateway.admin.web.switch_input import SwitchInput
 
 _MAX_VERSIONS = 20
 _MAX_CALLS = 10
@@ -128,8 +129,8 @@ async def set_server_policy(context: PageContext) -> Response:
 async def set_server_enabled(context: PageContext) -> Response:
     """Switch a server on or off."""
     server_id = context.path_id("server")
-    enabled = (await context.form()).get("enabled") == "true"
-    await context.services.servers.set_enabled(context.tenant.id, server_id, enabled)
+    wanted = parse_form(SwitchInput, await context.form())
+    await context.services.servers.set_enabled(context.tenant.id, server_id, wanted.enabled)
     return context.redirect(f"/servers/{server_id}")
 
 

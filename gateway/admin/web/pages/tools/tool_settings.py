@@ -11,7 +11,9 @@ from gateway.admin.services.access.rules import RuleInput, RulesInput
 from gateway.admin.services.tools.overrides import OverrideInput
 from gateway.admin.web.page import post
 from gateway.admin.web.page_context import PageContext
+from gateway.admin.web.pages.access.roles import rule_values
 from gateway.admin.web.pages.tools.tool import tool_page
+from gateway.admin.web.switch_input import SwitchInput
 from gateway.errors import ModelGateError
 
 _PARAMETER_PREFIX = "parameter-"
@@ -20,8 +22,8 @@ _PARAMETER_PREFIX = "parameter-"
 async def switch_tool(context: PageContext) -> Response:
     """Switch the tool on or off."""
     tool_id = context.path_id("tool")
-    enabled = (await context.form()).get("enabled") == "true"
-    await context.services.overrides.set_enabled(context.tenant.id, tool_id, enabled=enabled)
+    wanted = parse_form(SwitchInput, await context.form())
+    await context.services.overrides.set_enabled(context.tenant.id, tool_id, enabled=wanted.enabled)
     return context.redirect(f"/tools/{tool_id}")
 
 
@@ -57,8 +59,7 @@ async def accept_category(context: PageContext) -> Response:
 async def set_role_rule(context: PageContext) -> Response:
     """Say what a role sees of this very tool, or take that rule away."""
     tool_id, role_id = context.path_id("tool"), context.path_id("role")
-    visibility = (await context.form()).get("visibility") or None
-    rule = parse_form(RuleInput, {"visibility": visibility, "tool_id": tool_id})
+    rule = parse_form(RuleInput, {**rule_values(await context.form()), "tool_id": tool_id})
     await context.services.roles.set_rules(context.tenant.id, role_id, RulesInput((rule,)))
     return context.redirect(f"/tools/{tool_id}")
 

@@ -45,6 +45,24 @@ async def test_a_role_is_made_changed_and_removed(admin: Person) -> None:
     assert (await admin.http.get(role)).status_code == 404
 
 
+async def test_a_form_that_names_no_visibility_takes_no_rule_away(
+    gateway: RunningGateway, admin: Person, tmp_path: Path
+) -> None:
+    await add_local_mcp(gateway.parts, tmp_path)
+    tool = (await admin.get("/tools", text="calculator")).json()["items"][0]["id"]
+    role = await _role(admin, default_visibility="ALLOW")
+    await admin.http.post(f"{role}/rules", data={"tool_id": str(tool), "visibility": "DENY"})
+    by_tool = f"/admin/t/default/tools/{tool}/roles/{role.rpartition('/')[2]}"
+    rules = f"/roles/{role.rpartition('/')[2]}/rules"
+    for path, form in ((f"{role}/rules", {"tool_id": str(tool)}), (by_tool, {})):
+        refused = await admin.http.post(path, data=form)
+        assert refused.status_code == 422
+        assert "visibility is missing" in refused.text
+        assert [rule["visibility"] for rule in (await admin.get(rules)).json()] == ["DENY"]
+    assert (await admin.http.post(by_tool, data={"visibility": ""})).status_code == 303
+    assert (await admin.get(rules)).json() == []
+
+
 async def test_rules_are_set_explained_and_removed(gateway: RunningGateway, admin: Person, tmp_path: Path) -> None:
     await add_local_mcp(gateway.parts, tmp_path)
     tool = (await admin.get("/tools", text="calculator")).json()["items"][0]["id"]

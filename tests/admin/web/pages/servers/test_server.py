@@ -46,6 +46,20 @@ async def test_the_page_of_a_server_tells_its_policy(gateway: RunningGateway, ad
         assert f"<dd>{words}</dd>" in page
 
 
+async def test_a_form_that_does_not_say_on_or_off_switches_nothing(
+    gateway: RunningGateway, admin: Person, tmp_path: Path
+) -> None:
+    server_id = await add_local_mcp(gateway.parts, tmp_path)
+    tool_id = (await admin.get("/tools")).json()["items"][0]["id"]
+    for path in (f"/servers/{server_id}", f"/tools/{tool_id}"):
+        for form in ({}, {"enabled": ""}, {"enabled": "maybe"}, {"enable": "true"}):
+            refused = await admin.http.post(f"{HERE}{path}/switch", data=form)
+            assert refused.status_code == 422, (path, form)
+            assert "enabled" in refused.text
+    assert (await admin.get("/servers")).json()[0]["enabled"] is True
+    assert (await admin.get(f"/tools/{tool_id}")).json()["disabled_at"] is None
+
+
 async def test_a_form_without_a_kind_that_there_is_lets_nobody_in_otherwise(
     gateway: RunningGateway, admin: Person
 ) -> None:

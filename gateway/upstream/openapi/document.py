@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -13,6 +12,7 @@ import yaml
 from gateway.errors import InvalidInputError
 from gateway.json_codec import Message
 from gateway.json_pointer import unescape_step
+from gateway.upstream.openapi.yaml_values import read_yaml
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """The largest document taken, in bytes."""
@@ -96,35 +96,8 @@ def _load(name: str, text: str | bytes) -> Any:
         try:
             return json.loads(text)
         except ValueError:
-            # An alias lets a small text become endlessly large.
-            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
-                raise yaml.YAMLError("aliases are not read") from None
-            return _with_string_keys(yaml.load(text, Loader=_Loader))  # noqa: S506  # nosec
+            return read_yaml(f"The OpenAPI document of {name}", text, MAX_DOCUMENT_BYTES)
     except (ValueError, yaml.YAMLError, RecursionError):
         raise InvalidInputError(
-            f"The OpenAPI document of {name} is neither JSON nor YAML without aliases; correct it.", "document"
+            f"The OpenAPI document of {name} is neither JSON nor YAML; correct it.", "document"
         ) from None
-
-
-class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """YAML 1.2, where `no` and `12:30` are text, and without dates, which JSON has not."""
-
-
-_OF_YAML_1_1 = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:int")
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OF_YAML_1_1]
-    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF")
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z"), list("-+0123456789"))
-
-
-def _with_string_keys(value: Any) -> Any:
-    """YAML's values as JSON has them: keys are strings."""
-    if isinstance(value, dict):
-        return {str(key): _with_string_keys(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_with_string_keys(part) for part in value]
-    return value

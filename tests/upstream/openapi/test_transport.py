@@ -86,11 +86,56 @@ paths:
     assert list(build_operations(document).tools) == ["a"]
 
 
+def test_what_is_named_once_in_a_yaml_document_stands_wherever_it_is_meant() -> None:
+    text = """
+openapi: 3.1.0
+info: {title: Aliases, version: "1"}
+x-paging: &paging
+  - {name: limit, in: query, schema: &count {type: integer}}
+x-defaults: &defaults {parameters: *paging, responses: {}}
+paths:
+  /a:
+    get: {operationId: a, parameters: *paging, responses: {}}
+  /b:
+    get: {<<: *defaults, operationId: b}
+  /c:
+    post:
+      operationId: c
+      requestBody: {content: {application/json: {schema: {type: object, properties: {first: *count, last: *count}}}}}
+      responses: {}
+"""
+    operations = build_operations(parse_document("Aliases", text))
+    found = {name: each.definition["inputSchema"] for name, each in operations.tools.items()}
+    assert found["a"]["properties"] == found["b"]["properties"] == {"limit": {"type": "integer"}}
+    assert found["c"]["properties"] == {"first": {"type": "integer"}, "last": {"type": "integer"}}
+
+
+def _laughs(first: str, line: str) -> str:
+    """A few lines, each of which stands nine times for the one before."""
+    return "\n".join(
+        [f"a0: &a0 {first}", *(f"a{n}: &a{n} {line % ', '.join([f'*a{n - 1}'] * 9)}" for n in range(1, 60))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &a [&b {c: *a}]\n", r"has an alias within what it stands for, in line 2; use \$ref"),
+        ("a: &a\n  <<: *a\n", "has an alias within what it stands for"),
+        (_laughs("[lol]", "[%s]"), "over 16,777,216 bytes with its aliases written out; use"),
+        (_laughs("{b: 1}", "{<<: [%s]}"), "over 16,777,216 bytes with its aliases written out; use"),
+        (f"a: &a {'x' * 60_000}\nb: [{', '.join(['*a'] * 300)}]", "over 16,777,216 bytes with its aliases written out"),
+    ],
+)
+def test_aliases_that_stand_for_endlessly_much_are_refused(text: str, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        parse_document("Pets", f"openapi: 3.1.0\n{text}")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{", "neither JSON nor YAML"),
-        ("a: &a [1]\nb: *a\n", "without aliases"),
         ("[1, 2]", "not an OpenAPI document"),
         ('{"swagger": "2.0"}', "is Swagger 2.0.*convert it"),
         ('{"openapi": "4.0.0"}', "of version 4.0.0"),

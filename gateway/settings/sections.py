@@ -197,11 +197,12 @@ class RerankSettings:
 
 @dataclass(frozen=True, slots=True)
 class LearnSettings:
-    """What searches learn from the calls that follow them: with "observe" it is counted, and has no effect. An example
-    has effect from the `min_calls`th call or the `min_callers`th caller on.
+    """What searches learn from the calls that follow them: with "observe" it is counted, and has no effect; "auto" is
+    that where the audit log has the text of searches, else "off". An example has effect from the `min_calls`th call or
+    the `min_callers`th caller on.
     """
 
-    from_use: Literal["off", "observe", "on"] = "observe"
+    from_use: Literal["auto", "off", "observe", "on"] = "auto"
     min_calls: Annotated[int, Field(ge=1, le=1_000)] = 3
     min_callers: Annotated[int, Field(ge=1, le=1_000)] = 2
 

@@ -35,7 +35,7 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
     Ends with exit code 1 where there is a problem.
     """
     settings = load_command_settings(context, log_level="error")
-    findings = [CheckResult("settings", "ok", "They can be used; modelgate config show prints them.")]
+    findings = [_check_settings(settings)]
     findings += check_data_folder(settings)
     findings.append(check_port(settings))
     findings += run_async(lambda: _check_parts(settings))
@@ -45,6 +45,17 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
         _print(findings)
     if any(finding.state == "problem" for finding in findings):
         context.exit(1)
+
+
+def _check_settings(settings: Settings) -> CheckResult:
+    from gateway.search.learning.example_weight import example_rules
+
+    try:
+        # Each by itself was judged when they were read.
+        example_rules(settings)
+    except SettingsError as error:
+        return CheckResult("settings", "problem", error.message, "", error.error_code)
+    return CheckResult("settings", "ok", "They can be used; modelgate config show prints them.")
 
 
 async def _check_parts(settings: Settings) -> list[CheckResult]:

@@ -55,12 +55,12 @@ def example_rules(settings: Settings) -> ExampleRules:
 
     Raises SettingsError where they ask for it all the same.
     """
-    learn = settings.learn
-    if settings.audit.queries == "text" or learn.from_use == "off":
-        return ExampleRules(learn.from_use, learn.min_calls, learn.min_callers)
-    if learn.from_use == "on":
+    learn, has_texts = settings.learn, settings.audit.queries == "text"
+    if learn.from_use == "auto":
+        return ExampleRules("observe" if has_texts else "off", learn.min_calls, learn.min_callers)
+    if not has_texts and learn.from_use != "off":
         raise SettingsError(
-            'learn.from_use is "on" and audit.queries is "hash", which keeps no text of a search; set '
-            'learn.from_use to "off", or audit.queries to "text".'
+            f'learn.from_use is "{learn.from_use}" and audit.queries is "hash", which keeps no text of a search; set '
+            'learn.from_use to "auto" or "off", or audit.queries to "text".'
         )
-    return ExampleRules("off", learn.min_calls, learn.min_callers)
+    return ExampleRules(learn.from_use, learn.min_calls, learn.min_callers)

@@ -53,6 +53,15 @@ async def test_a_database_that_does_not_answer_is_one_of_the_findings(modelgate:
     assert (ended.code, found["database"]["state"], found["database"]["code"]) == (1, "problem", "database")
 
 
+async def test_settings_that_contradict_each_other_are_one_of_the_findings(modelgate: CommandLine) -> None:
+    audit = {"MODELGATE_AUDIT_QUERIES": "hash"}
+    ended = await modelgate("doctor", "--json", **audit, MODELGATE_LEARN_FROM_USE="observe")
+    found = {each["part"]: each for each in json.loads(ended.out)}
+    assert (ended.code, found["settings"]["state"], found["settings"]["code"]) == (1, "problem", "settings")
+    assert "learn.from_use" in found["settings"]["detail"]
+    assert "audit.queries" in found["settings"]["detail"]
+
+
 async def test_an_embedder_whose_vectors_cannot_be_used_is_told() -> None:
     async with EmbeddingServer() as server:
         server.fault = Fault.value("NaN")

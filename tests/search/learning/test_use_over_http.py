@@ -106,7 +106,7 @@ async def test_after_a_restart_and_in_another_process_it_is_as_it_was(
 async def test_by_default_it_is_counted_without_effect_and_where_it_is_off_not_even_that(
     settings: Settings, tmp_path: Path, mode: str
 ) -> None:
-    assert settings.learn.from_use == "observe"
+    assert example_rules(settings).from_use == "observe"
     async with open_components(learning_settings(settings, mode)) as parts, running_gateway(parts) as gateway:
         await add_local_mcp(parts, tmp_path)
         before = await similarity(gateway, SAID)
@@ -126,5 +126,7 @@ def test_where_no_text_of_a_search_may_be_kept_nothing_is_learnt_and_whoever_wan
     hashed = AuditSettings(queries="hash")
     assert example_rules(Settings(audit=hashed)).from_use == "off"
     assert example_rules(Settings()).from_use == "observe"
-    with pytest.raises(SettingsError, match=r'learn\.from_use is "on" and audit\.queries is "hash"'):
-        example_rules(Settings(audit=hashed, learn=LearnSettings("on")))
+    assert example_rules(Settings(audit=hashed, learn=LearnSettings("off"))).from_use == "off"
+    for wish in ("observe", "on"):
+        with pytest.raises(SettingsError, match=rf'learn\.from_use is "{wish}" and audit\.queries is "hash"'):
+            example_rules(Settings(audit=hashed, learn=LearnSettings(wish)))

@@ -16,13 +16,14 @@ from gateway.cli.options import in_tenant, tenant_option
 from gateway.cli.servers.options.credential_options import credential_options, read_certificate, read_credential
 from gateway.cli.servers.options.name_value_options import check_transport_options, name_value_options
 from gateway.cli.servers.options.openapi_document import is_url, read_document
+from gateway.cli.servers.options.target import check_target
 from gateway.cli.servers.options.tuning_options import read_tuning, tuning_options
 from gateway.errors import InvalidInputError
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("name")
-@click.argument("target")
+@click.argument("name", metavar="NAME", required=False)
+@click.argument("target", metavar="TARGET", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--sse", is_flag=True, help="The URL speaks HTTP+SSE, the transport before streamable HTTP.")
 @name_value_options
@@ -38,8 +39,8 @@ from gateway.errors import InvalidInputError
 def add(
     context: click.Context,
     /,
-    name: str,
-    target: str,
+    name: str | None,
+    target: str | None,
     arguments: tuple[str, ...],
     *,
     sse: bool,
@@ -60,6 +61,7 @@ def add(
     modelgate servers add Files -- npx -y @modelcontextprotocol/server-filesystem /tmp
     modelgate servers add Weather https://api.example.com/openapi.json --openapi --bearer -
     """
+    name, target = check_target(context, name, target, arguments, openapi=openapi)
     url = is_url(target)
     transport: TransportKind = "openapi" if openapi else ("sse" if sse else "http") if url else "stdio"
     if base_url and not openapi:

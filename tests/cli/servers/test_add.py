@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from gateway.access.tenants import create_tenant
@@ -60,6 +61,32 @@ async def test_a_server_of_another_tenant_is_its_own(
 def test_an_option_that_is_not_for_what_is_added_is_refused(wrong: tuple[str, ...]) -> None:
     with pytest.raises(InvalidInputError, match="--"):
         cli.main(["servers", "add", "X", *wrong], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("Docs", "--url"), "'--url'. A URL follows the name by itself: modelgate servers add Docs https://"),
+        (("Docs", "--url", "https://x.example"), "'--url'. A URL follows the name by itself"),
+        (("--url=https://x.example", "Docs"), "'--url'. A URL follows the name by itself"),
+        (("Docs", "--command", "npx"), "'--command'. A command follows the name by itself"),
+        (("--transport", "http", "Docs", "https://x.example"), "'--transport'. A URL speaks streamable HTTP"),
+        (("Docs", "https://x.example", "--baerer", "token"), "'--baerer'.*'--bearer'"),
+        (("Docs", "https://x.example", "tools"), "'tools' stands after 'https://x.example', which takes no arguments"),
+        (("Docs",), "Missing argument 'TARGET'.*servers add Docs https://"),
+        ((), "Missing argument 'NAME'.*servers add Docs https://"),
+    ],
+)
+def test_what_is_no_option_is_no_command_either(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(click.UsageError) as refused:
+        cli.main(["servers", "add", *words], standalone_mode=False)
+    assert re.search(said, refused.value.format_message())
+
+
+@pytest.mark.parametrize("target", ["x.example/mcp", "localhost:8080", "https:/x.example/mcp", "htp:/x.example"])
+def test_a_url_that_is_none_is_no_command(target: str) -> None:
+    with pytest.raises(InvalidInputError, match="neither a command nor a URL; a URL begins with http:// or https://"):
+        cli.main(["servers", "add", "Docs", target], standalone_mode=False)
 
 
 async def test_a_name_that_is_taken_is_told(modelgate: CommandLine) -> None:

@@ -33,7 +33,7 @@ from gateway.catalog.servers.server import Servers
 from gateway.catalog.sync.catalog_update import CatalogUpdate
 from gateway.catalog.sync.server_sync import ServerSync
 from gateway.cluster.cluster import Cluster, build_cluster
-from gateway.cluster.key_counts import SharedKeyCounts
+from gateway.cluster.shared_key_counts import SharedKeyCounts
 from gateway.cluster.upstreams.cluster_pool import ClusterPool
 from gateway.cluster.upstreams.sealed_credentials import SealedCredentials
 from gateway.database.notices import Notices

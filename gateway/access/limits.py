@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 
 from gateway.access.caller import Caller
-from gateway.cluster.key_counts import SharedKeyCounts
+from gateway.cluster.shared_key_counts import SharedKeyCounts
 from gateway.database.pool import Database
 from gateway.errors import DatabaseError, LimitError
 

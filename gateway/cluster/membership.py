@@ -68,8 +68,8 @@ class Membership:
         return self._members
 
     def subscribe(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when members came or went, when this one has become leader or is it no more, and when it has
-        become another member.
+        """Call `callback` when members came or went, when this one has become leader or is it no more, when it leaves,
+        and when it has become another member.
         """
         self._subscribers.append(callback)
 
@@ -98,6 +98,7 @@ class Membership:
             # Nobody else is there to take anything over.
             return
         self.is_leaving = True
+        self._tell()
         with anyio.move_on_after(_LEAVE_SECONDS):
             await self._next_cycle()
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from gateway.cluster.key_counts import SharedKeyCounts
 from gateway.cluster.links.channel import Channel, connect
 from gateway.cluster.links.hop import Hop
 from gateway.cluster.links.signed_channel import HopKey
 from gateway.cluster.member import Member
+from gateway.cluster.shared_key_counts import SharedKeyCounts
 from gateway.errors import LinkLostError
 from tests.support.waiting import until
 
@@ -82,7 +82,9 @@ async def test_who_waits_for_a_link_no_more_keeps_nobody_else_from_it(hop: Hop, 
 async def test_requests_are_let_through_while_the_member_that_counts_them_does_not_answer(
     hop: Hop, silent: Member
 ) -> None:
-    membership: Any = SimpleNamespace(id="m000000000002", others={silent.id: silent}, is_leaving=True)
+    membership: Any = SimpleNamespace(
+        id="m000000000002", others={silent.id: silent}, is_leaving=True, subscribe=lambda _: None
+    )
     counts = SharedKeyCounts(membership, hop)
 
     async def request() -> bool:

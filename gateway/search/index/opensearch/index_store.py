@@ -19,23 +19,40 @@ from gateway.search.index.opensearch.mapping import (
     index_body,
     index_name,
     index_pattern,
+    is_own_alias,
     serving_alias,
     space_alias,
+    write_alias,
 )
 from gateway.settings import OpenSearchSettings
 
 # Whoever is at it is done by then, or has given up waiting for the cluster.
 _BEGIN_SECONDS = 90.0
+# One that somebody has closed keeps its aliases.
+_CLOSED_TOO = {"expand_wildcards": "open,closed"}
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterIndex:
-    """An index of this gateway's. It serves when it is behind the alias of its space; before, it is being filled."""
+    """An index of this gateway's, `created` at these milliseconds since 1970. It serves when it is behind the alias of
+    its space; before, it is being filled."""
 
     name: str
     owner: IndexOwner
     aliases: frozenset[str]
     is_serving: bool
+    is_closed: bool = False
+    created: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Higher than that of each index of the space that was begun before."""
+        return self.owner.build, self.created
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it came into being under another name, as one that was restored from a snapshot: nobody writes it."""
+        return write_alias(self.name) not in self.aliases
 
 
 class IndexStore:
@@ -52,16 +69,46 @@ class IndexStore:
         return self._client.settings
 
     async def indexes(self) -> Sequence[ClusterIndex]:
-        """All of this gateway's."""
-        found = await self._client.request("GET", url_path(index_pattern(self._settings)))
+        """All of this gateway's, those among them that somebody has closed."""
+        return [index for index in await self._own() if not index.is_copy]
+
+    async def settled_indexes(self) -> Sequence[ClusterIndex]:
+        """The same, once each of the gateway's aliases leads to one of them and to no copy."""
+        own = await self._own()
+        actions = []
+        for index in own:
+            alias = space_alias(self._settings, index.owner.space_id)
+            if index.is_copy:
+                names = [name for name in sorted(index.aliases) if is_own_alias(self._settings, name)]
+            else:
+                names = [alias] if index.is_serving and index != serving_index(own, index.owner.space_id) else []
+            actions += [{"remove": {"index": index.name, "alias": name}} for name in names]
+        if not actions:
+            return [index for index in own if not index.is_copy]
+        await self._client.request("POST", "/_aliases", {"actions": actions})
+        return await self.indexes()
+
+    async def _own(self) -> Sequence[ClusterIndex]:
+        """All that say of themselves that they are this gateway's."""
+        found = await self._client.request("GET", url_path(index_pattern(self._settings)), params=_CLOSED_TOO)
         own = []
         for name, described in found.items():
             owner = IndexOwner.of(described["mappings"].get("_meta", {}))
             if owner is None or owner.installation != self._installation:
                 continue
             aliases = frozenset(described["aliases"])
-            alias = space_alias(self._settings, owner.space_id)
-            own.append(ClusterIndex(name, owner, aliases, alias in aliases))
+            settings = described["settings"]["index"]
+            own.append(
+                ClusterIndex(
+                    name,
+                    owner,
+                    aliases,
+                    # Else it is a copy.
+                    is_serving={space_alias(self._settings, owner.space_id), write_alias(name)} <= aliases,
+                    is_closed="verified_before_close" in settings,
+                    created=int(settings["creation_date"]),
+                )
+            )
         return own
 
     async def begin(self, space: StoredSpace, *, beside_serving: bool = False) -> ClusterIndex:
@@ -76,9 +123,12 @@ class IndexStore:
             begun = begun_index(indexes, space.id)
             if begun is None and not beside_serving:
                 begun = serving_index(indexes, space.id)
-            return begun or await self._create(space)
+            if begun is not None:
+                return begun
+            builds = [index.owner.build for index in indexes if index.owner.space_id == space.id]
+            return await self._create(space, max(builds, default=0) + 1)
 
-    async def _create(self, space: StoredSpace) -> ClusterIndex:
+    async def _create(self, space: StoredSpace, build: int) -> ClusterIndex:
         if space.space.dimensions > MAX_DIMENSIONS:
             raise OpenSearchMappingError(
                 f"The vectors of space {space.id} have {space.space.dimensions} numbers, and OpenSearch takes "
@@ -87,27 +137,21 @@ class IndexStore:
             )
         # Before it is filled for a name that it cannot have.
         await self._check_alias(space_alias(self._settings, space.id), space.id)
-        owner = IndexOwner(self._installation, space.id)
+        owner = IndexOwner(self._installation, space.id, build=build)
         name = index_name(self._settings, space.id, uuid.uuid4().hex[:12])
         await self._client.request("PUT", url_path(name), index_body(self._settings, owner, space, name))
-        return ClusterIndex(name, owner, frozenset(), is_serving=False)
+        return ClusterIndex(name, owner, frozenset({write_alias(name)}), is_serving=False)
 
     async def publish(self, index: ClusterIndex) -> None:
-        """Let an index answer the searches in its space from now on, and drop those that did so before."""
+        """Let an index answer the searches in its space from now on, and no other one."""
         alias = space_alias(self._settings, index.owner.space_id)
         await self._check_alias(alias, index.owner.space_id)
-        of_space = [each for each in await self.indexes() if each.owner.space_id == index.owner.space_id]
-        serving = [each for each in of_space if each.is_serving and each.name != index.name]
+        former = [each for each in await self._own() if alias in each.aliases and each.name != index.name]
         refreshed = {"index": {"refresh_interval": REFRESH_INTERVAL}}
         await self._client.request("PUT", url_path(index.name, "_settings"), refreshed)
         actions = [{"add": {"index": index.name, "alias": alias}}]
-        actions += [{"remove": {"index": each.name, "alias": alias}} for each in serving]
+        actions += [{"remove": {"index": each.name, "alias": alias}} for each in former]
         await self._client.request("POST", "/_aliases", {"actions": actions})
-        # Those that an older version made as well: what is left of that one asks PostgreSQL meanwhile.
-        older = [each for each in of_space if each.owner.mapping_version < MAPPING_VERSION]
-        former = [*serving, *older]
-        for each in former:
-            await self.drop(each.name)
 
     async def serve(self, space_id: int) -> None:
         """Let the alias for others lead to the index of the space that serves; nothing happens before it is there."""
@@ -147,14 +191,37 @@ class IndexStore:
 
 def serving_index(indexes: Sequence[ClusterIndex], space_id: int) -> ClusterIndex | None:
     """The one of them that answers searches in a space, None where there is none."""
-    return next((each for each in indexes if each.is_serving and each.owner.space_id == space_id), None)
+    serving = [each for each in indexes if each.is_serving and each.owner.space_id == space_id]
+    return max(serving, key=lambda each: each.order, default=None)
 
 
 def begun_index(indexes: Sequence[ClusterIndex], space_id: int) -> ClusterIndex | None:
-    """The one of this version that is being filled for a space, None where there is none."""
+    """The one of this version that is being filled for a space, None where there is none.
+
+    One that is older than the one that serves is none: it was replaced, and is not deleted yet.
+    """
+    serving = serving_index(indexes, space_id)
     begun = [
         each
         for each in indexes
-        if not each.is_serving and each.owner.space_id == space_id and each.owner.mapping_version == MAPPING_VERSION
+        if not each.is_serving
+        and not each.is_closed
+        and each.owner.space_id == space_id
+        and each.owner.mapping_version == MAPPING_VERSION
+        and (serving is None or each.order > serving.order)
     ]
-    return max(begun, key=lambda each: each.name, default=None)
+    return max(begun, key=lambda each: each.order, default=None)
+
+
+def replaced_indexes(indexes: Sequence[ClusterIndex], space_id: int) -> list[ClusterIndex]:
+    """Those of a space that are of no use any more, for a later one serves; those that an older version of the gateway
+    laid out among them: what is left of that one asks PostgreSQL meanwhile."""
+    serving = serving_index(indexes, space_id)
+    if serving is None:
+        return []
+    kept = (serving, begun_index(indexes, space_id))
+    return [
+        each
+        for each in indexes
+        if each.owner.space_id == space_id and each.owner.mapping_version <= MAPPING_VERSION and each not in kept
+    ]

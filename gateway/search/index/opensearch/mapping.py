@@ -29,16 +29,23 @@ _REMEMBER_DELETED = "1h"
 class IndexOwner:
     """What an index says of itself, so that no other's is taken for the gateway's own.
 
-    `installation` is the id of the database whose catalogue it holds, `space_id` the space that its vectors are of.
+    `installation` is the id of the database whose catalogue it holds, `space_id` the space that its vectors are of, and
+    `build` a number that is higher for each later index of that space.
     """
 
     installation: str
     space_id: int
     mapping_version: int = MAPPING_VERSION
+    build: int = 0
 
     def as_meta(self) -> dict[str, Any]:
         """As it stands in `_meta` of the mapping."""
-        owner = {"installation": self.installation, "space": self.space_id, "mapping": self.mapping_version}
+        owner = {
+            "installation": self.installation,
+            "space": self.space_id,
+            "mapping": self.mapping_version,
+            "build": self.build,
+        }
         return {"modelgate": owner}
 
     @classmethod
@@ -46,8 +53,10 @@ class IndexOwner:
         """The owner that a mapping's `_meta` names; None where it is somebody else's."""
         owner = meta.get("modelgate")
         try:
-            return cls(str(owner["installation"]), int(owner["space"]), int(owner["mapping"]))  # type: ignore[index]
-        except (TypeError, KeyError, ValueError):
+            # The first ones were not numbered.
+            build = int(owner.get("build", 0))  # type: ignore[union-attr]
+            return cls(str(owner["installation"]), int(owner["space"]), int(owner["mapping"]), build)  # type: ignore[index]
+        except (AttributeError, TypeError, KeyError, ValueError):
             return None
 
 
@@ -74,6 +83,11 @@ def write_alias(index: str) -> str:
 def index_pattern(settings: OpenSearchSettings) -> str:
     """All indexes of the gateway's, and those that only look so."""
     return f"{settings.index_prefix}-space-*"
+
+
+def is_own_alias(settings: OpenSearchSettings, alias: str) -> bool:
+    """Whether a name is one of the aliases by which the gateway searches and writes its indexes."""
+    return alias == serving_alias(settings) or alias.startswith(f"{settings.index_prefix}-space-")
 
 
 def index_body(settings: OpenSearchSettings, owner: IndexOwner, space: StoredSpace, name: str) -> dict[str, Any]:

@@ -15,11 +15,17 @@ from gateway.backoff import Backoff
 from gateway.database.notices import Notice, Notices
 from gateway.database.pool import Database
 from gateway.embedding.spaces.space_store import SpaceRecord, SpaceStore, StoredSpace
-from gateway.errors import ModelGateError, OpenSearchError
+from gateway.errors import ModelGateError, OpenSearchError, OpenSearchIncompleteError
 from gateway.search.index.opensearch.client import OpenSearchClient
 from gateway.search.index.opensearch.failures import reading_answers
 from gateway.search.index.opensearch.feed.followed_index import FollowedIndex
-from gateway.search.index.opensearch.index_store import ClusterIndex, IndexStore, begun_index, serving_index
+from gateway.search.index.opensearch.index_store import (
+    ClusterIndex,
+    IndexStore,
+    begun_index,
+    replaced_indexes,
+    serving_index,
+)
 from gateway.search.index.opensearch.mapping import serving_alias
 
 logger = logging.getLogger(__name__)
@@ -75,6 +81,7 @@ class IndexFeed:
         self._changed = asyncio.Event()
         self._behind_since: dict[tuple[str, int], float] = {}
         self._failure = ""
+        self._side_failures: dict[str, str] = {}
         # By what is not followed any more.
         self._written_before = 0
         if notices is not None:
@@ -148,16 +155,19 @@ class IndexFeed:
                 # Another space may still be followed.
                 is_left, failed = False, error
             more, failure = more or is_left, failure or failed
-        with reading_answers():
-            active = next((record.stored for record in records if record.active), None)
-            if active is not None:
-                serving = serving_index(indexes, active.id)
-                if serving is None or serving_alias(self._client.settings) not in serving.aliases:
-                    await self.store.serve(active.id)
-            # Those of spaces that are not to have one any more.
-            for index in indexes:
-                if index.owner.space_id not in {space.id for space in wanted}:
-                    await self._drop(index.name)
+        active = next((record.stored for record in records if record.active), None)
+        serving = None if active is None else serving_index(indexes, active.id)
+        if active is not None and (serving is None or serving_alias(self._client.settings) not in serving.aliases):
+            with self._beside(serving_alias(self._client.settings)):
+                await self.store.serve(active.id)
+        # Those of spaces that are not to have one any more, and those that were replaced.
+        wanted_ids = {space.id for space in wanted}
+        dropped = [index for index in indexes if index.owner.space_id not in wanted_ids]
+        for space_id in wanted_ids:
+            dropped += replaced_indexes(indexes, space_id)
+        for index in dropped:
+            with self._beside(index.name):
+                await self._drop(index.name)
         refusals = (followed.refusal for followed in self._followed.values())
         return _Look(more, failure, next((refusal for refusal in refusals if refusal is not None), None))
 
@@ -167,7 +177,7 @@ class IndexFeed:
             with reading_answers():
                 if not self._client.is_verified:
                     await self._client.verify()
-                indexes = await self.store.indexes()
+                indexes = await self.store.settled_indexes()
         except OpenSearchError:
             # What this process knows of an index may be about another one by now.
             self._forget_all()
@@ -214,10 +224,16 @@ class IndexFeed:
         if followed.refusal is None or await followed.has_most():
             await self.store.publish(index)
             logger.info("Searches in space %d go to index %s.", space.id, index.name)
+            # The one before is dropped with the next look.
+            return True
         return False
 
     async def _follow(self, index: ClusterIndex, space: StoredSpace) -> FollowedIndex | None:
         """Write some of what changed into an index; None where it was ahead of the catalogue, and is gone."""
+        if index.is_closed:
+            raise OpenSearchIncompleteError(
+                f"Index {index.name} is closed", "open it again, or run modelgate index rebuild"
+            )
         followed = self._followed.get(index.name)
         if followed is None:
             followed = FollowedIndex(self._database, self._client, self._installation, space, index.name)
@@ -253,6 +269,19 @@ class IndexFeed:
         except OpenSearchError:
             self._forget(name)
             raise
+
+    @contextlib.contextmanager
+    def _beside(self, what: str) -> Iterator[None]:
+        """A failure inside keeps nobody from searching, nor the catalogue from being followed; it is said once."""
+        try:
+            with reading_answers():
+                yield
+        except OpenSearchError as error:
+            if self._side_failures.get(what) != error.message:
+                logger.warning("%s; it is tried again by itself.", error.message)
+            self._side_failures[what] = error.message
+        else:
+            self._side_failures.pop(what, None)
 
     def _forget(self, name: str) -> None:
         followed = self._followed.pop(name, None)

@@ -14,7 +14,12 @@ from gateway.access.tenants import create_tenant
 from gateway.database.notices import Notices
 from gateway.embedding.embedder import EmbeddingSpace
 from gateway.embedding.spaces.space_store import SpaceStore
-from gateway.errors import OpenSearchMappingError, OpenSearchUnavailableError
+from gateway.errors import (
+    OpenSearchError,
+    OpenSearchIncompleteError,
+    OpenSearchMappingError,
+    OpenSearchUnavailableError,
+)
 from gateway.search.index.opensearch import index_store, mapping
 from gateway.search.index.opensearch.client import OpenSearchClient, url_path
 from gateway.search.index.opensearch.documents import document_id, tenant_key
@@ -23,8 +28,15 @@ from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation, Bulk
 from gateway.search.index.opensearch.feed.index_feed import FeedProgress, IndexFeed
 from gateway.search.index.opensearch.feed.reconciler import Reconciler
 from gateway.search.index.opensearch.feed.tenant_feed import TenantFeed
-from gateway.search.index.opensearch.index_store import begun_index, serving_index
-from gateway.search.index.opensearch.mapping import IndexOwner, serving_alias, write_alias
+from gateway.search.index.opensearch.index_store import IndexStore, begun_index, serving_index
+from gateway.search.index.opensearch.mapping import (
+    IndexOwner,
+    index_body,
+    index_name,
+    serving_alias,
+    space_alias,
+    write_alias,
+)
 from gateway.search.index.opensearch.opensearch_index import OpenSearchIndex
 from gateway.search.index.tool_index import SearchScope
 from gateway.search.query.parsed_query import ParsedQuery
@@ -226,6 +238,108 @@ async def test_an_index_that_is_built_anew_takes_the_place_of_the_one_that_answe
     assert len(await followed.found()) == 2
 
 
+async def test_an_index_that_was_replaced_and_is_not_deleted_yet_takes_no_place_again(followed: Followed) -> None:
+    await followed.catalogue.upsert(FEED, COUNT)
+    await followed.feed.catch_up()
+    former = await followed.name()
+    await followed.feed.rebuild(followed.catalogue.space)
+    await followed.feed.catch_up()
+    later = await followed.name()
+    # As whoever was ended between the two leaves it.
+    client, settings = followed.client, followed.client.settings
+    owner = IndexOwner(await followed.catalogue.database.fetchval("installation_id"), followed.catalogue.space.id)
+    await client.request("PUT", url_path(former), index_body(settings, owner, followed.catalogue.space, former))
+    await followed.other.catch_up()
+    assert [index.name for index in await followed.feed.store.indexes()] == [later]
+    assert len(await followed.found()) == 2
+
+
+async def test_an_index_that_cannot_be_deleted_holds_up_nothing(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await followed.catalogue.upsert(FEED)
+    await followed.feed.catch_up()
+    former, drop = await followed.name(), IndexStore.drop
+    is_running = True
+
+    async def drop_after_the_snapshot(store: IndexStore, name: str) -> None:
+        if is_running:
+            raise OpenSearchError("OpenSearch refused DELETE (snapshot_in_progress_exception)", "wait for it")
+        await drop(store, name)
+
+    monkeypatch.setattr(IndexStore, "drop", drop_after_the_snapshot)
+    await followed.feed.rebuild(followed.catalogue.space)
+    await followed.feed.catch_up()
+    later = await followed.name()
+    assert later != former
+    await followed.catalogue.upsert(COUNT)
+    await followed.feed.catch_up()
+    await followed.other.catch_up()
+    assert await followed.name() == later
+    assert len(await followed.found()) == 2
+    said = [record for record in caplog.records if "snapshot_in_progress_exception" in record.message]
+    # By each of the two.
+    assert len(said) == 2
+    is_running = False
+    await followed.feed.catch_up()
+    assert [index.name for index in await followed.feed.store.indexes()] == [later]
+
+
+async def test_a_closed_index_is_replaced_by_one_that_is_built_anew(followed: Followed) -> None:
+    await followed.catalogue.upsert(FEED, COUNT)
+    await followed.feed.catch_up()
+    closed = await followed.name()
+    await followed.client.request("POST", url_path(closed, "_close"))
+    with pytest.raises(OpenSearchIncompleteError, match="closed"):
+        await followed.feed.catch_up()
+    assert await followed.name() == closed
+    await followed.feed.rebuild(followed.catalogue.space)
+    await followed.feed.catch_up()
+    (index,) = await followed.feed.store.indexes()
+    assert index.is_serving
+    assert index.name != closed
+    assert len(await followed.found()) == 2
+
+
+async def test_of_an_alias_that_leads_to_two_indexes_the_later_one_is_left(followed: Followed) -> None:
+    await followed.catalogue.upsert(FEED, COUNT)
+    await followed.feed.catch_up()
+    serving, client, settings = await followed.name(), followed.client, followed.client.settings
+    alias = space_alias(settings, followed.catalogue.space.id)
+    owner = IndexOwner(await followed.catalogue.database.fetchval("installation_id"), followed.catalogue.space.id)
+    body = index_body(settings, owner, followed.catalogue.space, serving)
+    body["aliases"] |= {alias: {}, serving_alias(settings): {}}
+    # As from a snapshot, with the aliases of the one that it was made of.
+    copy = f"{settings.index_prefix}-restored"
+    await client.request("PUT", url_path(copy), body)
+    other = index_name(settings, owner.space_id, "other")
+    body = index_body(settings, owner, followed.catalogue.space, other)
+    body["aliases"] |= {alias: {}}
+    await client.request("PUT", url_path(other), body)
+    await followed.catalogue.upsert(SAIL)
+    await followed.feed.catch_up()
+    assert await client.request("GET", url_path("_alias", alias)) == {serving: {"aliases": {alias: {}}}}
+    assert len(await followed.found()) == 3
+    # Whoever has restored it may want it for something else.
+    assert (await client.request("GET", url_path(copy)))[copy]["aliases"] == {}
+    assert [index.name for index in await followed.feed.store.indexes()] == [serving]
+
+
+async def test_a_name_for_others_that_is_somebody_elses_is_said_once_and_holds_up_nothing(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    alias = serving_alias(followed.client.settings)
+    await followed.client.request("PUT", url_path(f"{alias}-of-others"), {"aliases": {alias: {}}})
+    await followed.catalogue.upsert(FEED)
+    await followed.feed.catch_up()
+    await followed.feed.rebuild(followed.catalogue.space)
+    await followed.feed.catch_up()
+    assert len(await followed.feed.store.indexes()) == 1
+    assert followed.feed.progress.failure == ""
+    assert set(await followed.found()) == {"farm__feed_cat"}
+    assert len([record for record in caplog.records if f"The name {alias} belongs to" in record.message]) == 1
+
+
 async def test_of_processes_that_begin_an_index_at_once_one_does(followed: Followed) -> None:
     catalogue, space = followed.catalogue, followed.catalogue.space
     await catalogue.upsert(FEED)
@@ -276,7 +390,7 @@ async def test_an_index_that_an_older_version_laid_out_gives_way(
     newer = mapping.MAPPING_VERSION + 1
     for module in (mapping, index_store):
         monkeypatch.setattr(module, "MAPPING_VERSION", newer)
-    monkeypatch.setattr(IndexOwner.__init__, "__defaults__", (newer,))
+    monkeypatch.setattr(IndexOwner.__init__, "__defaults__", (newer, 0))
     await followed.other.catch_up()
     (index,) = await followed.feed.store.indexes()
     assert index.name != old

@@ -177,7 +177,8 @@ class Gateway:
             lifespan=self._lifespan,
         )
         if self._forwarder is not None:
-            self._forwarder.serve_with(_ForwardedRequests(self._front.endpoint, application))
+            forwarded = _ForwardedRequests(self._front.endpoint, application)
+            self._forwarder.serve_with(RequestContext(forwarded, self._parts.tracing))
         return application
 
     def _admin_paths(self) -> frozenset[str]:

@@ -171,6 +171,7 @@ async def open_components(
                 notifications,
                 CLIENT_CAPABILITIES,
                 SealedCredentials(vault),
+                tracing,
             )
         await stack.enter_async_context(pool)
         sources: dict[str, CredentialSource] = {

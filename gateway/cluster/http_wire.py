@@ -11,7 +11,9 @@ from starlette.types import Message, Receive, Scope
 
 from gateway.cluster.links.link import LinkMessage, LinkStream
 from gateway.edge.forwarded_headers import VIA_TRUSTED_PROXY
+from gateway.edge.request_context import REQUEST_ID_HEADER
 from gateway.errors import LinkFailedError, LinkLostError
+from gateway.telemetry.trace_context import TRACEPARENT, TRACESTATE, current_request_id, current_trace
 
 FORWARDED_KEY = "modelgate.forwarded"
 """In the scope of a request that came from another member: from which, and what it has done with it."""
@@ -113,12 +115,24 @@ def scope_to_wire(scope: Scope) -> dict[str, Any]:
         **{name: scope.get(name, "") for name in _SCOPE_TEXTS},
         "query": scope.get("query_string", b"").decode("latin-1"),
         "raw_path": (scope.get("raw_path") or b"").decode("latin-1"),
-        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]],
+        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in _traced_headers(scope)],
         "client": scope.get("client"),
         "server": scope.get("server"),
         "via_trusted_proxy": VIA_TRUSTED_PROXY in scope,
         "takes_whole": True,
     }
+
+
+def _traced_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The client's, with the id of the request and the span that is current here in place of its own."""
+    trace, request_id = current_trace(), current_request_id()
+    said = {
+        **(dict.fromkeys((TRACEPARENT, TRACESTATE), "") | trace.members() if trace is not None else {}),
+        **({REQUEST_ID_HEADER: request_id} if request_id else {}),
+    }
+    own = {name.encode(): text.encode() for name, text in said.items()}
+    headers = [(name, value) for name, value in scope["headers"] if name not in own]
+    return headers + [(name, value) for name, value in own.items() if value]
 
 
 def scope_from_wire(wire: dict[str, Any], member_id: str) -> Scope:

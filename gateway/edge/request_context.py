@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.telemetry.trace_context import in_request, parse_trace_context
 from gateway.telemetry.tracing import Tracing
 
-_HEADER = "x-request-id"
+REQUEST_ID_HEADER = "x-request-id"
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ID_BYTES = 8
 
@@ -29,18 +29,21 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        given = headers.get(_HEADER, "")
+        given = headers.get(REQUEST_ID_HEADER, "")
         request_id = given if _REQUEST_ID_FORM.fullmatch(given) else os.urandom(_ID_BYTES).hex()
         method = scope["method"]
         # Of a path no more than this: some links are secrets.
         route = "/" + scope.get("path", "").lstrip("/").partition("/")[0]
         attributes = {"http.request.method": method, "http.route": route, "modelgate.request_id": request_id}
         parent = parse_trace_context(headers)
+        own = (REQUEST_ID_HEADER.encode(), request_id.encode())
         with in_request(request_id), self._tracing.request(f"{method} {route}", attributes, parent) as active:
 
             async def send_with_id(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    message["headers"] = [*message.get("headers", ()), (_HEADER.encode(), request_id.encode())]
+                    # One that another process has answered has it already.
+                    others = [each for each in message.get("headers", ()) if each[0].lower() != own[0]]
+                    message["headers"] = [*others, own]
                     if active is not None:
                         active.set_attribute("http.response.status_code", message["status"])
                 await send(message)

@@ -24,6 +24,7 @@ from gateway.downstream.protocol.sessions.remote.session_announcer import Sessio
 from gateway.downstream.protocol.sessions.remote.session_facts import SessionFacts
 from gateway.errors import ModelGateError, UpstreamUnavailableError
 from gateway.settings import UpstreamSettings
+from gateway.telemetry.tracing import Tracing
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.request import CallHooks, UpstreamRequest
 from gateway.upstream.server import UpstreamServer
@@ -142,6 +143,7 @@ class Node:
             UpstreamNotifications(),
             {},
             cast(Any, None),
+            Tracing(),
         )
         self.pool.node = self
         self.sessions: set[str] = set()

@@ -15,6 +15,7 @@ from gateway.cluster.member import Member
 from gateway.errors import LinkLostError, LinkRefusedError
 from gateway.json_codec import Message
 from gateway.task_set import TaskSet
+from gateway.telemetry.tracing import untraced
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,9 @@ class Hop:
         to = (member.id, member.address)
         dialing = self._dialing.get(to)
         if dialing is None:
-            dialing = self._dialing[to] = asyncio.create_task(self._dial(member))
+            # The link is of all requests to come, not of the first one.
+            with untraced():
+                dialing = self._dialing[to] = asyncio.create_task(self._dial(member))
             dialing.add_done_callback(partial(self._on_dialed, to))
         await asyncio.wait((dialing,))
         link = None if dialing.cancelled() else dialing.result()

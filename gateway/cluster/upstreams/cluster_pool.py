@@ -17,6 +17,7 @@ from gateway.cluster.member import Member
 from gateway.cluster.upstreams.owner_routing import OwnerRouting
 from gateway.cluster.upstreams.remote_hooks import RemoteHooks, receive_until_answered
 from gateway.cluster.upstreams.remote_servers import RemoteServers
+from gateway.cluster.upstreams.request_origin import in_origin, origin_to_wire
 from gateway.cluster.upstreams.sealed_credentials import SealedCredentials
 from gateway.cluster.upstreams.server_events import ReadSpec, ServerEvents
 from gateway.cluster.upstreams.shared_subscriptions import SharedSubscriptions
@@ -41,6 +42,7 @@ from gateway.errors import (
 from gateway.json_codec import Message
 from gateway.settings import UpstreamSettings
 from gateway.task_set import TaskSet
+from gateway.telemetry.tracing import Tracing
 from gateway.upstream.credentials.personal import PersonCredential
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.pool import UpstreamPool
@@ -68,9 +70,11 @@ class ClusterPool(UpstreamPool):
         everywhere: UpstreamNotifications,
         capabilities: Message,
         credentials: SealedCredentials,
+        tracing: Tracing,
     ) -> None:
         """`own` takes the notifications of this process's sessions, of which others are told; what they tell goes to
         `everywhere`. `capabilities` are offered to every server. `credentials` seals those of persons on their way.
+        `tracing` goes on with the traces of those who ask.
         """
         super().__init__(
             settings,
@@ -83,6 +87,7 @@ class ClusterPool(UpstreamPool):
         self._owners = cluster.owners
         self._read_spec = read_spec
         self._credentials = credentials
+        self._tracing = tracing
         self._subscriptions = SharedSubscriptions()
         self._known_as = membership.id
         self._background = TaskSet()
@@ -195,7 +200,8 @@ class ClusterPool(UpstreamPool):
         return self._read_answer(spec, answer.head)
 
     def _about(self, spec: ServerSpec) -> Message:
-        return {"tenant": spec.tenant_id, "server": spec.id, "knows": self._remote.info_mark(spec)}
+        mark = self._remote.info_mark(spec)
+        return {"tenant": spec.tenant_id, "server": spec.id, "knows": mark, **origin_to_wire()}
 
     def _read_answer(self, spec: ServerSpec, head: Message) -> Message:
         if "refused" in head:
@@ -208,7 +214,11 @@ class ClusterPool(UpstreamPool):
 
     async def _serve(self, stream: LinkStream, first: LinkMessage) -> LinkMessage:
         """What another member wants of a server that this one owns."""
-        head = first.head
+        attributes = {"modelgate.member": self._membership.id}
+        with in_origin(first.head, self._tracing, "hop upstream", attributes):
+            return await self._answer(stream, first.head)
+
+    async def _answer(self, stream: LinkStream, head: Message) -> LinkMessage:
         tenant_id, server_id = int(head["tenant"]), int(head["server"])
         try:
             spec = await self._read_spec(tenant_id, server_id)

@@ -15,6 +15,8 @@ _RETRY_SECONDS = 1
 _ACTIVE_SECONDS = 1.0
 # Who has more under way than so many times what another has waits for turns.
 _FAIR_RATIO = 2
+# So many at a time are no flood: who has them does not fall behind who has as many as may run.
+_FEW_REQUESTS = 8
 _TURN_SECONDS = 0.001
 # A turn that comes so late found the loop busy.
 _LATE_SECONDS = 0.002
@@ -28,6 +30,11 @@ class _TenantTurns:
     under_way: int = 0
     last_asked: float = 0.0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+    @property
+    def running(self) -> int:
+        """How many of those that are under way have begun."""
+        return self.under_way - len(self.waiting)
 
 
 class AdmittedRequest:
@@ -51,7 +58,8 @@ class AdmissionControl:
 
     As long as a single tenant asks, or all ask for about as much at the same time, they begin at once. A tenant that
     has more than twice as many under way as another waits for turns: about a thousand a second, and as many as any
-    other gets, so that the others hardly notice it.
+    other gets, so that the others hardly notice it. With a few requests it waits with those alone that are beyond twice
+    as many.
     """
 
     def __init__(self, max_requests: int) -> None:
@@ -92,7 +100,7 @@ class AdmissionControl:
         self._note_asked(tenant, loop.time())
         place = AdmittedRequest(self, tenant)
         self._count(tenant, 1)
-        if len(self._tenants) > 1 and (tenant.waiting or self._is_greedy(tenant)):
+        if len(self._tenants) > 1 and (tenant.waiting or self._share_left(tenant) < 0):
             try:
                 await self._wait(loop, tenant)
             except BaseException:
@@ -110,6 +118,8 @@ class AdmissionControl:
             self._levels[tenant.under_way] += 1
         elif not tenant.under_way:
             self._forget(tenant)
+        if more < 0 and tenant.waiting:
+            self._let_begin(tenant, self._due_at_once(tenant))
 
     def _check_room(self, tenant: _TenantTurns) -> None:
         if tenant.under_way >= self._max_of_tenant:
@@ -152,10 +162,15 @@ class AdmissionControl:
         if not self._levels[tenant.under_way]:
             del self._levels[tenant.under_way]
 
-    def _is_greedy(self, tenant: _TenantTurns) -> bool:
-        """Whether the tenant has far more under way than another that is there."""
+    def _share_left(self, tenant: _TenantTurns) -> int:
+        """How many more may run before the tenant has far more than another that is there; negative where it has."""
         # The tenant has never far more than itself. Of different numbers there are few, however many tenants there are.
-        return tenant.under_way > _FAIR_RATIO * max(1, min(self._levels, default=tenant.under_way))
+        return _FAIR_RATIO * max(1, min(self._levels, default=tenant.under_way)) - tenant.running
+
+    def _due_at_once(self, tenant: _TenantTurns) -> int:
+        """How many of those that wait begin without a turn."""
+        left = self._share_left(tenant)
+        return left if tenant.under_way <= _FEW_REQUESTS or left >= len(tenant.waiting) else 0
 
     async def _wait(self, loop: asyncio.AbstractEventLoop, tenant: _TenantTurns) -> None:
         turn = loop.create_future()
@@ -186,11 +201,9 @@ class AdmissionControl:
         most, second = heapq.nlargest(2, (*begun.values(), 0, 0))
         self._let_go(now)
         for tenant in list(self._waiting.values()):
-            if not self._is_greedy(tenant):
-                self._let_begin(tenant, len(tenant.waiting))
-                continue
             own = begun[tenant.id]
-            self._let_begin(tenant, max((second if own == most else most) - own, int(is_due)))
+            as_many = (second if own == most else most) - own
+            self._let_begin(tenant, max(as_many, int(is_due), self._due_at_once(tenant)))
         if self._waiting:
             self._schedule_turn(loop, _TURN_SECONDS if is_due else late)
 

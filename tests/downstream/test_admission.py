@@ -56,6 +56,32 @@ async def test_one_that_has_far_more_under_way_waits_and_the_other_does_not() ->
         await asyncio.gather(*greedy)
 
 
+async def test_one_that_has_a_few_too_many_keeps_as_many_running_as_one_that_has_not() -> None:
+    admission = AdmissionControl(1000)
+    modest = await begin(admission, MODEST, 1)
+    tasks = await begin(admission, GREEDY, 8)
+    while not all(task.done() for task in tasks):
+        running, waiting = [task for task in tasks if task.done()], [task for task in tasks if not task.done()]
+        assert len(running) >= 2
+        leave(running)
+        # At once, not with a turn: each that ends makes room for one.
+        assert admission.running >= 1 + min(2, len(waiting))
+        await asyncio.sleep(0)
+        tasks = waiting
+    leave(tasks + modest)
+    assert (admission.running, admission.waiting, admission.refused) == (0, 0, 0)
+
+
+async def test_nobody_is_refused_among_many_tenants_while_there_is_room() -> None:
+    admission = AdmissionControl(4_000)
+    others = [task for tenant in range(2, 1002) for task in await begin(admission, tenant, 1)]
+    few = await begin(admission, GREEDY, 1_000)
+    with anyio.fail_after(30):
+        await asyncio.gather(*few)
+    assert admission.refused == 0
+    leave(few + others)
+
+
 async def test_those_that_ask_for_as_much_as_each_other_begin_at_once() -> None:
     admission = AdmissionControl(1000)
     tasks = [task for _ in range(20) for tenant in (1, 2, 3) for task in await begin(admission, tenant, 1)]

@@ -109,6 +109,28 @@ async def test_while_it_is_gone_all_are_told_and_afterwards_it_goes_on_by_itself
     assert await metric(gateway, "modelgate_notices_connected") == 1
 
 
+async def test_tools_that_a_server_changes_while_it_is_gone_are_there_soon_after(
+    gateway: RunningGateway, proxy: DatabaseProxy, tmp_path: Path
+) -> None:
+    server = await add_listed(gateway.parts, tmp_path, PAINT, announces=True)
+    proxy.close()
+    await until(lambda: not gateway.parts.notices.connected)
+    server.lists(PAINT, SWEEP, announces=True)
+
+    async def has_failed_twice() -> bool:
+        return await metric(gateway, "modelgate_sync_seconds_count", outcome="failed") >= 2
+
+    await until(has_failed_twice)
+    proxy.open()
+
+    async def is_found() -> bool:
+        return "listed__sweep" in str(await search(gateway, "sweep the floor"))
+
+    # By itself a sync is due in an hour.
+    await until(is_found)
+    assert (await server.record()).sync_failed_at is None
+
+
 @pytest.mark.parametrize("fault", ["stall_listening", "cut_listening"])
 async def test_while_the_listening_connection_alone_is_gone_changes_of_others_are_in_force_all_the_same(
     gateway: RunningGateway, server: ListedServer, proxy: DatabaseProxy, settings: Settings, fault: str

@@ -3,18 +3,22 @@
 The file holds `{"tools": [...]}`, and may hold `"line"`, which is written in place of the answer to tools/list
 (`$id` stands for the id of the request),
 `"said"`, members of the answer to initialize,
-`"page"`, the number of tools on a page, and `"result"`, the result of every call; without that a call answers with the
-name and arguments that arrived.
+`"page"`, the number of tools on a page, `"announces"`, with which it says so whenever the file changes, and
+`"result"`, the result of every call; without that a call answers with the name and arguments that arrived.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 FILE = Path(sys.argv[1])
+
+writing = threading.Lock()
 
 
 def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -38,20 +42,36 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def write(line: str) -> None:
+    with writing:
+        print(line, flush=True)
+
+
+def announce_changes(text: str) -> None:
+    while True:
+        time.sleep(0.05)
+        before, text = text, FILE.read_text(encoding="utf-8")
+        if text != before:
+            write(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
+
+
 def main() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    if json.loads(text).get("announces"):
+        threading.Thread(target=announce_changes, args=(text,), daemon=True).start()
     for line in sys.stdin:
         message = json.loads(line)
         if "id" not in message:
             continue
         listing = json.loads(FILE.read_text(encoding="utf-8"))
         if message["method"] == "tools/list" and "line" in listing:
-            print(listing["line"].replace("$id", json.dumps(message["id"])), flush=True)
+            write(listing["line"].replace("$id", json.dumps(message["id"])))
             continue
         result = result_of(message["method"], message.get("params") or {})
         answer: dict[str, Any] = {"result": result}
         if result is None:
             answer = {"error": {"code": -32601, "message": "Method not found"}}
-        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}), flush=True)
+        write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}))
 
 
 if __name__ == "__main__":

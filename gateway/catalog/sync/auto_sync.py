@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 
 import anyio
 
+from gateway.backoff import Backoff
 from gateway.catalog.sync.server_sync import ServerSync
-from gateway.errors import ConflictError, ModelGateError
+from gateway.errors import ConflictError, DatabaseUnavailableError, ModelGateError
 from gateway.json_codec import Message
 from gateway.upstream.notifications import UpstreamNotifications
 from gateway.upstream.spec import ServerSpec
@@ -20,10 +21,15 @@ logger = logging.getLogger(__name__)
 _QUIET_SECONDS = 0.25
 _MAX_WAIT_SECONDS = 5.0
 _RETRY_SECONDS = 0.5
+_DATABASE_BACKOFF = Backoff(_RETRY_SECONDS, 5.0)
 
 
 class AutoSync:
-    """Syncs a server once it has been quiet for a quarter of a second, and after five seconds in any case."""
+    """Syncs a server once it has been quiet for a quarter of a second, and after five seconds in any case.
+
+    While the database does not answer it is tried again, in the end every five seconds: nobody else knows of the
+    change.
+    """
 
     def __init__(self, sync: ServerSync, notifications: UpstreamNotifications) -> None:
         self._sync = sync
@@ -61,6 +67,7 @@ class AutoSync:
             self._tasks.pop(spec.id, None)
 
     async def _sync_until_quiet(self, spec: ServerSpec, changed: asyncio.Event) -> None:
+        failures = 0
         while changed.is_set():
             with anyio.move_on_after(_MAX_WAIT_SECONDS):
                 while changed.is_set():
@@ -69,10 +76,16 @@ class AutoSync:
             changed.clear()
             try:
                 await self._sync.run(spec.tenant_id, spec.id)
+                failures = 0
             except ConflictError:
                 # The sync under way may have listed before the change.
                 changed.set()
                 await asyncio.sleep(_RETRY_SECONDS)
+            except DatabaseUnavailableError as error:
+                logger.info("Server %s is synced when the database answers again: %s", spec.name, error)
+                failures += 1
+                changed.set()
+                await asyncio.sleep(_DATABASE_BACKOFF.delay(failures))
             except ModelGateError as error:
                 logger.info("Server %s could not be synced after it changed: %s", spec.name, error)
             except Exception:

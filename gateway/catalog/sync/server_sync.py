@@ -77,7 +77,8 @@ class ServerSync:
         """Bring one server's tools up to date.
 
         Raises ConflictError while another sync of it runs, UpstreamError when the server cannot be listed, and what
-        the database raises. Then the catalogue is as it was, and why stands on the server's record.
+        the database raises. Then the catalogue is as it was, and why stands on the server's record; where that cannot
+        be written, DatabaseUnavailableError is raised.
         """
         started = time.monotonic()
         outcome = "failed"
@@ -111,10 +112,9 @@ class ServerSync:
                 result = replace(result, notice=" ".join(part for part in (result.notice, note) if part))
             except Exception as error:
                 reason = error.message if isinstance(error, ModelGateError) else "an internal error; see the log"
-                with contextlib.suppress(ModelGateError):
-                    await self._database.execute(
-                        "record_sync_failure", tenant_id, server_id, make_storable(reason)[:_MAX_REASON_CHARACTERS]
-                    )
+                await self._database.execute(
+                    "record_sync_failure", tenant_id, server_id, make_storable(reason)[:_MAX_REASON_CHARACTERS]
+                )
                 raise
         on_progress(SyncProgress(spec.name, "done"))
         return result

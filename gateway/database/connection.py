@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import anyio
 import asyncpg
 from pgvector.asyncpg import register_vector
 
@@ -139,24 +140,42 @@ class DatabaseConnection:
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:
-        """Several statements that read the database as it was at the first of them."""
-        async with self.transaction(isolation="repeatable_read", readonly=True):
+        """Several statements that read the database as it was at the first of them.
+
+        To begin and to end it takes no longer than a lookup: where the database is frozen, that is known then, and not
+        by the first statement, which may have much to do.
+        """
+        seconds = None if self._is_patient else _STATEMENT_LIMITS["lookup"]["timeout"]
+        async with self.transaction(seconds, isolation="repeatable_read", readonly=True):
             yield
 
     @contextlib.asynccontextmanager
-    async def transaction(self, **options: Any) -> AsyncIterator[None]:
-        """One transaction: all that is run inside is kept, or none of it. `options` are those of asyncpg."""
-        with translated_errors():
+    async def transaction(self, seconds: float | None = None, **options: Any) -> AsyncIterator[None]:
+        """One transaction: all that is run inside is kept, or none of it. `options` are those of asyncpg.
+
+        To begin and to end it may take `seconds` each; None: as long as a statement of the connection.
+        """
+        with translated_errors(), self._closed_if_late(seconds):
             transaction = self._connection.transaction(**options)
             await transaction.start()
         try:
             yield
         except BaseException:
-            with contextlib.suppress(*CONNECTION_ERRORS):
+            with contextlib.suppress(*CONNECTION_ERRORS), self._closed_if_late(seconds):
                 await transaction.rollback()
             raise
-        with translated_errors():
+        with translated_errors(), self._closed_if_late(seconds):
             await transaction.commit()
+
+    @contextlib.contextmanager
+    def _closed_if_late(self, seconds: float | None) -> Iterator[None]:
+        """Raises TimeoutError and closes the connection where what is awaited inside takes longer."""
+        try:
+            with anyio.fail_after(seconds):
+                yield
+        except (TimeoutError, asyncio.TimeoutError):
+            self._connection.terminate()
+            raise
 
 
 def _change(name: str, args: Sequence[Any]) -> ConnectionChange | None:

@@ -171,7 +171,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[DatabaseConnection]:
         """Several statements that read the database as it was at the first of them."""
-        async with self.connection() as connection, connection.snapshot():
+        async with self.connection(LOOKUP_SECONDS) as connection, connection.snapshot():
             yield connection
 
     @contextlib.asynccontextmanager

@@ -72,6 +72,10 @@ class Replicas:
             replica = self._replicas[(first + number) % len(self._replicas)]
             if replica.usable_at > now:
                 continue
+            is_probe = replica.usable_at > 0
+            if is_probe:
+                # Whether it answers again one finds out, and the others pass it over.
+                replica.usable_at = now + _RETRY_SECONDS
             async with contextlib.AsyncExitStack() as opening:
                 try:
                     connection = await self._connect(opening, replica)
@@ -81,6 +85,8 @@ class Replicas:
                     self.reads["failed"] += 1
                     logger.info("The replica at %s is not asked for the moment: %s", location_of(replica.url), error)
                     continue
+                if is_probe:
+                    replica.usable_at = 0.0
                 if seen is None or seen < version:
                     self.reads["behind"] += 1
                     continue

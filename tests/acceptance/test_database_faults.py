@@ -87,6 +87,28 @@ async def test_a_frozen_database_costs_a_lookup_one_second_and_no_connection(set
                 assert await frozen.fetchval("catalogue_version", 1) is not None
 
 
+class TestSearchedInTheDatabase:
+    """With the index in PostgreSQL, as for a tenant that does not fit into memory."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, search=replace(settings.search, index="pgvector"))
+
+    async def test_a_frozen_database_costs_a_search_a_second_also_before_it_is_noticed(
+        self, gateway: RunningGateway, server: ListedServer, proxy: DatabaseProxy
+    ) -> None:
+        await finds_again(gateway)
+        # As many connections as there will be searches.
+        await asyncio.gather(*(search(gateway, f"paint a wall {number}") for number in range(4)))
+        proxy.stall()
+        # Half of what a statement may take.
+        with anyio.fail_after(5):
+            answers = await asyncio.gather(*(search(gateway) for _ in range(4)))
+        assert all("does not answer" in str(answer) for answer in answers)
+        proxy.resume()
+        await finds_again(gateway)
+
+
 @pytest.mark.parametrize("fault", ["stall", "close"])
 async def test_while_it_is_gone_all_are_told_and_afterwards_it_goes_on_by_itself(
     gateway: RunningGateway, server: ListedServer, proxy: DatabaseProxy, fault: str

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 import asyncpg
+import pytest
 
 from gateway.components import open_components
+from gateway.database import replicas
+from gateway.database.pool import Database, open_database
 from gateway.settings import Settings
 from tests.support.cluster import Cluster
+from tests.support.database_proxy import DatabaseProxy
 from tests.support.gateway import add_local_mcp, running_gateway
 from tests.support.rows import value
+from tests.support.waiting import until
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/none"
 
@@ -59,3 +67,58 @@ async def test_indexes_and_lists_come_from_a_replica_that_has_the_latest_change(
             assert parts.database.replicas.reads["behind"] >= 1
     finally:
         await cluster.drop(copied)
+
+
+async def is_read(database: Database) -> bool:
+    """Whether a replica was read from."""
+    async with database.replica_snapshot(1) as snapshot:
+        return snapshot is not None
+
+
+async def how_many_are_read(database: Database, count: int) -> int:
+    """Of so many at the same time."""
+    return sum(await asyncio.gather(*(is_read(database) for _ in range(count))))
+
+
+class TestFrozen:
+    """With lookups that take as long as the gateway gives them."""
+
+    @pytest.fixture(autouse=True)
+    def patient_lookups(self) -> None:
+        pass
+
+    async def test_one_that_freezes_costs_a_second_and_one_alone_finds_out_whether_it_answers_again(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        proxy = DatabaseProxy(settings.database.url)
+        async with proxy.running():
+            replicated = replace(settings, database=replace(settings.database, replica_urls=(proxy.url,)))
+            async with open_database(replicated) as database:
+                reads = database.replicas.reads
+                # Each leaves an idle connection behind.
+                assert await how_many_are_read(database, 3) == 3
+                proxy.stall()
+                # Half of what a statement may take.
+                with anyio.fail_after(5):
+                    assert await how_many_are_read(database, 3) == 0
+                    failed = reads["failed"]
+                    assert 1 <= failed <= 3
+                    assert await how_many_are_read(database, 3) == 0
+                assert reads["failed"] == failed
+                monkeypatch.setattr(replicas, "time", _Later(replicas._RETRY_SECONDS))
+                with anyio.fail_after(5):
+                    assert await how_many_are_read(database, 3) == 0
+                assert reads["failed"] == failed + 1
+                proxy.resume()
+                monkeypatch.setattr(replicas, "time", _Later(2 * replicas._RETRY_SECONDS))
+                await until(lambda: is_read(database))
+
+
+class _Later:
+    """The clock, so many seconds on."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._seconds

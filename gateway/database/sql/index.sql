@@ -68,7 +68,7 @@ ORDER BY t.id
 SELECT tool_id, array_agg(lexeme) AS terms, array_agg(count) AS counts
 FROM tool_terms WHERE tenant_id = $1 AND tool_id = ANY($2::bigint[]) GROUP BY tool_id
 
--- name: tools_in_scope
+-- name: tools_in_scope (lookup)
 -- Those of the tools $5 that are in scope.
 SELECT t.id FROM tools t WHERE t.tenant_id = $1 AND t.id = ANY($5::bigint[]) AND {{in_scope}}
 

@@ -120,10 +120,12 @@ class PgvectorIndex:
         """See `ToolIndex`."""
         narrowed = await self._narrowed(scope)
         asked = {term for text in texts for term in query_terms(text)}
-        counts = await self._count_terms(narrowed, asked)
-        known = CountedTerms(counts)
-        guesses = {guess for word in unknown_words(texts, known, most_corrected) for guess in spelling_candidates(word)}
-        return CountedTerms({**await self._count_terms(narrowed, guesses), **counts}) if guesses else known
+        async with self._database.snapshot() as snapshot:
+            counts = await _count_terms(snapshot, narrowed, asked)
+            known = CountedTerms(counts)
+            unknown = unknown_words(texts, known, most_corrected)
+            guesses = {guess for word in unknown for guess in spelling_candidates(word)}
+            return CountedTerms({**await _count_terms(snapshot, narrowed, guesses), **counts}) if guesses else known
 
     async def baseline(self, tenant_id: int, space: StoredSpace | None) -> CosineBaseline:
         """See `ToolIndex`; until everyday requests are embedded, what is assumed."""
@@ -132,15 +134,15 @@ class PgvectorIndex:
         space_id = space.id
 
         async def count() -> int:
-            counted: int = await self._database.fetchval("count_ranking_vectors", tenant_id, space=space_id)
+            async with self._database.snapshot() as snapshot:
+                counted: int = await snapshot.fetchval("count_ranking_vectors", tenant_id, space=space_id)
             return counted
 
         vectors = await self._vectors.get(tenant_id, space_id, count)
 
         async def sample() -> Floats:
-            rows = await self._database.fetch(
-                "sampled_ranking_vectors", tenant_id, sample_step(vectors), space=space_id
-            )
+            async with self._database.snapshot() as snapshot:
+                rows = await snapshot.fetch("sampled_ranking_vectors", tenant_id, sample_step(vectors), space=space_id)
             read = [row["ranking_embedding"].to_numpy().astype(np.float32) for row in rows]
             return np.stack(read) if read else np.empty((0, space.space.dimensions), np.float32)
 
@@ -225,9 +227,12 @@ class PgvectorIndex:
         visible = await self._visibility.visible_tools(scope.tenant_id, scope.role_ids)
         return scope.tenant_id, visible.bitmap, scope.category, scope.server_id
 
-    async def _count_terms(self, narrowed: tuple[Any, ...], terms: Collection[str]) -> dict[str, int]:
-        rows = await self._database.fetch("scope_frequencies", *narrowed, sorted(terms)) if terms else []
-        return {row["lexeme"]: row["found_in"] for row in rows}
+
+async def _count_terms(
+    snapshot: DatabaseConnection, narrowed: tuple[Any, ...], terms: Collection[str]
+) -> dict[str, int]:
+    rows = await snapshot.fetch("scope_frequencies", *narrowed, sorted(terms)) if terms else []
+    return {row["lexeme"]: row["found_in"] for row in rows}
 
 
 async def _match_words(

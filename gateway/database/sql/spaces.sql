@@ -18,7 +18,7 @@ RETURNING id
 -- name: stored_spaces
 -- Every space, the active one first; then the newest.
 SELECT id, key, provider, model, dimensions, document_prefix, query_prefix, build, probe_embeddings, active, is_gone,
-       share, paused, filled_at, retired_at, created_at, languages
+       share, paused, filled_at, retired_at, created_at, languages, is_standby
 FROM embedding_spaces ORDER BY active DESC, id DESC
 
 -- name: active_space
@@ -31,7 +31,9 @@ UPDATE embedding_spaces SET active = true WHERE id = $1 AND NOT EXISTS (SELECT F
 
 -- name: deactivate_spaces
 -- Before another becomes the active one; the index allows one at a time even within a statement.
-UPDATE embedding_spaces SET active = false, share = 0, retired_at = coalesce(retired_at, now()) WHERE id <> $1
+UPDATE embedding_spaces
+SET active = false, share = 0, retired_at = CASE WHEN is_standby THEN retired_at ELSE coalesce(retired_at, now()) END
+WHERE id <> $1
 
 -- name: activate_space
 -- The swap: from its commit on searches use this space and no other.
@@ -52,8 +54,20 @@ WHERE id = $1 AND (languages <> $2::text[] OR retired_at IS NOT NULL)
 
 -- name: clear_space_languages
 -- Spaces other than $1 are for no languages any more; from now on they count as former ones.
-UPDATE embedding_spaces SET languages = '{}', retired_at = CASE WHEN active THEN retired_at ELSE coalesce(retired_at, now()) END
+UPDATE embedding_spaces
+SET languages = '{}', retired_at = CASE WHEN active OR is_standby THEN retired_at ELSE coalesce(retired_at, now()) END
 WHERE id <> ALL($1::bigint[]) AND languages <> '{}'
+
+-- name: set_standby_space
+-- Space $1 stands by for the others, and no other one does; those that did so before count as former ones from now on.
+UPDATE embedding_spaces
+SET is_standby = NOT is_standby, retired_at = CASE WHEN active OR NOT is_standby THEN NULL ELSE coalesce(retired_at, now()) END
+WHERE is_standby <> coalesce(id = $1::bigint, false)
+RETURNING id
+
+-- name: reinstate_space
+-- A former space is to serve once more.
+UPDATE embedding_spaces SET retired_at = NULL WHERE id = $1 AND retired_at IS NOT NULL RETURNING id
 
 -- name: share_space
 -- Let a space answer $2 percent of the searches beside the active one, and no other one any.
@@ -85,7 +99,7 @@ UPDATE embedding_spaces SET filler_until = NULL WHERE id = $1 AND filler = $2
 -- name: expired_spaces
 -- Spaces that ceased to serve $1 hours ago, but for those in $2.
 SELECT id FROM embedding_spaces
-WHERE NOT active AND languages = '{}' AND retired_at <= now() - $1 * interval '1 hour' AND id <> ALL($2::bigint[])
+WHERE NOT active AND NOT is_standby AND languages = '{}' AND retired_at <= now() - $1 * interval '1 hour' AND id <> ALL($2::bigint[])
 
 -- name: lacking_vectors
 -- Of how many tools of all tenants the active space lacks vectors: those not made yet, and those that are refused.

@@ -35,8 +35,9 @@ class StoredSpace:
 @dataclass(frozen=True, slots=True)
 class SpaceRecord:
     """A space with how it stands: `share` is the percent of searches that it answers beside the active one, `paused`
-    why it is neither filled nor switched to, `is_gone` whether the weights that made it are not there any more, and
-    `languages` those of which it answers the queries in any case.
+    why it is neither filled nor switched to, `is_gone` whether the weights that made it are not there any more,
+    `languages` those of which it answers the queries in any case, `is_standby` whether it answers while the embedder of
+    the others does not.
 
     `probes` are the vectors of the probe texts, float32 (n, d), as they first were; None where there are none.
     """
@@ -51,6 +52,15 @@ class SpaceRecord:
     created_at: datetime
     probes: Vectors | None
     languages: tuple[str, ...] = ()
+    is_standby: bool = False
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether searches are answered in it, or are to be: what is searched outside of the database has it then."""
+        if self.active:
+            return True
+        is_wanted = self.retired_at is None or self.share > 0 or self.is_standby or bool(self.languages)
+        return is_wanted and not self.is_gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +154,14 @@ class SpaceStore:
         """Spaces that are not in `kept` answer queries in no language any more."""
         await self._database.execute("clear_space_languages", list(kept))
 
+    async def set_standby(self, space_id: int | None) -> None:
+        """Let a space stand by for the others, and no other one do so."""
+        await self._change_any("set_standby_space", space_id)
+
+    async def reinstate(self, space_id: int) -> None:
+        """Let a former space be one that is to serve."""
+        await self._change_any("reinstate_space", space_id)
+
     async def lease(self, space_id: int) -> bool:
         """Whether this process may fill a space for the next minute, and no other."""
         return bool(await self._database.fetchval("lease_space", space_id, self._process, _LEASE_SECONDS))
@@ -166,6 +184,12 @@ class SpaceStore:
         async with self._database.transaction() as transaction:
             await transaction.execute(statement, space_id, *values)
             await transaction.execute("notify_space", space_id)
+
+    async def _change_any(self, statement: str, value: object) -> None:
+        """What mostly changes nothing is told where it does."""
+        async with self._database.transaction() as transaction:
+            for row in await transaction.fetch(statement, value):
+                await transaction.execute("notify_space", row["id"])
 
     async def _make_index(self, space_id: int, dimensions: int) -> None:
         if dimensions > MAX_INDEXED_DIMENSIONS:
@@ -214,6 +238,7 @@ def _record(row: Row) -> SpaceRecord:
         row["created_at"],
         _probes(row["probe_embeddings"], row["dimensions"]),
         tuple(row["languages"]),
+        row["is_standby"],
     )
 
 

@@ -183,11 +183,19 @@ class Spaces:
             except EmbeddingError as error:
                 failure = failure or error
         await self._routes.forget_others()
-        if self._standby is not None:
+        if self._standby is None:
+            await self.store.set_standby(None)
+        else:
             try:
-                targets.append(FillTarget(await self._standby.space(), self._standby.embed_each, is_standby=True))
+                standby = await self._standby.space()
+                await self.store.set_standby(standby.id)
+                targets.append(FillTarget(standby, self._standby.embed_each, is_standby=True))
             except EmbeddingError as error:
                 failure = failure or error
+        for target in targets:
+            if target.is_configured:
+                # It may have served before, and have stood by until now.
+                await self.store.reinstate(target.stored.id)
         # A space that is wanted for several reasons is filled for the first of them.
         by_id = {target.stored.id: target for target in reversed(targets)}
         return FillPlan(tuple(target for target in targets if by_id[target.stored.id] is target), failure)

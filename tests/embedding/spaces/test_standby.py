@@ -12,6 +12,7 @@ import pytest
 from gateway.catalog.sync.vector_filler import VectorFiller
 from gateway.components import Components, open_components
 from gateway.embedding.local.builtin import BUILTIN_MODEL
+from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.embedding.spaces.space_switch import SpaceSwitch
 from gateway.search.request import SearchOutcome, SearchRequest
 from gateway.settings import EmbedderSettings, Settings
@@ -189,6 +190,39 @@ async def test_auto_goes_over_to_ollama_at_a_later_start_and_keeps_the_built_in_
         await fill(parts)
         assert (await serving(parts))[0] == "nomic-embed-text"
         assert await value(parts.database.url, "SELECT count(*) FROM embedding_spaces") == 2
+
+
+async def searched(parts: Components) -> set[str]:
+    """The models of the spaces that are searched, or are to be."""
+    return {record.stored.space.model for record in await parts.spaces.store.records() if record.is_searched}
+
+
+async def test_a_former_space_is_searched_while_it_stands_by_and_from_when_it_is_to_serve_again(
+    settings: Settings, with_ollama: Settings, tmp_path: Path
+) -> None:
+    async with open_components(settings) as parts:
+        await add_listed(parts, tmp_path, *TOOLS)
+        await fill(parts)
+    async with open_components(with_ollama) as parts:
+        await fill(parts)
+        await fill(parts)
+        assert await serving(parts) == ("nomic-embed-text", 256)
+        assert await searched(parts) == {BUILTIN_MODEL, "nomic-embed-text"}
+    alone = replace(with_ollama.embedder, standby=False)
+    async with open_components(replace(with_ollama, embedder=alone)) as parts:
+        await fill(parts)
+        assert await searched(parts) == {"nomic-embed-text"}
+    async with open_components(settings) as parts:
+        before: list[set[str]] = []
+
+        async def note(stored: StoredSpace) -> None:
+            before.append(await searched(parts))
+
+        parts.spaces.before_switch(note)
+        await fill(parts)
+        assert before == [{BUILTIN_MODEL, "nomic-embed-text"}]
+        assert (await serving(parts))[0] == BUILTIN_MODEL
+        assert await searched(parts) == {BUILTIN_MODEL}
 
 
 async def test_a_standby_that_is_dropped_is_filled_anew_and_does_not_answer_until_then(

@@ -94,7 +94,8 @@ class IndexOverview:
     async def rebuild(self, space_id: int | None) -> StoredSpace:
         """Have a new index filled beside the one that serves in a space, None for that of all searches.
 
-        Raises NotFoundError for a space that is not there, and OpenSearchError.
+        Raises NotFoundError for a space that is not there, ConflictError for one in which nothing is searched, and
+        OpenSearchError.
         """
         records = await self._spaces.records()
         chosen = next((each for each in records if each.active and space_id in (None, each.stored.id)), None)
@@ -102,6 +103,11 @@ class IndexOverview:
         if chosen is None:
             which = "No space serves yet" if space_id is None else f"There is no space {space_id}"
             raise NotFoundError(f"{which}; modelgate embeddings status lists them.")
+        if not chosen.is_searched:
+            raise ConflictError(
+                f"No searches are answered in space {chosen.stored.id}, so that it has no index in the cluster; let it "
+                f"serve, or share the searches, with modelgate embeddings switch {chosen.stored.id}."
+            )
         await self._client.verify()
         await (await self._store()).begin(chosen.stored, beside_serving=True)
         return chosen.stored

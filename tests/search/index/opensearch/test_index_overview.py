@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from gateway.components import Components, open_components
 from gateway.database.pool import open_database
+from gateway.embedding.embedder import EmbeddingSpace
 from gateway.errors import ConflictError, NotFoundError
 from gateway.search.index.index_factory import SearchCluster
 from gateway.search.index.opensearch.client import OpenSearchClient
@@ -78,6 +79,18 @@ async def test_a_rebuild_fills_a_second_index_which_takes_the_place_of_the_first
     assert (after.state, after.documents) == ("serving", 1)
     with pytest.raises(NotFoundError, match="There is no space 99"):
         await clustered.overview.rebuild(99)
+
+
+async def test_a_space_without_searches_gets_no_index(clustered: Clustered) -> None:
+    store = clustered.parts.spaces.store
+    former = await clustered.parts.spaces.active_space()
+    later = await store.register(EmbeddingSpace("test", "three numbers", 3, "", ""))
+    await store.activate(later.id)
+    with pytest.raises(ConflictError, match=f"No searches are answered in space {former.id}"):
+        await clustered.overview.rebuild(former.id)
+    await store.share(former.id, 20)
+    await clustered.overview.rebuild(former.id)
+    assert [each.space for each in (await clustered.overview.view()).indexes] == [former.id]
 
 
 async def test_only_indexes_of_this_gateway_are_dropped(clustered: Clustered) -> None:

@@ -14,7 +14,7 @@ import anyio
 from gateway.backoff import Backoff
 from gateway.database.notices import Notice, Notices
 from gateway.database.pool import Database
-from gateway.embedding.spaces.space_store import SpaceRecord, SpaceStore, StoredSpace
+from gateway.embedding.spaces.space_store import SpaceStore, StoredSpace
 from gateway.errors import ModelGateError, OpenSearchError, OpenSearchIncompleteError
 from gateway.search.index.opensearch.client import OpenSearchClient
 from gateway.search.index.opensearch.failures import reading_answers
@@ -144,7 +144,7 @@ class IndexFeed:
         be looked at."""
         records = await self._spaces.records()
         indexes = await self._indexes()
-        wanted = [record.stored for record in records if _is_wanted(record)]
+        wanted = [record.stored for record in records if record.is_searched]
         more = False
         failure: OpenSearchError | None = None
         for space in wanted:
@@ -308,8 +308,3 @@ class IndexFeed:
     def _on_notice(self, notice: Notice) -> None:
         if notice.concerns_catalogue or notice.space_id is not None:
             self._changed.set()
-
-
-def _is_wanted(record: SpaceRecord) -> bool:
-    """Whether searches are answered in a space, or are to be."""
-    return record.active or (not record.is_gone and (record.retired_at is None or bool(record.languages)))

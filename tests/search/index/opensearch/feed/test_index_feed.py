@@ -381,6 +381,28 @@ async def test_a_change_of_model_fills_an_index_beside_the_serving_one_and_moves
     assert serving_alias(opensearch) in index.aliases
 
 
+async def test_a_former_space_has_an_index_while_searches_are_answered_in_it(followed: Followed) -> None:
+    catalogue, store = followed.catalogue, SpaceStore(followed.catalogue.database)
+    await catalogue.upsert(FEED)
+    later = await store.register(EmbeddingSpace("test", "three numbers", 3, "", ""))
+
+    async def spaces() -> set[int]:
+        await followed.feed.catch_up()
+        return {index.owner.space_id for index in await followed.feed.store.indexes() if index.is_serving}
+
+    await store.set_standby(catalogue.space.id)
+    await store.activate(later.id)
+    assert await spaces() == {catalogue.space.id, later.id}
+    await store.set_standby(None)
+    assert await spaces() == {later.id}
+    await store.share(catalogue.space.id, 20)
+    assert await spaces() == {catalogue.space.id, later.id}
+    await store.share(later.id, 0)
+    assert await spaces() == {later.id}
+    await store.reinstate(catalogue.space.id)
+    assert await spaces() == {catalogue.space.id, later.id}
+
+
 async def test_an_index_that_an_older_version_laid_out_gives_way(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ They go without the client that searches use: registering a model is a few reque
 
 from __future__ import annotations
 
-import base64
 import json
 import ssl
 from collections.abc import Mapping
@@ -50,7 +49,7 @@ class ClusterClient:
             total_seconds=_SECONDS,
             max_bytes=_MAX_BYTES,
             timeout=httpx2.Timeout(_SECONDS, connect=5.0),
-            headers=_credentials(settings),
+            headers={"Authorization": settings.authorization} if settings.authorization else {},
             verify=_trusted(settings),
             # A proxy of the environment cannot reach a server on this machine.
             trust_env=not all(urlsplit(url).hostname in _LOOPBACK for url in self._urls),
@@ -129,15 +128,6 @@ class ClusterClient:
     def _shorten(self, text: str) -> str:
         line = " ".join("".join(c if c.isprintable() else " " for c in self._mask.mask_text(text)).split())
         return line if len(line) <= _MAX_REASON_CHARACTERS else line[: _MAX_REASON_CHARACTERS - 1] + "…"
-
-
-def _credentials(settings: OpenSearchSettings) -> dict[str, str]:
-    if settings.api_key:
-        return {"Authorization": f"ApiKey {settings.api_key}"}
-    if settings.username:
-        pair = f"{settings.username}:{settings.password}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode('ascii')}"}
-    return {}
 
 
 def _trusted(settings: OpenSearchSettings) -> ssl.SSLContext | bool:

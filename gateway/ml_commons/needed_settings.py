@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+import anyio
 
 from gateway.ml_commons.cluster_client import ClusterClient
 from gateway.ml_commons.remote_model import RemoteModel
@@ -17,6 +21,7 @@ PRIVATE_ADDRESSES = "plugins.ml_commons.connector.private_ip_enabled"
 ONLY_ML_NODES = "plugins.ml_commons.only_run_on_ml_node"
 MEMORY = "plugins.ml_commons.memory_feature_enabled"
 
+_LOOKUP_SECONDS = 5.0
 _REMOTE_ROLES = "plugins.ml_commons.task_dispatcher.eligible_node_role.remote_model"
 
 
@@ -49,7 +54,7 @@ class NeededSettings:
         settings = await self._read()
         known = [
             _trusted_endpoints(settings, model.url),
-            _private_addresses(settings, model.url),
+            await _private_addresses(settings, model.url),
             await self._only_ml_nodes(settings),
         ]
         if model.kind == "generate":
@@ -97,28 +102,30 @@ def _trusted_endpoints(settings: Mapping[str, Any], url: str) -> NeededSetting:
     return NeededSetting(TRUSTED_ENDPOINTS, current, [*patterns, pattern], reason)
 
 
-def _private_addresses(settings: Mapping[str, Any], url: str) -> NeededSetting:
+async def _private_addresses(settings: Mapping[str, Any], url: str) -> NeededSetting:
     current = settings.get(PRIVATE_ADDRESSES)
     host = urlsplit(url).hostname or ""
     if current is True:
         return NeededSetting(PRIVATE_ADDRESSES, current, None, "requests may go to private addresses")
-    private = _is_private(host)
-    if private is None:
-        reason = f"it has to be true where {host} is in a private network"
-        return NeededSetting(PRIVATE_ADDRESSES, current, None, reason)
+    addresses = await _addresses(host)
+    if not addresses:
+        # One of the wide world would be found here too.
+        return NeededSetting(PRIVATE_ADDRESSES, current, True, f"{host} has no address that is known here")
+    private = [each for each in addresses if not each.is_global]
     if not private:
         return NeededSetting(PRIVATE_ADDRESSES, current, None, f"{host} is no private address")
-    return NeededSetting(PRIVATE_ADDRESSES, current, True, f"{host} is a private address")
+    named = host if str(private[0]) == host else f"{host} ({private[0]})"
+    return NeededSetting(PRIVATE_ADDRESSES, current, True, f"{named} is a private address")
 
 
-def _is_private(host: str) -> bool | None:
-    """None for a name that only the cluster can resolve."""
-    if host == "localhost":
-        return True
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return None if "." in host else True
+async def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """Those of a host as they are known here; the cluster may know others."""
+    with contextlib.suppress(ValueError):
+        return [ipaddress.ip_address(host)]
+    with contextlib.suppress(OSError, UnicodeError), anyio.move_on_after(_LOOKUP_SECONDS):
+        found = await anyio.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return [ipaddress.ip_address(address[0]) for *_, address in found]
+    return []
 
 
 def _matches(pattern: str, url: str) -> bool:

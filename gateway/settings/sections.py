@@ -6,6 +6,7 @@ objects in code is not held to it.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,6 +183,16 @@ class OpenSearchSettings:
     shards: Annotated[int, Field(ge=1, le=1_024)] = 1
     replicas: Annotated[int, Field(ge=0, le=10)] = 1
     timeout_ms: Annotated[int, Field(ge=50)] = 2_000
+
+    @property
+    def authorization(self) -> str:
+        """The header of that name for a request to the cluster, empty where nobody signs in."""
+        if self.api_key:
+            return f"ApiKey {self.api_key}"
+        if self.username:
+            # In UTF-8, as the cluster reads it: clients' own way is often that of Latin-1.
+            return f"Basic {base64.b64encode(f'{self.username}:{self.password}'.encode()).decode('ascii')}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

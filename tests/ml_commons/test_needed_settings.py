@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+from typing import Any
+
+import anyio
 import pytest
 
 from gateway.ml_commons.cluster_client import ClusterClient
@@ -46,13 +50,23 @@ async def test_an_address_is_trusted_beside_those_that_are(
         ("http://[::1]:1", True),
         ("http://192.168.0.7", True),
         ("http://gateway:8080", True),
+        ("http://gateway.corp.example:8080", True),
+        ("http://nowhere.invalid:8080", True),
         ("https://8.8.8.8", None),
         ("https://gateway.example.com", None),
     ],
 )
 async def test_private_addresses_have_to_be_allowed_for_one(
-    client: ClusterClient, endpoint: str, needed: bool | None
+    client: ClusterClient, monkeypatch: pytest.MonkeyPatch, endpoint: str, needed: bool | None
 ) -> None:
+    known = {"localhost": "127.0.0.1", "gateway.corp.example": "10.1.2.3", "gateway.example.com": "9.9.9.9"}
+
+    async def getaddrinfo(host: str, *_: object, **__: object) -> list[Any]:
+        if host not in known:
+            raise socket.gaierror(f"{host} is not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (known[host], 0))]
+
+    monkeypatch.setattr(anyio, "getaddrinfo", getaddrinfo)
     checked = {each.name: each for each in await NeededSettings(client).check(embedding_at(endpoint))}
     assert checked[PRIVATE_ADDRESSES].needed is needed
 

@@ -208,7 +208,12 @@ class PgvectorIndex:
         if not tool_ids:
             return {}
         rows = await self._database.fetch("result_tools", scope.tenant_id, list(scope.role_ids), list(tool_ids))
-        return {row["id"]: ToolCard.of(row, row["server_name"]) for row in rows}
+        # What was found by a document that is behind may have another category by now.
+        return {
+            row["id"]: ToolCard.of(row, row["server_name"])
+            for row in rows
+            if scope.category in (None, row["category"]) and scope.server_id in (None, row["server_id"])
+        }
 
     @property
     def tenants_in_database(self) -> Collection[int]:

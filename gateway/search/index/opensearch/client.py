@@ -205,11 +205,10 @@ def _open_client(settings: OpenSearchSettings) -> AsyncOpenSearch:
                 raise SerializationError(s[:200], error) from error
 
     headers = {"user-agent": f"modelgate/{__version__}"}
-    if settings.api_key:
-        headers["authorization"] = f"ApiKey {settings.api_key}"
+    if settings.authorization:
+        headers["authorization"] = settings.authorization
     return AsyncOpenSearch(
         hosts=list(settings.urls),
-        http_auth=(settings.username, settings.password) if settings.username else None,
         headers=headers,
         serializer=Serializer(),
         ssl_context=_tls(settings) if any(url.startswith("https:") for url in settings.urls) else None,

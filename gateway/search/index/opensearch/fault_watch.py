@@ -65,7 +65,7 @@ class FaultWatch:
 
 
 class Attempt:
-    """One search. Whoever has it calls `failed` or `answered`, or neither where nothing came of it, and `end`."""
+    """One search. Whoever has it calls `failed`, `missed`, `answered` or, where nothing came of it, none, and `end`."""
 
     def __init__(self, cluster: _Watch, tenant: _Watch) -> None:
         self._cluster = cluster
@@ -93,6 +93,10 @@ class Attempt:
         """The cluster answered as it should."""
         self._cluster.answered()
         self._tenant.answered()
+
+    def missed(self) -> None:
+        """The cluster answered, and has not what was searched."""
+        self._cluster.answered()
 
     def end(self) -> None:
         """Others may try, where this one tried for them."""

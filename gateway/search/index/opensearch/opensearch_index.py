@@ -279,6 +279,7 @@ class OpenSearchIndex:
             return await ask_database(), ""
         except OpenSearchIndexMissingError as error:
             # It costs next to nothing to find out.
+            attempt.missed()
             return await ask_database(), _notice(error.message)
         except OpenSearchError as error:
             attempt.failed(error)

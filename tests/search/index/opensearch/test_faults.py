@@ -255,6 +255,33 @@ async def test_an_index_without_its_shards_is_never_taken_for_an_empty_one(index
     await until(indexed.is_mended)
 
 
+async def test_an_index_that_was_lost_while_no_node_answered_is_said_to_be_missing_once_one_does(
+    pauses: Pauses, indexed: Indexed
+) -> None:
+    (index,) = await indexed.feed.store.indexes()
+    assert indexed.index.failure == ""
+    indexed.proxy.alter = _broken
+    await indexed.notice()
+    assert indexed.index.failure
+    indexed.proxy.alter = None
+    await indexed.client.request("DELETE", url_path(index.name))
+    pauses.end()
+    assert "found no index" in await indexed.notice()
+    assert indexed.index.failure == ""
+
+
+async def test_a_document_that_is_behind_shows_no_tool_outside_the_category_that_is_asked_for(
+    indexed: Indexed,
+) -> None:
+    scope = replace(indexed.scope, category="other")
+    tools = list(indexed.catalogue.ids.values())
+    assert set(await indexed.index.cards(scope, indexed.catalogue.space, tools)) == set(tools)
+    await indexed.catalogue.upsert(replace(FEED, category="git"))
+    assert set(await indexed.index.cards(scope, indexed.catalogue.space, tools)) == {
+        indexed.catalogue.ids[COUNT.exposed_name]
+    }
+
+
 async def test_an_index_that_is_deleted_is_built_anew_while_postgresql_answers(indexed: Indexed) -> None:
     for index in await indexed.feed.store.indexes():
         await indexed.client.request("DELETE", url_path(index.name))
@@ -435,9 +462,9 @@ async def test_a_server_that_is_no_opensearch_or_too_old_is_named(indexed: Index
 
 
 async def test_who_is_not_let_in_is_told_so(opensearch: OpenSearchSettings) -> None:
-    proxy = ClusterProxy(opensearch.urls[0], password="open sesame")
+    proxy = ClusterProxy(opensearch.urls[0], password="Öffne dich, €!")
     async with proxy.running() as url:
-        right = OpenSearchClient(replace(opensearch, urls=(url,), username="gateway", password="open sesame"))
+        right = OpenSearchClient(replace(opensearch, urls=(url,), username="gateway", password="Öffne dich, €!"))
         assert await right.verify()
         await right.aclose()
         wrong = OpenSearchClient(replace(opensearch, urls=(url,), username="gateway", password="open barley"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ from gateway.search.index.opensearch.mapping import serving_alias
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
-# What changes without a pause is written together: each time the cluster makes searchable what was written.
+# What changes without a pause is written together: each time the cluster makes searchable what was written. The first
+# change after a pause waits for no other.
 _PACE_SECONDS = 0.5
 # An index is at it for so long before another one has its turn.
 _TURN_SECONDS = 0.3
@@ -99,14 +101,17 @@ class IndexFeed:
     async def run(self) -> None:
         """Until cancelled; a cluster or database that is down is tried again after a while."""
         failures = 0
+        wrote_at = -math.inf
         try:
             while True:
                 self._changed.clear()
-                started = time.monotonic()
+                started, written = time.monotonic(), self.progress.written
                 try:
                     look = await self._look()
                 except ModelGateError as error:
                     look = _Look(more=False, failure=error, refusal=None)
+                if self.progress.written > written:
+                    wrote_at = started
                 self._tell(look.failure or look.refusal)
                 failures = failures + 1 if look.failure is not None else 0
                 if look.more:
@@ -116,7 +121,7 @@ class IndexFeed:
                     continue
                 with anyio.move_on_after(_LOOK_SECONDS):
                     await self._changed.wait()
-                await asyncio.sleep(max(0.0, started + _PACE_SECONDS - time.monotonic()))
+                await asyncio.sleep(max(0.0, wrote_at + _PACE_SECONDS - time.monotonic()))
         finally:
             # Another process leads, and of what that one does nothing is known here.
             self._forget_all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,6 +190,30 @@ async def test_whoever_takes_over_follows_within_moments(followed: Followed) -> 
     finally:
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
+
+
+async def test_a_change_after_a_quiet_moment_is_written_at_once(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What comes within this of the last write waits for the rest of it.
+    monkeypatch.setattr(index_feed, "_PACE_SECONDS", 3_600.0)
+    feed, look, looks = followed.feed, followed.feed._look, []
+    await followed.catalogue.upsert(FEED)
+    await feed.catch_up()
+
+    async def counted() -> Any:
+        looks.append(await look())
+        return looks[-1]
+
+    monkeypatch.setattr(feed, "_look", counted)
+    following = asyncio.create_task(feed.run())
+    try:
+        await until(lambda: bool(looks))
+        await followed.catalogue.upsert(COUNT)
+        await until(lambda: _finds(followed, {"farm__feed_cat", "farm__count_cows"}))
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 async def _finds(followed: Followed, names: set[str]) -> bool:

@@ -22,6 +22,7 @@ DEPLOY = Path(__file__).parents[1] / "deploy"
 CHART = DEPLOY / "helm" / "modelgate"
 TEMPLATES = sorted((CHART / "templates").iterdir())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+HEAP = ("Xms", "Xmx")
 NEEDED = {"database": {"url": "postgresql://user:password@db/modelgate"}, "encryptionKey": "0" * 64}
 FULL = {
     **NEEDED,
@@ -66,9 +67,19 @@ def test_the_profile_of_a_cluster_adds_one_node_that_the_gateway_is_led_to() -> 
     services = root["services"]
     assert set(root) == {"name", "services", "volumes"}
     assert [name for name, service in services.items() if "profiles" in service] == ["opensearch"]
-    known = {"build", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "ports", "profiles"}
+    known = {
+        "build",
+        "command",
+        "depends_on",
+        "entrypoint",
+        "environment",
+        "healthcheck",
+        "image",
+        "mem_limit",
+        "ports",
+    }
     for service in services.values():
-        assert set(service) <= {*known, "restart", "stop_grace_period", "volumes"}
+        assert set(service) <= {*known, "profiles", "restart", "stop_grace_period", "ulimits", "volumes"}
         assert all(volume.partition(":")[0] in root["volumes"] for volume in service.get("volumes", ()))
         for other, how in service.get("depends_on", {}).items():
             assert how == {"condition": "service_healthy"}
@@ -81,14 +92,50 @@ def test_the_profile_of_a_cluster_adds_one_node_that_the_gateway_is_led_to() -> 
     assert cluster["image"] == f"opensearchproject/opensearch:{VERSION}"
     assert cluster["environment"]["discovery.type"] == "single-node"
     assert "ports" not in cluster
-    environ = {"MODELGATE_SEARCH_INDEX": "opensearch"}
-    for name, value in services["gateway"]["environment"].items():
-        default = re.fullmatch(r"\$\{(\w+):-(.+)\}", value)
-        if default is not None:
-            environ.setdefault(name, default[2])
-    loaded = load_settings(environ=environ)
+    loaded = load_settings(environ=root_gateway(services, MODELGATE_SEARCH_INDEX="opensearch"))
     assert (loaded.search.index, loaded.opensearch.urls) == ("opensearch", ("http://opensearch:9200",))
     assert loaded.opensearch.replicas == 0
+    # Nobody is asked who they are, over no TLS, as the gateway is told, and as no one outside can reach it.
+    assert cluster["environment"]["DISABLE_SECURITY_PLUGIN"] == "true"
+    assert (loaded.opensearch.username, loaded.opensearch.password, loaded.opensearch.api_key) == ("", "", "")
+    # The health is asked for where the gateway asks, and counts from the status that one node without copies comes to.
+    kind, command, *_, asked = cluster["healthcheck"]["test"]
+    assert (kind, command) == ("CMD", "curl")
+    assert asked.startswith("http://localhost:9200/_cluster/health?wait_for_status=yellow&")
+    seconds = float(re.findall(r"timeout=(\d+)s", asked)[0])
+    assert seconds < float(cluster["healthcheck"]["timeout"].removesuffix("s"))
+    # Heap of one size, and as much again for all else.
+    (least,), (most,) = (re.findall(rf"-{flag}(\d+)g", cluster["environment"]["OPENSEARCH_JAVA_OPTS"]) for flag in HEAP)
+    assert least == most
+    assert cluster["mem_limit"] == f"{2 * int(most)}g"
+    assert set(cluster["ulimits"]["nofile"].values()) == {65_536}
+
+
+def test_a_cluster_of_ones_own_is_named_to_the_compose_file_by_variables_alone() -> None:
+    root: dict[str, Any] = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text(encoding="utf-8"))
+    given = {
+        "MODELGATE_SEARCH_INDEX": "opensearch",
+        "MODELGATE_OPENSEARCH_URLS": "https://search-1.example.com:9200,https://search-2.example.com:9200",
+        "MODELGATE_OPENSEARCH_USERNAME": "modelgate",
+        "MODELGATE_OPENSEARCH_PASSWORD": "secret",
+        "MODELGATE_OPENSEARCH_REPLICAS": "1",
+    }
+    loaded = load_settings(environ=root_gateway(root["services"], **given)).opensearch
+    assert loaded.urls == ("https://search-1.example.com:9200", "https://search-2.example.com:9200")
+    assert (loaded.username, loaded.password, loaded.replicas) == ("modelgate", "secret", 1)
+
+
+def root_gateway(services: dict[str, Any], **given: str) -> dict[str, str]:
+    """The gateway's variables as the compose file sets them where `given` is in the environment or in .env."""
+    given = {"POSTGRES_PASSWORD": "secret", **given}
+    environ = {}
+    for name, value in services["gateway"]["environment"].items():
+        taken = re.fullmatch(r"\$\{(\w+)(?::-(.*)|:\?.*)\}", value)
+        # What has no default has to be given.
+        text = value if taken is None else given.get(taken[1]) or ("" if taken[2] is None else taken[2])
+        if name.startswith("MODELGATE_"):
+            environ[name] = text
+    return environ
 
 
 def test_all_gateways_share_a_database_and_a_key_and_nginx_knows_each() -> None:

@@ -17,8 +17,8 @@ from gateway.downstream.protocol.sessions import session_requests
 from gateway.downstream.protocol.sessions.remote import remote_requests
 from gateway.embedding.local.builtin import BuiltinEmbedder
 from gateway.settings import OpenSearchSettings, Settings, load_settings
-from tests.opensearch.install import REQUIRED, NotInstalledError
 from tests.opensearch.node import remove_indexes, shared_node
+from tests.opensearch.skipping import skipping_without_node
 from tests.support.cluster import Cluster, cluster_folder
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.held_connections import refuse_requests_on_held_connections
@@ -90,13 +90,8 @@ def opensearch_url(testrun_uid: str) -> Iterator[str]:
     if url := os.environ.get("TEST_OPENSEARCH_URL"):
         yield url
         return
-    try:
-        with shared_node(testrun_uid) as node:
-            yield node.url
-    except NotInstalledError as error:
-        if os.environ.get(REQUIRED):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    with skipping_without_node(), shared_node(testrun_uid) as node:
+        yield node.url
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ Alter: TypeAlias = Callable[[str, str, Answer], Answer]
 @dataclass
 class ClusterProxy:
     """`alter` holds from the next request on, of those whose body holds `only`; with `password` only who has it, as
-    `user`, is let through."""
+    `user`, is let through. Where the cluster is gone, connections end without an answer."""
 
     cluster: str
     user: str = "gateway"
@@ -55,10 +55,15 @@ class ClusterProxy:
             return web.Response(status=401, text="Unauthorized")
         headers = {"content-type": request.headers.get("content-type", "application/json")}
         body = await request.read()
-        async with self._session.request(
-            request.method, f"{self.cluster}{request.raw_path}", data=body, headers=headers
-        ) as response:
-            status, content = response.status, await response.read()
+        try:
+            async with self._session.request(
+                request.method, f"{self.cluster}{request.raw_path}", data=body, headers=headers
+            ) as response:
+                status, content = response.status, await response.read()
+        except aiohttp.ClientConnectionError:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response(status=502)
         if self.alter is not None and self.only in body:
             said = json.loads(content) if content else None
             status, said = self.alter(request.method, request.path, (status, said))

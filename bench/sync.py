@@ -34,7 +34,10 @@ def client_configuration(tools: list[Tool], folder: Path) -> Path:
     servers = {}
     for number, (name, listed) in enumerate(by_server.items()):
         file = folder / f"{number}.json"
-        file.write_text(json.dumps({"tools": listed}), encoding="utf-8")
+        # One that was started with it may be reading it.
+        written = file.with_suffix(".new")
+        written.write_text(json.dumps({"tools": listed}), encoding="utf-8")
+        written.replace(file)
         command, arguments = listed_command(file)
         servers[name] = {"command": command, "args": list(arguments)}
     path = folder / "servers.json"

@@ -1,4 +1,8 @@
-"""Which embedder the settings mean."""
+"""Which embedder the settings mean.
+
+Embedders at servers are imported where one is meant or looked for: their client takes as long to import as all the rest
+that a search needs.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import anyio
-
 from gateway.embedding.embedder import Embedder, EmbeddingSpace
 from gateway.embedding.local.builtin import BUILTIN_MODEL, BuiltinEmbedder
 from gateway.embedding.local.onnx_model import ONNX_PROVIDER, OnnxEmbedder
 from gateway.embedding.local.static_model import BUILTIN_PROVIDER, STATIC_MODEL, StaticEmbedder
-from gateway.embedding.model_input_format import input_format_for
-from gateway.embedding.servers.fallback_embedder import FallbackEmbedder
-from gateway.embedding.servers.http_client import EmbeddingHttpClient
-from gateway.embedding.servers.ollama import OLLAMA_BUSY_HINT, OLLAMA_HINT, OllamaEmbedder
-from gateway.embedding.servers.ollama_models import OllamaModels
-from gateway.embedding.servers.openai import OPENAI_HINT, OpenAIEmbedder, normalize_base_url
-from gateway.embedding.servers.remote_embedder import RemoteOptions
 from gateway.errors import EmbeddingError, SettingsError
 from gateway.settings import EmbedderRoute, EmbedderSettings
-from gateway.settings.sections import KNOWN_PREFIX
 
 logger = logging.getLogger(__name__)
-OLLAMA_URL = "http://localhost:11434"
-_OPENAI_URL = "https://api.openai.com/v1"
 _OLLAMA_LATER = "Once it has, the next start goes over to it."
-_DETECTION_SECONDS = 1.0
 
 
 async def choose_embedder(settings: EmbedderSettings, serving: EmbeddingSpace | None = None) -> Embedder:
@@ -41,17 +32,13 @@ async def choose_embedder(settings: EmbedderSettings, serving: EmbeddingSpace | 
     """
     if settings.type != "auto":
         return _named_embedder(settings, serving)
-    ollama = _ollama(settings)
-    reason = await _why_unusable(ollama)
-    if not reason:
-        logger.info("Embedder: ollama with %s, because it answers and has the model.", settings.model)
-        return _with_fallbacks(ollama, settings, serving)
-    if serving is not None and serving.provider == OllamaEmbedder.provider:
-        logger.warning("Embedder: ollama with %s, whose vectors serve. %s", settings.model, reason)
-        return _with_fallbacks(ollama, settings, serving)
-    await ollama.aclose()
-    logger.info("Embedder: builtin. %s", reason)
-    return BuiltinEmbedder(remark=f"{reason} {_OLLAMA_LATER}" if "does not have" in reason else "")
+    from gateway.embedding.servers.server_factory import find_ollama
+
+    found = await find_ollama(settings, serving)
+    if found.embedder is not None:
+        return found.embedder
+    logger.info("Embedder: builtin. %s", found.reason)
+    return BuiltinEmbedder(remark=f"{found.reason} {_OLLAMA_LATER}" if "does not have" in found.reason else "")
 
 
 def choose_standby(settings: EmbedderSettings, embedder: Embedder) -> Embedder | None:
@@ -92,16 +79,8 @@ def costs_money(settings: EmbedderSettings) -> bool:
     """Whether each text that is embedded is likely to be paid for."""
     if settings.type != "openai" or not settings.api_key:
         return False
-    host = urlsplit(settings.base_url or _OPENAI_URL).hostname or ""
+    host = urlsplit(settings.base_url).hostname or ""
     return not (host in ("localhost", "127.0.0.1", "::1") or host.endswith((".local", ".internal")))
-
-
-def open_ollama_models(settings: EmbedderSettings, url: str = "") -> OllamaModels:
-    """The models of the Ollama at `url`, else of that which the settings mean; the caller closes it.
-
-    Raises SettingsError for what is no URL.
-    """
-    return OllamaModels(_ollama_url(url or (settings.base_url if settings.type in ("auto", "ollama") else "")))
 
 
 async def choose_former_embedder(space: EmbeddingSpace, settings: EmbedderSettings) -> Embedder:
@@ -112,14 +91,17 @@ async def choose_former_embedder(space: EmbeddingSpace, settings: EmbedderSettin
     if space.provider == ONNX_PROVIDER:
         return await _former_onnx(space, settings)
     if space.provider != BUILTIN_PROVIDER:
+        from gateway.embedding.servers.server_factory import open_server_embedder
+
         former = replace(
             settings,
+            type="openai" if space.provider == "openai" else "ollama",
             model=space.model,
             document_prefix=space.document_prefix,
             query_prefix=space.query_prefix,
             dimensions=space.dimensions,
         )
-        return _with_fallbacks(_openai(former) if space.provider == "openai" else _ollama(former), former, space)
+        return open_server_embedder(former, space)
     if space.model == STATIC_MODEL:
         return StaticEmbedder()
     if space.model == BUILTIN_MODEL:
@@ -155,35 +137,15 @@ def _named_embedder(settings: EmbedderSettings, serving: EmbeddingSpace | None =
         return BuiltinEmbedder()
     if settings.type == "onnx":
         return _onnx(settings)
-    if settings.type == "openai":
-        return _with_fallbacks(_openai(settings), settings, serving)
-    logger.info("Embedder: ollama with %s, as embedder.type says.", settings.model)
-    return _with_fallbacks(_ollama(settings), settings, serving)
+    from gateway.embedding.servers.server_factory import open_server_embedder
 
-
-def _with_fallbacks(
-    first: OllamaEmbedder | OpenAIEmbedder, settings: EmbedderSettings, serving: EmbeddingSpace | None
-) -> Embedder:
-    """`first`, or where the settings name other servers beside it, all of them as one."""
-    if not settings.fallback_urls:
-        return first
-    open_one = _ollama if isinstance(first, OllamaEmbedder) else _openai
-    others = [open_one(replace(settings, base_url=url)) for url in settings.fallback_urls]
-    logger.info("Embedder: in place of a server that does not answer: %s.", ", ".join(other.label for other in others))
-    known = serving.build if serving is not None and first.matches_space(serving) else ""
-    return FallbackEmbedder([first, *others], known if isinstance(first, OllamaEmbedder) else "")
+    if settings.type != "openai":
+        logger.info("Embedder: ollama with %s, as embedder.type says.", settings.model)
+    return open_server_embedder(settings, serving)
 
 
 def _folder(settings: EmbedderSettings) -> Path:
     return Path(settings.path).expanduser().resolve()
-
-
-async def _why_unusable(ollama: OllamaEmbedder) -> str:
-    """Why Ollama is not to be used, as a sentence; empty when it is."""
-    with anyio.move_on_after(_DETECTION_SECONDS):
-        health = await ollama.check_health()
-        return "" if health.ok else health.detail
-    return f"Ollama did not answer within {_DETECTION_SECONDS:g} s."
 
 
 def _onnx(settings: EmbedderSettings) -> OnnxEmbedder:
@@ -195,47 +157,3 @@ def _onnx(settings: EmbedderSettings) -> OnnxEmbedder:
     folder = _folder(settings)
     logger.info("Embedder: onnx with the model in %s, as embedder.type says.", folder)
     return OnnxEmbedder(folder)
-
-
-def _ollama(settings: EmbedderSettings) -> OllamaEmbedder:
-    client = EmbeddingHttpClient(
-        _ollama_url(settings.base_url),
-        name="Ollama",
-        hint=OLLAMA_HINT,
-        busy_hint=OLLAMA_BUSY_HINT,
-        timeout_seconds=settings.timeout_seconds,
-        concurrency=settings.concurrency,
-    )
-    return OllamaEmbedder(client, settings.model, _options(settings, settings.model))
-
-
-def _ollama_url(base_url: str) -> str:
-    return (base_url or OLLAMA_URL).rstrip("/").removesuffix("/api").removesuffix("/v1")
-
-
-def _openai(settings: EmbedderSettings) -> OpenAIEmbedder:
-    base_url, model = _OPENAI_URL, settings.model
-    if settings.base_url:
-        base_url = normalize_base_url(settings.base_url)
-    elif model == EmbedderSettings().model:
-        # The default is a model of Ollama's; whoever asks for OpenAI and nothing else means a model of OpenAI's.
-        model = "text-embedding-3-small"
-    client = EmbeddingHttpClient(
-        base_url,
-        name="The embedding server",
-        hint=OPENAI_HINT,
-        api_key=settings.api_key,
-        timeout_seconds=settings.timeout_seconds,
-        concurrency=settings.concurrency,
-    )
-    logger.info("Embedder: openai with %s at %s, as embedder.type says.", model, client.url)
-    return OpenAIEmbedder(client, model, _options(settings, model))
-
-
-def _options(settings: EmbedderSettings, model: str) -> RemoteOptions:
-    form = input_format_for(model)
-    if settings.document_prefix != KNOWN_PREFIX:
-        form = replace(form, document_prefix=settings.document_prefix)
-    if settings.query_prefix != KNOWN_PREFIX:
-        form = replace(form, query_prefix=settings.query_prefix)
-    return RemoteOptions(settings.batch_size, settings.concurrency, settings.dimensions, form)

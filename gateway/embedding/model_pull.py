@@ -6,7 +6,8 @@ import logging
 
 import anyio
 
-from gateway.embedding.embedder_factory import open_ollama_models, settings_of_route
+from gateway.embedding.embedder_factory import settings_of_route
+from gateway.embedding.servers.server_factory import open_ollama_models
 from gateway.errors import EmbedderUnavailableError, EmbeddingError
 from gateway.settings import EmbedderSettings
 

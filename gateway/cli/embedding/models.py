@@ -186,7 +186,7 @@ class _ProgressView:
 
 
 def _run(context: click.Context, work: Callable[[OllamaModels], Awaitable[ResultT]]) -> ResultT:
-    from gateway.embedding.embedder_factory import open_ollama_models
+    from gateway.embedding.servers.server_factory import open_ollama_models
 
     settings = load_command_settings(context, log_level="warning")
 

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gateway.embedding.embedder import EmbeddedTexts, Embedder
 from gateway.embedding.embedder_factory import costs_money
@@ -14,7 +15,9 @@ from gateway.embedding.spaces.build_identity import BuildIdentity
 from gateway.embedding.spaces.space_store import SpaceRecord, SpaceStore, StoredSpace, same_but_build
 from gateway.errors import EmbeddingError, ModelChangedError
 from gateway.settings import EmbedderSettings
-from gateway.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from gateway.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ class ConfiguredSpace:
         self.embedder = embedder
         self._store = store
         self._settings = settings
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics
         self._identity = BuildIdentity(embedder)
         self._stored: StoredSpace | None = None
         self._learning_lock = asyncio.Lock()
@@ -77,7 +80,8 @@ class ConfiguredSpace:
         started = time.perf_counter()
         embedded = await self.embedder.embed_each(texts, until)
         outcome = "ok" if embedded.failure is None else "failed"
-        self._metrics.observe_embedding("documents", outcome, time.perf_counter() - started)
+        if self._metrics is not None:
+            self._metrics.observe_embedding("documents", outcome, time.perf_counter() - started)
         lengths = {len(vector) for vector in embedded.vectors.values()}
         if expected is not None and (
             lengths - {expected.space.dimensions} or isinstance(embedded.failure, ModelChangedError)

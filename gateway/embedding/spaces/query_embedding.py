@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from gateway.embedding.spaces.configured_space import model_changed
 from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.errors import EmbedderUnavailableError, EmbeddingError
 from gateway.task_set import TaskSet
-from gateway.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from gateway.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ class QueryEmbedding:
         self._cache = cache
         self._embedder_for = embedder_for
         self._budget_ms = budget_ms
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics
         self._under_way = TaskSet()
         self.counts = QueryCounts()
 
@@ -77,10 +80,11 @@ class QueryEmbedding:
             if vectors is None:
                 vectors = await (self._within_budget(stored, texts) if is_replaceable else self.embed(stored, texts))
         except EmbeddingError:
-            self._metrics.observe_embedding("query", "failed", time.perf_counter() - started)
+            self._observe("failed", time.perf_counter() - started)
             raise
-        self.counts.add(stored, len(texts), time.perf_counter() - started)
-        self._metrics.observe_embedding("query", "ok", time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.counts.add(stored, len(texts), seconds)
+        self._observe("ok", seconds)
         return QueryVectors(stored, vectors)
 
     async def embed(self, stored: StoredSpace, texts: Sequence[str]) -> Vectors:
@@ -93,6 +97,10 @@ class QueryEmbedding:
     async def aclose(self) -> None:
         """End what is under way."""
         await self._under_way.aclose()
+
+    def _observe(self, outcome: str, seconds: float) -> None:
+        if self._metrics is not None:
+            self._metrics.observe_embedding("query", outcome, seconds)
 
     def _recent(self, stored: StoredSpace, texts: Sequence[str]) -> Vectors | None:
         vectors = self._cache.recent(stored.id, texts, f"{stored.space.provider}/{stored.space.model}")

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,8 +30,10 @@ from gateway.embedding.spaces.space_store import SpaceRecord, SpaceStore, Stored
 from gateway.embedding.spaces.standby import Standby
 from gateway.errors import EmbeddingError, ModelChangedError
 from gateway.settings import EmbedderSettings
-from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import span
+
+if TYPE_CHECKING:
+    from gateway.telemetry.metrics import Metrics
 
 BeforeSwitch = Callable[[StoredSpace], Awaitable[None]]
 

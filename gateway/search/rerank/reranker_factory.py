@@ -1,13 +1,10 @@
-"""Which reranker the settings mean."""
+"""Which reranker the settings mean. Few have one: what asks it is imported with the first."""
 
 from __future__ import annotations
 
 import logging
 
 from gateway.errors import SettingsError
-from gateway.search.rerank.http_client import RerankHttpClient
-from gateway.search.rerank.language_model import LanguageModelReranker, routes_of
-from gateway.search.rerank.rerank_server import RerankServer, split_version
 from gateway.search.rerank.reranker import Reranker
 from gateway.search.rerank.reranking import Reranking
 from gateway.settings import RerankSettings
@@ -32,6 +29,9 @@ def open_reranking(settings: RerankSettings) -> Reranking | None:
 
 
 def _server(settings: RerankSettings) -> Reranker:
+    from gateway.search.rerank.http_client import RerankHttpClient
+    from gateway.search.rerank.rerank_server import RerankServer, split_version
+
     if not settings.base_url:
         raise SettingsError(
             'rerank.type is "server" and rerank.base_url is empty; set it to where that server answers.'
@@ -42,6 +42,9 @@ def _server(settings: RerankSettings) -> Reranker:
 
 
 def _language_model(settings: RerankSettings) -> Reranker:
+    from gateway.search.rerank.http_client import RerankHttpClient
+    from gateway.search.rerank.language_model import LanguageModelReranker, routes_of
+
     base_url, routes = routes_of(settings.base_url or OLLAMA_URL)
     client = RerankHttpClient(base_url, name="The reranking model", api_key=settings.api_key)
     return LanguageModelReranker(client, settings.model or OLLAMA_MODEL, routes)

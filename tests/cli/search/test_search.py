@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from tests.cli.process import CommandLine
@@ -34,3 +35,12 @@ async def test_it_says_why_each_tool_is_where_it_is_and_what_to_do_where_nothing
     both = await modelgate("search", "send mail", "--explain", "--json")
     assert (both.code, both.out) == (2, "")
     assert "leave out one" in both.err
+
+
+async def test_it_imports_only_what_a_search_needs(modelgate: CommandLine) -> None:
+    process = replace(modelgate, in_process=False)
+    ended = await process("search", "send mail", PYTHONPROFILEIMPORTTIME="1")
+    imported = set(re.findall(r"\| +([\w.]+)$", ended.err, re.MULTILINE))
+    assert "gateway.search.finder" in imported
+    others = {"httpx2", "prometheus_client", "opensearchpy", "mcp", "starlette", "uvicorn", "authlib", "jsonschema"}
+    assert not imported & {*others, "cryptography", "jinja2", "gateway.components", "gateway.admin"}

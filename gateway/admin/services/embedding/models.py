@@ -14,8 +14,8 @@ from gateway.admin.request_input import FORBID_EXTRA
 from gateway.audit.events import AuditEvent
 from gateway.audit.recorder import AuditRecorder
 from gateway.database.actor import current_actor
-from gateway.embedding.embedder_factory import open_ollama_models
 from gateway.embedding.servers.ollama_models import ListedModel, OllamaModels, ShownModel
+from gateway.embedding.servers.server_factory import open_ollama_models
 from gateway.errors import ConflictError, ModelGateError, NotFoundError
 from gateway.settings import EmbedderSettings
 from gateway.task_set import TaskSet

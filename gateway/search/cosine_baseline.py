@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,11 @@ import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from gateway.database.pool import Database
 from gateway.embedding.embedder import Vectors
 from gateway.embedding.spaces.space_store import StoredSpace
 from gateway.embedding.spaces.spaces import Spaces
-from gateway.errors import DatabaseError, EmbeddingError
+from gateway.errors import ConflictError, DatabaseError, EmbeddingError
 from gateway.search.ranking import ASSUMED_BASELINE, CosineBaseline
 
 logger = logging.getLogger(__name__)
@@ -27,7 +29,11 @@ SAMPLE = 2_000
 
 # The baseline is measured again when the catalogue has grown or shrunk by this share.
 _MEASURE_AFTER = 0.1
-_PATIENCE_SECONDS = 1.0
+# A process that starts believes what another one measured for so long: the catalogue may be another one of that size.
+_STORED_SECONDS = 86_400.0
+PATIENCE_SECONDS = 1.0
+"""So long a search waits for a baseline that is not known; later ones have it."""
+
 _RETRY_SECONDS = 5.0
 _MAX_KEPT = 1_000
 
@@ -56,23 +62,31 @@ def sample_step(vectors: int, most: int = SAMPLE) -> int:
 
 @dataclass(slots=True)
 class _Measured:
+    """`is_looked_up`: what is stored of it was asked for."""
+
     baseline: CosineBaseline = ASSUMED_BASELINE
     vectors: int = 0
+    is_looked_up: bool = False
     measuring: asyncio.Task[None] | None = None
     retry_at: float = 0.0
 
     def is_due(self, vectors: int) -> bool:
+        """Whether it is to be learnt anew now."""
+        return self.measuring is None and time.monotonic() >= self.retry_at and self.is_outdated(vectors)
+
+    def is_outdated(self, vectors: int) -> bool:
         """Whether so much has changed since it was measured that it may be another one."""
-        if self.measuring is not None or time.monotonic() < self.retry_at:
-            return False
         return abs(vectors - self.vectors) > _MEASURE_AFTER * self.vectors
 
 
 class CosineBaselines:
-    """The baselines of catalogues, by tenant and space."""
+    """The baselines of catalogues, by tenant and space: measured by one process, and stored for those that start."""
 
-    def __init__(self, spaces: Spaces) -> None:
+    def __init__(self, database: Database, spaces: Spaces, patience_seconds: float | None = PATIENCE_SECONDS) -> None:
+        """Whoever asks waits for `patience_seconds` at most; None is for as long as it takes."""
+        self._database = database
         self._spaces = spaces
+        self._patience_seconds = patience_seconds
         self._measured: LRUCache[tuple[int, int], _Measured] = LRUCache(_MAX_KEPT)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -83,11 +97,11 @@ class CosineBaselines:
         if measured is None:
             measured = self._measured[key] = _Measured()
         if measured.is_due(vectors):
-            measured.measuring = task = asyncio.create_task(self._measure(measured, space, vectors, sample))
+            measured.measuring = task = asyncio.create_task(self._learn(measured, key, space, vectors, sample))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(asyncio.shield(task), _PATIENCE_SECONDS)
+                await asyncio.wait_for(asyncio.shield(task), self._patience_seconds)
         return measured.baseline
 
     async def aclose(self) -> None:
@@ -97,13 +111,35 @@ class CosineBaselines:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _measure(self, measured: _Measured, space: StoredSpace, vectors: int, sample: ReadSample) -> None:
+    async def _learn(
+        self, measured: _Measured, key: tuple[int, int], space: StoredSpace, vectors: int, sample: ReadSample
+    ) -> None:
         try:
-            requests = await self._spaces.embed_queries_in(space, everyday_requests())
-            tools = await sample()
-            measured.baseline, measured.vectors = baseline_of(tools, requests), vectors
+            if not measured.is_looked_up:
+                await self._look_up(measured, key)
+            if measured.is_outdated(vectors):
+                requests = await self._spaces.embed_queries_in(space, everyday_requests())
+                measured.baseline, measured.vectors = baseline_of(await sample(), requests), vectors
+                await self._store(measured, key)
         except (DatabaseError, EmbeddingError) as error:
             measured.retry_at = time.monotonic() + _RETRY_SECONDS
             logger.info("What everyday requests find is not known for the moment: %s", error)
         finally:
             measured.measuring = None
+
+    async def _look_up(self, measured: _Measured, key: tuple[int, int]) -> None:
+        row = await self._database.fetchrow("stored_baseline", *key, _requests_hash(), _STORED_SECONDS)
+        measured.is_looked_up = True
+        if row is not None:
+            measured.baseline = CosineBaseline(row["mean"], row["deviation"])
+            measured.vectors = row["vectors"]
+
+    async def _store(self, measured: _Measured, key: tuple[int, int]) -> None:
+        values = (measured.vectors, measured.baseline.mean, measured.baseline.deviation)
+        # Tenant or space may be gone by now.
+        with contextlib.suppress(ConflictError):
+            await self._database.execute("store_baseline", *key, _requests_hash(), *values)
+
+
+def _requests_hash() -> bytes:
+    return hashlib.sha256("\n".join(everyday_requests()).encode()).digest()

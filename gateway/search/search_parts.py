@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.catalog.overrides.profile_overrides import ProfileOverrides
 from gateway.database.notices import Notices
@@ -13,6 +14,7 @@ from gateway.embedding.embedder_factory import choose_embedder, choose_standby
 from gateway.embedding.spaces.language_routes import open_language_routes
 from gateway.embedding.spaces.space_store import SpaceStore
 from gateway.embedding.spaces.spaces import Spaces
+from gateway.search.cosine_baseline import PATIENCE_SECONDS
 from gateway.search.finder import Finder
 from gateway.search.index.index_factory import SearchCluster, open_index
 from gateway.search.index.tool_index import ToolIndex
@@ -20,7 +22,9 @@ from gateway.search.rerank.reranker_factory import open_reranking
 from gateway.search.rerank.reranking import Reranking
 from gateway.search.visible_tools import VisibilityCache
 from gateway.settings import Settings
-from gateway.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from gateway.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,17 @@ class SearchParts:
 
 @contextlib.asynccontextmanager
 async def open_search(
-    settings: Settings, database: Database, notices: Notices, metrics: Metrics | None = None
+    settings: Settings,
+    database: Database,
+    notices: Notices,
+    metrics: Metrics | None = None,
+    patience_seconds: float | None = PATIENCE_SECONDS,
 ) -> AsyncIterator[SearchParts]:
-    """The parts that `settings` mean, until the block ends. Raises SettingsError and DatabaseError."""
+    """The parts that `settings` mean, until the block ends. Raises SettingsError and DatabaseError.
+
+    A search waits for `patience_seconds` at most, None is for as long as it takes, for what only later ones have else:
+    the measure of its scores.
+    """
     async with contextlib.AsyncExitStack() as stack:
         serving = next((record.stored.space for record in await SpaceStore(database).records() if record.active), None)
         embedder = await choose_embedder(settings.embedder, serving)
@@ -49,7 +61,7 @@ async def open_search(
         spaces = Spaces(database, embedder, settings.embedder, notices, standby, routes, metrics)
         stack.push_async_callback(spaces.aclose)
         visibility = VisibilityCache(database, notices)
-        opened = await open_index(settings, database, spaces, visibility, notices)
+        opened = await open_index(settings, database, spaces, visibility, notices, patience_seconds)
         spaces.before_switch(opened.index.prepare)
         stack.push_async_callback(opened.index.aclose)
         reranking = open_reranking(settings.rerank)

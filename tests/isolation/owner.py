@@ -127,6 +127,7 @@ async def fill(connection: asyncpg.Connection[Any]) -> Owned:
     )
     await insert("INSERT INTO tool_example_embeddings VALUES ($1, $1, $2, $3)", ID, SPACE, VECTOR)
     await insert("INSERT INTO tool_learning (tenant_id, tool_id) VALUES ($1, $1)", ID)
+    await insert(statement("store_baseline"), ID, SPACE, HASH, ID, 0.5, 0.5)
     await insert(statement("store_learnt"), ID, ID, SPACE, HASH, VECTOR, 0.0, 1, 1, NAME)
     for role_id, kind, mode in ((ID, "role", None), (ID + 1, "profile", "all")):
         await insert(

@@ -147,7 +147,7 @@ def test_every_statement_that_touches_what_tenants_own_is_bound_to_a_tenant() ->
     owned = (
         "servers|tools|tool_terms|tool_embeddings|roles|role_rules|role_tools|api_keys|api_key_roles|key_usage|tenants|"
         "visible_tools|kept_results|call_approvals|offerings|tool_overrides|server_owners|server_health|"
-        "tool_examples|tool_example_embeddings|tool_learning|learnt_embeddings|tool_expansions|guard_rules|persons|connections|"
+        "tool_examples|tool_example_embeddings|tool_learning|learnt_embeddings|cosine_baselines|tool_expansions|guard_rules|persons|connections|"
         "connection_links|person_sessions|person_sign_ins|oauth_registrations|sign_in_tokens"
     )
     unbound = {

@@ -19,6 +19,7 @@ from gateway.embedding.embedder import EmbeddingSpace, Vectors
 from gateway.embedding.spaces.query_embedding import QueryVectors
 from gateway.embedding.spaces.space_store import SpaceStore, StoredSpace
 from gateway.embedding.spaces.spaces import Spaces
+from gateway.search.cosine_baseline import CosineBaselines
 from gateway.search.index.memory_index import MemoryIndex
 from gateway.search.index.opensearch.client import OpenSearchClient
 from gateway.search.index.opensearch.feed.index_feed import IndexFeed
@@ -89,11 +90,17 @@ class IndexedCatalogue:
     def spaces(self) -> FixedSpaces:
         return FixedSpaces(self.space, SpaceStore(self.database))
 
+    @property
+    def baselines(self) -> CosineBaselines:
+        return CosineBaselines(self.database, self.spaces)
+
     def memory(self, notices: Notices, max_bytes: int = 64 * MIB) -> MemoryIndex:
-        return MemoryIndex(self.database, self.spaces, VisibilityCache(self.database, notices), notices, max_bytes)
+        visibility = VisibilityCache(self.database, notices)
+        return MemoryIndex(self.database, self.spaces, self.baselines, visibility, notices, max_bytes)
 
     def pgvector(self, notices: Notices, exact_tools: int = 50_000) -> PgvectorIndex:
-        return PgvectorIndex(self.database, self.spaces, VisibilityCache(self.database, notices), notices, exact_tools)
+        visibility = VisibilityCache(self.database, notices)
+        return PgvectorIndex(self.database, self.baselines, visibility, notices, exact_tools)
 
     @contextlib.asynccontextmanager
     async def opensearch(

@@ -67,7 +67,7 @@ def search(
     async def work() -> tuple[SearchOutcome, int, SearchExplanation | None]:
         async with (
             open_database(settings, size=POOL_SIZE) as database,
-            open_search(settings, database, Notices(database)) as parts,
+            open_search(settings, database, Notices(database), patience_seconds=None) as parts,
         ):
             tenant = await tenant_by_slug(database)
             role_record = await role_by_name(database, tenant.id, role)

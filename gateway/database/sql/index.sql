@@ -150,3 +150,16 @@ FROM (
 ) AS with_vector
 WHERE place % $2::integer = 0
 ORDER BY position
+
+-- name: stored_baseline (lookup)
+-- What everyday requests with hash $3 found in a tenant's tools in space $2, over how many vectors, unless measured longer
+-- than $4 seconds ago.
+SELECT vectors, mean, deviation FROM cosine_baselines
+WHERE tenant_id = $1 AND space_id = $2 AND requests_hash = $3 AND measured_at > now() - make_interval(secs => $4)
+
+-- name: store_baseline
+-- Keep what everyday requests with hash $3 found in a tenant's $4 vectors in space $2: mean and deviation.
+INSERT INTO cosine_baselines (tenant_id, space_id, requests_hash, vectors, mean, deviation)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (tenant_id, space_id) DO UPDATE SET requests_hash = excluded.requests_hash, vectors = excluded.vectors,
+    mean = excluded.mean, deviation = excluded.deviation, measured_at = now()

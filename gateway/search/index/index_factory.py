@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.database.notices import Notices
 from gateway.database.pool import Database
 from gateway.embedding.spaces.spaces import Spaces
+from gateway.search.cosine_baseline import PATIENCE_SECONDS, CosineBaselines
 from gateway.search.index.memory_index import MemoryIndex
 from gateway.search.index.pgvector_index import PgvectorIndex
 from gateway.search.index.tiered_index import TieredIndex
@@ -40,11 +41,17 @@ class OpenedIndex:
 
 
 async def open_index(
-    settings: Settings, database: Database, spaces: Spaces, visibility: VisibilityCache, notices: Notices
+    settings: Settings,
+    database: Database,
+    spaces: Spaces,
+    visibility: VisibilityCache,
+    notices: Notices,
+    patience_seconds: float | None = PATIENCE_SECONDS,
 ) -> OpenedIndex:
     """The index that `settings` mean. Raises SettingsError and DatabaseError; no cluster is asked for anything yet."""
     search = settings.search
-    in_database = PgvectorIndex(database, spaces, visibility, notices, search.exact_tools)
+    baselines = CosineBaselines(database, spaces, patience_seconds)
+    in_database = PgvectorIndex(database, baselines, visibility, notices, search.exact_tools)
     if search.index == "pgvector":
         return OpenedIndex(in_database)
     if search.index == "opensearch":
@@ -61,5 +68,5 @@ async def open_index(
         index = OpenSearchIndex(client, filters, StaleDocuments(database), in_database, search.exact_tools)
         feed = IndexFeed(database, spaces.store, client, installation, notices)
         return OpenedIndex(index, SearchCluster(client, index, feed))
-    memory = MemoryIndex(database, spaces, visibility, notices, search.index_mib * 2**20)
+    memory = MemoryIndex(database, spaces, baselines, visibility, notices, search.index_mib * 2**20)
     return OpenedIndex(TieredIndex(memory, in_database))

@@ -46,14 +46,20 @@ class MemoryIndex:
     """
 
     def __init__(
-        self, database: Database, spaces: Spaces, visibility: VisibilityCache, notices: Notices, max_bytes: int
+        self,
+        database: Database,
+        spaces: Spaces,
+        baselines: CosineBaselines,
+        visibility: VisibilityCache,
+        notices: Notices,
+        max_bytes: int,
     ) -> None:
         self._database = database
         self._visibility = visibility
         self._notices = notices
         self._max_bytes = max_bytes
         self._spaces = spaces
-        self._baselines = CosineBaselines(spaces)
+        self._baselines = baselines
         self._loaded: OrderedDict[tuple[int, int], LoadedTenant] = OrderedDict()
         # Of each as it was last read: thousands are too many to measure at each search.
         self._bytes: dict[tuple[int, int], int] = {}

@@ -22,7 +22,6 @@ from gateway.database.notices import Notices
 from gateway.database.notified_cache import NotifiedCache
 from gateway.database.pool import Database
 from gateway.embedding.spaces.space_store import StoredSpace
-from gateway.embedding.spaces.spaces import Spaces
 from gateway.search.cosine_baseline import CosineBaselines, sample_step
 from gateway.search.index.postings import Corpus, TermRows, bm25
 from gateway.search.index.tool_card import ToolCard
@@ -83,12 +82,17 @@ class PgvectorIndex:
     """Answers from the database: exact up to `exact_tools` tools, and as slow as the tools are many."""
 
     def __init__(
-        self, database: Database, spaces: Spaces, visibility: VisibilityCache, notices: Notices, exact_tools: int
+        self,
+        database: Database,
+        baselines: CosineBaselines,
+        visibility: VisibilityCache,
+        notices: Notices,
+        exact_tools: int,
     ) -> None:
         self._database = database
         self._visibility = visibility
         self._exact_tools = exact_tools
-        self._baselines = CosineBaselines(spaces)
+        self._baselines = baselines
         self._vectors: NotifiedCache[int, int] = NotifiedCache(notices, 1_000)
 
     @property
@@ -246,7 +250,7 @@ async def _match_words(
     terms = sorted({term for query in queries for term in query.terms})
     rows = await snapshot.fetch("scope_postings", *narrowed, terms) if terms else []
     holders = {row["lexeme"]: np.array(row["tool_ids"], np.int64) for row in rows}
-    ids = np.unique(np.concatenate([*holders.values(), np.empty(0, np.int64)]))
+    ids = np.array(sorted(set().union(*(row["tool_ids"] for row in rows))), np.int64)
     lengths = np.zeros(len(ids), np.float32)
     postings = {}
     for row in rows:

@@ -78,9 +78,12 @@ class Notices:
     """
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._url = database.url
         self._subscribers: list[OnNotice] = []
         self._channels: dict[str, list[OnPayload]] = {}
+        # The highest version of each tenant's catalogue that subscribers were told of.
+        self._versions: dict[int, int] = {}
         self.connected = False
         # PostgreSQL may take a moment to deliver what this process itself has changed.
         database.subscribe(self._on_own_change)
@@ -94,6 +97,14 @@ class Notices:
         block. To be called before `listening`.
         """
         self._channels.setdefault(channel, []).append(callback)
+
+    async def catch_up(self, tenant_id: int) -> None:
+        """Returns when subscribers have been told of all that has changed in a tenant's catalogue until now, though the
+        notice of it be on its way still. Raises DatabaseError.
+        """
+        version = await self._database.fetchval("catalogue_version", tenant_id)
+        if version is not None and version > self._versions.get(tenant_id, 0):
+            self._publish(Notice(tenant_id, catalogue_version=version))
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -149,6 +160,8 @@ class Notices:
             callback(str(payload))
 
     def _publish(self, notice: Notice) -> None:
+        if notice.tenant_id is not None and notice.catalogue_version is not None:
+            self._versions[notice.tenant_id] = max(notice.catalogue_version, self._versions.get(notice.tenant_id, 0))
         for subscriber in self._subscribers:
             subscriber(notice)
 

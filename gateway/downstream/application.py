@@ -25,6 +25,7 @@ from gateway.database.pool import Database
 from gateway.downstream.admission import AdmissionControl
 from gateway.downstream.approvals.approvals_api import ApprovalsApi
 from gateway.downstream.changes.list_change_notifier import ListChangeNotifier
+from gateway.downstream.changes.list_leases import ListLeases
 from gateway.downstream.changes.resource_subscriptions import ResourceSubscriptions
 from gateway.downstream.embeddings.embeddings_api import EmbeddingsApi
 from gateway.downstream.embeddings.offered_models import OfferedModels
@@ -199,7 +200,12 @@ class McpApplication:
         sessions = ClientSessions(pool.close_sessions, settings.server.max_sessions_per_caller)
         self._unasked_messages = UnaskedMessages(sessions, database, notices, self._upstream_lists, notifications)
         self._change_notifier = ListChangeNotifier(
-            tool_list, self._upstream_lists, notices, notifications, limits.max_streams_per_caller
+            tool_list,
+            self._upstream_lists,
+            notices,
+            notifications,
+            ListLeases(None if cluster is None else cluster.hop),
+            limits.max_streams_per_caller,
         )
         self._subscriptions = ResourceSubscriptions(resources, servers, pool, notifications, notices, call_log)
         authentication = Authentication(authenticator, RefusalLog(recorder), has_provider=bool(settings.oauth.issuer))
@@ -208,8 +214,8 @@ class McpApplication:
         admission = AdmissionControl(settings.server.max_requests)
         session_manager = SessionManager(server, settings.server, holders.hold)
         in_flight = InFlightRequests()
-        shared = None if cluster is None else share_sessions(cluster, sessions, method_table, settings.server)
-        self._remote_sessions = None if shared is None else shared.known
+        shared = None if cluster is None else share_sessions(cluster, sessions, method_table, notices, settings.server)
+        self._shared_sessions = shared
         joined = None if shared is None else shared.joined
         self._endpoint = McpEndpoint(
             authentication,
@@ -274,5 +280,5 @@ class McpApplication:
                 self._pending_calls.close()
                 await self._approval_tasks.aclose()
                 await self._upstream_lists.aclose()
-                if self._remote_sessions is not None:
-                    await self._remote_sessions.aclose()
+                if self._shared_sessions is not None:
+                    await self._shared_sessions.aclose()

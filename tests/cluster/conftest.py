@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from mcp.client.streamable_http import streamable_http_client
 
 from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.cluster.cluster import Cluster
+from gateway.cluster.http_forwarder import HttpForwarder
 from gateway.components import open_components
 from gateway.settings import Settings
 from tests.downstream.conftest import TALKER, Era, OnResponse, Talker
+from tests.downstream.protocol.sessions.test_client_sessions import PING, opened
+from tests.downstream.protocol.sessions.test_session_requests import VERSION
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.waiting import until
 
@@ -107,3 +110,37 @@ async def pair(settings: Settings, tmp_path: Path) -> AsyncIterator[Pair]:
         gateways = [await stack.enter_async_context(joined_gateway(settings)) for _ in range(2)]
         await until(lambda: all(cluster_of(each).membership.others for each in gateways))
         yield Pair(gateways[0], gateways[1], tmp_path)
+
+
+@dataclass
+class Forwarded:
+    """The requests that went to another process, with what was said of them."""
+
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture
+def forwarded(monkeypatch: pytest.MonkeyPatch) -> Forwarded:
+    seen = Forwarded()
+    forward = HttpForwarder.forward
+
+    async def noted(self: HttpForwarder, *arguments: Any, **how: Any) -> bool:
+        seen.requests.append(how)
+        return await forward(self, *arguments, **how)
+
+    monkeypatch.setattr(HttpForwarder, "forward", noted)
+    return seen
+
+
+async def opened_elsewhere(pair: Pair, forwarded: Forwarded) -> tuple[RunningGateway, RunningGateway, dict[str, str]]:
+    """The holder of a session, another process that knows of it, and the headers of a request in it."""
+    holder, other = pair.both
+    headers = {**await opened(holder), **VERSION, "X-API-Key": holder.key}
+
+    async def is_known() -> bool:
+        forwarded.requests.clear()
+        assert (await other.post(PING, **headers)).status_code == 200
+        return not forwarded.requests
+
+    await until(is_known)
+    return holder, other, headers

@@ -19,6 +19,8 @@ from gateway.cluster.member import holder_of, id_held_by
 from gateway.cluster.membership import Membership
 from gateway.cluster.server_owners import ServerOwners
 from gateway.cluster.upstreams.cluster_pool import ClusterPool
+from gateway.downstream.changes.list_leases import LEASE_SECONDS, ListLeases
+from gateway.downstream.protocol.sessions.remote.leased_lists import LeasedLists
 from gateway.downstream.protocol.sessions.remote.remote_sessions import RemoteSessions
 from gateway.downstream.protocol.sessions.remote.session_announcer import SessionAnnouncer
 from gateway.downstream.protocol.sessions.remote.session_facts import SessionFacts
@@ -30,8 +32,9 @@ from gateway.upstream.request import CallHooks, UpstreamRequest
 from gateway.upstream.server import UpstreamServer
 from gateway.upstream.spec import ServerSpec
 from gateway.upstream.status import ServerStatus
-from tests.cluster.simulated_world import Host, SimulatedDatabase, SimulatedNetwork, SimulatedStore
+from tests.cluster.simulated_world import Host, SimulatedDatabase, SimulatedNetwork, SimulatedStore, pause
 
+TENANT = 1
 KEY = HopKey.of(b"of the simulation")
 _numbers = itertools.count(1)
 
@@ -51,6 +54,7 @@ class World:
         }
         self.executed: dict[str, int] = {}
         self.running: dict[int, set[Node]] = {number: set() for number in self.specs}
+        self.catalogue = 0
         self.violations: list[str] = []
 
     async def spec(self, _: int, server_id: int) -> ServerSpec:
@@ -150,7 +154,13 @@ class Node:
         self.announcer = SessionAnnouncer(hop, self._read_facts, _say_nothing)
         # Longer than anything else takes, so that it is what is told that has to keep it right.
         self.known = RemoteSessions(hop, self.membership, 1_000.0)
+        self.leases = ListLeases(hop)
+        self.leased = LeasedLists(hop, self.membership, self._catch_up)
+        # What it lists, and the least that clients of its sessions have been told of.
+        self.listed = world.catalogue
+        self.told = 0
         self.answered_for_others = 0
+        self.listed_for_others = 0
         self.leads = False
         self._stopping = asyncio.Event()
         self.is_ready = asyncio.Event()
@@ -204,11 +214,42 @@ class Node:
         if self.known.get(session) is not None:
             self.answered_for_others += 1
             return 200
+        return (await self._ask_holder(session))[0]
+
+    async def list_in(self, session: str) -> int | None:
+        """What a client is listed in a session that any process may hold, None where nothing is."""
+        if self.known.get(session) is not None and self.leased.may_answer(session, TENANT):
+            self.listed_for_others += 1
+            return self.listed
+        status, listed = await self._ask_holder(session)
+        return listed if status == 200 else None
+
+    async def tell(self) -> None:
+        """Tell the clients of the sessions here that there is something else to be listed, which this process lists."""
+        listed, began_at = self.listed, asyncio.get_running_loop().time()
+        await self.leases.end(TENANT)
+        if (took := asyncio.get_running_loop().time() - began_at) > LEASE_SECONDS:
+            self.world.violations.append(f"{self.name} has kept a change to itself for {took} s")
+        await self.host.run()
+        self.told = max(self.told, listed)
+
+    async def _catch_up(self, _: int) -> None:
+        await pause(self.world.database, self.host)
+        listed = self.world.catalogue
+        await pause(self.world.database, self.host)
+        self.listed = max(self.listed, listed)
+
+    async def _ask_holder(self, session: str) -> tuple[int, int]:
+        """The status of a request in a session, which its holder gets, and what is listed there."""
         statuses: list[int] = []
+        listed = b""
 
         async def send(message: Message) -> None:
+            nonlocal listed
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
+            else:
+                listed += message.get("body", b"")
 
         body: list[Message] = [{"type": "http.request", "body": session.encode(), "more_body": False}]
 
@@ -225,7 +266,7 @@ class Node:
             await self._answer(scope, receive, send)
         else:
             self.known.learn(session)
-        return statuses[0]
+        return statuses[0], int(listed) if statuses[0] == 200 else 0
 
     def _read_facts(self, session: str) -> SessionFacts | None:
         known = session in self.sessions and holder_of(session) == self.membership.id
@@ -266,6 +307,7 @@ class Node:
                 self.host.is_dead = True
             finally:
                 await self.known.aclose()
+                await self.leased.aclose()
 
     async def _lead(self) -> None:
         self.leads = True
@@ -279,4 +321,4 @@ class Node:
         body = (await receive()).get("body", b"")
         known = session in self.sessions and holder_of(session) == self.membership.id and body == session.encode()
         await send({"type": "http.response.start", "status": 200 if known else 404, "headers": []})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": str(self.listed).encode(), "more_body": False})

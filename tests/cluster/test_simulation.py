@@ -47,6 +47,7 @@ class Machine:
             (15, self.use_session),
             (8, self.open_session),
             (6, self.end_session),
+            (6, self.change_lists),
             (10, self.wait),
             (2, self.kill),
             (2, self.stop),
@@ -68,6 +69,7 @@ class Machine:
             await self.check()
         await self.settle()
         assert any(node.answered_for_others for node in self.everyone)
+        assert any(node.listed_for_others for node in self.everyone)
         for node in list(self.nodes):
             await node.stop()
         await self.check()
@@ -141,6 +143,42 @@ class Machine:
             if node.is_ready.is_set() and node.host.thawed.is_set():
                 status = await asyncio.wait_for(node.request_in(session), 60)
                 assert status != 200, (node.name, session, self.log[-40:])
+
+    async def change_lists(self) -> None:
+        """No list is older than what its client was told of, and no process that does not answer keeps that from it."""
+        session = self.chance.choice(self.sessions) if self.sessions else ""
+        holder = self.holder(session)
+        if holder is None or not holder.is_whole:
+            return
+        asking = [asyncio.ensure_future(self._list_on_and_on(session, holder)) for _ in range(3)]
+        await asyncio.sleep(self.chance.uniform(0.1, 1.2))
+        others = [node for node in self.nodes if node is not holder and node.host.thawed.is_set()]
+        if others and self.chance.random() < 0.3:
+            frozen = self.chance.choice(others)
+            frozen.host.thawed.clear()
+            asyncio.get_running_loop().call_later(self.chance.uniform(0, 1.5), frozen.host.thaw)
+        elif others and self.chance.random() < 0.3:
+            self.world.network.cut(holder.host.address, self.chance.choice(others).host.address)
+        # The others hear of it when they ask.
+        self.world.catalogue += 1
+        holder.listed = self.world.catalogue
+        await holder.tell()
+        for node in self.nodes:
+            if node.is_ready.is_set() and node.host.thawed.is_set():
+                await asyncio.wait_for(self._list(session, holder, node), 60)
+        await asyncio.wait(asking)
+
+    async def _list_on_and_on(self, session: str, holder: Node) -> None:
+        for _ in range(100):
+            if (node := self.pick()) is not None:
+                await asyncio.wait_for(self._list(session, holder, node), 60)
+            await asyncio.sleep(self.chance.uniform(0, 0.03))
+
+    async def _list(self, session: str, holder: Node, node: Node) -> None:
+        told = holder.told
+        listed = await node.list_in(session)
+        if listed is not None and listed < told:
+            self.world.violations.append(f"{node.name} lists {listed} of {told} that {holder.name} has told of")
 
     async def wait(self) -> None:
         await asyncio.sleep(self.chance.choice((0.01, 0.1, 1.0, 4.0)))

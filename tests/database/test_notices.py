@@ -68,6 +68,23 @@ async def test_a_notice_that_nobody_can_read_is_taken_as_any_change(settings: Se
             assert notices.connected
 
 
+async def test_who_catches_up_is_told_of_a_change_before_the_notice_of_it_comes(settings: Settings) -> None:
+    received: list[Notice] = []
+    async with open_database(settings, size=2) as database, open_database(settings, size=2) as other:
+        # It does not listen at all.
+        notices = Notices(other)
+        notices.subscribe(received.append)
+        await notices.catch_up(1)
+        received.clear()
+        await notices.catch_up(1)
+        assert not received
+        await database.execute("bump_catalogue_version", 1)
+        await notices.catch_up(1)
+        assert received == [Notice(tenant_id=1, catalogue_version=2)]
+        await notices.catch_up(404)
+    assert len(received) == 1
+
+
 async def test_a_connection_that_dies_without_a_word_is_noticed_and_replaced(settings: Settings) -> None:
     received: list[Notice] = []
     async with open_database(settings, size=2) as database:

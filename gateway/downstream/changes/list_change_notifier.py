@@ -16,6 +16,7 @@ from mcp_types import INTERNAL_ERROR
 from gateway.access.caller import Caller
 from gateway.database.notices import Notice, Notices
 from gateway.downstream.changes.change_listener import ChangeListener, KnownLists, ListChange
+from gateway.downstream.changes.list_leases import ListLeases
 from gateway.downstream.lists.list_snapshot import ListKey, ListKind, ListSnapshot, has_changed, new_unknown_lists
 from gateway.downstream.lists.tool_list import ToolList
 from gateway.downstream.lists.upstream_lists import UpstreamLists
@@ -53,10 +54,12 @@ class ListChangeNotifier:
         upstream_lists: UpstreamLists,
         notices: Notices,
         notifications: UpstreamNotifications,
+        leases: ListLeases,
         max_streams_per_caller: int,
     ) -> None:
         self._tool_list = tool_list
         self._upstream_lists = upstream_lists
+        self._leases = leases
         self._max_streams_per_caller = max_streams_per_caller
         self._listeners: set[ChangeListener] = set()
         self._known: dict[_TenantRoles, KnownLists] = {}
@@ -135,7 +138,7 @@ class ListChangeNotifier:
             elif roles.tenant_id in changed or None in changed:
                 if roles not in now:
                     now[roles] = await self._known_lists(roles)
-                new = self._compare(listener, listener.known, now[roles])
+                new = self._compare(roles.tenant_id, listener, listener.known, now[roles])
                 unknown |= {(roles.tenant_id, key) for key in new}
         for tenant_id, (server_id, kind) in unknown:
             self._tasks.spawn(self._fetch(tenant_id, server_id, kind))
@@ -157,7 +160,7 @@ class ListChangeNotifier:
             shared = self._known[roles] = now
         return shared
 
-    def _compare(self, listener: ChangeListener, before: KnownLists, now: KnownLists) -> set[ListKey]:
+    def _compare(self, tenant_id: int, listener: ChangeListener, before: KnownLists, now: KnownLists) -> set[ListKey]:
         """Notify of what is different. Returns the lists that are news only if there is anything in them."""
         if before is now:
             return set()
@@ -176,8 +179,14 @@ class ListChangeNotifier:
         if has_changed(before.resources, now.resources):
             changes.append(ResourcesListChanged())
         if changes:
-            self._tasks.spawn(_notify(listener, changes))
+            self._tasks.spawn(self._notify(tenant_id, listener, changes))
         return prompts | resources
+
+    async def _notify(self, tenant_id: int, listener: ChangeListener, changes: list[ListChange]) -> None:
+        # Whichever process is asked next must know of them.
+        await self._leases.end(tenant_id)
+        for change in changes:
+            await listener.notify(change)
 
     async def _fetch(self, tenant_id: int, server_id: int, kind: ListKind) -> None:
         with contextlib.suppress(ModelGateError):
@@ -219,8 +228,3 @@ def _without(snapshot: ListSnapshot, keys: set[ListKey]) -> ListSnapshot:
 def _roles_of(listener: ChangeListener) -> _TenantRoles:
     caller = listener.get_caller()
     return _TenantRoles(caller.tenant_id, caller.role_ids)
-
-
-async def _notify(listener: ChangeListener, changes: list[ListChange]) -> None:
-    for change in changes:
-        await listener.notify(change)

@@ -228,7 +228,8 @@ class McpEndpoint:
             if isinstance(body, Response):
                 await body(scope, receive, send)
                 return
-            remote, receive = self._remote_requests.read(session, scope, body), replay_body(body, receive)
+            remote = self._remote_requests.read(caller, session, scope, body)
+            receive = replay_body(body, receive)
         if held_id is not None and remote is None and await self._forward(held_id, scope, receive, send):
             return
         place: AbstractContextManager[None] = nullcontext()

@@ -22,6 +22,7 @@ from gateway.downstream.protocol.replies.large_answers import LargeAnswers
 from gateway.downstream.protocol.sessions.handshake_request import handshake_request, has_left
 from gateway.downstream.protocol.sessions.json_answer import STREAM_AFTER_SECONDS, SessionMessage, send_answer
 from gateway.downstream.protocol.sessions.remote.joined_request import JoinedRequests
+from gateway.downstream.protocol.sessions.remote.leased_lists import LeasedLists
 from gateway.downstream.protocol.sessions.remote.remote_sessions import RemoteSessions
 from gateway.downstream.protocol.sessions.remote.session_announcer import SESSIONS_SERVICE
 from gateway.downstream.protocol.sessions.remote.session_facts import SessionFacts
@@ -32,6 +33,8 @@ from gateway.upstream.request import CallHooks
 
 # Its client may have heard of a change from the holder, which this process does not know yet.
 _FROM_HOLDER = "/list"
+# These are answered here while the holder tells of none.
+_LEASED = ("tools/list",)
 # With which requests are refused in a session that has just ended, too many, and all while the holder has no database.
 _ASK_AGAIN = (404, 429, 503)
 
@@ -58,11 +61,17 @@ class RemoteRequests:
     """
 
     def __init__(
-        self, method_table: MethodTable, cluster: Cluster, known: RemoteSessions, joined: JoinedRequests
+        self,
+        method_table: MethodTable,
+        cluster: Cluster,
+        known: RemoteSessions,
+        lists: LeasedLists,
+        joined: JoinedRequests,
     ) -> None:
         self._method_table = method_table
         self._cluster = cluster
         self._known = known
+        self._lists = lists
         self._joined = joined
         self._running: dict[str, dict[str | int, RunningRequest[CallHooks]]] = {}
         known.subscribe_cancelled(self._cancel)
@@ -81,11 +90,16 @@ class RemoteRequests:
             # Who ends a session finds it ended, at once, where they did that.
             self._known.forget(session_id)
 
-    def read(self, session: SessionFacts, scope: Scope, body: bytes) -> RemoteRequest | None:
+    def read(self, caller: Caller, session: SessionFacts, scope: Scope, body: bytes) -> RemoteRequest | None:
         """The request of the POST with this `body`, as it came; None for what is the holder's to answer."""
         accepted = AcceptedTypes.of(Headers(scope=scope))
         message = SessionMessage.of(scope, body) if accepted.json or accepted.events else None
-        if message is None or message.id is None or message.method.endswith(_FROM_HOLDER):
+        if message is None or message.id is None:
+            return None
+        if message.method in _LEASED:
+            if not self._lists.may_answer(session.id, caller.tenant_id):
+                return None
+        elif message.method.endswith(_FROM_HOLDER):
             return None
         handler = self._method_table.get(message.method)
         return None if handler is None else RemoteRequest(session, body, message, message.id, accepted, handler)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.cluster.cluster import Cluster
+from gateway.database.notices import Notices
 from gateway.downstream.methods.method_table import MethodTable
 from gateway.downstream.protocol.sessions.client_sessions import ClientSessions
 from gateway.downstream.protocol.sessions.handshake_request import session_notifier
 from gateway.downstream.protocol.sessions.remote.joined_request import JoinedRequests
+from gateway.downstream.protocol.sessions.remote.leased_lists import LeasedLists
 from gateway.downstream.protocol.sessions.remote.remote_requests import RemoteRequests
 from gateway.downstream.protocol.sessions.remote.remote_sessions import RemoteSessions
 from gateway.downstream.protocol.sessions.remote.session_announcer import SessionAnnouncer
@@ -22,15 +24,23 @@ _TRUSTED_PART = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SharedSessions:
-    """`known` are those of others, `joined` the requests that one process answers and another has a stream for."""
+    """`known` are those of others, `lists` the lists that are answered in them, `joined` the requests that one process
+    answers and another has a stream for.
+    """
 
     known: RemoteSessions
+    lists: LeasedLists
     requests: RemoteRequests
     joined: JoinedRequests
 
+    async def aclose(self) -> None:
+        """Ask others nothing more."""
+        await self.known.aclose()
+        await self.lists.aclose()
+
 
 def share_sessions(
-    cluster: Cluster, sessions: ClientSessions, method_table: MethodTable, settings: ServerSettings
+    cluster: Cluster, sessions: ClientSessions, method_table: MethodTable, notices: Notices, settings: ServerSettings
 ) -> SharedSessions:
     """Tell other members of `sessions`, and answer in theirs with `method_table`."""
 
@@ -48,4 +58,5 @@ def share_sessions(
     seconds = min(_MAX_TRUST_SECONDS, settings.session_idle_seconds * _TRUSTED_PART)
     known = RemoteSessions(cluster.hop, cluster.membership, seconds)
     joined = JoinedRequests(cluster.hop, cluster.membership)
-    return SharedSessions(known, RemoteRequests(method_table, cluster, known, joined), joined)
+    lists = LeasedLists(cluster.hop, cluster.membership, notices.catch_up)
+    return SharedSessions(known, lists, RemoteRequests(method_table, cluster, known, lists, joined), joined)

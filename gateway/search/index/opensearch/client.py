@@ -95,7 +95,11 @@ class OpenSearchClient:
         """
         header = {"index": index} if routing is None else {"index": index, "routing": routing}
         milliseconds = self._settings.timeout_ms if seconds is None else round(seconds * 1_000)
-        lines = [orjson.dumps(part) for body in bodies for part in (header, {**body, "timeout": f"{milliseconds}ms"})]
+        lines = [
+            orjson.dumps(part, option=orjson.OPT_SERIALIZE_NUMPY)
+            for body in bodies
+            for part in (header, {**body, "timeout": f"{milliseconds}ms"})
+        ]
         answer = await self.request(
             "POST",
             "/_msearch",

@@ -97,9 +97,10 @@ class ToolDocument:
         return body
 
 
-def query_vector(vector: NDArray[np.float32]) -> list[float]:
-    """What a query's vector, float32 (d,), is multiplied as: documents have their correction in the place beside."""
-    return [*vector.tolist(), -1.0]
+def query_vector(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a query's vector, float32 (d,), is multiplied as, (d + 1,): documents have their correction in the place
+    beside."""
+    return np.append(vector, np.float32(-1.0))
 
 
 def tenant_key(installation: str, tenant_id: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from gateway.search.index.opensearch.search_bodies import (
     Hits,
     among,
     cosine_body,
-    inner_product,
+    inner_products,
     lexical_body,
     listing_body,
     nearest_body,
@@ -65,14 +65,23 @@ class Scope:
 
 @dataclass(slots=True)
 class _Leg:
-    """What is known of one measure for one query. `scores` by tool, of those that were found; all others are at or
-    below `last`: 0 or no cosine where the search was not cut."""
+    """What is known of one measure for one query. `values`, float64 (n,), of the `tools`, int64 (n,), that were found;
+    all others are at or below `last`: 0 or no cosine where the search was not cut."""
 
-    body: Body
-    scores: dict[int, float] = field(default_factory=dict)
+    tools: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0, np.float64))
     last: float = -math.inf
     is_cut: bool = False
     otherwise: float | None = None
+
+    def of(self, ids: NDArray[np.int64], otherwise: float) -> Floats:
+        """The values of these tools, which are in order, and `otherwise` of those that it did not find, unless it says
+        what."""
+        row = np.full(len(ids), otherwise if self.otherwise is None else self.otherwise, np.float32)
+        places = np.minimum(np.searchsorted(ids, self.tools), len(ids) - 1)
+        is_asked = ids[places] == self.tools
+        row[places[is_asked]] = self.values[is_asked]
+        return row
 
 
 class ScopeMeasurement:
@@ -96,10 +105,17 @@ class ScopeMeasurement:
         self._weights = [_weights(query, scope) for query in queries]
         vectors = [query.vector for query in queries if query.vector is not None]
         self._vectors = vectors if len(vectors) == len(queries) else []
-        self._servers: dict[int, int] = {}
-        self.checksums: dict[int, int] = {}
-        """Of the documents that were measured, by tool: `NO_CHECKSUM` where it was written anew in the meantime."""
+        self._found: list[Hits] = []
         self.rounds = 0
+
+    @property
+    def checksums(self) -> dict[int, int]:
+        """Of the documents that were measured, by tool: `NO_CHECKSUM` where it was written anew in the meantime."""
+        hits = Hits.joined(self._found)
+        ids, first, of_hit = np.unique(hits.tools, return_index=True, return_inverse=True)
+        checksums = hits.checksums[first]
+        checksums[of_hit[hits.checksums != checksums[of_hit]]] = NO_CHECKSUM
+        return dict(zip(ids.tolist(), checksums.tolist(), strict=True))
 
     async def signals(self) -> Signals:
         """What was measured. Raises OpenSearchError."""
@@ -127,49 +143,52 @@ class ScopeMeasurement:
         asked = [body for body in lexical_bodies if body is not None]
         listing = [listing_body(scope.clauses, size)] if is_whole else []
         answers = iter(await self._ask([*cosine_bodies, *samples, *asked, *listing]))
-        cosines = [self._leg(body, next(answers), size, is_cosine=True) for body in cosine_bodies]
+        cosines = [self._leg(next(answers), size, is_cosine=True) for _ in cosine_bodies]
         cosine_moments = [read_moments(next(answers)) for _ in samples] or [moments for _, moments in cosines]
         lexical = []
         for body in lexical_bodies:
             if body is None:
-                lexical.append((_Leg({}, last=0.0), Moments(scope.tools, 0.0, 0.0)))
+                lexical.append((_Leg(last=0.0), Moments(scope.tools, 0.0, 0.0)))
             else:
-                lexical.append(self._leg(body, next(answers), size, is_cosine=False))
-        for answer in answers:
-            self._note(read_hits(answer))
+                lexical.append(self._leg(next(answers), size, is_cosine=False))
+        self._found += map(read_hits, answers)
         cosine_legs, lexical_legs = [leg for leg, _ in cosines], [leg for leg, _ in lexical]
         population = Population(scope.tools, tuple(cosine_moments), tuple(moments for _, moments in lexical))
         if not any(moments.count for moments in cosine_moments):
             cosine_legs = []
             population = Population(scope.tools, (), population.lexical)
-        ids = self._contenders(sorted(self._servers), cosine_legs, lexical_legs, population)
+        found = Hits.joined(self._found)
+        ids, first = np.unique(found.tools, return_index=True)
+        servers = found.servers[first]
+        are_contenders = self._contenders(ids, servers, cosine_legs, lexical_legs, population)
+        ids, servers = ids[are_contenders], servers[are_contenders]
         await self._fill(ids, cosine_legs, lexical_legs)
-        signals = self._signals(ids, cosine_legs, lexical_legs, population)
+        signals = self._signals(ids, servers, cosine_legs, lexical_legs, population)
         return signals, is_whole or self._is_enough(signals, cosine_legs, lexical_legs)
 
     def _samples(self) -> list[Body]:
         share = _SAMPLE / self._scope.tools
         return [sample_body(self._scope.clauses, vector, share) for vector in self._vectors]
 
-    def _leg(self, body: Body, answer: Answer, size: int, *, is_cosine: bool) -> tuple[_Leg, Moments]:
+    def _leg(self, answer: Answer, size: int, *, is_cosine: bool) -> tuple[_Leg, Moments]:
         hits = read_hits(answer)
-        self._note(hits)
-        values = [inner_product(score) for score in hits.scores] if is_cosine else hits.scores
-        leg = _Leg(body, dict(zip(hits.tools, values, strict=True)), -math.inf if is_cosine else 0.0)
+        self._found.append(hits)
+        values = inner_products(hits.scores) if is_cosine else hits.scores
+        leg = _Leg(hits.tools, values, -math.inf if is_cosine else 0.0)
         # By the graph fewer may come than there are; that no tool has a vector is all that nothing says.
-        may_be_fewer = is_cosine and not self._is_exact and bool(values)
+        may_be_fewer = is_cosine and not self._is_exact and len(values) > 0
         if size < self._scope.tools and (len(values) == size or may_be_fewer):
-            leg.is_cut, leg.last = True, values[-1]
+            leg.is_cut, leg.last = True, float(values[-1])
         if is_cosine:
             return leg, read_moments(answer) if "aggregations" in answer else Moments(0, 0.0, 0.0)
         return leg, read_lexical_moments(answer, self._scope.tools)
 
-    async def _fill(self, ids: Sequence[int], cosines: Sequence[_Leg], lexical: Sequence[_Leg]) -> None:
+    async def _fill(self, ids: NDArray[np.int64], cosines: Sequence[_Leg], lexical: Sequence[_Leg]) -> None:
         """Ask for what one kind of search has found and another has not."""
         wanted: list[tuple[_Leg, bool, Body]] = []
         for legs, is_cosine in ((cosines, True), (lexical, False)):
             for place, leg in enumerate(legs):
-                missing = [tool_id for tool_id in ids if tool_id not in leg.scores] if leg.is_cut else []
+                missing = np.setdiff1d(ids, leg.tools).tolist() if leg.is_cut else []
                 for start in range(0, len(missing), MAX_DEPTH):
                     part = missing[start : start + MAX_DEPTH]
                     narrowed = among(self._scope.clauses, part)
@@ -183,35 +202,47 @@ class ScopeMeasurement:
             return
         for (leg, is_cosine, _), answer in zip(wanted, await self._ask([body for _, _, body in wanted]), strict=True):
             hits = read_hits(answer)
-            self._note(hits)
-            values = [inner_product(score) for score in hits.scores] if is_cosine else hits.scores
-            leg.scores.update(zip(hits.tools, values, strict=True))
+            self._found.append(hits)
+            leg.tools = np.append(leg.tools, hits.tools)
+            leg.values = np.append(leg.values, inner_products(hits.scores) if is_cosine else hits.scores)
 
     def _contenders(
-        self, ids: Sequence[int], cosines: Sequence[_Leg], lexical: Sequence[_Leg], population: Population
-    ) -> list[int]:
-        """Those that may be on the shortlist, whatever is still to be asked of them and of the others."""
+        self,
+        ids: NDArray[np.int64],
+        servers: NDArray[np.int64],
+        cosines: Sequence[_Leg],
+        lexical: Sequence[_Leg],
+        population: Population,
+    ) -> NDArray[np.bool_]:
+        """Which of them may be on the shortlist, whatever is still to be asked of them and of the others."""
         is_known = not any(leg.is_cut for leg in (*cosines, *lexical))
         if is_known or len(ids) <= SHORTLIST:
-            return list(ids)
+            return np.ones(len(ids), np.bool_)
+
+        def fused(cosine: float | None, words: float | None) -> Floats:
+            filled = _filled(cosines, cosine), _filled(lexical, words)
+            return fuse(self._signals(ids, servers, *filled, population), self._baseline)
+
         # What was not found has no vector, or one that lies anywhere from opposite to the last one found.
-        lowest = _filled(lexical, 0.0)
-        least = [self._signals(ids, _filled(cosines, _LOWEST_COSINE), lowest, population)]
-        most = [self._signals(ids, _filled(cosines), _filled(lexical), population)]
+        least, most = [fused(_LOWEST_COSINE, 0.0)], [fused(None, None)]
         if self._some_lack_vectors(population):
-            least.append(self._signals(ids, _filled(cosines, math.nan), lowest, population))
-            most.append(self._signals(ids, _filled(cosines, math.nan), _filled(lexical), population))
-        lower = np.min([fuse(signals, self._baseline) for signals in least], axis=0)
-        upper = np.max([fuse(signals, self._baseline) for signals in most], axis=0)
-        places = np.flatnonzero(upper >= np.sort(lower)[-SHORTLIST])
-        return [ids[place] for place in places.tolist()]
+            least.append(fused(math.nan, 0.0))
+            most.append(fused(math.nan, None))
+        lower, upper = np.min(least, axis=0), np.max(most, axis=0)
+        are_contenders: NDArray[np.bool_] = upper >= np.sort(lower)[-SHORTLIST]
+        return are_contenders
 
     def _signals(
-        self, ids: Sequence[int], cosines: Sequence[_Leg], lexical: Sequence[_Leg], population: Population
+        self,
+        ids: NDArray[np.int64],
+        servers: NDArray[np.int64],
+        cosines: Sequence[_Leg],
+        lexical: Sequence[_Leg],
+        population: Population,
     ) -> Signals:
         return Signals(
-            np.array(ids, np.int64),
-            np.array([self._servers[tool_id] for tool_id in ids], np.int64),
+            ids,
+            servers,
             _matrix(ids, cosines, math.nan) if cosines else None,
             _matrix(ids, lexical, 0.0),
             np.array([sum(weights.values()) for weights in self._weights]),
@@ -247,12 +278,6 @@ class ScopeMeasurement:
     def _some_lack_vectors(self, population: Population) -> bool:
         return any(moments.count < population.tools for moments in population.cosines) or not self._is_exact
 
-    def _note(self, hits: Hits) -> None:
-        self._servers.update(zip(hits.tools, hits.servers, strict=True))
-        for tool_id, checksum in zip(hits.tools, hits.checksums, strict=True):
-            if self.checksums.setdefault(tool_id, checksum) != checksum:
-                self.checksums[tool_id] = NO_CHECKSUM
-
     async def _ask(self, bodies: Sequence[Body]) -> Sequence[Answer]:
         self.rounds += 1
         return await self._client.search_each(self._scope.index, bodies, routing=self._scope.routing)
@@ -260,19 +285,12 @@ class ScopeMeasurement:
 
 def _filled(legs: Sequence[_Leg], value: float | None = None) -> list[_Leg]:
     """The legs, with this of what they did not find where they were cut; None: what it is at most."""
-    return [
-        _Leg(leg.body, leg.scores, leg.last, leg.is_cut, leg.last if value is None else value) if leg.is_cut else leg
-        for leg in legs
-    ]
+    return [replace(leg, otherwise=leg.last if value is None else value) if leg.is_cut else leg for leg in legs]
 
 
-def _matrix(ids: Sequence[int], legs: Sequence[_Leg], otherwise: float) -> Floats:
-    """The scores of these tools by leg, and `otherwise` of those that it did not find, unless it says what."""
-    rows = []
-    for leg in legs:
-        unknown = otherwise if leg.otherwise is None else leg.otherwise
-        rows.append([leg.scores.get(tool_id, unknown) for tool_id in ids])
-    return np.array(rows, np.float32)
+def _matrix(ids: NDArray[np.int64], legs: Sequence[_Leg], otherwise: float) -> Floats:
+    """The values of these tools by leg, and `otherwise` of those that it did not find, unless it says what."""
+    return np.stack([leg.of(ids, otherwise) for leg in legs])
 
 
 def _weights(query: ParsedQuery, scope: Scope) -> dict[str, float]:

@@ -21,29 +21,30 @@ NO_CHECKSUM = -1
 """Where none is known: no document has it."""
 
 _VECTOR, _WORDS, _TERMS = "vector", "words", "terms"
-# Of a tool nothing but three numbers comes back: what is shown of it is read from the catalogue.
+# Of a tool nothing but these numbers comes back: what is shown of it is read from the catalogue. As what hits are
+# sorted by they are one list of a hit, and fields would be a list each: most of what an answer takes to be read.
 _NUMBERS_ONLY: Body = {
     "_source": False,
     "stored_fields": "_none_",
-    "docvalue_fields": ["tool", "server", "checksum"],
     "track_total_hits": False,
+    "sort": ["_score", "tool", "server", {"checksum": {"order": "asc", "missing": NO_CHECKSUM}}],
 }
 # What `knn_score` makes of an inner product, so that it is never negative, undone.
 _PRODUCT = "double s = _score.doubleValue(); return s >= 1 ? s - 1 : 1 - 1 / s"
 
 
-def corpus_body(scope: Clauses) -> Body:
-    """How many tools are in scope, and their mean length."""
+def corpus_body(scope: Clauses, terms: Sequence[str] = ()) -> Body:
+    """How many tools are in scope, their mean length, and in how many of them each term stands."""
     return {
         "size": 0,
         "track_total_hits": False,
         "query": {"bool": {"filter": [*scope]}},
-        "aggs": {"lengths": {"stats": {"field": "length"}}},
+        "aggs": {"lengths": {"stats": {"field": "length"}}, **(_counted(terms) if terms else {})},
     }
 
 
 def read_corpus(answer: Answer) -> tuple[int, float]:
-    """The two numbers."""
+    """The first two numbers."""
     lengths = answer["aggregations"]["lengths"]
     return lengths["count"], lengths["avg"] or 0.0
 
@@ -54,14 +55,14 @@ def frequencies_body(scope: Clauses, terms: Sequence[str]) -> Body:
         "size": 0,
         "track_total_hits": False,
         "query": {"bool": {"filter": [*scope, {"terms": {_TERMS: [*terms]}}]}},
-        "aggs": {"terms": {"filters": {"filters": [{"term": {_TERMS: term}} for term in terms]}}},
+        "aggs": _counted(terms),
     }
 
 
 def read_frequencies(answer: Answer, terms: Sequence[str]) -> dict[str, int]:
-    """By term; those that stand in none are left out."""
-    buckets = answer["aggregations"]["terms"]["buckets"]
-    return {term: bucket["doc_count"] for term, bucket in zip(terms, buckets, strict=True) if bucket["doc_count"]}
+    """By term, 0 where it stands in none."""
+    buckets = answer["aggregations"]["terms"]["buckets"] if terms else []
+    return {term: bucket["doc_count"] for term, bucket in zip(terms, buckets, strict=True)}
 
 
 def candidates_body(scope: Clauses, guesses: Sequence[str]) -> Body:
@@ -81,7 +82,7 @@ def read_candidates(answer: Answer) -> dict[str, int]:
 
 def listing_body(scope: Clauses, size: int) -> Body:
     """All tools in scope, of which there are no more than `size`."""
-    return {**_NUMBERS_ONLY, "size": size, "query": {"bool": {"filter": [*scope]}}, "sort": ["_doc"]}
+    return {**_NUMBERS_ONLY, "size": size, "query": {"bool": {"filter": [*scope]}}}
 
 
 def cosine_body(scope: Clauses, vector: NDArray[np.float32], size: int) -> Body:
@@ -129,30 +130,41 @@ def among(scope: Clauses, tool_ids: Iterable[int]) -> Clauses:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The tools that were found, their servers, what tells their documents from earlier ones, and their scores; a score
-    is None in a listing."""
+    """The tools that were found, their servers, what tells their documents from earlier ones, all int64 (n,), and their
+    scores, float64 (n,), which are 0 in a listing."""
 
-    tools: list[int]
-    servers: list[int]
-    checksums: list[int]
-    scores: list[float]
+    tools: NDArray[np.int64]
+    servers: NDArray[np.int64]
+    checksums: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, several: Sequence[Hits]) -> Hits:
+        """Those of several searches, one after the other."""
+        return cls(
+            np.concatenate([hits.tools for hits in several]),
+            np.concatenate([hits.servers for hits in several]),
+            np.concatenate([hits.checksums for hits in several]),
+            np.concatenate([hits.scores for hits in several]),
+        )
 
 
 def read_hits(answer: Answer) -> Hits:
     """What a search has found, in its order."""
-    hits = answer["hits"]["hits"]
-    fields = [hit["fields"] for hit in hits]
+    numbers = [hit["sort"] for hit in answer["hits"]["hits"]]
+    scores, tools, servers, checksums = zip(*numbers, strict=True) if numbers else ((), (), (), ())
     return Hits(
-        [each["tool"][0] for each in fields],
-        [each["server"][0] for each in fields],
-        [each["checksum"][0] if "checksum" in each else NO_CHECKSUM for each in fields],
-        [hit["_score"] for hit in hits],
+        np.array(tools, np.int64),
+        np.array(servers, np.int64),
+        np.array(checksums, np.int64),
+        np.array(scores, np.float64),
     )
 
 
-def inner_product(score: float) -> float:
-    """The inner product that a score of the cluster's was made of."""
-    return score - 1 if score >= 1 else 1 - 1 / score
+def inner_products(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inner products that scores of the cluster's were made of."""
+    products: NDArray[np.float64] = np.where(scores >= 1, scores - 1, 1 - 1 / scores)
+    return products
 
 
 def read_moments(answer: Answer) -> Moments:
@@ -169,6 +181,10 @@ def read_lexical_moments(answer: Answer, tools: int) -> Moments:
 
 
 _NONE = Moments(0, 0.0, 0.0)
+
+
+def _counted(terms: Sequence[str]) -> Mapping[str, Any]:
+    return {"terms": {"filters": {"filters": [{"term": {_TERMS: term}} for term in terms]}}}
 
 
 def _products(scope: Clauses, vector: NDArray[np.float32]) -> Mapping[str, Any]:

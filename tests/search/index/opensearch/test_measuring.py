@@ -94,8 +94,7 @@ class SparseGraph:
     def _answer(self, body: Any) -> Any:
         moments = {"count": 3, "avg": 0.1, "std_deviation": 0.2, "sum": 0.3, "sum_of_squares": 0.1}
         tool, score = (1, 1.9) if "knn" in body["query"] else (2, 1.8)
-        fields = {"tool": [tool], "server": [1], "checksum": [tool]}
-        hits = [{"_score": score, "fields": fields}] if body["size"] else []
+        hits = [{"_score": None, "sort": [score, tool, 1, tool]}] if body["size"] else []
         return {"hits": {"hits": hits}, "aggregations": {"moments": moments}}
 
 
@@ -119,5 +118,5 @@ async def test_more_tools_than_one_search_gives_are_measured_by_several(monkeypa
     scope = Scope("index", "1", ({"term": {"tenant": "x/1"}},), 3_000, 3.0, {"feed": 1})
     queries = [ParsedQuery(("feed",), np.array([1, 0, 0, 0], np.float32))]
     measuring = ScopeMeasurement(client, scope, queries, ASSUMED_BASELINE, exact_tools=10)
-    await measuring._fill(range(250), [_Leg({}, is_cut=True)], [])
+    await measuring._fill(np.arange(250), [_Leg(is_cut=True)], [])
     assert [body["size"] for body in cluster.asked] == [100, 100, 50]

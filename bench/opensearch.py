@@ -38,7 +38,6 @@ from gateway.search.index.opensearch.scope_measurement import Scope, ScopeMeasur
 from gateway.search.index.opensearch.search_bodies import (
     corpus_body,
     cosine_body,
-    frequencies_body,
     lexical_body,
     read_corpus,
     read_frequencies,
@@ -68,11 +67,8 @@ class Indexed:
         return [{"term": {"tenant": tenant_key("bench", _TENANT)}}]
 
     async def scope(self, terms: Sequence[str]) -> Scope:
-        bodies = [corpus_body(self.clauses), *([frequencies_body(self.clauses, terms)] if terms else [])]
-        answers = await self.client.search_each(self.index, bodies, routing=_ROUTING)
-        tools, mean_length = read_corpus(answers[0])
-        found = read_frequencies(answers[1], terms) if terms else {}
-        return Scope(self.index, _ROUTING, self.clauses, tools, mean_length, found)
+        (answer,) = await self.client.search_each(self.index, [corpus_body(self.clauses, terms)], routing=_ROUTING)
+        return Scope(self.index, _ROUTING, self.clauses, *read_corpus(answer), read_frequencies(answer, terms))
 
     async def measuring(
         self, forms: Sequence[ParsedQuery], baseline: CosineBaseline, exact_tools: int

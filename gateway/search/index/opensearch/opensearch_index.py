@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 from cachetools import TTLCache
@@ -35,6 +35,7 @@ from gateway.search.index.opensearch.search_bodies import (
     read_frequencies,
 )
 from gateway.search.index.opensearch.stale_documents import StaleDocuments
+from gateway.search.index.opensearch.term_counts import Corpus, TermCounts
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope, ToolIndex
 from gateway.search.query.parsed_query import (
@@ -79,7 +80,8 @@ class OpenSearchIndex:
         depth: int = FIRST_DEPTH,
         statistics_seconds: float = 1.0,
     ) -> None:
-        """How many tools there are, and how rare terms are, is believed for `statistics_seconds`."""
+        """How many tools there are is believed for `statistics_seconds`, and how rare terms are while these are found
+        to be the same."""
         self._client = client
         self._filters = filters
         self._stale = stale
@@ -90,7 +92,8 @@ class OpenSearchIndex:
         self.asked: Counter[str] = Counter({"opensearch": 0, "postgresql": 0})
         """How often each of the two was asked what the cluster is meant for."""
         self._lag = CatalogueLag()
-        self._scopes: TTLCache[Hashable, list[Scope]] = TTLCache(_MAX_SCOPES, statistics_seconds)
+        self._corpora: TTLCache[Hashable, Corpus] = TTLCache(_MAX_SCOPES, statistics_seconds)
+        self._terms = TermCounts()
 
     @property
     def failure(self) -> str:
@@ -205,37 +208,35 @@ class OpenSearchIndex:
     async def _count(
         self, scope: SearchScope, space: StoredSpace, narrowed: ScopeFilter, terms: Collection[str]
     ) -> Scope:
-        """The scope with the frequencies of these terms, among others; from what was counted a moment ago where that
-        is enough."""
+        """The scope with the frequencies of these terms; from what was counted before where that holds."""
         index = space_alias(self._client.settings, space.id)
         key = (index, narrowed.key)
         routing = str(scope.tenant_id)
-        counted_before = self._scopes.get(key)
-        known = None if counted_before is None else counted_before[0]
-        missing = sorted(set(terms) - (known.frequencies.keys() if known is not None else set()))
-        bodies: list[Mapping[str, Any]] = []
-        if known is None:
-            bodies += [corpus_body(narrowed.clauses), version_body(narrowed.tenant)]
+        corpus = self._corpora.get(key)
+        frequencies = dict(self._terms.known(key, corpus))
+        missing = sorted(set(terms) - frequencies.keys())
+        if corpus is None:
+            # The terms in the same search: both are of one moment.
+            bodies = [corpus_body(narrowed.clauses, missing), version_body(narrowed.tenant)]
             bodies += [corpus_body(narrowed.of_any_category)] if scope.category is not None else []
-        bodies += [frequencies_body(narrowed.clauses, missing)] if missing else []
-        if not bodies:
-            assert known is not None
-            return known
-        answers = list(await self._client.search_each(index, bodies, routing=routing))
-        if known is None:
-            tools, mean_length = read_corpus(answers.pop(0))
-            version = read_version(answers.pop(0))
-            there = tools if scope.category is None else read_corpus(answers.pop(0))[0]
-            self._check_lag(scope, index, narrowed, there, version)
-            known = Scope(index, routing, narrowed.clauses, tools, mean_length, {})
-        found = read_frequencies(answers.pop(), missing) if missing else {}
-        counted = replace(known, frequencies={**known.frequencies, **{term: found.get(term, 0) for term in missing}})
-        if counted_before is None:
-            self._scopes[key] = [counted]
-        else:
-            # What is put in anew is believed for as long again, and so would be the number of tools.
-            counted_before[0] = counted
-        return counted
+            answers = await self._client.search_each(index, bodies, routing=routing)
+            tools, mean_length = read_corpus(answers[0])
+            corpus = Corpus(tools, mean_length, read_version(answers[1]))
+            there = tools if scope.category is None else read_corpus(answers[2])[0]
+            self._check_lag(scope, index, narrowed, there, corpus.version)
+            self._corpora[key] = corpus
+            self._terms.add(key, corpus, read_frequencies(answers[0], missing))
+            frequencies = dict(self._terms.known(key, corpus))
+            # What was known of other tools.
+            missing = sorted(set(terms) - frequencies.keys())
+        if missing:
+            (answer,) = await self._client.search_each(
+                index, [frequencies_body(narrowed.clauses, missing)], routing=routing
+            )
+            counted = read_frequencies(answer, missing)
+            self._terms.add(key, corpus, counted)
+            frequencies.update(counted)
+        return Scope(index, routing, narrowed.clauses, corpus.tools, corpus.mean_length, frequencies)
 
     def _check_lag(self, scope: SearchScope, index: str, narrowed: ScopeFilter, there: int, version: int) -> None:
         """Raises OpenSearchIndexMissingError where the cluster lacks half of the tools in scope, or for a while any

@@ -1,7 +1,7 @@
 """What one tenant notices of another that floods the gateway, and what a refusal costs.
 
 `python -m bench.overload` measures a client of one tenant by itself, and again while so many connections of another
-tenant send calls without a pause.
+tenant send calls without a pause, or all at the same time once a second.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.components import open_components
 from gateway.settings import Settings
 
+_BURST_EVERY = 1.0
+
 
 async def prepare(settings: Settings) -> tuple[str, str]:
     """Two tenants with a server each; returns a key of either."""
@@ -40,6 +42,7 @@ async def prepare(settings: Settings) -> tuple[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flood", type=int, default=64, help="connections of the tenant that floods")
+    parser.add_argument("--burst", type=int, default=500, help="connections of the tenant that comes in bursts")
     parser.add_argument("--seconds", type=float, default=6.0, help="at most so long a measurement")
     given = parser.parse_args()
     with ExitStack() as stack:
@@ -53,22 +56,28 @@ def main() -> None:
         stack.enter_context(started(serve, f"http://127.0.0.1:{port}/ready", environ))
         target = {"url": f"http://127.0.0.1:{port}/mcp", "prefix": "lean__", "raw": "one-shot"}
 
-        def load(key: str, connections: int, seconds: float) -> Outcome:
+        def load(key: str, connections: int, seconds: float, burst_every: float = 0.0) -> Outcome:
             what: dict[str, Any] = {"connections": connections, "calls": 1_000_000, "seconds": seconds}
-            return measure({**target, "key": key}, ECHO, **what)
+            return measure({**target, "key": key}, ECHO, **what, burst_every=burst_every)
 
         print(f"{'':34} {'p50 ms':>8} {'p95 ms':>8} {'/s':>8}")
         for connections in (1, 8):
             before = load(modest_key, connections, given.seconds)
-            with ThreadPoolExecutor() as threads:
-                flooding = threads.submit(load, flooding_key, given.flood, given.seconds + 3)
-                during = load(modest_key, connections, given.seconds)
-                flood = flooding.result()
-            for name, outcome in (("alone", before), ("beside a flood", during), ("the flood", flood)):
-                text = outcome.error or f"{outcome.p50:8.2f} {outcome.p95:8.2f} {outcome.rate:8.0f}"
-                print(f"{connections} connections, {name:19} {text}")
-            if before.p95:
-                print(f"{'':14} p95 × {during.p95 / before.p95:.2f}")
+            show(connections, "alone", before)
+            for name, others, burst_every in (("flood", given.flood, 0.0), ("burst", given.burst, _BURST_EVERY)):
+                with ThreadPoolExecutor() as threads:
+                    flooding = threads.submit(load, flooding_key, others, given.seconds + 3, burst_every)
+                    during = load(modest_key, connections, given.seconds)
+                    flood = flooding.result()
+                show(connections, f"beside a {name}", during)
+                show(connections, f"the {name}", flood)
+                if before.p95:
+                    print(f"{'':14} p95 × {during.p95 / before.p95:.2f}")
+
+
+def show(connections: int, name: str, outcome: Outcome) -> None:
+    text = outcome.error or f"{outcome.p50:8.2f} {outcome.p95:8.2f} {outcome.rate:8.0f}"
+    print(f"{connections} connections, {name:19} {text}")
 
 
 if __name__ == "__main__":

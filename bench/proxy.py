@@ -79,10 +79,25 @@ class Section:
 
 
 def measure(
-    target: dict[str, Any], what: dict[str, Any], *, connections: int = 1, calls: int, seconds: float
+    target: dict[str, Any],
+    what: dict[str, Any],
+    *,
+    connections: int = 1,
+    calls: int,
+    seconds: float,
+    burst_every: float = 0.0,
 ) -> Outcome:
-    """One measurement, by a process of its own."""
-    given = {"target": target, "what": what, "connections": connections, "calls": calls, "seconds": seconds}
+    """One measurement, by a process of its own; with `burst_every` the connections call together, once in so many
+    seconds.
+    """
+    given = {
+        "target": target,
+        "what": what,
+        "connections": connections,
+        "calls": calls,
+        "seconds": seconds,
+        "burst_every": burst_every,
+    }
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "bench.peers.load"],

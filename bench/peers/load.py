@@ -117,8 +117,12 @@ def act_of(client: Client, target: dict[str, Any], what: dict[str, Any]) -> Act:
 
 
 async def measure(given: dict[str, Any]) -> dict[str, Any]:
-    """Run `calls` calls over `connections` connections, for at most `seconds` seconds."""
+    """Run `calls` calls over `connections` connections, for at most `seconds` seconds.
+
+    With `burst_every` all connections make one call at the same time, every so many seconds.
+    """
     target, what, connections = given["target"], given["what"], given["connections"]
+    burst_every = given.get("burst_every", 0.0)
     async with contextlib.AsyncExitStack() as stack:
         acts: list[Act] = []
         shared: Client | None = None
@@ -147,7 +151,10 @@ async def measure(given: dict[str, Any]) -> dict[str, Any]:
             while len(latencies) < given["calls"] and time.perf_counter() < deadline:
                 started = time.perf_counter()
                 await act()
-                latencies.append(time.perf_counter() - started)
+                ended = time.perf_counter()
+                latencies.append(ended - started)
+                if burst_every:
+                    await asyncio.sleep(burst_every - (ended - begun) % burst_every)
 
         await asyncio.gather(*(work(act) for act in acts))
         took = time.perf_counter() - begun

@@ -72,7 +72,7 @@ class AdmissionControl:
         self._active: OrderedDict[int, _TenantTurns] = OrderedDict()
         self._levels: Counter[int] = Counter()
         self._waiting: dict[int, _TenantTurns] = {}
-        # How many requests of each have begun since the last turn.
+        # How many requests of each have begun since the last turn, or since somebody waits again.
         self._begun: Counter[int] = Counter()
         self._turn: asyncio.TimerHandle | None = None
         self._has_passed = False
@@ -177,6 +177,8 @@ class AdmissionControl:
         tenant.waiting.append(turn)
         self._waiting[tenant.id] = tenant
         if self._turn is None:
+            # What others began while nobody waited may be any number, and would all be due to a burst at once.
+            self._begun.clear()
             self._schedule_turn(loop, _TURN_SECONDS)
         try:
             await turn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 
@@ -80,6 +80,21 @@ async def test_nobody_is_refused_among_many_tenants_while_there_is_room() -> Non
         await asyncio.gather(*few)
     assert admission.refused == 0
     leave(few + others)
+
+
+async def test_a_burst_gets_no_turns_for_what_another_has_begun_before_anybody_waited() -> None:
+    admission = AdmissionControl(1000)
+    for _ in range(500):
+        leave(await begin(admission, MODEST, 1))
+    (modest,) = await begin(admission, MODEST, 1)
+    greedy = await begin(admission, GREEDY, 300)
+    assert (admission.running, modest.done()) == (3, True)
+    with anyio.fail_after(10):
+        while admission.running == 3:
+            await anyio.lowlevel.checkpoint()
+    assert admission.running == 4
+    with anyio.fail_after(10):
+        await asyncio.gather(*greedy)
 
 
 async def test_those_that_ask_for_as_much_as_each_other_begin_at_once() -> None:

@@ -140,9 +140,13 @@ async def measure(given: dict[str, Any]) -> dict[str, Any]:
             if shared is None or "command" not in target:
                 shared = await stack.enter_async_context(client_of(target))
             acts.append(act_of(shared, target, what))
-        for act in acts:
+
+        async def warm_up(act: Act) -> None:
             for _ in range(max(2, _WARM_UP // connections)):
                 await act()
+
+        # A connection that waits for hundreds of others says nothing for too long.
+        await asyncio.gather(*(warm_up(act) for act in acts))
         latencies: list[float] = []
         begun = time.perf_counter()
         deadline = begun + given["seconds"]

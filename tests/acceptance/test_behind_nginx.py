@@ -14,7 +14,7 @@ import anyio
 import httpx2
 import pytest
 
-from tests.acceptance.test_rolling_restart import MODERN, MODERN_HEADERS, Replicas, replicas
+from tests.acceptance.test_rolling_restart import MODERN, MODERN_HEADERS, Replicas, counts_members, replicas
 from tests.support.serving import spare_port
 from tests.support.waiting import until
 
@@ -93,6 +93,7 @@ async def test_a_rolling_restart_behind_nginx_fails_no_call(
             await replicas.stop(old)
             await more_calls(50)
             new = await replicas.start(port)
+            await until(lambda new=new: counts_members(new, 2))  # type: ignore[misc]
             # Until a second has passed nginx takes it for gone, and has nobody to ask once the other one stops.
             await until(lambda new=new: _is_used(new), 60)  # type: ignore[misc]
         is_over = True

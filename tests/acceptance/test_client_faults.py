@@ -10,12 +10,15 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
+from typing_extensions import Self
 
+from gateway.access import keys, limits
 from gateway.access.caller import Limits
 from gateway.access.tenants import tenant_by_slug
 from gateway.app import Gateway
@@ -133,3 +136,45 @@ async def test_a_clock_that_jumps_ends_no_session_and_gives_nobody_more_than_is_
         assert await status(gateway, headers) == 200
         assert text_of(await gateway.call("unruly__echo")) == "echo done"
         assert (await gateway.post(PING, **{"X-API-Key": limited})).status_code == 429
+
+
+async def test_a_clock_that_jumps_gives_back_no_budget_of_a_day_and_ends_no_key_for_good(
+    gateway: RunningGateway, add_unruly: AddUnruly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_unruly()
+    made = gateway.parts.keys
+    budgeted = (await made.create(1, "budgeted", ["all"], limits=Limits(calls_per_day=2))).key
+    soon = datetime.now(timezone.utc) + timedelta(hours=12)
+    expiring = (await made.create(1, "expiring", ["all"], expires_at=soon)).key
+    params = {"name": "unruly__echo", "arguments": {}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+    async def spends(calls: int) -> None:
+        """Of three calls so many are left."""
+        texts = [(await gateway.post(call, **{"X-API-Key": budgeted})).text for _ in range(3)]
+        assert ["echo done" in text for text in texts] == [number < calls for number in range(3)]
+        assert "2 calls a day" in texts[2]
+
+    async def ping_status() -> int:
+        return (await gateway.post(PING, **{"X-API-Key": expiring})).status_code
+
+    await spends(2)
+    for hours, left, expected in ((24, 2, 401), (0, 0, 200), (-24, 2, 200), (24, 0, 401), (0, 0, 200)):
+        clock = _clock(hours)
+        for module in (limits, keys):
+            monkeypatch.setattr(module, "datetime", clock)
+        await spends(left)
+        assert await ping_status() == expected
+        await gateway.parts.caller_authenticator.write_usage()
+    assert await metric(gateway, "modelgate_tool_call_seconds_count", outcome="limited") > 0
+
+
+def _clock(hours: int) -> type[datetime]:
+    """The time of day, so many hours on."""
+
+    class Jumped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(time.time() + hours * 3600, tz)
+
+    return Jumped

@@ -117,7 +117,8 @@ async def test_while_it_is_gone_all_are_told_and_afterwards_it_goes_on_by_itself
     getattr(proxy, fault)()
     # Once it is noticed that nothing is heard of changes, nothing that was kept counts any more.
     await until(lambda: not gateway.parts.notices.connected)
-    with anyio.fail_after(8):
+    # Half of what a statement may take that is no lookup.
+    with anyio.fail_after(5):
         answers = await asyncio.gather(*(search(gateway, f"paint {number}") for number in range(20)))
     assert all("error" in answer or answer["result"] for answer in answers)
     assert any("does not answer" in str(answer) for answer in answers)

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.catalog.sync.vector_filler import VectorFiller
 from gateway.components import open_components
+from gateway.embedding.servers import http_client
 from gateway.settings import EmbedderSettings, Settings
 from tests.acceptance.test_faults import text_of
 from tests.doubles.embedding_faults import Fault
@@ -63,6 +64,45 @@ async def test_searches_and_calls_go_on_the_metrics_show_it_and_it_is_over_by_it
 
     await until(is_over, 40)
     assert await failures(gateway) > 0
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has failed is left alone for a second, where it is fifteen otherwise."""
+    monkeypatch.setattr(http_client, "_PAUSE_SECONDS", 1.0)
+
+
+@pytest.mark.usefixtures("short_pauses")
+async def test_one_that_comes_and_goes_stores_nothing_wrong_and_leaves_no_tool_without_vectors(
+    gateway: RunningGateway, ollama: EmbeddingServer, tmp_path: Path
+) -> None:
+    parts = gateway.parts
+    filler = VectorFiller(parts.database, parts.spaces, parts.categories)
+    failed = await failures(gateway)
+    for turn in range(3):
+        ollama.fault = Fault.failing(500)
+        await add_listed(parts, tmp_path, tool(f"fold_{turn}", f"Fold {turn} sheets of paper."), name=f"Turn {turn}")
+        answer = text_of(await gateway.call("tool_search", {"query": f"fold sheets of paper in turn {turn}"}))
+        assert f"fold_{turn}" in answer
+        assert "The built-in model answered in place" in answer
+        assert await failures(gateway) > failed
+        failed = await failures(gateway)
+        ollama.fault = None
+
+        async def is_over(turn: int = turn) -> bool:
+            query = f"fold sheet {turn} of {len(ollama.texts)}"
+            return "notice" not in text_of(await gateway.call("tool_search", {"query": query}))
+
+        await until(is_over, 40)
+
+    async def is_filled() -> bool:
+        await filler.fill()
+        return await metric(gateway, "modelgate_tools_without_vectors") == 0
+
+    await until(is_filled, 40)
+    answer = text_of(await gateway.call("tool_search", {"query": "fold all of the paper"}))
+    assert "notice" not in answer
+    assert "fold_2" in answer
 
 
 async def test_one_that_hangs_takes_no_gateway_out_of_service(settings: Settings) -> None:

@@ -107,6 +107,21 @@ async def test_a_call_that_hangs_ends_and_the_server_is_told(gateway: RunningGat
     await until(lambda: f"cancelled {hanging}\n" in notes.read_text())
 
 
+async def test_a_server_that_takes_ten_seconds_costs_its_callers_their_timeout_and_another_server_nothing(
+    gateway: RunningGateway, add_unruly: AddUnruly
+) -> None:
+    await add_unruly("Slow", call_timeout_seconds=3.0)
+    await add_unruly("Quick")
+    slow = [asyncio.ensure_future(gateway.call("slow__queue", {"seconds": 10})) for _ in range(3)]
+    for _ in range(3):
+        assert text_of(await gateway.call("quick__echo")) == "echo done"
+    assert not any(call.done() for call in slow)
+    for result in await asyncio.gather(*slow):
+        assert text_of(result) == "Server Slow did not answer tools/call within 3 s; try again later."
+    assert await calls(gateway, "failed", "Slow") == 3
+    assert await calls(gateway, "failed", "Quick") == 0
+
+
 async def test_two_hundred_calls_to_a_server_that_does_one_at_a_time_cost_another_nothing(
     gateway: RunningGateway, add_unruly: AddUnruly
 ) -> None:

@@ -18,6 +18,8 @@ from gateway.catalog.servers.server_definition import ServerDefinition
 from gateway.components import open_components
 from gateway.settings import Settings
 from tests.downstream.conftest import TALKER
+from tests.support.metrics import metric_at
+from tests.support.waiting import until
 from tests.upstream import processes
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +108,7 @@ async def replicas(settings: Settings, tmp_path: Path) -> AsyncIterator[Replicas
 
 async def test_a_rolling_restart_under_load_fails_no_call_and_leaves_no_child(replicas: Replicas) -> None:
     first, second = await replicas.start(), await replicas.start()
+    await until(lambda: counts_members(second, 2))
     calls = 0
     is_over = False
 
@@ -130,13 +133,16 @@ async def test_a_rolling_restart_under_load_fails_no_call_and_leaves_no_child(re
         for process in replicas.running.values():
             children |= processes.children(process.pid)
         await replicas.stop(first)
+        await until(lambda: counts_members(second, 1))
         async with httpx2.AsyncClient(timeout=30) as http:
             # What the one that has gone had is told to be gone, once, and a new session goes on.
             ping = {"jsonrpc": "2.0", "id": 9, "method": "ping"}
             assert (await replicas.post(http, ping, **session)).status_code == 404
         assert (await _open_session(replicas, second))["Mcp-Session-Id"]
-        await replicas.start()
+        third = await replicas.start()
+        await until(lambda: counts_members(third, 2))
         await replicas.stop(second)
+        await until(lambda: counts_members(third, 1))
         before = calls
         with anyio.fail_after(20):
             while calls < before + 20:  # noqa: ASYNC110
@@ -144,6 +150,11 @@ async def test_a_rolling_restart_under_load_fails_no_call_and_leaves_no_child(re
         is_over = True
     assert children
     assert not [child for child in children if processes.alive(child)]
+
+
+async def counts_members(url: str, count: int) -> bool:
+    """Whether a gateway's metrics say that there are so many processes on its database."""
+    return await metric_at(url, "modelgate_cluster_members") == count
 
 
 async def _open_session(replicas: Replicas, url: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from gateway.components import open_components
 from gateway.settings import Settings
 from tests.cli.process import CommandLine
 from tests.cluster.replicas import ROOT, Replica, children_of, environment, is_there, replica
+from tests.support.metrics import metric_at
 from tests.support.rows import value
 from tests.support.waiting import until
 
@@ -83,6 +84,7 @@ async def test_when_an_owner_dies_or_stops_the_others_go_on(settings: Settings, 
         assert (await other.post(PING, **session)).status_code == 404
         assert (await other.post(INITIALIZE, **ACCEPT)).status_code == 200
         await until(lambda: not is_there(child))
+        await until(lambda: counts(other, members=1, owned_servers=1))
 
         third = await stack.enter_async_context(replica(settings, key))
         assert text(await third.call("waiting__wait")) == "waited"
@@ -101,6 +103,12 @@ async def test_when_an_owner_dies_or_stops_the_others_go_on(settings: Settings, 
         assert await asyncio.wait_for(other.process.wait(), 40) == 0
         assert len(servers_of(third)) == 1
         assert await value(settings.database.url, "SELECT count(*) FROM cluster_members") == 1
+        await until(lambda: counts(third, members=1, owned_servers=1))
+
+
+async def counts(gateway: Replica, **expected: int) -> bool:
+    """Whether this is what a gateway's metrics say of the cluster."""
+    return all([await metric_at(gateway.url, f"modelgate_cluster_{name}") == count for name, count in expected.items()])
 
 
 async def owns_nothing(settings: Settings, member_id: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 import anyio
 
 from gateway.cluster.member import Member, new_member_id
-from gateway.cluster.store import ClusterSession, ClusterStore, MemberState
+from gateway.cluster.store import SILENT_SECONDS, ClusterSession, ClusterStore, MemberState
 from gateway.errors import ClusterKeyError, DatabaseError
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,10 @@ _RETRY_SECONDS = 0.5
 # Whoever cannot reach a member waits so long for it to be taken for dead, and then says that it cannot be reached.
 _CHECK_SECONDS = 3.0
 _LEAVE_SECONDS = 2.0
+# The database answered a moment ago, and can be expected to.
+_FRESH_SECONDS = 3.0
+# By then others may take this process for dead, also where the database heard a word whose answer was lost.
+_GIVE_UP_SECONDS = SILENT_SECONDS + 3.0
 
 
 class Membership:
@@ -32,7 +36,7 @@ class Membership:
     the leader, does what is to be done once; when it ends another one is leader within a second or two.
 
     A process that finds itself taken for dead, after it was stopped in its tracks, becomes another member: what the
-    former one owned is owned by others by then.
+    former one owned is owned by others by then. So does one that has lost the database while others have not.
     """
 
     def __init__(
@@ -60,12 +64,19 @@ class Membership:
         self._cycle = asyncio.Event()
         self._has_joined = asyncio.Event()
         self._left = asyncio.Event()
+        self._joined_as = ""
+        self._answered_at = float("-inf")
         self._subscribers: list[Callable[[], None]] = []
 
     @property
     def others(self) -> Mapping[str, Member]:
         """The other members, by id."""
         return self._members
+
+    @property
+    def sees_database(self) -> bool:
+        """Whether the database has answered within the last three seconds."""
+        return asyncio.get_running_loop().time() - self._answered_at < _FRESH_SECONDS
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` when members came or went, when this one has become leader or is it no more, when it leaves,
@@ -102,6 +113,16 @@ class Membership:
         with anyio.move_on_after(_LEAVE_SECONDS):
             await self._next_cycle()
 
+    def give_up(self) -> bool:
+        """Another member, which sees the database, needs what this one owns and cannot serve without it. Returns
+        whether that is for others now: where the database has been out of sight for so long that they may take this
+        process for dead, it does so itself, and is another member when it is back.
+        """
+        lost_for = asyncio.get_running_loop().time() - self._answered_at
+        if not self.is_rejoining and lost_for > _GIVE_UP_SECONDS:
+            self._become_another("has lost the database, which others have")
+        return self.is_rejoining
+
     async def find(self, member_id: str) -> Member | None:
         """The other member with this id, None where there is none; one that has come just now is looked for."""
         if member_id not in self._members and member_id != self.id:
@@ -127,20 +148,19 @@ class Membership:
         await cycle.wait()
 
     async def _stay(self) -> None:
-        is_member = is_refused = False
+        is_refused = False
         while not self._left.is_set():
             try:
                 async with self._store.session(self._wake.set) as session:
-                    if not is_member:
-                        await session.join(Member(self.id, self.address), self._read_key_ids())
-                        is_member, is_refused = True, False
-                        self.is_rejoining = False
+                    if self._joined_as != self.id:
+                        await self._join(session)
+                        is_refused = False
                     await self._beat(session)
                     if self._left.is_set():
-                        await session.remove(self.id)
+                        await session.remove(self._joined_as)
                         return
-                    is_member = False
-                    self._become_another()
+                    if self._joined_as == self.id:
+                        self._become_another("was taken for dead")
             except ClusterKeyError as error:
                 if not self._has_joined.is_set():
                     raise
@@ -156,16 +176,29 @@ class Membership:
             with anyio.move_on_after(_RETRY_SECONDS):
                 await self._left.wait()
 
+    async def _join(self, session: ClusterSession) -> None:
+        if self._joined_as:
+            # Where nobody has taken it for dead but this process itself.
+            await session.remove(self._joined_as)
+            self._joined_as = ""
+        joining_as = self.id
+        await session.join(Member(joining_as, self.address), self._read_key_ids())
+        self._joined_as = joining_as
+        self._answered_at = asyncio.get_running_loop().time()
+        self.is_rejoining = False
+
     async def _beat(self, session: ClusterSession) -> None:
         """Returns when this process has stopped, or was taken for dead."""
         has_left = False
+        own_id = self.id
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
             began_at = loop.time()
-            states = await session.beat(self.id, self._read_key_ids())
-            if states is None:
+            states = await session.beat(own_id, self._read_key_ids())
+            if states is None or own_id != self.id:
                 return
+            self._answered_at = loop.time()
             self._see(states)
             await self._lead(session)
             if self.is_leaving and not has_left:
@@ -212,8 +245,8 @@ class Membership:
                 self._members = {each: other for each, other in self._members.items() if each != member.id}
                 self._tell()
 
-    def _become_another(self) -> None:
-        logger.warning("This process was taken for dead, and is now another member than %s.", self.id)
+    def _become_another(self, reason: str) -> None:
+        logger.warning("This process %s, and is now another member than %s.", reason, self.id)
         self.id = new_member_id()
         self.is_rejoining = True
         self._tell()

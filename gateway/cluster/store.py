@@ -16,6 +16,8 @@ from gateway.database.pool import Database
 from gateway.errors import ClusterKeyError
 
 _CHANNEL = "modelgate_cluster"
+# Half of what others wait: who leads, and has no answer, has let go of it before another takes it.
+_STATEMENT_SECONDS = 5.0
 SILENT_SECONDS = 10.0
 """A member that cannot be reached is taken for dead when it has told the database nothing for so long."""
 
@@ -44,13 +46,15 @@ class ClusterSession(Protocol):
         ...
 
     async def beat(self, member_id: str, key_ids: Sequence[str]) -> Sequence[MemberState] | None:
-        """Say that the member is there and has these keys, and hold its lock as soon as no former connection of it
-        does; returns who is there. None where others have taken it for dead.
+        """Say that the member is there and has these keys, and hold its lock; a former connection of it that does
+        is ended. Returns who is there. None where others have taken it for dead.
         """
         ...
 
     async def try_lead(self) -> bool:
-        """Become the one who does what is done once, where nobody is. Not to be asked again by who is."""
+        """Become the one who does what is done once, where nobody is; one that has said nothing for 10 s is it no more
+        in a moment. Not to be asked again by who is.
+        """
         ...
 
     async def stop_leading(self) -> None:
@@ -92,7 +96,8 @@ class PostgresClusterStore:
 
     @contextlib.asynccontextmanager
     async def session(self, on_change: Callable[[], None]) -> AsyncIterator[ClusterSession]:
-        async with self._database.dedicated_connection() as connection:
+        async with self._database.dedicated_connection(_STATEMENT_SECONDS) as connection:
+            await connection.execute("find_dead_connections_soon")
             await connection.listen(_CHANNEL, on_change)
             yield _PostgresSession(connection)
 
@@ -123,12 +128,12 @@ class _PostgresSession:
         own = next((row for row in rows if row["id"] == member_id), None)
         if own is None:
             return None
-        if not own["is_locked_here"]:
-            await self._connection.execute("lock_member", own["number"])
+        if not own["is_locked_here"] and not await self._connection.fetchval("lock_member", own["number"]):
+            await self._connection.execute("end_former_connection", own["number"])
         return [_state(row) for row in rows]
 
     async def try_lead(self) -> bool:
-        return bool(await self._connection.fetchval("try_lead"))
+        return bool(await self._connection.fetchval("try_lead", SILENT_SECONDS))
 
     async def stop_leading(self) -> None:
         await self._connection.execute("stop_leading")

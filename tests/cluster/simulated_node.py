@@ -24,7 +24,7 @@ from gateway.downstream.protocol.sessions.remote.leased_lists import LeasedLists
 from gateway.downstream.protocol.sessions.remote.remote_sessions import RemoteSessions
 from gateway.downstream.protocol.sessions.remote.session_announcer import SessionAnnouncer
 from gateway.downstream.protocol.sessions.remote.session_facts import SessionFacts
-from gateway.errors import ModelGateError, UpstreamUnavailableError
+from gateway.errors import DatabaseUnavailableError, ModelGateError, UpstreamUnavailableError
 from gateway.settings import UpstreamSettings
 from gateway.telemetry.tracing import Tracing
 from gateway.upstream.notifications import UpstreamNotifications
@@ -56,9 +56,6 @@ class World:
         self.running: dict[int, set[Node]] = {number: set() for number in self.specs}
         self.catalogue = 0
         self.violations: list[str] = []
-
-    async def spec(self, _: int, server_id: int) -> ServerSpec:
-        return self.specs[server_id]
 
 
 class _FakeServer:
@@ -142,7 +139,7 @@ class Node:
         self.pool = SimulatedPool(
             UpstreamSettings(),
             self.cluster,
-            world.spec,
+            self._read_spec,
             UpstreamNotifications(),
             UpstreamNotifications(),
             {},
@@ -267,6 +264,11 @@ class Node:
         else:
             self.known.learn(session)
         return statuses[0], int(listed) if statuses[0] == 200 else 0
+
+    async def _read_spec(self, _: int, server_id: int) -> ServerSpec:
+        if not self.host.reaches_database or not self.world.database.is_up:
+            raise DatabaseUnavailableError
+        return self.world.specs[server_id]
 
     def _read_facts(self, session: str) -> SessionFacts | None:
         known = session in self.sessions and holder_of(session) == self.membership.id

@@ -14,16 +14,22 @@ from gateway.cluster.store import SILENT_SECONDS, ClusterSession, MemberState
 from gateway.errors import ClusterKeyError, DatabaseUnavailableError, LinkLostError
 
 _CONNECT_SECONDS = 2.0
+# How long a process waits for the database, and after how long the database finds out that nobody is there.
+_STATEMENT_SECONDS = 5.0
+_KEEPALIVE_SECONDS = 120.0
 
 
 @dataclass(eq=False)
 class Host:
-    """What a process runs on: dead for good, frozen for a while, or cut off from the database."""
+    """What a process runs on: dead for good, frozen for a while, or cut off from the database; where the network drops
+    what is sent to that, it is waited for, and the database takes the connection for open.
+    """
 
     address: str
     is_dead: bool = False
     thawed: asyncio.Event = field(default_factory=asyncio.Event)
     reaches_database: bool = True
+    drops_packets: bool = False
     accept: Accept | None = None
     unsent: list[tuple[_Pipe, bytes]] = field(default_factory=list)
 
@@ -98,7 +104,10 @@ class SimulatedStore:
         try:
             yield session
         finally:
-            self._database.end(session)
+            if self._host.reaches_database or not self._host.drops_packets:
+                self._database.end(session)
+            else:
+                asyncio.get_running_loop().call_later(_KEEPALIVE_SECONDS, self._database.end, session)
 
     async def claim_server(self, tenant_id: int, server_id: int, member_id: str) -> str | None:
         database = self._database
@@ -118,6 +127,8 @@ async def pause(database: SimulatedDatabase, host: Host) -> None:
     await asyncio.sleep(database.chance.uniform(0, 0.01))
     await host.run()
     if host.is_dead or not database.is_up or not host.reaches_database:
+        if host.drops_packets:
+            await asyncio.sleep(_STATEMENT_SECONDS)
         raise DatabaseUnavailableError
 
 
@@ -150,7 +161,9 @@ class SimulatedSession:
             return None
         database.rows[member_id].seen_at = now
         database.rows[member_id].key_ids = tuple(key_ids)
-        database.locks.setdefault(member_id, self)
+        former = database.locks.setdefault(member_id, self)
+        if former is not self:
+            database.end(former)
         states = [
             MemberState(
                 row.member,
@@ -165,9 +178,16 @@ class SimulatedSession:
 
     async def try_lead(self) -> bool:
         await self.pause()
-        if self._database.leader is None:
-            self._database.leader = self
-        leads = self._database.leader is self
+        database, now = self._database, asyncio.get_running_loop().time()
+        if database.leader is None:
+            database.leader = self
+        leads = database.leader is self
+        speaks = any(
+            database.locks.get(row.member.id) is database.leader and now - row.seen_at <= SILENT_SECONDS
+            for row in database.rows.values()
+        )
+        if not leads and not speaks:
+            database.end(database.leader)
         await self.pause()
         return leads
 

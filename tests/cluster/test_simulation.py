@@ -221,13 +221,14 @@ class Machine:
             self.world.network.broken.add(frozenset(pair))
             self.world.network.cut(*pair)
         elif self.nodes:
-            self.chance.choice(self.nodes).host.reaches_database = False
+            host = self.chance.choice(self.nodes).host
+            host.reaches_database, host.drops_packets = False, self.chance.random() < 0.5
 
     async def heal(self) -> None:
         self.world.network.broken.clear()
         self.world.database.is_up = True
         for node in self.nodes:
-            node.host.reaches_database = True
+            node.host.reaches_database, node.host.drops_packets = True, False
 
     async def restart_database(self) -> None:
         self.world.database.end_all()
@@ -275,3 +276,35 @@ def test_whatever_fails_nothing_is_done_twice_and_all_comes_right_by_itself(
     # So that a seed gives the same schedule again.
     monkeypatch.setattr("gateway.cluster.membership.new_member_id", lambda: f"m{next(numbers):012x}")
     run_in_virtual_time(Machine(random.Random(seed)).run(STEPS))
+
+
+@pytest.mark.parametrize("drops_packets", [False, True])
+def test_what_a_process_without_a_database_owns_and_leads_is_taken_over_by_those_that_have_it(
+    drops_packets: bool,
+) -> None:
+    async def lose_sight() -> None:
+        machine = Machine(random.Random(7))
+        for _ in range(3):
+            await machine.start()
+        await machine.settle()
+        cut_off = next(node for node in machine.nodes if node.leads)
+        others = [node for node in machine.nodes if node is not cut_off]
+        assert cut_off.membership.id in machine.world.database.owners.values()
+        cut_off.host.reaches_database, cut_off.host.drops_packets = False, drops_packets
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while not any(node.leads for node in others):
+            assert loop.time() - since < 15
+            await asyncio.sleep(0.1)
+            assert sum(node.leads for node in machine.nodes) < 2
+        await asyncio.sleep(since + 15 - loop.time())
+        for server_id in machine.world.specs:
+            for node in others:
+                assert await node.call(server_id) == "ok"
+        assert cut_off.membership.id not in machine.world.database.owners.values()
+        await machine.check()
+        await machine.settle()
+        for node in list(machine.nodes):
+            await node.stop()
+
+    run_in_virtual_time(lose_sight())

@@ -107,6 +107,11 @@ class Hop:
             if link.peer == member_id:
                 self._tasks.spawn(_tell(link, event))
 
+    async def close_incoming(self) -> None:
+        """End the links of others to the member that this process was; what is answered just now gets out."""
+        for link in self._incoming:
+            link.close()
+
     async def accept(self, channel: Channel) -> None:
         """Serve a member that has opened a channel, until it is gone."""
         try:

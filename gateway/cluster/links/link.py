@@ -172,6 +172,10 @@ class Link:
         text = encode(head)
         await self._channel.send(_HEADER.pack(kind, number, len(text)) + text + body)
 
+    def close(self) -> None:
+        """End it, for both sides."""
+        self._channel.close()
+
     def forget(self, number: int) -> None:
         """Nobody waits for this request any more."""
         if self._streams.pop(number, None) is not None and not self.is_lost:

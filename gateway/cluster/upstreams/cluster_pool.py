@@ -201,7 +201,8 @@ class ClusterPool(UpstreamPool):
 
     def _about(self, spec: ServerSpec) -> Message:
         mark = self._remote.info_mark(spec)
-        return {"tenant": spec.tenant_id, "server": spec.id, "knows": mark, **origin_to_wire()}
+        about = {"tenant": spec.tenant_id, "server": spec.id, "knows": mark, **origin_to_wire()}
+        return about | {"sees_database": self._membership.sees_database}
 
     def _read_answer(self, spec: ServerSpec, head: Message) -> Message:
         if "refused" in head:
@@ -228,6 +229,9 @@ class ClusterPool(UpstreamPool):
                 self._owners.forget(tenant_id, server_id)
                 return LinkMessage({"refused": "not the owner"})
         except (NotFoundError, DatabaseError) as error:
+            # Who has the database has to have the server, too. The version before does not say whether it has.
+            if isinstance(error, DatabaseError) and head.get("sees_database") and self._membership.give_up():
+                return LinkMessage({"refused": "out of sight of the database"})
             return LinkMessage({"error": {**error_to_wire(error), "server": str(server_id)}})
         answer: Message
         try:
@@ -324,6 +328,7 @@ class ClusterPool(UpstreamPool):
         if self._known_as != self._membership.id:
             # Others own what this process owned as the member that it was.
             self._known_as = self._membership.id
+            self._background.spawn(self._hop.close_incoming())
             for server_id in list(self._servers):
                 self._background.spawn(UpstreamPool.close_server(self, server_id))
 

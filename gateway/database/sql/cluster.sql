@@ -16,12 +16,41 @@ LIMIT 1
 INSERT INTO cluster_members (id, address, key_ids) VALUES ($1, $2, $3) RETURNING number
 
 -- name: lock_member
--- That the process lives; the lock ends with the connection. A former one may have it still, and then it is asked again.
+-- That the process lives; the lock ends with the connection. A former one may have it still: that is ended.
 SELECT pg_try_advisory_lock(1836016458, $1::int)
 
+-- name: end_former_connection
+-- Ends the connection that has the lock of a member which is connected anew: it may live on where a network has failed.
+SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.classid = 1836016458 AND l.objid = $1::int::oid AND l.objsubid = 2
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.pid <> pg_backend_pid() AND {{may_be_ended}}
+
+-- name: may_be_ended
+-- Whether this one may end the connection `a`: another role is no reason to fail.
+pg_has_role(a.usesysid, 'USAGE')
+
+-- name: find_dead_connections_soon
+-- Has the system find out within seconds that nobody is behind this connection, which holds locks.
+SELECT set_config('tcp_keepalives_idle', '3', false), set_config('tcp_keepalives_interval', '2', false),
+       set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '10000', false)
+
 -- name: try_lead
--- One process of all does what is to be done once; the lock ends with the connection.
-SELECT pg_try_advisory_lock(1836016459)
+-- One process of all does what is to be done once; the lock ends with the connection. That of a member which has said
+-- nothing for $1 seconds is ended: where a network has failed it may live on, whoever reaches the member else.
+WITH tried AS MATERIALIZED (SELECT pg_try_advisory_lock(1836016459) AS leads),
+ended AS (
+    SELECT pg_terminate_backend(leader.pid)
+    FROM tried, pg_locks leader JOIN pg_stat_activity a USING (pid)
+    WHERE NOT tried.leads AND leader.locktype = 'advisory' AND leader.classid = 0 AND leader.objid = 1836016459
+          AND leader.objsubid = 1 AND leader.granted AND {{may_be_ended}}
+          AND leader.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND NOT EXISTS (
+              SELECT FROM pg_locks l JOIN cluster_members m ON l.objid = m.number::oid
+              WHERE l.pid = leader.pid AND l.locktype = 'advisory' AND l.classid = 1836016458 AND l.objsubid = 2
+                    AND m.seen_at > now() - make_interval(secs => $1::float8))
+)
+SELECT leads FROM tried LEFT JOIN ended ON true LIMIT 1
 
 -- name: stop_leading
 -- Another process may do what is to be done once.
@@ -56,8 +85,9 @@ WITH gone AS (
     RETURNING m.number
 ), ended AS (
     -- A process that is stopped in its tracks would keep its locks, and with them what is done once.
-    SELECT pg_terminate_backend(l.pid) FROM pg_locks l, gone
+    SELECT pg_terminate_backend(l.pid) FROM gone, pg_locks l JOIN pg_stat_activity a USING (pid)
     WHERE l.locktype = 'advisory' AND l.classid = 1836016458 AND l.objid = gone.number::oid AND l.objsubid = 2
+          AND {{may_be_ended}}
           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
 SELECT count(*) FROM gone LEFT JOIN ended ON true

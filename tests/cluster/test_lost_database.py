@@ -42,7 +42,7 @@ async def test_others_take_over_what_it_owns_and_leads_and_it_comes_back(setting
                 membership = cluster_of(cut_off).membership
                 await until(lambda: bool(membership.others and cluster_of(other).membership.others))
                 assert await echoes(other)
-                assert membership.is_leader
+                await until(lambda: membership.is_leader)
                 assert talker.id in cluster_of(cut_off).owners.owned()
                 former = membership.id
                 proxy.stall()

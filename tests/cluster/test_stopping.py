@@ -30,7 +30,7 @@ async def choose(_: Any, params: ElicitRequestParams) -> ElicitResult:
 
 def endpoint_of(gateway: RunningGateway) -> McpEndpoint:
     application: Any = cluster_of(gateway).forwarder._application
-    endpoint: McpEndpoint = application._mcp._app
+    endpoint: McpEndpoint = application._app._mcp._app
     return endpoint
 
 

@@ -20,7 +20,7 @@ from tests.cluster.test_signed_channel import End, ends
 async def linked(events: list[Message] | None = None, **services: Service) -> AsyncIterator[tuple[Link, Link]]:
     """The link of who asks, and that of who answers."""
 
-    async def hear(_: str, event: Message) -> None:
+    def hear(_: str, event: Message) -> None:
         if events is not None:
             events.append(event)
 

@@ -166,9 +166,9 @@ class Hop:
             for callback in self._lost_subscribers:
                 callback(link.peer)
 
-    async def _hear(self, peer: str, event: Message) -> None:
+    def _hear(self, peer: str, event: Message) -> None:
         for callback in self._event_subscribers:
-            await callback(peer, event)
+            callback(peer, event)
 
 
 async def _tell(link: Link, event: Message) -> None:

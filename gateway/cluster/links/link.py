@@ -24,7 +24,7 @@ _OPEN, _DATA, _END, _FAILED, _CANCEL, _CREDIT, _PING, _EVENT = range(8)
 _HEADER = struct.Struct("!BII")
 # So many messages of a stream may be on their way before the other side has taken one.
 _WINDOW = 64
-# Of more events that wait to be heard, or to be sent, the link is given up: it is known then that some were missed.
+# Of more events that wait to be sent, the link is given up: it is known then that some were missed.
 _MAX_EVENTS = 10_000
 _PING_SECONDS = 1.0
 _SILENT_SECONDS = 3.0
@@ -44,8 +44,8 @@ Service: TypeAlias = "Callable[[LinkStream, LinkMessage], Awaitable[LinkMessage]
 gives up, or is gone.
 """
 
-OnEvent: TypeAlias = Callable[[str, Message], Awaitable[None]]
-"""Takes an event of the member with that id; one after the other, in the order in which they arose."""
+OnEvent: TypeAlias = Callable[[str, Message], None]
+"""Takes an event of the member with that id; must return at once, for everything else on the link comes after it."""
 
 
 class LinkStream:
@@ -130,7 +130,6 @@ class Link:
         self._serving: dict[int, asyncio.Task[None]] = {}
         self._tasks = TaskSet()
         self._on_event = on_event
-        self._events: asyncio.Queue[Message] = asyncio.Queue()
         self._unsent_events = 0
         self._last_number = 0
         self._heard_at = 0.0
@@ -184,7 +183,7 @@ class Link:
     async def run(self) -> None:
         """Take in what the other side sends, until it is gone or says nothing for 3 s."""
         self._heard_at = asyncio.get_running_loop().time()
-        watching, hearing = asyncio.create_task(self._watch()), asyncio.create_task(self._hear())
+        watching = asyncio.create_task(self._watch())
         try:
             while True:
                 frame = await self._channel.receive()
@@ -198,13 +197,12 @@ class Link:
             self.is_lost = True
             self._channel.close()
             watching.cancel()
-            hearing.cancel()
             for stream in self._streams.values():
                 stream.fail(LinkLostError())
             self._streams.clear()
             for task in list(self._serving.values()):
                 task.cancel()
-            await asyncio.gather(watching, hearing, *self._serving.values(), return_exceptions=True)
+            await asyncio.gather(watching, *self._serving.values(), return_exceptions=True)
             await self._tasks.aclose()
 
     def _on_frame(self, frame: bytes) -> None:
@@ -218,9 +216,7 @@ class Link:
             task.add_done_callback(lambda _: self._serving.pop(number, None))
             return
         if kind == _EVENT:
-            self._events.put_nowait(head)
-            if self._events.qsize() > _MAX_EVENTS:
-                self._channel.close()
+            self._hear(head)
         elif kind == _CANCEL and number in self._serving:
             self._serving[number].cancel()
         open_stream = self._streams.get(number)
@@ -250,13 +246,12 @@ class Link:
         finally:
             self._streams.pop(number, None)
 
-    async def _hear(self) -> None:
-        while self._on_event is not None:
-            event = await self._events.get()
-            try:
-                await self._on_event(self.peer, event)
-            except Exception:
-                logger.exception("An event of member %s could not be heard", self.peer)
+    def _hear(self, event: Message) -> None:
+        try:
+            if self._on_event is not None:
+                self._on_event(self.peer, event)
+        except Exception:
+            logger.exception("An event of member %s could not be heard", self.peer)
 
     async def _cancel(self, number: int) -> None:
         with contextlib.suppress(LinkLostError):

@@ -100,7 +100,7 @@ class ClusterPool(UpstreamPool):
         hop.subscribe_left(self._on_member_left)
         membership.subscribe(self._on_membership)
         own.subscribe_sessions(self._on_own_session)
-        self._events = ServerEvents(hop, read_spec, own, everywhere)
+        self._events = ServerEvents(hop, read_spec, own, everywhere, self._background)
 
     async def request(self, spec: ServerSpec, request: UpstreamRequest) -> Message:
         async def ask(link: Link) -> Message:

@@ -87,7 +87,7 @@ class ResultStore:
                 logger.info("Texts of results that have had their time could not be dropped: %s", error)
             await asyncio.sleep(_DROP_EVERY_SECONDS)
 
-    async def _hear(self, _: str, event: Message) -> None:
+    def _hear(self, _: str, event: Message) -> None:
         identity = event.get(_HOLDER)
         if identity is not None:
             self._holders[int(event["tenant"]), str(identity)] = True

@@ -77,7 +77,7 @@ class LeasedLists:
         except (LinkLostError, LinkFailedError, KeyError):
             self._forget(key, asked)
 
-    async def _hear(self, holder: str, event: Message) -> None:
+    def _hear(self, holder: str, event: Message) -> None:
         tenant_id = event.get(LEASED_TENANT)
         if tenant_id is None:
             return

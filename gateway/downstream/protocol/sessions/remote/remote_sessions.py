@@ -105,7 +105,7 @@ class RemoteSessions:
         if len(self._known) > _MAX_KNOWN:
             del self._known[next(iter(self._known))]
 
-    async def _hear(self, _: str, event: Message) -> None:
+    def _hear(self, _: str, event: Message) -> None:
         session_id = event.get("client_session")
         if session_id is None:
             return

@@ -51,6 +51,10 @@ def check_search_cluster(view: ClusterView) -> CheckResult:
         return CheckResult(
             part, "problem", f"{place}: {', '.join(lost)} has lost shards.", step, "opensearch-incomplete"
         )
+    unknown = next((index for index in view.indexes if index.failure), None)
+    if unknown is not None:
+        step = "modelgate index rebuild makes a new index."
+        return CheckResult(part, "problem", f"{place}: {unknown.name}: {unknown.failure}", step, "opensearch")
     if view.feed is not None and not view.feed.silent and view.feed.failure:
         return CheckResult(
             part, "problem", f"{place} does not follow the catalogue: {view.feed.failure}", "", "opensearch"

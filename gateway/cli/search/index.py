@@ -13,7 +13,7 @@ from gateway.cli.runner import POOL_SIZE, ResultT, load_command_settings, run_as
 from gateway.database.pool import open_database
 
 if TYPE_CHECKING:
-    from gateway.search.index.opensearch.index_overview import ClusterView, IndexOverview
+    from gateway.search.index.opensearch.index_overview import ClusterView, IndexCard, IndexOverview
 
 
 @click.group()
@@ -93,13 +93,19 @@ def _print_view(view: ClusterView) -> None:
                 printable(each.model),
                 each.state if each.state == "serving" else f"{each.state} {each.progress:.0%}",
                 printable(each.health),
-                f"{each.documents} of {each.tools}",
-                f"{each.changes_behind} tools of {each.tenants_behind} tenants" if each.tenants_behind else "0",
+                f"{'unknown' if each.failure else each.documents} of {each.tools}",
+                _behind(each),
                 f"{each.bytes / 1e6:.1f} MB",
             ]
             for each in view.indexes
         ],
     )
+
+
+def _behind(index: IndexCard) -> str:
+    if index.failure:
+        return printable(index.failure)
+    return f"{index.changes_behind} tools of {index.tenants_behind} tenants" if index.tenants_behind else "0"
 
 
 def _run(

@@ -27,7 +27,8 @@ class IndexCard:
     """An index in the cluster. `health` is the cluster's word for it: green, yellow or red; `bytes` of all its copies.
 
     It has `documents` of the `tools` that it is to have. `changes_behind` counts the tools of `tenants_behind` that
-    have changed, or their vectors have, since it was written to.
+    have changed, or their vectors have, since it was written to. `failure` says why these cannot be told, which are 0
+    then; else it is empty.
     """
 
     name: str
@@ -40,6 +41,7 @@ class IndexCard:
     changes_behind: int
     tenants_behind: int
     bytes: int
+    failure: str
 
     @property
     def progress(self) -> float:
@@ -142,8 +144,16 @@ class IndexOverview:
         cards = []
         for index in sorted(indexes, key=lambda each: (not each.is_serving, each.name)):
             space = spaces.get(index.owner.space_id)
-            states = await read_states(self._client, index.name)
-            changes, tenants = await self._behind(index.owner.space_id, states, versions)
+            documents = changes = tenants = 0
+            failure = ""
+            try:
+                index.check_open()
+                states = await read_states(self._client, index.name)
+                changes, tenants = await self._behind(index.owner.space_id, states, versions)
+                documents = await self._documents(index.name)
+            except OpenSearchError as error:
+                # One that lacks a shard, or is closed, is there to be seen all the same.
+                failure = error.message
             fact = facts.get(index.name, {})
             cards.append(
                 IndexCard(
@@ -152,11 +162,12 @@ class IndexOverview:
                     space.space.model if space is not None else "",
                     "serving" if index.is_serving else "filling",
                     str(fact.get("health", "unknown")),
-                    await self._documents(index.name),
+                    documents,
                     tools,
                     changes,
                     tenants,
                     int(fact.get("store.size") or 0),
+                    failure,
                 )
             )
         return cards
@@ -166,7 +177,7 @@ class IndexOverview:
         listed = await self._client.request(
             "GET",
             url_path("_cat", "indices", index_pattern(self._client.settings)),
-            params={"format": "json", "bytes": "b", "h": "index,health,store.size"},
+            params={"format": "json", "bytes": "b", "h": "index,health,store.size", "expand_wildcards": "open,closed"},
         )
         return {str(each["index"]): each for each in listed}
 

@@ -9,7 +9,12 @@ from typing import Any
 
 from gateway.database.pool import Database
 from gateway.embedding.spaces.space_store import StoredSpace
-from gateway.errors import OpenSearchAliasError, OpenSearchIndexMissingError, OpenSearchMappingError
+from gateway.errors import (
+    OpenSearchAliasError,
+    OpenSearchIncompleteError,
+    OpenSearchIndexMissingError,
+    OpenSearchMappingError,
+)
 from gateway.search.index.opensearch.client import OpenSearchClient, url_path
 from gateway.search.index.opensearch.mapping import (
     MAPPING_VERSION,
@@ -48,6 +53,13 @@ class ClusterIndex:
     def order(self) -> tuple[int, int]:
         """Higher than that of each index of the space that was begun before."""
         return self.owner.build, self.created
+
+    def check_open(self) -> None:
+        """Raises OpenSearchIncompleteError where somebody has closed it."""
+        if self.is_closed:
+            raise OpenSearchIncompleteError(
+                f"Index {self.name} is closed", "open it again, or run modelgate index rebuild"
+            )
 
     @property
     def is_copy(self) -> bool:

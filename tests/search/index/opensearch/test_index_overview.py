@@ -12,16 +12,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.cli.doctor.parts import check_search_cluster
 from gateway.components import Components, open_components
 from gateway.database.pool import open_database
 from gateway.embedding.embedder import EmbeddingSpace
 from gateway.errors import ConflictError, NotFoundError
 from gateway.search.index.index_factory import SearchCluster
-from gateway.search.index.opensearch.client import OpenSearchClient
+from gateway.search.index.opensearch.client import OpenSearchClient, url_path
 from gateway.search.index.opensearch.feed.feed_report import FeedReports
 from gateway.search.index.opensearch.feed.index_feed import FeedProgress
 from gateway.search.index.opensearch.index_overview import IndexOverview, open_overview
 from gateway.search.index.opensearch.index_store import IndexStore
+from gateway.search.index.opensearch.mapping import IndexOwner, index_body, index_name
 from gateway.settings import OpenSearchSettings, Settings
 from tests.support.catalogue import add_tools, direct_connection
 from tests.support.serving import serving
@@ -91,6 +93,31 @@ async def test_a_space_without_searches_gets_no_index(clustered: Clustered) -> N
     await store.share(former.id, 20)
     await clustered.overview.rebuild(former.id)
     assert [each.space for each in (await clustered.overview.view()).indexes] == [former.id]
+
+
+async def test_an_index_that_lacks_its_shards_or_is_closed_is_shown_beside_the_others(clustered: Clustered) -> None:
+    client, space = clustered.cluster.client, await clustered.parts.spaces.active_space()
+    await add_tools(clustered.parts.database, 1, [("git", "commit", "git")])
+    await clustered.cluster.feed.catch_up()
+    lost = index_name(client.settings, space.id + 1, "lost")
+    owner = IndexOwner(await clustered.parts.database.fetchval("installation_id"), space.id + 1)
+    body = index_body(client.settings, owner, space, lost)
+    body["settings"]["index"]["routing.allocation.require._name"] = "no such node"
+    await client.request("PUT", url_path(lost), body, params={"wait_for_active_shards": "0"})
+
+    view = await clustered.overview.view()
+    assert view.failure == ""
+    serving, red = view.indexes
+    assert (serving.documents, serving.failure) == (1, "")
+    assert (red.name, red.health) == (lost, "red")
+    assert f"Shards of {lost} are not there" in red.failure
+    assert f"{lost} has lost shards" in check_search_cluster(view).detail
+
+    await client.request("DELETE", url_path(lost))
+    await client.request("POST", url_path(serving.name, "_close"))
+    view = await clustered.overview.view()
+    assert [(each.name, "closed" in each.failure) for each in view.indexes] == [(serving.name, True)]
+    assert check_search_cluster(view).state == "problem"
 
 
 async def test_only_indexes_of_this_gateway_are_dropped(clustered: Clustered) -> None:

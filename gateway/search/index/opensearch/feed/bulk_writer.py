@@ -20,6 +20,8 @@ _MAX_BYTES = 2 * 2**20
 # A shard takes each of them on a thread of its own.
 _AT_ONCE = 2
 _SECONDS = 60.0
+# What goes to a shard that is not there fails after that; the cluster would wait a minute for it.
+_SHARD_WAIT = "2s"
 _TRIES = 6
 _BACKOFF = Backoff(0.2, 5.0)
 _BUSY = 429
@@ -148,7 +150,7 @@ class BulkWriter:
             "POST",
             url_path(self._index, "_bulk"),
             b"".join(encoded.lines for encoded in operations),
-            params={"require_alias": "true"},
+            params={"require_alias": "true", "timeout": _SHARD_WAIT},
             seconds=_SECONDS,
             content_type=LINES,
         )

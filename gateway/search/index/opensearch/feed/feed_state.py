@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gateway.errors import OpenSearchIncompleteError
 from gateway.search.index.opensearch.client import PATIENCE_SECONDS, OpenSearchClient, url_path
 from gateway.search.index.opensearch.documents import tenant_key
+from gateway.search.index.opensearch.failures import failure_of_item
 from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation
 
 _FROM_THE_START = "0"
 _NEVER_READ = -1
 _PAGE = 5_000
+_NOT_THERE = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class FeedState:
     def operation(self, installation: str, tenant_id: int, version: int) -> BulkOperation:
         """What keeps it; `version` is the catalogue's at this moment."""
         body = {"feed_tenant": tenant_key(installation, tenant_id), "feed": {"tenant": tenant_id, **asdict(self)}}
-        return BulkOperation(f"feed-{tenant_id}", str(tenant_id), version, body)
+        return BulkOperation(_document_id(tenant_id), str(tenant_id), version, body)
 
 
 def version_body(tenant: str) -> Mapping[str, Any]:
@@ -61,9 +64,21 @@ def read_version(answer: Mapping[str, Any]) -> int:
     return int(hits[0]["_source"]["feed"]["version"]) if hits else _NEVER_READ
 
 
+async def refresh(client: OpenSearchClient, index: str) -> None:
+    """Make searchable what was written. Raises OpenSearchIncompleteError where a shard is not there, for which the
+    cluster would wait a minute."""
+    health = await client.request("GET", url_path("_cluster", "health", index))
+    if health["status"] == "red":
+        raise OpenSearchIncompleteError(
+            f"Shards of {index} are not there",
+            "see GET /_cluster/allocation/explain in the cluster; modelgate index rebuild makes a new index",
+        )
+    await client.request("POST", url_path(index, "_refresh"))
+
+
 async def read_states(client: OpenSearchClient, index: str) -> dict[int, FeedState]:
     """The states that an index holds, by tenant."""
-    await client.request("POST", url_path(index, "_refresh"))
+    await refresh(client, index)
     states: dict[int, FeedState] = {}
     after: list[Any] | None = None
     while True:
@@ -76,10 +91,25 @@ async def read_states(client: OpenSearchClient, index: str) -> dict[int, FeedSta
             body["search_after"] = after
         (answer,) = await client.search_each(index, [body], seconds=PATIENCE_SECONDS)
         hits = answer["hits"]["hits"]
-        for hit in hits:
-            kept = dict(hit["_source"]["feed"])
-            tenant_id = kept.pop("tenant")
-            states[tenant_id] = FeedState(**kept)
+        states |= {hit["_source"]["feed"]["tenant"]: _state(hit["_source"]) for hit in hits}
         if len(hits) < _PAGE:
             return states
         after = hits[-1]["sort"]
+
+
+async def read_state(client: OpenSearchClient, index: str, tenant_id: int) -> FeedState:
+    """The state of one tenant, for which no shard but its own has to be there."""
+    wanted = {"docs": [{"_id": _document_id(tenant_id), "routing": str(tenant_id)}]}
+    answer = await client.request("POST", url_path(index, "_mget"), wanted)
+    (document,) = answer["docs"]
+    if "error" in document:
+        raise failure_of_item(_NOT_THERE, document["error"], f"a read of {index}")
+    return _state(document["_source"]) if document["found"] else FeedState()
+
+
+def _document_id(tenant_id: int) -> str:
+    return f"feed-{tenant_id}"
+
+
+def _state(source: Mapping[str, Any]) -> FeedState:
+    return FeedState(**{name: value for name, value in source["feed"].items() if name != "tenant"})

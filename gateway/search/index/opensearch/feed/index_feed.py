@@ -16,7 +16,7 @@ from gateway.backoff import Backoff
 from gateway.database.notices import Notice, Notices
 from gateway.database.pool import Database
 from gateway.embedding.spaces.space_store import SpaceStore, StoredSpace
-from gateway.errors import ModelGateError, OpenSearchError, OpenSearchIncompleteError
+from gateway.errors import ModelGateError, OpenSearchError
 from gateway.search.index.opensearch.client import OpenSearchClient
 from gateway.search.index.opensearch.failures import reading_answers
 from gateway.search.index.opensearch.feed.followed_index import FollowedIndex
@@ -206,7 +206,7 @@ class IndexFeed:
                     if followed is None:
                         serving = None
                     else:
-                        more = self._is_behind(serving.name)
+                        more = self._has_more(serving.name, followed)
                         await followed.compare(time.monotonic() + _TURN_SECONDS)
             except OpenSearchError as error:
                 # One that is beyond repair is replaced by the other.
@@ -221,8 +221,10 @@ class IndexFeed:
         """Write some of what is missing in an index that does not serve yet, and let it serve once nothing is; whether
         more is left to do."""
         followed = await self._follow(index, space)
-        if followed is None or self._is_behind(index.name):
+        if followed is None or self._has_more(index.name, followed):
             return True
+        if followed.stalled:
+            return False
         if not await followed.mend_all(time.monotonic() + _TURN_SECONDS):
             return True
         # An index without some documents is better than none, and one that takes hardly any is not.
@@ -235,10 +237,7 @@ class IndexFeed:
 
     async def _follow(self, index: ClusterIndex, space: StoredSpace) -> FollowedIndex | None:
         """Write some of what changed into an index; None where it was ahead of the catalogue, and is gone."""
-        if index.is_closed:
-            raise OpenSearchIncompleteError(
-                f"Index {index.name} is closed", "open it again, or run modelgate index rebuild"
-            )
+        index.check_open()
         followed = self._followed.get(index.name)
         if followed is None:
             followed = FollowedIndex(self._database, self._client, self._installation, space, index.name)
@@ -262,8 +261,9 @@ class IndexFeed:
         behind = {(name, tenant_id): self._behind_since.get((name, tenant_id), now) for tenant_id in tenant_ids}
         self._behind_since = others | behind
 
-    def _is_behind(self, name: str) -> bool:
-        return any(index == name for index, _ in self._behind_since)
+    def _has_more(self, name: str, followed: FollowedIndex) -> bool:
+        """Whether more can be written into an index by now."""
+        return any(index == name and tenant_id not in followed.stalled for index, tenant_id in self._behind_since)
 
     @contextlib.contextmanager
     def _forgetting(self, name: str) -> Iterator[None]:

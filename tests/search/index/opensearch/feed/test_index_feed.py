@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -670,3 +671,65 @@ async def test_what_changed_a_little_does_not_wait_for_what_changed_much(
     changed = written.index((write_alias(serving), str(TENANT)), 2)
     assert len(written) > changed + 2
     assert (await followed.found("dog"))["farm__feed_cat"] > 0
+
+
+async def test_a_shard_that_is_lost_keeps_no_tenant_of_another_one_from_the_cluster(
+    catalogue: IndexedCatalogue, opensearch: OpenSearchSettings, client: OpenSearchClient
+) -> None:
+    settings, notices = replace(opensearch, shards=2), Notices(catalogue.database)
+    async with (
+        catalogue.opensearch(notices, settings) as (_, feed),
+        catalogue.opensearch(notices, settings) as (_, other),
+    ):
+        name = index_name(settings, catalogue.space.id, "1")
+        owner = IndexOwner(await catalogue.database.fetchval("installation_id"), catalogue.space.id)
+        body = index_body(settings, owner, catalogue.space, name)
+        body["aliases"][space_alias(settings, catalogue.space.id)] = {}
+        # There is one node, and so one of the two shards is left out.
+        body["settings"]["index"]["routing.allocation.total_shards_per_node"] = 1
+        await client.request("PUT", url_path(name), body, params={"wait_for_active_shards": "0"})
+        tenant_ids = [TENANT]
+        while len(tenants := await _tenants_of_shards(client, tenant_ids)) < 2:
+            tenant_ids.append((await create_tenant(catalogue.database, f"other{len(tenant_ids)}", "Other")).id)
+        shards = await client.request("GET", url_path("_cat", "shards", name), params={"format": "json"})
+        (lost,) = [tenants[int(each["shard"])] for each in shards if each["state"] == "UNASSIGNED"]
+        (there,) = set(tenants.values()) - {lost}
+
+        async def written(tenant_id: int, *servers: str) -> bool:
+            ids = [document_id(tenant_id, catalogue.ids[f"{server}__feed_cat"]) for server in servers]
+            wanted = {"docs": [{"_id": id_, "routing": str(tenant_id)} for id_ in ids]}
+            answer = await client.request("POST", url_path(name, "_mget"), wanted)
+            return all(document.get("found") for document in answer["docs"])
+
+        for number, writer in enumerate((feed, other, feed), 1):
+            await catalogue.upsert(replace(FEED, server=f"lost{number}"), tenant_id=lost)
+            await catalogue.upsert(replace(FEED, server=f"there{number}"), tenant_id=there)
+            with pytest.raises(OpenSearchIncompleteError):
+                await writer.catch_up()
+            assert await written(there, f"there{number}")
+            assert writer.progress.tenants >= 1
+        spread = {"index.routing.allocation.total_shards_per_node": None}
+        await client.request("PUT", url_path(name, "_settings"), spread)
+
+        async def is_mended() -> bool:
+            with contextlib.suppress(OpenSearchIncompleteError):
+                await other.catch_up()
+                return await written(lost, "lost1", "lost2", "lost3")
+            return False
+
+        await until(is_mended, 60)
+        assert other.progress.tenants == 0
+
+
+async def _tenants_of_shards(client: OpenSearchClient, tenant_ids: Sequence[int]) -> dict[int, int]:
+    """A tenant for each of two shards, by its number, where there is one."""
+    probe = f"{client.settings.index_prefix}-probe"
+    settings = {"index": {"number_of_shards": 2, "number_of_replicas": 0}}
+    await client.request("PUT", url_path(probe), {"settings": settings})
+    found = {}
+    for tenant_id in tenant_ids:
+        routing = {"routing": str(tenant_id)}
+        ((shard,),) = (await client.request("GET", url_path(probe, "_search_shards"), params=routing))["shards"]
+        found[int(shard["shard"])] = tenant_id
+    await client.request("DELETE", url_path(probe))
+    return found

@@ -25,6 +25,7 @@ _PASSING = frozenset(
         "admin_setup",
         "cluster_members",
         "connection_links",
+        "cosine_baselines",
         "feed_reports",
         "grant_locks",
         "installation",

@@ -83,9 +83,9 @@ simulate: $(INSTALLED) ## Let three processes on one database fail in every way,
 bench: $(INSTALLED) ## Measure speed and growth, in under 20 minutes, and write .bench/report.html.
 	$(BIN)/python -m bench.everything
 
-databases: $(INSTALLED) ## Run the tests of all that speaks SQL on Debian's PostgreSQL with pgvector, where that can be had.
+databases: $(INSTALLED) ## Run the tests, or those in TESTS, on Debian's PostgreSQL with pgvector, where that can be had.
 	@programs=$$(tests/debian_postgresql.sh .postgresql) || { echo "Left out."; exit 0; }; \
-		TEST_POSTGRESQL=$$programs $(BIN)/pytest -n 2 tests/database tests/isolation tests/catalog/sync tests/search/index tests/audit
+		TEST_POSTGRESQL=$$programs $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 soak: $(INSTALLED) ## Three minutes of mixed use and faults: no wrong answer, no growing memory; `python -m bench.soak` is 30.
 	$(BIN)/python -m bench.soak --minutes 3

@@ -63,6 +63,10 @@ SELECT t.id, t.position, t.server_id, t.category, t.exposed_name, t.name, t.titl
 {{changed_tools}}
 ORDER BY t.id
 
+-- name: plan_by_values
+-- For this transaction, plan each statement for its values: a plan for any part of any catalogue goes through all of it.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true)
+
 -- name: index_terms (bulk)
 -- The terms of tools $2 and how often each holds them.
 SELECT tool_id, array_agg(lexeme) AS terms, array_agg(count) AS counts

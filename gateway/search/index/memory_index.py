@@ -288,6 +288,7 @@ class MemoryIndex:
     ) -> None:
         """Take in the tools that changed; stops with `too_large` set where they turn out not to fit."""
         dimensions = max(loaded.index.dimensions, 1)
+        await snapshot.execute("plan_by_values")
         after = 0
         while True:
             rows = await snapshot.fetch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,20 +107,26 @@ class Postings:
     def upsert(self, counts_by_row: Mapping[int, Mapping[str, int]]) -> None:
         """Each of these rows holds the terms given, and no others."""
         self.remove(counts_by_row)
-        added: dict[int, tuple[list[int], list[int]]] = {}
+        if not counts_by_row:
+            return
         for row, counts in counts_by_row.items():
-            codes = np.fromiter((self._code(term) for term in counts), np.int32, len(counts))
-            self._codes_of_row[row] = codes
-            self._count += len(codes)
-            for code, count in zip(codes.tolist(), counts.values(), strict=True):
-                rows, frequencies = added.setdefault(code, ([], []))
-                rows.append(row)
-                frequencies.append(count)
-        for code, (rows, frequencies) in added.items():
+            self._codes_of_row[row] = np.array([self._code(term) for term in counts], np.int32)
+        lengths = [len(counts) for counts in counts_by_row.values()]
+        codes = np.concatenate([self._codes_of_row[row] for row in counts_by_row])
+        rows = np.repeat(np.array(list(counts_by_row), np.int32), lengths)
+        counted = chain.from_iterable(counts.values() for counts in counts_by_row.values())
+        frequencies = np.fromiter(counted, np.float32, len(codes))
+        self._count += len(codes)
+        # By term: those of one stand together, in the order of their rows.
+        order = np.argsort(codes, kind="stable")
+        codes, rows, frequencies = codes[order], rows[order], frequencies[order]
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        ends = [*starts[1:].tolist(), len(codes)]
+        for code, start, end in zip(codes[starts].tolist(), starts.tolist(), ends, strict=False):
             known = self._postings[code]
             self._postings[code] = TermRows(
-                np.concatenate([known.rows, np.array(rows, np.int32)]),
-                np.concatenate([known.frequencies, np.array(frequencies, np.float32)]),
+                np.concatenate([known.rows, rows[start:end]]),
+                np.concatenate([known.frequencies, frequencies[start:end]]),
             )
 
     def remove(self, rows: Collection[int]) -> None:

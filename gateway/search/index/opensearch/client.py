@@ -15,7 +15,7 @@ import orjson
 from gateway import OPENSEARCH_EXTRA, __version__
 from gateway.errors import OpenSearchIncompleteError, OpenSearchUnavailableError, OpenSearchVersionError, SettingsError
 from gateway.masking import MASK
-from gateway.search.index.opensearch.failures import failure_of, failure_of_item
+from gateway.search.index.opensearch.failures import TOO_SLOW, failure_of, failure_of_item
 from gateway.settings import OpenSearchSettings
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ PATIENCE_SECONDS = 30.0
 """So long an answer may take that nobody waits for."""
 
 _SPARE_SECONDS = 0.5
+
+_ITSELF = "/"
+"""What a node says of itself alone."""
 
 
 class OpenSearchClient:
@@ -126,7 +129,7 @@ class OpenSearchClient:
 
     async def verify(self) -> str:
         """The version of the cluster, once it is found to be one that can be used. Raises OpenSearchVersionError."""
-        answer = await self.request("GET", "/", seconds=self._settings.timeout_ms / 1_000)
+        answer = await self.request("GET", _ITSELF, seconds=self._settings.timeout_ms / 1_000)
         version = answer.get("version", {}) if isinstance(answer, dict) else {}
         number = str(version.get("number", ""))
         parts = tuple(int(part) for part in number.split(".")[:2] if part.isdigit())
@@ -178,8 +181,9 @@ def url_path(*segments: str) -> str:
 
 def _open_client(settings: OpenSearchSettings) -> AsyncOpenSearch:
     try:
-        from opensearchpy import AsyncOpenSearch
-        from opensearchpy.exceptions import SerializationError
+        from opensearchpy import AIOHttpConnection, AsyncOpenSearch
+        from opensearchpy.exceptions import ConnectionError as NotConnectedError
+        from opensearchpy.exceptions import ConnectionTimeout, SerializationError, TransportError
         from opensearchpy.serializer import JSONSerializer
     except ImportError:
         raise SettingsError(
@@ -208,12 +212,34 @@ def _open_client(settings: OpenSearchSettings) -> AsyncOpenSearch:
             except ValueError as error:
                 raise SerializationError(s[:200], error) from error
 
+    class Connection(AIOHttpConnection):
+        """Tells a node that hangs, which is left alone, from one that waits for another node."""
+
+        async def perform_request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
+            try:
+                return await super().perform_request(method, url, *args, **options)
+            except ConnectionTimeout as error:
+                if url != _ITSELF and await self._answers():
+                    raise TransportError(TOO_SLOW, "timeout", f"{url} took too long") from error
+                raise
+
+        async def _answers(self) -> bool:
+            try:
+                await super().perform_request("GET", _ITSELF, timeout=_SPARE_SECONDS)
+            except NotConnectedError:
+                return False
+            except TransportError:
+                # Whatever it says, it says something.
+                return True
+            return True
+
     headers = {"user-agent": f"modelgate/{__version__}"}
     if settings.authorization:
         headers["authorization"] = settings.authorization
     return AsyncOpenSearch(
         hosts=list(settings.urls),
         headers=headers,
+        connection_class=Connection,
         serializer=Serializer(),
         ssl_context=_tls(settings) if any(url.startswith("https:") for url in settings.urls) else None,
         max_retries=max(1, len(settings.urls) - 1),

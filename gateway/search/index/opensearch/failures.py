@@ -24,6 +24,9 @@ from gateway.settings import OpenSearchSettings
 if TYPE_CHECKING:
     from opensearchpy.exceptions import OpenSearchException
 
+TOO_SLOW = 408
+"""The status of what took too long at a node that answers."""
+
 # Of what a cluster says in its own words.
 _LONGEST_REASON = 300
 
@@ -89,6 +92,11 @@ def failure_of_item(status: int, info: Any, what: str) -> OpenSearchError:
                 f"An index is blocked for {what} ({said})", "take the block from it, or run modelgate index rebuild"
             )
         return OpenSearchUnavailableError(f"OpenSearch holds back {what} ({said})", "see GET /_cluster/health there")
+    if status == TOO_SLOW:
+        return OpenSearchIncompleteError(
+            f"What {what} is about did not answer in time",
+            "look at GET /_cat/shards and the load of the nodes, or raise opensearch.timeout_ms",
+        )
     if status == 429:
         return OpenSearchBusyError(
             f"OpenSearch has too much to do for {what} ({said})", "add nodes, or memory; it is tried again by itself"

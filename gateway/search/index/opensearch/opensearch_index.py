@@ -25,7 +25,7 @@ from gateway.search.index.opensearch.fault_watch import FaultWatch
 from gateway.search.index.opensearch.feed.feed_state import read_version, version_body
 from gateway.search.index.opensearch.mapping import space_alias
 from gateway.search.index.opensearch.scope_filter import ScopeFilter, ScopeFilters
-from gateway.search.index.opensearch.scope_measurement import FIRST_DEPTH, Scope, ScopeMeasurement
+from gateway.search.index.opensearch.scope_measurement import FIRST_DEPTH, Scope, ScopeMeasurement, UndecidedError
 from gateway.search.index.opensearch.search_bodies import (
     candidates_body,
     corpus_body,
@@ -276,7 +276,7 @@ class OpenSearchIndex:
         try:
             with reading_answers():
                 answer = await ask(space, narrowed)
-        except _AskDatabaseError:
+        except (_AskDatabaseError, UndecidedError):
             return await ask_database(), ""
         except OpenSearchIndexMissingError as error:
             # It costs next to nothing to find out.

@@ -50,6 +50,10 @@ _SAMPLE = 5_000
 _LOWEST_COSINE = -2.0
 
 
+class UndecidedError(Exception):
+    """So many tools lie so close together that `MAX_DEPTH` hits of each kind leave open which are the best."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What is searched: an index, the shard by its routing, the filter, how many tools there are and how long they are
@@ -118,12 +122,14 @@ class ScopeMeasurement:
         return dict(zip(ids.tolist(), checksums.tolist(), strict=True))
 
     async def signals(self) -> Signals:
-        """What was measured. Raises OpenSearchError."""
+        """What was measured. Raises UndecidedError and OpenSearchError."""
         depth = self._depth if self._is_exact else max(self._depth, _NEAREST)
         while True:
             signals, is_enough = await self._measure(depth)
-            if is_enough or not self._is_exact or depth >= MAX_DEPTH:
+            if is_enough or not self._is_exact:
                 return signals
+            if depth >= MAX_DEPTH:
+                raise UndecidedError
             depth = min(depth * _GROWTH, MAX_DEPTH)
 
     async def _measure(self, depth: int) -> tuple[Signals, bool]:

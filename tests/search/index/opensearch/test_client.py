@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.errors import OpenSearchUnavailableError, SettingsError
+from gateway.errors import OpenSearchIncompleteError, OpenSearchUnavailableError, SettingsError
 from gateway.search.index.opensearch.client import OpenSearchClient
 from gateway.search.index.opensearch.feed.feed_state import read_states
 from gateway.settings import OpenSearchSettings
@@ -41,6 +42,28 @@ async def test_a_node_that_hangs_is_left_alone_while_another_one_answers(opensea
         for connection in connections:
             connection.close()
         hanging.close()
+
+
+async def test_nodes_that_wait_for_another_one_are_not_left_alone() -> None:
+    searched: list[str] = []
+
+    async def reply(request: web.Request) -> web.Response:
+        if request.path == "/_msearch":
+            searched.append(request.host)
+            await asyncio.sleep(30)
+        return web.json_response({})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", reply)
+    async with TestServer(application) as one, TestServer(application) as two:
+        urls = [str(server.make_url("")) for server in (one, two)]
+        client = OpenSearchClient(OpenSearchSettings(urls=tuple(urls), timeout_ms=50))
+        for _ in range(4):
+            # Which says nothing of what others search.
+            with pytest.raises(OpenSearchIncompleteError, match="did not answer in time"):
+                await client.search_each("modelgate-space-1-v1", [{"size": 0}])
+        await client.aclose()
+    assert sorted(Counter(searched).values()) == [2, 2]
 
 
 async def test_what_is_read_in_the_background_may_take_longer_than_a_search() -> None:

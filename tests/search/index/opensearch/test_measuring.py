@@ -70,6 +70,21 @@ async def test_what_is_ranked_is_what_would_be_if_all_were_measured_and_nearly_s
             _assert_near(await by_graph.signals(scope, catalogue.space, queries), every)
 
 
+async def test_what_the_most_hits_of_a_search_leave_open_is_measured_in_postgresql(
+    catalogue: IndexedCatalogue, opensearch: OpenSearchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scope_measurement, "MAX_DEPTH", 40)
+    notices = Notices(catalogue.database)
+    await catalogue.upsert(*_many(700))
+    scope = SearchScope(TENANT, (await catalogue.add_role("some", *catalogue.ids),))
+    async with catalogue.opensearch(notices, opensearch, depth=20) as (index, feed):
+        await feed.catch_up()
+        queries = [ParsedQuery(("feed", "cow", "boat"), np.array([0.5, 0.5, 0.5, 0.5], np.float32))]
+        found = await index.signals(scope, catalogue.space, queries)
+        assert (found.notice, index.asked["postgresql"]) == ("", 1)
+        assert len(found.tool_ids) == 700
+
+
 def _assert_near(some: Signals, every: Signals) -> None:
     """By the graph and a sample, of more tools than are all compared."""
     assert some.notice == ""

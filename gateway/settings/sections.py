@@ -186,13 +186,9 @@ class OpenSearchSettings:
 
     @property
     def authorization(self) -> str:
-        """The header of that name for a request to the cluster, empty where nobody signs in."""
-        if self.api_key:
-            return f"ApiKey {self.api_key}"
-        if self.username:
-            # In UTF-8, as the cluster reads it: clients' own way is often that of Latin-1.
-            return f"Basic {base64.b64encode(f'{self.username}:{self.password}'.encode()).decode('ascii')}"
-        return ""
+        """The header of that name for a request to the cluster, in UTF-8; empty where nobody signs in."""
+        pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
+        return f"ApiKey {self.api_key}" if self.api_key else f"Basic {pair}" if self.username else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Machine:
             await self.check()
         await self.settle()
         assert any(node.answered_for_others for node in self.everyone)
-        assert any(node.listed_for_others for node in self.everyone)
+        await self.list_elsewhere()
         for node in list(self.nodes):
             await node.stop()
         await self.check()
@@ -173,6 +173,15 @@ class Machine:
             if (node := self.pick()) is not None:
                 await asyncio.wait_for(self._list(session, holder, node), 60)
             await asyncio.sleep(self.chance.uniform(0, 0.03))
+
+    async def list_elsewhere(self) -> None:
+        """Where nothing fails, another process than the holder answers a list soon."""
+        holder, other = self.nodes[:2]
+        session, before = holder.open_session(), other.listed_for_others
+        for _ in range(100):
+            await self._list(session, holder, other)
+            await asyncio.sleep(0.03)
+        assert other.listed_for_others > before, self.log[-40:]
 
     async def _list(self, session: str, holder: Node, node: Node) -> None:
         told = holder.told

@@ -12,6 +12,7 @@ import asyncpg
 from tests.cli.process import CommandLine
 from tests.support.cluster import Cluster
 from tests.support.rows import rows
+from tests.support.waiting import until
 
 with warnings.catch_warnings():
     # It warns about the lack of a runtime directory, which is not used here.
@@ -128,6 +129,10 @@ async def test_while_a_gateway_uses_it_or_another_process_holds_it_nothing_is_up
         finally:
             connection.terminate()
         assert "A gateway uses this database; stop all of them, then upgrade." in refused
+        # The command took itself for the last to hold it; it is half gone when its files say that it is.
+        server = former.get_postmaster_info().process
+        assert server is not None
+        await until(lambda: not server.is_running())
     finally:
         former.global_process_id_list.get_and_add(os.getpid())
         former.cleanup()

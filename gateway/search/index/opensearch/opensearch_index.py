@@ -25,7 +25,7 @@ from gateway.search.index.opensearch.fault_watch import FaultWatch
 from gateway.search.index.opensearch.feed.feed_state import read_version, version_body
 from gateway.search.index.opensearch.mapping import space_alias
 from gateway.search.index.opensearch.scope_filter import ScopeFilter, ScopeFilters
-from gateway.search.index.opensearch.scope_measurement import FIRST_DEPTH, Scope, ScopeMeasurement, UndecidedError
+from gateway.search.index.opensearch.scope_measurement import FIRST_DEPTH, Scope, ScopeMeasurement
 from gateway.search.index.opensearch.search_bodies import (
     candidates_body,
     corpus_body,
@@ -35,7 +35,7 @@ from gateway.search.index.opensearch.search_bodies import (
     read_frequencies,
 )
 from gateway.search.index.opensearch.stale_documents import StaleDocuments
-from gateway.search.index.opensearch.term_counts import Corpus, TermCounts
+from gateway.search.index.opensearch.term_counts import ScopeCorpus, TermCounts
 from gateway.search.index.tool_card import ToolCard
 from gateway.search.index.tool_index import SearchScope, ToolIndex
 from gateway.search.query.parsed_query import (
@@ -92,7 +92,7 @@ class OpenSearchIndex:
         self.asked: Counter[str] = Counter({"opensearch": 0, "postgresql": 0})
         """How often each of the two was asked what the cluster is meant for."""
         self._lag = CatalogueLag()
-        self._corpora: TTLCache[Hashable, Corpus] = TTLCache(_MAX_SCOPES, statistics_seconds)
+        self._corpora: TTLCache[Hashable, ScopeCorpus] = TTLCache(_MAX_SCOPES, statistics_seconds)
         self._terms = TermCounts()
 
     @property
@@ -173,6 +173,8 @@ class OpenSearchIndex:
             baseline = await self._database.baseline(scope.tenant_id, stored)
             measuring = ScopeMeasurement(self._client, counted, queries, baseline, self._exact_tools, self._depth)
             measured = await measuring.signals()
+            if not measuring.is_decided:
+                raise _AskDatabaseError
             return await self._stale.measured_anew(
                 scope.tenant_id, stored, queries, measured, measuring.checksums, baseline
             )
@@ -221,7 +223,7 @@ class OpenSearchIndex:
             bodies += [corpus_body(narrowed.of_any_category)] if scope.category is not None else []
             answers = await self._client.search_each(index, bodies, routing=routing)
             tools, mean_length = read_corpus(answers[0])
-            corpus = Corpus(tools, mean_length, read_version(answers[1]))
+            corpus = ScopeCorpus(tools, mean_length, read_version(answers[1]))
             there = tools if scope.category is None else read_corpus(answers[2])[0]
             self._check_lag(scope, index, narrowed, there, corpus.version)
             self._corpora[key] = corpus
@@ -276,7 +278,7 @@ class OpenSearchIndex:
         try:
             with reading_answers():
                 answer = await ask(space, narrowed)
-        except (_AskDatabaseError, UndecidedError):
+        except _AskDatabaseError:
             return await ask_database(), ""
         except OpenSearchIndexMissingError as error:
             # It costs next to nothing to find out.

@@ -50,10 +50,6 @@ _SAMPLE = 5_000
 _LOWEST_COSINE = -2.0
 
 
-class UndecidedError(Exception):
-    """So many tools lie so close together that `MAX_DEPTH` hits of each kind leave open which are the best."""
-
-
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What is searched: an index, the shard by its routing, the filter, how many tools there are and how long they are
@@ -111,6 +107,8 @@ class ScopeMeasurement:
         self._vectors = vectors if len(vectors) == len(queries) else []
         self._found: list[Hits] = []
         self.rounds = 0
+        self.is_decided = True
+        """False where so many tools lie so close together that `MAX_DEPTH` of each kind leave open which are best."""
 
     @property
     def checksums(self) -> dict[int, int]:
@@ -122,14 +120,15 @@ class ScopeMeasurement:
         return dict(zip(ids.tolist(), checksums.tolist(), strict=True))
 
     async def signals(self) -> Signals:
-        """What was measured. Raises UndecidedError and OpenSearchError."""
+        """What was measured. Raises OpenSearchError."""
         depth = self._depth if self._is_exact else max(self._depth, _NEAREST)
         while True:
             signals, is_enough = await self._measure(depth)
             if is_enough or not self._is_exact:
                 return signals
             if depth >= MAX_DEPTH:
-                raise UndecidedError
+                self.is_decided = False
+                return signals
             depth = min(depth * _GROWTH, MAX_DEPTH)
 
     async def _measure(self, depth: int) -> tuple[Signals, bool]:

@@ -14,7 +14,7 @@ _MAX_TERMS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Corpus:
+class ScopeCorpus:
     """The tools in scope as the cluster has them: how many, how long on average, at which version of the catalogue."""
 
     tools: int
@@ -24,7 +24,7 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    corpus: Corpus
+    corpus: ScopeCorpus
     frequencies: dict[str, int]
 
 
@@ -34,12 +34,12 @@ class TermCounts:
     def __init__(self) -> None:
         self._counts: TTLCache[Hashable, _Counts] = TTLCache(_MAX_SCOPES, _SECONDS)
 
-    def known(self, scope: Hashable, corpus: Corpus | None = None) -> Mapping[str, int]:
+    def known(self, scope: Hashable, corpus: ScopeCorpus | None = None) -> Mapping[str, int]:
         """The frequencies by term; with `corpus` only those that were counted among these tools."""
         counts = self._counts.get(scope)
         return {} if counts is None or corpus not in (None, counts.corpus) else counts.frequencies
 
-    def add(self, scope: Hashable, corpus: Corpus, frequencies: Mapping[str, int]) -> None:
+    def add(self, scope: Hashable, corpus: ScopeCorpus, frequencies: Mapping[str, int]) -> None:
         """Keep what was counted among these tools, in place of what was among others."""
         counts = self._counts.get(scope)
         if counts is None or counts.corpus != corpus or len(counts.frequencies) + len(frequencies) > _MAX_TERMS:

@@ -74,7 +74,8 @@ async def test_what_is_read_in_the_background_may_take_longer_than_a_search() ->
             timeouts.append((await request.text()).count('"timeout":"30000ms"'))
             await asyncio.sleep(1)
         shards = {"total": 1, "successful": 1, "failed": 0}
-        return web.json_response({"responses": [{"_shards": shards, "timed_out": False, "hits": {"hits": []}}]})
+        found = {"_shards": shards, "timed_out": False, "hits": {"hits": []}}
+        return web.json_response({"status": "green", "responses": [found]})
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", reply)

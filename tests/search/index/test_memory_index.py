@@ -497,3 +497,21 @@ async def test_in_a_database_that_was_dumped_from_another_a_change_is_read_alone
     assert await changed_since(state["horizon"]) == 1
     # Who has read nothing, or all of the other one, has all to read.
     assert await changed_since("0") == await changed_since("123456789000") == 3
+
+
+async def test_each_part_of_a_large_catalogue_is_planned_by_its_values(
+    catalogue: IndexedCatalogue, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_index, "_BATCH_SIZE", 1)
+    # At the sixth execution PostgreSQL would go over to one plan for any part.
+    await catalogue.upsert(*(CataloguedTool("farm", f"feed_{number}") for number in range(10)))
+    index = catalogue.memory(notices)
+    await index.signals(SearchScope(TENANT, ()), catalogue.space, [CAT])
+    async with catalogue.database.connection() as connection:
+        plans = await connection._connection.fetchrow(
+            "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE $1",
+            "%What the index in memory holds of each tool%",
+        )
+    assert plans is not None
+    assert plans["custom_plans"] >= 10
+    assert plans["generic_plans"] == 0

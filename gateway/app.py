@@ -226,6 +226,7 @@ class Gateway:
                 for work in (
                     self._once(terms.run),
                     self._once(scans.run),
+                    *([] if parts.warm_up is None else [parts.warm_up.run]),
                     filler.run,
                     self._once(parts.learner.run),
                     *([] if parts.expansion is None else [self._once(parts.expansion.run)]),

@@ -47,6 +47,7 @@ from gateway.guards.open_guards import open_guards
 from gateway.search.finder import Finder
 from gateway.search.index.index_factory import SearchCluster
 from gateway.search.index.tool_index import ToolIndex
+from gateway.search.index.warm_up import WarmUp
 from gateway.search.learning.example_vectors import ExampleVectors
 from gateway.search.learning.example_weight import ExampleRules, example_rules
 from gateway.search.learning.expansion import Expansion, open_expansion
@@ -97,6 +98,7 @@ class Components:
     visibility: VisibilityCache
     index: ToolIndex
     search_cluster: SearchCluster | None
+    warm_up: WarmUp | None
     reranking: Reranking | None
     finder: Finder
     guards: Guards
@@ -221,6 +223,7 @@ async def open_components(
             visibility=search.visibility,
             index=search.index,
             search_cluster=search.cluster,
+            warm_up=search.warm_up,
             reranking=search.reranking,
             finder=search.finder,
             guards=guards,

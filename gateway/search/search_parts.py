@@ -18,6 +18,7 @@ from gateway.search.cosine_baseline import PATIENCE_SECONDS
 from gateway.search.finder import Finder
 from gateway.search.index.index_factory import SearchCluster, open_index
 from gateway.search.index.tool_index import ToolIndex
+from gateway.search.index.warm_up import WarmUp
 from gateway.search.rerank.reranker_factory import open_reranking
 from gateway.search.rerank.reranking import Reranking
 from gateway.search.visible_tools import VisibilityCache
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SearchParts:
-    """The finder, and what it is built of. `cluster` is there where searches are made in one, `reranking` where it is
-    set."""
+    """The finder, and what it is built of. `cluster` is there where searches are made in one, `warm_up` where they are
+    made in memory, `reranking` where it is set.
+    """
 
     spaces: Spaces
     visibility: VisibilityCache
     index: ToolIndex
     cluster: SearchCluster | None
+    warm_up: WarmUp | None
     reranking: Reranking | None
     finder: Finder
 
@@ -68,4 +71,4 @@ async def open_search(
         if reranking is not None:
             stack.push_async_callback(reranking.aclose)
         finder = Finder(database, spaces, opened.index, settings.search, reranking, ProfileOverrides(database, notices))
-        yield SearchParts(spaces, visibility, opened.index, opened.cluster, reranking, finder)
+        yield SearchParts(spaces, visibility, opened.index, opened.cluster, opened.warm_up, reranking, finder)

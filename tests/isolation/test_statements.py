@@ -50,6 +50,7 @@ OF_NO_TENANT = {
     "feed_all_documents": "how many documents the search cluster is to have of all, for those who run the gateway",
     "feed_tenants": "the search cluster is fed for all, each under its own tenant",
     "lacking_vectors": "how many tools of all lack vectors, for those who run the gateway",
+    "recently_used_tenants": "the indexes of all are read after a start, each under its own tenant",
     "space_progress": "how far spaces are filled with the tools of all, for those who run the gateway",
     "tools_to_expand": "a model is asked for the tools of all, and what it says stored with its tool's own tenant",
     "tools_without_vectors": "vectors are filled in for all, each stored with its tool's own tenant",

@@ -167,3 +167,14 @@ INSERT INTO cosine_baselines (tenant_id, space_id, requests_hash, vectors, mean,
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (tenant_id, space_id) DO UPDATE SET requests_hash = excluded.requests_hash, vectors = excluded.vectors,
     mean = excluded.mean, deviation = excluded.deviation, measured_at = now()
+
+-- name: recently_used_tenants
+-- The tenants with tools, and how many, of which a key was used in the last $1 days, the one used last first.
+SELECT used.tenant_id, counted.tools
+FROM (SELECT tenant_id, max(last_used_at) AS used_at FROM api_keys
+      WHERE last_used_at > now() - make_interval(secs => $1 * 86400) GROUP BY tenant_id) AS used
+JOIN tenants t ON t.id = used.tenant_id AND t.suspended_at IS NULL
+CROSS JOIN LATERAL (SELECT count(*) AS tools FROM tools
+                    WHERE tools.tenant_id = used.tenant_id AND tools.removed_at IS NULL) AS counted
+WHERE counted.tools > 0
+ORDER BY used.used_at DESC, used.tenant_id

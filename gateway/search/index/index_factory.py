@@ -13,6 +13,7 @@ from gateway.search.index.memory_index import MemoryIndex
 from gateway.search.index.pgvector_index import PgvectorIndex
 from gateway.search.index.tiered_index import TieredIndex
 from gateway.search.index.tool_index import ToolIndex
+from gateway.search.index.warm_up import WarmUp
 from gateway.search.visible_tools import VisibilityCache
 from gateway.settings import Settings
 
@@ -34,10 +35,13 @@ class SearchCluster:
 
 @dataclass(frozen=True, slots=True)
 class OpenedIndex:
-    """The index that the settings mean, which the caller closes; `cluster` where it is in one."""
+    """The index that the settings mean, which the caller closes; `cluster` where it is in one, `warm_up` where it is in
+    memory: what a gateway has it read after a start.
+    """
 
     index: ToolIndex
     cluster: SearchCluster | None = None
+    warm_up: WarmUp | None = None
 
 
 async def open_index(
@@ -68,5 +72,6 @@ async def open_index(
         index = OpenSearchIndex(client, filters, StaleDocuments(database), in_database, search.exact_tools)
         feed = IndexFeed(database, spaces.store, client, installation, notices)
         return OpenedIndex(index, SearchCluster(client, index, feed))
-    memory = MemoryIndex(database, spaces, baselines, visibility, notices, search.index_mib * 2**20)
-    return OpenedIndex(TieredIndex(memory, in_database))
+    max_bytes = search.index_mib * 2**20
+    memory = MemoryIndex(database, spaces, baselines, visibility, notices, max_bytes)
+    return OpenedIndex(TieredIndex(memory, in_database), warm_up=WarmUp(database, spaces, memory, max_bytes))

@@ -24,6 +24,11 @@ _ASSUMED_BYTES_PER_TOOL = 4_000
 _BYTES_OF_ITSELF = 3_000
 
 
+def assumed_bytes(tools: int, dimensions: int) -> int:
+    """What so many tools take, with their vectors, before they are read."""
+    return tools * (_ASSUMED_BYTES_PER_TOOL + 4 * dimensions)
+
+
 @dataclass(slots=True)
 class LoadedTenant:
     """A tenant's index in one space, and what it was last brought up to: the catalogue's version, and where the next
@@ -74,7 +79,7 @@ class LoadedTenant:
         """What a tool takes, with its vector, as far as that is known."""
         if time.monotonic() < self.measure_again_at:
             return self.measured_bytes_per_tool
-        return _ASSUMED_BYTES_PER_TOOL + 4 * self.index.dimensions
+        return assumed_bytes(1, self.index.dimensions)
 
     def clear(self) -> None:
         """Hold nothing, as at the beginning."""

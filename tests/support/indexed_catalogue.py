@@ -23,6 +23,7 @@ from gateway.search.cosine_baseline import CosineBaselines
 from gateway.search.index.memory_index import MemoryIndex
 from gateway.search.index.opensearch.client import OpenSearchClient
 from gateway.search.index.opensearch.feed.index_feed import IndexFeed
+from gateway.search.index.opensearch.installation import installation_id
 from gateway.search.index.opensearch.opensearch_index import OpenSearchIndex
 from gateway.search.index.opensearch.scope_filter import ScopeFilters
 from gateway.search.index.opensearch.scope_measurement import FIRST_DEPTH
@@ -108,7 +109,7 @@ class IndexedCatalogue:
     ) -> AsyncIterator[tuple[OpenSearchIndex, IndexFeed]]:
         """The index in that cluster, and what keeps it up to the catalogue whenever it is told to catch up."""
         client = OpenSearchClient(settings)
-        installation = await self.database.fetchval("installation_id")
+        installation = await installation_id(self.database)
         index = OpenSearchIndex(
             client,
             ScopeFilters(self.database, notices, installation),

@@ -96,8 +96,25 @@ FROM (
 WHERE visible > 0
 
 -- name: installation_id (lookup)
--- What tells this database from others; a backup that is restored is the same one.
+-- What tells this database from others.
 SELECT id::text FROM installation
+
+-- name: settle_installation
+-- Another id where this is not the database that it was given to: the data directory has another number than that one's, or
+-- the database in it has.
+UPDATE installation
+SET id = CASE WHEN database IS NULL THEN id ELSE gen_random_uuid() END,
+    former_ids = CASE WHEN database IS NULL THEN former_ids ELSE array_append(former_ids, id) END,
+    database = this.name
+FROM (
+    SELECT format('%s-%s', s.system_identifier, d.oid) AS name
+    FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()
+) AS this
+WHERE installation.database IS DISTINCT FROM this.name
+
+-- name: former_installation_ids (lookup)
+-- The ids that were those of the databases that this one was copied from.
+SELECT unnest(former_ids)::text AS id FROM installation
 
 -- name: feed_all_documents (bulk)
 -- How many documents all tenants have.

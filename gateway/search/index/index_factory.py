@@ -62,12 +62,13 @@ async def open_index(
         # Few search in a cluster, and its client takes a while to import.
         from gateway.search.index.opensearch.client import OpenSearchClient
         from gateway.search.index.opensearch.feed.index_feed import IndexFeed
+        from gateway.search.index.opensearch.installation import installation_id
         from gateway.search.index.opensearch.opensearch_index import OpenSearchIndex
         from gateway.search.index.opensearch.scope_filter import ScopeFilters
         from gateway.search.index.opensearch.stale_documents import StaleDocuments
 
         client = OpenSearchClient(settings.opensearch)
-        installation = await database.fetchval("installation_id")
+        installation = await installation_id(database)
         filters = ScopeFilters(database, notices, installation)
         index = OpenSearchIndex(client, filters, StaleDocuments(database), in_database, search.exact_tools)
         feed = IndexFeed(database, spaces.store, client, installation, notices)

@@ -16,6 +16,7 @@ from gateway.search.index.opensearch.client import OpenSearchClient, url_path
 from gateway.search.index.opensearch.feed.feed_report import FeedReport, FeedReports
 from gateway.search.index.opensearch.feed.feed_state import FeedState, read_states
 from gateway.search.index.opensearch.index_store import ClusterIndex, IndexStore
+from gateway.search.index.opensearch.installation import installation_id
 from gateway.search.index.opensearch.mapping import index_pattern
 from gateway.settings import Settings
 
@@ -132,7 +133,7 @@ class IndexOverview:
         return chosen
 
     async def _store(self) -> IndexStore:
-        return IndexStore(self._database, self._client, await self._database.fetchval("installation_id"))
+        return IndexStore(self._database, self._client, await installation_id(self._database))
 
     async def _cards(self, indexes: Sequence[ClusterIndex]) -> list[IndexCard]:
         if not indexes:

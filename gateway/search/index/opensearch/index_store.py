@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.database.pool import Database
@@ -16,6 +18,7 @@ from gateway.errors import (
     OpenSearchMappingError,
 )
 from gateway.search.index.opensearch.client import OpenSearchClient, url_path
+from gateway.search.index.opensearch.installation import former_installation_ids
 from gateway.search.index.opensearch.mapping import (
     MAPPING_VERSION,
     MAX_DIMENSIONS,
@@ -33,6 +36,8 @@ from gateway.settings import OpenSearchSettings
 
 # Whoever is at it is done by then, or has given up waiting for the cluster.
 _BEGIN_SECONDS = 90.0
+# Whoever writes says so ten times in this, and one of whom nothing is heard for so long is gone.
+_SILENT_SECONDS = 300.0
 # One that somebody has closed keeps its aliases.
 _CLOSED_TOO = {"expand_wildcards": "open,closed"}
 
@@ -75,6 +80,7 @@ class IndexStore:
         self._database = database
         self._client = client
         self._installation = installation
+        self._beats: dict[str, tuple[int, float]] = {}
 
     @property
     def _settings(self) -> OpenSearchSettings:
@@ -178,6 +184,12 @@ class IndexStore:
         ]
         await self._client.request("POST", "/_aliases", {"actions": actions})
 
+    async def beat(self, index: ClusterIndex) -> None:
+        """Let a copy of the database see that this one writes the index; nothing happens where it is gone."""
+        owner = replace(index.owner, beat=index.owner.beat + 1)
+        with contextlib.suppress(OpenSearchIndexMissingError):
+            await self._client.request("PUT", url_path(index.name, "_mapping"), {"_meta": owner.as_meta()})
+
     async def drop(self, name: str) -> None:
         """Delete an index; nothing happens where it is gone."""
         try:
@@ -193,12 +205,33 @@ class IndexStore:
             return
         for name, described in found.items():
             owner = IndexOwner.of(described["mappings"].get("_meta", {}))
-            is_own = owner is not None and owner.installation == self._installation
-            if name == alias or not is_own or (owner is not None and space_id not in (None, owner.space_id)):
-                raise OpenSearchAliasError(
-                    f"The name {alias} belongs to index {name}, which is not this gateway's",
-                    "choose another opensearch.index_prefix, or remove that alias",
-                )
+            if name == alias or owner is None or space_id not in (None, owner.space_id):
+                raise _taken(alias, name)
+            if owner.installation != self._installation:
+                await self._take_over(alias, name, owner)
+
+    async def _take_over(self, alias: str, name: str, owner: IndexOwner) -> None:
+        """Drop an index of the database that this one was copied from. Raises OpenSearchAliasError where that is alive,
+        or another one."""
+        if owner.installation not in await former_installation_ids(self._database):
+            raise _taken(alias, name)
+        beat, since = self._beats.get(name, (-1, 0.0))
+        if beat != owner.beat:
+            self._beats[name] = (owner.beat, time.monotonic())
+        elif time.monotonic() - since > _SILENT_SECONDS:
+            await self.drop(name)
+            return
+        raise OpenSearchAliasError(
+            f"The name {alias} belongs to index {name} of the database that this one is a copy of",
+            "choose another opensearch.index_prefix; if that database is gone, the index is replaced in some minutes",
+        )
+
+
+def _taken(alias: str, name: str) -> OpenSearchAliasError:
+    return OpenSearchAliasError(
+        f"The name {alias} belongs to index {name}, which is not this gateway's",
+        "choose another opensearch.index_prefix, or remove that alias",
+    )
 
 
 def serving_index(indexes: Sequence[ClusterIndex], space_id: int) -> ClusterIndex | None:

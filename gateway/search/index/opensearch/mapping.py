@@ -30,13 +30,15 @@ class IndexOwner:
     """What an index says of itself, so that no other's is taken for the gateway's own.
 
     `installation` is the id of the database whose catalogue it holds, `space_id` the space that its vectors are of, and
-    `build` a number that is higher for each later index of that space.
+    `build` a number that is higher for each later index of that space. `beat` is raised by who writes the index, for as
+    long as they do.
     """
 
     installation: str
     space_id: int
     mapping_version: int = MAPPING_VERSION
     build: int = 0
+    beat: int = 0
 
     def as_meta(self) -> dict[str, Any]:
         """As it stands in `_meta` of the mapping."""
@@ -45,6 +47,7 @@ class IndexOwner:
             "space": self.space_id,
             "mapping": self.mapping_version,
             "build": self.build,
+            "beat": self.beat,
         }
         return {"modelgate": owner}
 
@@ -53,9 +56,9 @@ class IndexOwner:
         """The owner that a mapping's `_meta` names; None where it is somebody else's."""
         owner = meta.get("modelgate")
         try:
-            # The first ones were not numbered.
-            build = int(owner.get("build", 0))  # type: ignore[union-attr]
-            return cls(str(owner["installation"]), int(owner["space"]), int(owner["mapping"]), build)  # type: ignore[index]
+            # The first ones had neither.
+            build, beat = (int(owner.get(name, 0)) for name in ("build", "beat"))  # type: ignore[union-attr]
+            return cls(str(owner["installation"]), int(owner["space"]), int(owner["mapping"]), build, beat)  # type: ignore[index]
         except (AttributeError, TypeError, KeyError, ValueError):
             return None
 

@@ -38,6 +38,7 @@ _PACE_SECONDS = 0.5
 # An index is at it for so long before another one has its turn.
 _TURN_SECONDS = 0.3
 _BACKOFF = Backoff(1.0, 5.0)
+_BEAT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class IndexFeed:
         self._behind_since: dict[tuple[str, int], float] = {}
         self._failure = ""
         self._side_failures: dict[str, str] = {}
+        self._beaten_at: dict[str, float] = {}
         # By what is not followed any more.
         self._written_before = 0
         if notices is not None:
@@ -173,6 +175,7 @@ class IndexFeed:
         for index in dropped:
             with self._beside(index.name):
                 await self._drop(index.name)
+        await self._beat([index for index in indexes if index not in dropped])
         refusals = (followed.refusal for followed in self._followed.values())
         return _Look(more, failure, next((refusal for refusal in refusals if refusal is not None), None))
 
@@ -190,8 +193,19 @@ class IndexFeed:
         there = {index.name for index in indexes}
         for name in self._followed.keys() - there:
             self._forget(name)
+        self._beaten_at = {name: at for name, at in self._beaten_at.items() if name in there}
         self._behind_since = {place: since for place, since in self._behind_since.items() if place[0] in there}
         return indexes
+
+    async def _beat(self, indexes: Sequence[ClusterIndex]) -> None:
+        """Say from time to time that the indexes that serve are written from this database."""
+        now = time.monotonic()
+        for index in indexes:
+            if not index.is_serving or now - self._beaten_at.get(index.name, -_BEAT_SECONDS) < _BEAT_SECONDS:
+                continue
+            self._beaten_at[index.name] = now
+            with self._beside(f"{index.name} _meta"):
+                await self.store.beat(index)
 
     async def _keep(self, space: StoredSpace, indexes: Sequence[ClusterIndex]) -> tuple[bool, OpenSearchError | None]:
         """Follow with the index that serves, and fill the one that is to, where there is one or none serves; whether

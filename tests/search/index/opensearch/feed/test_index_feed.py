@@ -17,6 +17,7 @@ from gateway.database.notices import Notices
 from gateway.embedding.embedder import EmbeddingSpace
 from gateway.embedding.spaces.space_store import SpaceStore
 from gateway.errors import (
+    OpenSearchAliasError,
     OpenSearchError,
     OpenSearchIncompleteError,
     OpenSearchMappingError,
@@ -438,7 +439,7 @@ async def test_an_index_that_an_older_version_laid_out_gives_way(
     newer = mapping.MAPPING_VERSION + 1
     for module in (mapping, index_store):
         monkeypatch.setattr(module, "MAPPING_VERSION", newer)
-    monkeypatch.setattr(IndexOwner.__init__, "__defaults__", (newer, 0))
+    monkeypatch.setattr(IndexOwner.__init__, "__defaults__", (newer, 0, 0))
     await followed.other.catch_up()
     (index,) = await followed.feed.store.indexes()
     assert index.name != old
@@ -469,6 +470,49 @@ async def test_a_database_from_a_backup_has_the_index_built_anew(followed: Follo
     await followed.feed.catch_up()
     assert await followed.name() != former
     assert len(await followed.found()) == 2
+
+
+async def test_a_copy_of_the_database_leaves_the_index_of_the_original_alone_until_that_is_gone(
+    followed: Followed, opensearch: OpenSearchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_feed, "_BEAT_SECONDS", 0.0)
+    catalogue, original = followed.catalogue, followed.feed
+    await catalogue.upsert(FEED)
+    await original.catch_up()
+    name = await followed.name()
+    async with direct_connection(catalogue.database) as connection:
+        # As it stands in one that was made of a dump: it names the database that the dump was made of.
+        await connection.execute("UPDATE installation SET database = database || '-original'")
+    query = ParsedQuery(("cat",), np.array([1, 0, 0, 0], np.float32))
+    async with catalogue.opensearch(followed.notices, opensearch) as (index, copy):
+        monkeypatch.setattr(index_store, "_SILENT_SECONDS", 0.0)
+        for _ in range(3):
+            await original.catch_up()
+            with pytest.raises(OpenSearchAliasError, match="of the database that this one is a copy of"):
+                await copy.catch_up()
+        signals = await index.signals(followed.scope, catalogue.space, [query])
+        assert "PostgreSQL does" in signals.notice
+        assert await followed.name() == name
+        assert set(await followed.found()) == {"farm__feed_cat"}
+
+        async def is_taken_over() -> bool:
+            with contextlib.suppress(OpenSearchAliasError):
+                await copy.catch_up()
+                return True
+            return False
+
+        await until(is_taken_over)
+        assert [each.is_serving for each in await copy.store.indexes()] == [True]
+        assert await original.store.indexes() == []
+
+        async def is_answered() -> bool:
+            return not (await index.signals(followed.scope, catalogue.space, [query])).notice
+
+        await until(is_answered)
+        # The one that comes back does not destroy it.
+        with pytest.raises(OpenSearchAliasError, match="which is not this gateway's"):
+            await original.catch_up()
+        assert len(await copy.store.indexes()) == 1
 
 
 async def test_a_tenant_that_is_not_written_yet_keeps_no_other_from_the_cluster(followed: Followed) -> None:

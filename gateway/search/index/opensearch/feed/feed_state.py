@@ -67,7 +67,8 @@ def read_version(answer: Mapping[str, Any]) -> int:
 async def refresh(client: OpenSearchClient, index: str) -> None:
     """Make searchable what was written. Raises OpenSearchIncompleteError where a shard is not there, for which the
     cluster would wait a minute."""
-    health = await client.request("GET", url_path("_cluster", "health", index))
+    # For an index that was deleted a moment ago the cluster would wait, too.
+    health = await client.request("GET", url_path("_cluster", "health", index), params={"timeout": "0s"})
     if health["status"] == "red":
         raise OpenSearchIncompleteError(
             f"Shards of {index} are not there",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 
@@ -28,6 +29,7 @@ from gateway.search.index.opensearch.client import OpenSearchClient, url_path
 from gateway.search.index.opensearch.documents import document_id, tenant_key
 from gateway.search.index.opensearch.feed import followed_index, index_feed, tenant_feed
 from gateway.search.index.opensearch.feed.bulk_writer import BulkOperation, BulkResult, BulkWriter
+from gateway.search.index.opensearch.feed.feed_state import refresh
 from gateway.search.index.opensearch.feed.index_feed import FeedProgress, IndexFeed
 from gateway.search.index.opensearch.feed.reconciler import Reconciler
 from gateway.search.index.opensearch.feed.tenant_feed import TenantFeed
@@ -763,6 +765,11 @@ async def test_a_shard_that_is_lost_keeps_no_tenant_of_another_one_from_the_clus
 
         await until(is_mended, 60)
         assert other.progress.tenants == 0
+
+
+async def test_an_index_that_was_deleted_a_moment_ago_is_not_waited_for(client: OpenSearchClient) -> None:
+    with anyio.fail_after(15), pytest.raises(OpenSearchError):
+        await refresh(client, f"{client.settings.index_prefix}-gone")
 
 
 async def _tenants_of_shards(client: OpenSearchClient, tenant_ids: Sequence[int]) -> dict[int, int]:

@@ -18,7 +18,7 @@ APPLICATION_NAME = "modelgate backup"
 RECORD_OF_MIGRATIONS = "schema_migrations"
 
 # What ends by itself within the hour, or can be made anew: sessions, attempts to sign in, links, results cut short, a
-# cache, and who is running; and what tells this database from others, for a copy of it is another one.
+# cache, and who is running.
 _PASSING = frozenset(
     {
         "admin_sessions",
@@ -28,7 +28,6 @@ _PASSING = frozenset(
         "cosine_baselines",
         "feed_reports",
         "grant_locks",
-        "installation",
         "kept_results",
         "openid_attempts",
         "person_sessions",

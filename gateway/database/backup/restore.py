@@ -59,7 +59,7 @@ async def restore_backup(url: str, reader: BackupReader, *, replace: bool = Fals
             await _apply(connection, migrations[count:])
             # What a person allowed once may have been done since.
             await connection.execute(statement("end_open_approvals"))
-            # Up to version 0.2.0 a backup says what it is of, which its copy is not.
+            # A backup says what it is of, which its copy is not.
             await connection.execute(statement("set_installation"), installation or str(uuid.uuid4()))
         await connection.execute(statement("analyze_catalogue"))
     except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:

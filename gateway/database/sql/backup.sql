@@ -49,8 +49,10 @@ SET is_open = false, state = CASE WHEN state IN ('asked', 'approved') THEN 'expi
 WHERE is_open
 
 -- name: set_installation
--- What tells this database from others.
-UPDATE installation SET id = $1::text::uuid
+-- What tells this database, which has been restored, from others; what it has been restored from is what it was before.
+UPDATE installation
+SET former_ids = CASE WHEN id = $1::text::uuid THEN former_ids ELSE array_append(former_ids, id) END,
+    id = $1::text::uuid, database = NULL
 
 -- name: schema_objects
 -- What is in the schema, but for parts of others and of extensions, and the statement that drops it.

@@ -10,7 +10,6 @@ import asyncpg
 import pytest
 from pgvector.asyncpg import register_vector
 
-from gateway.database.backup import backup
 from gateway.database.backup.archive import BackupReader
 from gateway.database.backup.backup import VECTORS, tables_left_out, write_backup
 from gateway.database.backup.restore import restore_backup
@@ -83,14 +82,15 @@ async def test_each_table_is_there_again_but_for_what_passes_by_itself(
     # What was asked for, and not decided or used, is over.
     approvals = after.pop("call_approvals"), before.pop("call_approvals")
     assert [text.replace(",expired,f,", ",asked,t,") for text in approvals[0]] == approvals[1]
-    kept = before.keys() - left_out
+    # It is another one, and what it was before.
+    kept = before.keys() - left_out - {"installation"}
     # The end of approvals is in the trace, as is all that was there.
     traces = {table for table in kept if table.startswith("audit_log_")}
     assert all(set(before[table]) <= set(after[table]) for table in traces)
     assert {table: after[table] for table in kept - traces} == {table: before[table] for table in kept - traces}
     # Which version runs on the database is as it was.
     assert await rows(other_url, _COMPATIBLE) == await rows(filled_url, _COMPATIBLE)
-    assert {table for table in left_out if after[table]} <= {"schema_migrations", "installation"}
+    assert {table for table in left_out if after[table]} <= {"schema_migrations"}
 
 
 @pytest.mark.parametrize("with_vectors", [True, False])
@@ -119,16 +119,16 @@ async def test_a_copy_is_told_from_what_it_is_a_copy_of_and_a_database_that_is_r
     assert ids[0] != ids[1]
 
 
-async def test_a_backup_of_0_2_0_which_says_what_it_is_of_makes_another_database_of_an_empty_one(
-    filled_url: str, other_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_an_empty_database_becomes_another_one_and_knows_what_it_was_restored_from(
+    filled_url: str, other_url: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(backup, "_PASSING", backup._PASSING - {"installation"})
     await write_backup(filled_url, tmp_path / "all.backup")
     await rows(other_url, "DROP SCHEMA public CASCADE")
     await rows(other_url, "CREATE SCHEMA public")
     await _restore(other_url, tmp_path / "all.backup")
-    ids = [await value(url, "SELECT id FROM installation") for url in (filled_url, other_url)]
-    assert ids[0] != ids[1]
+    restored_from = await value(filled_url, "SELECT id FROM installation")
+    assert await value(other_url, "SELECT id FROM installation") != restored_from
+    assert await value(other_url, "SELECT former_ids FROM installation") == [restored_from]
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ import asyncpg
 from gateway.cluster.member import Member
 from gateway.database.connection import DatabaseConnection
 from gateway.database.pool import Database
-from gateway.errors import ClusterKeyError
+from gateway.errors import ClusterKeyError, ConflictError
 
 _CHANNEL = "modelgate_cluster"
 # Half of what others wait: who leads, and has no answer, has let go of it before another takes it.
 _STATEMENT_SECONDS = 5.0
+_CLAIMS = 3
 SILENT_SECONDS = 10.0
 """A member that cannot be reached is taken for dead when it has told the database nothing for so long."""
 
@@ -102,10 +103,14 @@ class PostgresClusterStore:
             yield _PostgresSession(connection)
 
     async def claim_server(self, tenant_id: int, server_id: int, member_id: str) -> str | None:
-        owner: str | None = await self._database.fetchval("claim_server", tenant_id, server_id, member_id)
-        if owner is None:
-            # Another one may have claimed it in the same moment, which the statement could not see.
-            owner = await self._database.fetchval("claim_server", tenant_id, server_id, member_id)
+        owner: str | None = None
+        for _ in range(_CLAIMS):
+            # Another one may claim it in the same moment, which the statement cannot see; and who was to have it may
+            # stop, or the server be removed.
+            with contextlib.suppress(ConflictError):
+                owner = await self._database.fetchval("claim_server", tenant_id, server_id, member_id)
+            if owner is not None:
+                break
         return owner
 
 

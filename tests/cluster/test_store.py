@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from gateway.cluster.member import Member, new_member_id
@@ -77,3 +79,34 @@ async def test_a_leader_that_has_said_nothing_for_long_is_it_no_more(
         assert (await beat(other, member)).leads
         with pytest.raises(DatabaseUnavailableError):
             await leading.beat(silent.id, ["key"])
+
+
+async def test_a_server_that_falls_to_a_member_which_stops_in_that_moment_falls_to_another(
+    store: PostgresClusterStore, settings: Settings
+) -> None:
+    url = settings.database.url
+    first, second = (Member(new_member_id(), f"127.0.0.1:{port}") for port in (1, 2))
+    server_id = await value(
+        url,
+        "INSERT INTO servers (tenant_id, name, slug, transport, url) "
+        "VALUES (1, 'Web', 'web', 'http', 'https://one.example/mcp') RETURNING id",
+    )
+    connection = await asyncpg.connect(url)
+    try:
+        async with store.session(lambda: None) as session, store.session(lambda: None) as other:
+            await session.join(first, ["key"])
+            await other.join(second, ["key"])
+            stopping = connection.transaction()
+            await stopping.start()
+            await connection.execute("DELETE FROM cluster_members WHERE id = $1", first.id)
+            claiming = asyncio.ensure_future(store.claim_server(1, server_id, first.id))
+
+            async def waits() -> bool:
+                sql = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                return bool(await value(url, sql))
+
+            await until(waits)
+            await stopping.commit()
+            assert await claiming == second.id
+    finally:
+        await connection.close()

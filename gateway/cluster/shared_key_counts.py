@@ -142,7 +142,8 @@ class SharedKeyCounts:
         former, self._candidates = self._candidates, _candidates(membership)
         for member_id in counts.member_ids() - set(membership.others):
             for key_id in counts.key_ids():
-                if _choose(former, key_id) == self._known_as:
+                # It told this process when it left, which may be heard of only when it is gone.
+                if self._known_as == _choose(former, key_id) or membership.id == _choose(self._candidates, key_id):
                     counts.adopt_requests(key_id, member_id)
                 else:
                     counts.forget_requests(key_id, member_id)

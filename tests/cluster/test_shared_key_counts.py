@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
 
 from gateway.access.caller import Limits
+from gateway.cluster.links.link import LinkMessage
+from gateway.cluster.member import Member
 from gateway.cluster.membership import Membership
 from gateway.cluster.shared_key_counts import SharedKeyCounts
 from gateway.settings import Settings
@@ -82,7 +86,7 @@ async def test_what_was_let_through_counts_while_members_come_and_go(settings: S
 
         # The first one stops: the second one counts all of them, and knows of what the first one has let through.
         await membership_of(first).leave()
-        await until(lambda: knows(second, ids))
+        await until(lambda: all(counts_of(second)._keeper(key_id) is None for key_id in ids) and knows(second, ids))
         await first_alone.aclose()
         await until(lambda: not membership_of(second).others)
         assert [await ping(second, key) for key in keys] == [429] * KEYS
@@ -93,3 +97,22 @@ async def test_what_was_let_through_counts_while_members_come_and_go(settings: S
         await until(lambda: knows(second, ids) and knows(third, ids))
         for gateway in (third, second):
             assert [await ping(gateway, key) for key in keys] == [429] * KEYS
+
+
+async def test_what_was_told_by_a_member_that_leaves_counts_although_it_is_gone_before_that_is_seen() -> None:
+    leaving = Member("m000000000001", "127.0.0.1:1")
+    changed: list[Callable[[], None]] = []
+    membership: Any = SimpleNamespace(
+        id="m000000000002", others={leaving.id: leaving}, is_leaving=False, subscribe=changed.append
+    )
+    hop: Any = SimpleNamespace(services={}, subscribe_left=lambda _: None)
+    counts = SharedKeyCounts(membership, hop)
+    (serve,) = hop.services.values()
+    stream = SimpleNamespace(peer=leaving.id)
+    for key_id in range(KEYS):
+        # Which it counts, as far as is known here, in half of the cases.
+        await serve(stream, LinkMessage({"act": "request", "key": key_id, "limit": 0, "ages": [1.0] * LIMIT}))
+    membership.others = {}
+    for tell in changed:
+        tell()
+    assert [await counts.count_request(key_id, LIMIT) is None for key_id in range(KEYS)] == [False] * KEYS

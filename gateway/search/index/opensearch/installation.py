@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+import asyncpg
+
 from gateway.database.pool import Database
-from gateway.errors import DatabaseError
 
 logger = logging.getLogger(__name__)
 
@@ -17,9 +18,9 @@ async def installation_id(database: Database) -> str:
     """
     try:
         await database.execute("settle_installation")
-    except DatabaseError as error:
+    except asyncpg.InsufficientPrivilegeError as error:
         # Not everybody may ask PostgreSQL for the number of its data directory.
-        logger.info("It is not known whether the database is a copy of another one: %s", error.message)
+        logger.info("It is not known whether the database is a copy of another one: %s", error)
     return str(await database.fetchval("installation_id"))
 
 

@@ -81,7 +81,7 @@ class ServerEvents:
                 except DatabaseError:
                     await asyncio.sleep(_RETRY_SECONDS)
                     continue
-                for peer, event in waiting.take():
+                for peer, event in waiting.drain():
                     self._tell(spec, peer, event)
         finally:
             del self._waiting[server]

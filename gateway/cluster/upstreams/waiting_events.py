@@ -39,7 +39,7 @@ class WaitingEvents:
             return
         self._events.append((peer, event))
 
-    def take(self) -> list[PeerEvent]:
+    def drain(self) -> list[PeerEvent]:
         """All of them; none waits any more."""
         taken = list(self._events)
         self._events.clear()

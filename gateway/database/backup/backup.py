@@ -10,11 +10,11 @@ from typing import Any
 import asyncpg
 
 from gateway.database.backup.archive import AppliedMigration, BackupWriter, Contents, Manifest, StoredTable, TableWriter
+from gateway.database.backup.backup_connection import backup_connection
 from gateway.database.connection import CONNECTION_ERRORS
 from gateway.database.queries import statement
 from gateway.errors import BackupError
 
-APPLICATION_NAME = "modelgate backup"
 RECORD_OF_MIGRATIONS = "schema_migrations"
 
 # What ends by itself within the hour, or can be made anew: sessions, attempts to sign in, links, results cut short, a
@@ -42,7 +42,6 @@ VECTORS = frozenset(
 )
 """What is embedded anew, or learnt anew from examples, where it is missing."""
 
-_CONNECT_SECONDS = 10.0
 # How a sealed text begins, as COPY writes bytes: its form, then the fingerprint of its key.
 _SEALED = re.compile(rb"\\\\x6d67323a([0-9a-f]{16})")
 _MONTH = re.compile(r"FROM \('([^']+)'\)")
@@ -58,21 +57,14 @@ async def write_backup(url: str, path: Path, *, with_vectors: bool = True) -> Ma
 
     Raises BackupError where the file cannot be written, or the database changes its shape or goes away meanwhile.
     """
-    try:
-        connection = await asyncpg.connect(
-            url, timeout=_CONNECT_SECONDS, server_settings={"application_name": APPLICATION_NAME}
-        )
-    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-        raise BackupError(f"The database cannot be reached ({error or type(error).__name__}).") from None
-    try:
-        with BackupWriter(path) as writer:
-            # Every table is read as it was at the first statement.
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                return writer.finish(await _read_all(connection, writer, with_vectors))
-    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-        raise BackupError(f"The backup was broken off, and is not kept: {error}; try again.") from None
-    finally:
-        await connection.close()
+    async with backup_connection(url) as connection:
+        try:
+            with BackupWriter(path) as writer:
+                # Every table is read as it was at the first statement.
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    return writer.finish(await _read_all(connection, writer, with_vectors))
+        except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            raise BackupError(f"The backup was broken off, and is not kept: {error}; try again.") from None
 
 
 async def _read_all(connection: asyncpg.Connection[Any], writer: BackupWriter, with_vectors: bool) -> Contents:

@@ -15,14 +15,13 @@ from typing import Any
 import asyncpg
 
 from gateway.database.backup.archive import BackupReader, Manifest, StoredTable
-from gateway.database.backup.backup import APPLICATION_NAME
+from gateway.database.backup.backup_connection import backup_connection
 from gateway.database.connection import CONNECTION_ERRORS
 from gateway.database.migrate import LOCK, Migration, migrations_folder, read_migrations
 from gateway.database.queries import statement
 from gateway.database.requirements import DatabaseRequirements
 from gateway.errors import BackupError
 
-_CONNECT_SECONDS = 10.0
 _LOOKS_FOR_USE = (("servers", "schema_is_used"), ("persons", "has_persons"), ("guard_rules", "has_guard_rules"))
 """By a table that has to be there, what says whether anybody has made something."""
 _MADE_BY_MIGRATIONS = re.compile(
@@ -40,32 +39,25 @@ async def restore_backup(url: str, reader: BackupReader, *, replace: bool = Fals
     migrations = read_migrations(migrations_folder())
     _check_migrations(reader.manifest, migrations)
     reader.check()
-    try:
-        connection = await asyncpg.connect(
-            url, timeout=_CONNECT_SECONDS, server_settings={"application_name": APPLICATION_NAME}
-        )
-    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-        raise BackupError(f"The database cannot be reached ({error or type(error).__name__}).") from None
-    try:
-        await DatabaseRequirements().check(connection, url)
-        async with connection.transaction():
-            await connection.execute(statement("lock_migrations"), LOCK)
-            installation = await _installation(connection)
-            await _make_room(connection, migrations, replace)
-            await connection.execute(statement("create_schema_migrations"))
-            count = len(reader.manifest.migrations)
-            await _apply(connection, migrations[:count])
-            await _load(connection, reader)
-            await _apply(connection, migrations[count:])
-            # What a person allowed once may have been done since.
-            await connection.execute(statement("end_open_approvals"))
-            # A backup says what it is of, which its copy is not.
-            await connection.execute(statement("set_installation"), installation or str(uuid.uuid4()))
-        await connection.execute(statement("analyze_catalogue"))
-    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-        raise BackupError(f"The database did not take the backup, and is as it was: {error}.") from None
-    finally:
-        await connection.close()
+    async with backup_connection(url) as connection:
+        try:
+            await DatabaseRequirements().check(connection, url)
+            async with connection.transaction():
+                await connection.execute(statement("lock_migrations"), LOCK)
+                installation = await _installation(connection)
+                await _make_room(connection, migrations, replace)
+                await connection.execute(statement("create_schema_migrations"))
+                count = len(reader.manifest.migrations)
+                await _apply(connection, migrations[:count])
+                await _load(connection, reader)
+                await _apply(connection, migrations[count:])
+                # What a person allowed once may have been done since.
+                await connection.execute(statement("end_open_approvals"))
+                # A backup says what it is of, which its copy is not.
+                await connection.execute(statement("set_installation"), installation or str(uuid.uuid4()))
+            await connection.execute(statement("analyze_catalogue"))
+        except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            raise BackupError(f"The database did not take the backup, and is as it was: {error}.") from None
     return reader.manifest
 
 

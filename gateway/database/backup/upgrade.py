@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import asyncpg
-
 from gateway.database.backup.archive import BackupReader
-from gateway.database.backup.backup import APPLICATION_NAME, write_backup
+from gateway.database.backup.backup import write_backup
+from gateway.database.backup.backup_connection import backup_connection
 from gateway.database.backup.restore import refuse_while_in_use, restore_backup
-from gateway.database.connection import CONNECTION_ERRORS
 from gateway.database.embedded import EmbeddedServer
 from gateway.errors import BackupError, DatabaseError
-
-_CONNECT_SECONDS = 10.0
 
 
 async def upgrade_embedded(data_dir: Path) -> tuple[int, int]:
@@ -69,16 +65,8 @@ async def _refuse_while_in_use(former: EmbeddedServer, url: str) -> None:
             f"A gateway uses this database, or a command does (process {', '.join(map(str, holders))}); stop all of "
             "them, then upgrade."
         )
-    try:
-        connection = await asyncpg.connect(
-            url, timeout=_CONNECT_SECONDS, server_settings={"application_name": APPLICATION_NAME}
-        )
-    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-        raise BackupError(f"The database cannot be reached ({error or type(error).__name__}).") from None
-    try:
+    async with backup_connection(url) as connection:
         await refuse_while_in_use(connection, "upgrade")
-    finally:
-        await connection.close()
 
 
 def _finish(present: EmbeddedServer, found: int, wanted: int) -> tuple[int, int]:

@@ -88,11 +88,11 @@ class IndexStore:
 
     async def indexes(self) -> Sequence[ClusterIndex]:
         """All of this gateway's, those among them that somebody has closed."""
-        return [index for index in await self._own() if not index.is_copy]
+        return [index for index in await self._own_indexes() if not index.is_copy]
 
     async def settled_indexes(self) -> Sequence[ClusterIndex]:
         """The same, once each of the gateway's aliases leads to one of them and to no copy."""
-        own = await self._own()
+        own = await self._own_indexes()
         actions = []
         for index in own:
             alias = space_alias(self._settings, index.owner.space_id)
@@ -106,7 +106,7 @@ class IndexStore:
         await self._client.request("POST", "/_aliases", {"actions": actions})
         return await self.indexes()
 
-    async def _own(self) -> Sequence[ClusterIndex]:
+    async def _own_indexes(self) -> Sequence[ClusterIndex]:
         """All that say of themselves that they are this gateway's."""
         found = await self._client.request("GET", url_path(index_pattern(self._settings)), params=_CLOSED_TOO)
         own = []
@@ -164,7 +164,7 @@ class IndexStore:
         """Let an index answer the searches in its space from now on, and no other one."""
         alias = space_alias(self._settings, index.owner.space_id)
         await self._check_alias(alias, index.owner.space_id)
-        former = [each for each in await self._own() if alias in each.aliases and each.name != index.name]
+        former = [each for each in await self._own_indexes() if alias in each.aliases and each.name != index.name]
         refreshed = {"index": {"refresh_interval": REFRESH_INTERVAL}}
         await self._client.request("PUT", url_path(index.name, "_settings"), refreshed)
         actions = [{"add": {"index": index.name, "alias": alias}}]

@@ -70,11 +70,7 @@ class LeasedLists:
         await self._tasks.aclose()
 
     async def _ask(self, key: _Key, asked: _Asked) -> None:
-        holder, tenant_id = key
-        try:
-            link = await self._hop.link(self._membership.others[holder])
-            await link.ask(LEASES_SERVICE, {"tenant": tenant_id, "asked": asked.number})
-        except (LinkLostError, LinkFailedError, KeyError):
+        if not await self._tell_holder(key, {"asked": asked.number}):
             self._forget(key, asked)
 
     def _hear(self, holder: str, event: Message) -> None:
@@ -90,11 +86,11 @@ class LeasedLists:
             self._tasks.spawn(self._confirm_end(key, event["ended"]))
         elif asked is not None and asked.number == event["asked"]:
             if event["is_given"]:
-                self._tasks.spawn(self._take(key, asked))
+                self._tasks.spawn(self._accept(key, asked))
             else:
                 self._forget(key, asked)
 
-    async def _take(self, key: _Key, asked: _Asked) -> None:
+    async def _accept(self, key: _Key, asked: _Asked) -> None:
         try:
             # Of what clients have been told until now.
             await self._catch_up(key[1])
@@ -106,13 +102,18 @@ class LeasedLists:
             self._forget(key, asked)
 
     async def _confirm_end(self, key: _Key, number: int) -> None:
+        # A holder that is not told waits until the lease would have ended by itself.
+        await self._tell_holder(key, {"ended": number})
+
+    async def _tell_holder(self, key: _Key, what: Message) -> bool:
+        """Whether the holder has taken it in."""
         holder, tenant_id = key
         try:
             link = await self._hop.link(self._membership.others[holder])
-            await link.ask(LEASES_SERVICE, {"tenant": tenant_id, "ended": number})
+            await link.ask(LEASES_SERVICE, {"tenant": tenant_id, **what})
         except (LinkLostError, LinkFailedError, KeyError):
-            # It waits until the lease would have ended by itself.
-            return
+            return False
+        return True
 
     def _forget(self, key: _Key, asked: _Asked) -> None:
         if self._asked.get(key) is asked:
